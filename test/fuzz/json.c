@@ -1,0 +1,28 @@
+/*
+ * test/fuzz/json.c - any bytes through the JSON reader, strict and JSON5. What
+ * is accepted must be accepted again once it was rewritten.
+ */
+#include "codec/json.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct str text = { (const char *)data, size };
+
+	for (unsigned flags = 0; flags <= JSON_5; flags++) {
+		struct buf once = { 0 }, twice = { 0 };
+
+		if (json_compact(&once, text, flags)) {
+			if (!json_compact(&twice, buf_str(&once), 0) ||
+			    !str_eq(buf_str(&once), buf_str(&twice)))
+				abort();
+		}
+		buf_free(&once);
+		buf_free(&twice);
+	}
+	return 0;
+}
