@@ -1,0 +1,454 @@
+/*
+ * net/mqtt/queue.c - named queues: topics whose messages wait for somebody to
+ * subscribe; and the bounded list that sessions and groups use too.
+ *
+ *  (1) Something waits in a queue only while no subscription matches its name,
+ *      or while a consumer that failed is given time (`retry`).
+ *  (2) A full queue refuses what is new; what it took it keeps until it is
+ *      given away or has expired.
+ */
+#include "net/mqtt/private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+/* --- deliveries --------------------------------------------------------- */
+
+struct delivery *
+mqtt_delivery_new(
+    struct mqtt_server *s, struct mqtt_msg *m, uint8_t qos, bool retain)
+{
+	struct delivery *d =
+	    list_first(&s->spare_deliveries, struct delivery, link);
+
+	if (d != NULL) {
+		list_del(&d->link);
+		s->n_spare--;
+	} else {
+		d = mem_new(struct delivery);
+	}
+	*d = (struct delivery){
+		.msg = mqtt_msg_ref(m),
+		.qos = qos,
+		.retain = retain,
+	};
+	list_init(&d->link);
+	return d;
+}
+
+void
+mqtt_delivery_free(struct mqtt_server *s, struct delivery *d)
+{
+	mqtt_msg_unref(d->msg);
+	if (s->n_spare >= 1024) {
+		free(d);
+		return;
+	}
+	list_add_first(&s->spare_deliveries, &d->link);
+	s->n_spare++;
+}
+
+/* --- the list ------------------------------------------------------------- */
+
+void
+mqtt_fifo_init(struct fifo *f)
+{
+	*f = (struct fifo){ 0 };
+	list_init(&f->items);
+}
+
+bool
+mqtt_fifo_fits(const struct fifo *f, uint32_t messages, uint64_t bytes,
+    const struct mqtt_msg *m)
+{
+	return f->n < messages && f->bytes + msg_bytes(m) <= bytes;
+}
+
+static void
+grown(struct fifo *f, const struct delivery *d)
+{
+	f->n++;
+	f->bytes += msg_bytes(d->msg);
+	COUNT(queued_messages);
+	COUNT_BY(queued_bytes, msg_bytes(d->msg));
+}
+
+void
+mqtt_fifo_add(struct fifo *f, struct delivery *d)
+{
+	list_add(&f->items, &d->link);
+	grown(f, d);
+}
+
+void
+mqtt_fifo_add_first(struct fifo *f, struct delivery *d)
+{
+	list_add_first(&f->items, &d->link);
+	grown(f, d);
+}
+
+void
+mqtt_fifo_add_by_age(struct fifo *f, struct delivery *d)
+{
+	struct list *at = f->items.next;
+
+	while (at != &f->items &&
+	    container_of(at, struct delivery, link)->msg->seq < d->msg->seq)
+		at = at->next;
+	list_add(at, &d->link); /* before it */
+	grown(f, d);
+}
+
+struct delivery *
+mqtt_fifo_first(const struct fifo *f)
+{
+	return list_first(&f->items, struct delivery, link);
+}
+
+void
+mqtt_fifo_remove(struct fifo *f, struct delivery *d)
+{
+	list_del(&d->link);
+	f->n--;
+	f->bytes -= msg_bytes(d->msg);
+	COUNT_BY(queued_messages, -1);
+	COUNT_BY(queued_bytes, -(int64_t)msg_bytes(d->msg));
+}
+
+unsigned
+mqtt_fifo_clear(struct fifo *f, struct mqtt_server *s)
+{
+	struct delivery *d;
+	unsigned n = 0;
+
+	while ((d = mqtt_fifo_first(f)) != NULL) {
+		mqtt_fifo_remove(f, d);
+		mqtt_delivery_free(s, d);
+		n++;
+	}
+	return n;
+}
+
+unsigned
+mqtt_fifo_expire(struct fifo *f, struct mqtt_server *s, int64_t limit_ms)
+{
+	struct delivery *d;
+	unsigned n = 0;
+
+	while ((d = mqtt_fifo_first(f)) != NULL && d->msg->at_ms <= limit_ms) {
+		mqtt_fifo_remove(f, d);
+		mqtt_delivery_free(s, d);
+		n++;
+	}
+	COUNT_BY(dropped_expired, n);
+	return n;
+}
+
+/* --- rates ------------------------------------------------------------------
+ */
+
+static void
+rate_move(struct rate *r, int64_t now_ms)
+{
+	int64_t slot = now_ms / RATE_SLOT_MS;
+
+	for (int i = 0; i < RATE_SLOTS && r->slot < slot; i++)
+		r->n[++r->slot % RATE_SLOTS] = 0;
+	r->slot = slot;
+}
+
+void
+mqtt_rate_add(struct rate *r, int64_t now_ms, uint32_t n)
+{
+	if (r->slot != now_ms / RATE_SLOT_MS)
+		rate_move(r, now_ms);
+	r->n[r->slot % RATE_SLOTS] += n;
+}
+
+double
+mqtt_rate_get(struct rate *r, int64_t now_ms)
+{
+	uint64_t sum = 0;
+
+	rate_move(r, now_ms);
+	for (int i = 0; i < RATE_SLOTS; i++)
+		sum += r->n[i];
+	return (double)sum * 1000 / (RATE_SLOTS * RATE_SLOT_MS);
+}
+
+/* --- named queues ------------------------------------------------------------
+ */
+
+static void
+on_retry(struct loop_timer *t)
+{
+	mqtt_queue_drain(container_of(t, struct queue, retry));
+}
+
+static struct queue *
+queue_new(struct mqtt_server *s, struct topic *topic)
+{
+	struct queue *q = mem_new(struct queue);
+
+	q->server = s;
+	q->topic = topic;
+	q->retry.fire = on_retry;
+	mqtt_fifo_init(&q->waiting);
+	list_init(&q->nonempty);
+	list_add(&s->queues, &q->link);
+	topic->queue = q;
+	return q;
+}
+
+/* Tells the groups of just this topic whose limits hold for them. */
+static void
+tell_groups(struct mqtt_server *s, struct str name, struct queue *q)
+{
+	struct group *g;
+	size_t pos = 0;
+
+	while ((g = map_next(&s->groups, &pos)) != NULL) {
+		if (str_eq(g->filter, name))
+			g->queue = q;
+	}
+}
+
+void
+mqtt_queue_declare(struct mqtt_server *s, struct str name,
+    const struct mqtt_queue_limits *limits)
+{
+	struct topic *topic;
+	struct queue *q;
+
+	if (!mqtt_topic_ok(name) || !mqtt_levels_ok(s, name))
+		return; /* nobody can publish there */
+	topic = mqtt_topics_make(&s->topics, name);
+	q = topic->queue;
+	if (q == NULL) {
+		q = queue_new(s, topic);
+		tell_groups(s, name, q);
+	}
+	q->max_messages = s->conf.queue_messages;
+	q->max_bytes = s->conf.queue_bytes;
+	q->ttl_ms = s->conf.queue_ttl_ms;
+	if (limits != NULL) {
+		if (limits->messages > 0)
+			q->max_messages = limits->messages;
+		if (limits->bytes > 0)
+			q->max_bytes = limits->bytes;
+		if (limits->ttl_ms > 0)
+			q->ttl_ms = limits->ttl_ms;
+	}
+	if (q->ttl_ms > 0)
+		mqtt_server_tick(s);
+}
+
+void
+mqtt_queue_free(struct queue *q)
+{
+	struct mqtt_server *s = q->server;
+	struct topic *topic = q->topic;
+
+	loop_cancel(s->loop, &q->retry);
+	tell_groups(s, topic->name, NULL);
+	COUNT_BY(dropped_abandoned, mqtt_fifo_clear(&q->waiting, s));
+	list_del(&q->nonempty);
+	list_del(&q->link);
+	topic->queue = NULL;
+	mqtt_topics_tidy(&s->topics, topic);
+	loop_free_later(s->loop, q); /* a drain may be under way */
+}
+
+void
+mqtt_queue_delete(struct mqtt_server *s, struct str name)
+{
+	struct topic *topic = mqtt_topics_get(&s->topics, name);
+	struct group *g;
+	size_t pos = 0;
+
+	if (topic == NULL || topic->queue == NULL)
+		return;
+	while ((g = map_next(&s->groups, &pos)) != NULL) {
+		if (g->queue == topic->queue)
+			mqtt_group_clear(g);
+	}
+	mqtt_queue_free(topic->queue);
+}
+
+static void
+note_nonempty(struct queue *q)
+{
+	if (list_empty(&q->nonempty))
+		list_add(&q->server->queues_nonempty, &q->nonempty);
+	if (q->ttl_ms > 0)
+		mqtt_server_tick(q->server);
+}
+
+static void
+expire(struct queue *q)
+{
+	if (q->ttl_ms > 0)
+		mqtt_fifo_expire(
+		    &q->waiting, q->server, clock_mono() - q->ttl_ms);
+	if (q->waiting.n == 0)
+		list_del(&q->nonempty);
+}
+
+int
+mqtt_queue_put(struct queue *q, struct mqtt_msg *m)
+{
+	if (!mqtt_fifo_fits(&q->waiting, q->max_messages, q->max_bytes, m)) {
+		expire(q); /* there may be room after all */
+		if (!mqtt_fifo_fits(
+			&q->waiting, q->max_messages, q->max_bytes, m)) {
+			COUNT(dropped_queue_full);
+			return ERR_LIMIT;
+		}
+	}
+	mqtt_fifo_add(
+	    &q->waiting, mqtt_delivery_new(q->server, m, m->qos, false));
+	note_nonempty(q);
+	return 0;
+}
+
+void
+mqtt_queue_return(struct mqtt_server *s, struct mqtt_msg *m)
+{
+	struct topic *topic = NULL;
+	struct delivery *d;
+	struct queue *q;
+
+	if (!s->closing)
+		topic = mqtt_topics_get(&s->topics, mqtt_msg_topic(m));
+	if (topic == NULL || topic->queue == NULL) {
+		COUNT(dropped_abandoned);
+		return;
+	}
+	q = topic->queue;
+	d = mqtt_delivery_new(s, m, m->qos, false);
+	mqtt_fifo_add_by_age(&q->waiting, d);
+	note_nonempty(q);
+	loop_after(s->loop, &q->retry, QUEUE_RETRY_MS);
+}
+
+struct delivery *
+mqtt_queue_take(struct queue *q)
+{
+	struct delivery *d;
+
+	expire(q);
+	d = mqtt_fifo_first(&q->waiting);
+	if (d == NULL)
+		return NULL;
+	mqtt_fifo_remove(&q->waiting, d);
+	if (q->waiting.n == 0)
+		list_del(&q->nonempty);
+	return d;
+}
+
+/* Only consumers can be there, or a session or group that came just now and
+ * has taken everything; see (1). A message that a consumer refuses at once is
+ * at the head again: that ends the round. */
+void
+mqtt_queue_drain(struct queue *q)
+{
+	struct mqtt_server *s = q->server;
+	struct delivery *d;
+	uint32_t n = q->waiting.n;
+
+	if (!mqtt_topic_wanted(s, q->topic->name))
+		return;
+	while (
+	    n-- > 0 && q->retry.pos == 0 && (d = mqtt_queue_take(q)) != NULL) {
+		struct mqtt_msg *m = mqtt_msg_ref(d->msg);
+		struct topic *topic = q->topic;
+		size_t base = mqtt_match(s, topic->name, topic);
+
+		mqtt_rate_add(&q->out, clock_mono(), 1);
+		m->from_queue = true;
+		m->failed = false;
+		mqtt_delivery_free(s, d);
+		m->waits++; /* so that the verdict comes after the last */
+		mqtt_consume_hand(s, m, base);
+		s->n_matches = base;
+		if (mqtt_consume_over(s, m))
+			mqtt_verdict(m);
+		mqtt_msg_unref(m);
+		if (topic->queue != q)
+			return; /* deleted by a consumer; freed later */
+	}
+}
+
+void
+mqtt_queues_expire(struct mqtt_server *s)
+{
+	struct group *g;
+	size_t pos = 0;
+
+	LIST_EACH (q, &s->queues_nonempty, struct queue, nonempty)
+		expire(q);
+	while ((g = map_next(&s->groups, &pos)) != NULL) {
+		if (g->queue != NULL && g->queue->ttl_ms > 0)
+			mqtt_fifo_expire(
+			    &g->waiting, s, clock_mono() - g->queue->ttl_ms);
+	}
+}
+
+/* --- statistics -------------------------------------------------------------
+ */
+
+static uint64_t
+owed_of_topic(const struct list *items, struct str name)
+{
+	uint64_t n = 0;
+
+	LIST_EACH (d, items, struct delivery, link) {
+		if (d->msg != NULL && str_eq(mqtt_msg_topic(d->msg), name))
+			n++;
+	}
+	return n;
+}
+
+void
+mqtt_queue_stats(
+    struct mqtt_server *s, struct str name, struct mqtt_queue_stats *ret)
+{
+	struct topic *topic = mqtt_topics_get(&s->topics, name);
+	size_t base = mqtt_match(s, name, topic);
+
+	*ret = (struct mqtt_queue_stats){ 0 };
+	for (size_t i = base; i < s->n_matches; i++) {
+		struct match *m = &s->matches[i];
+
+		if (m->kind == SUB_SESSION) {
+			struct session *who = m->target;
+
+			ret->consumers++;
+			ret->messages += owed_of_topic(&who->owed.items, name) +
+			    owed_of_topic(&who->inflight, name);
+		} else if (m->kind == SUB_GROUP) {
+			struct group *g = m->target;
+
+			LIST_EACH (member, &g->members, struct sub, link) {
+				ret->consumers++;
+				ret->messages += owed_of_topic(
+				    &member->session->inflight, name);
+			}
+			ret->messages += owed_of_topic(&g->waiting.items, name);
+		} else {
+			ret->consumers++;
+		}
+	}
+	s->n_matches = base;
+	if (topic != NULL && topic->queue != NULL) {
+		struct queue *q = topic->queue;
+		int64_t now = clock_mono();
+
+		expire(q);
+		ret->messages += q->waiting.n;
+		ret->publish_rate = mqtt_rate_get(&q->in, now);
+		ret->deliver_rate = mqtt_rate_get(&q->out, now);
+	}
+}

@@ -1,0 +1,604 @@
+/*
+ * What server.h promises to those inside the process. The rules of MQTT itself
+ * are asked from outside, in test/conformance/mqtt_test.py.
+ */
+#include "net/mqtt/server.h"
+
+#include "base/base.h"
+#include "base/clock.h"
+#include "codec/mqtt.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct fixture {
+	struct loop *loop;
+	struct mqtt_server *server;
+	struct buf heard; /* what consumers and the owner heard */
+	struct mqtt_msg *held[16];
+	unsigned n_held;
+	bool hold;  /* consumers answer later */
+	bool fail;  /* they fail */
+	bool async; /* so does login */
+	bool kick;  /* may_publish() kicks */
+	struct mqtt_login *login;
+};
+
+static char ann[] = "ann";
+
+static void
+on_login(void *owner, struct mqtt_login *l, struct str id, struct str user,
+    struct str password)
+{
+	struct fixture *f = owner;
+
+	(void)id;
+	(void)password;
+	if (f->async)
+		f->login = l;
+	else
+		mqtt_login_answer(l, str_eqz(user, "ann"), false, ann);
+}
+
+static bool
+on_may_publish(void *owner, void *account, struct str topic)
+{
+	struct fixture *f = owner;
+
+	(void)topic;
+	if (f->kick)
+		mqtt_server_kick(f->server, account);
+	return true;
+}
+
+static bool
+on_may_subscribe(void *owner, void *account, struct str filter)
+{
+	return on_may_publish(owner, account, filter);
+}
+
+static void
+on_unused(void *owner, void *account)
+{
+	struct fixture *f = owner;
+
+	buf_addf(&f->heard, "unused %s;", (char *)account);
+}
+
+static void
+on_heard(void *owner, struct mqtt_msg *m)
+{
+	struct fixture *f = owner;
+
+	buf_addf(&f->heard, STR_FMT "=" STR_FMT ";", STR_ARG(mqtt_msg_topic(m)),
+	    STR_ARG(mqtt_msg_payload(m)));
+	if (f->hold)
+		f->held[f->n_held++] = m;
+	else
+		mqtt_msg_done(m, !f->fail);
+}
+
+static void
+assert_heard(struct fixture *f, const char *want)
+{
+	assert_string_equal(buf_z(&f->heard), want);
+	buf_clear(&f->heard);
+}
+
+static void
+settle(struct fixture *f)
+{
+	for (int i = 0; i < 8; i++)
+		loop_turn(f->loop, 2);
+}
+
+static int
+set_up(void **state)
+{
+	static const struct mqtt_server_events events = { on_login,
+		on_may_publish, on_may_subscribe, on_unused };
+	const struct mqtt_server_conf conf = {
+		.address = "::",
+		.allow_anonymous = true,
+		.max_connections = 10,
+		.max_packet = 10000,
+		.max_inflight = 10,
+		.publish_max = 3,
+		.queue_messages = 4,
+		.queue_bytes = 10000,
+		.queue_ttl_ms = 60000,
+		.max_sessions = 10,
+		.max_subscriptions = 10,
+		.max_retained = 10,
+		.max_retained_bytes = 10000,
+		.max_output = 100000,
+	};
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->loop = loop_new();
+	assert_int_equal(
+	    mqtt_server_open(f->loop, &conf, &events, f, &f->server, NULL), 0);
+	*state = f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	struct fixture *f = *state;
+
+	mqtt_server_close(f->server);
+	loop_turn(f->loop, 0);
+	loop_free(f->loop);
+	buf_free(&f->heard);
+	free(f);
+	return 0;
+}
+
+/* A client by hand: what it sends, and what has come to it. */
+static int
+dial(struct fixture *f)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+		.sin_port = htons(mqtt_server_port(f->server)),
+		.sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	const int one = 1;
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	settle(f);
+	return fd;
+}
+
+static void
+say(struct fixture *f, int fd, struct buf *b)
+{
+	assert_int_equal(write(fd, b->ptr, b->len), b->len);
+	buf_free(b);
+	*b = (struct buf){ 0 };
+	settle(f);
+}
+
+static void
+hello(struct fixture *f, int fd, const char *id, const char *user, bool clean)
+{
+	struct mqtt_connect c = { .level = 4,
+		.clean = clean,
+		.client_id = str_of(id),
+		.user = str_of(user) };
+	struct buf b = { 0 };
+
+	mqtt_put_connect(&b, &c);
+	say(f, fd, &b);
+}
+
+static void
+publish(struct fixture *f, int fd, uint16_t id, const char *topic,
+    const char *payload)
+{
+	struct buf b = { 0 };
+
+	(void)mqtt_put_publish(&b,
+	    (struct mqtt_publish_flags){ .qos = id > 0, .id = id },
+	    str_of(topic), str_of(payload));
+	say(f, fd, &b);
+}
+
+static void
+subscribe(struct fixture *f, int fd, const char *filter)
+{
+	struct str s = str_of(filter);
+	struct buf b = { 0 };
+	uint8_t qos = 1;
+
+	mqtt_put_subscribe(&b, 1, &s, &qos, 1);
+	say(f, fd, &b);
+}
+
+/* The packets that have come, as text; "closed" at the end of all. */
+static void
+assert_got(int fd, const char *want)
+{
+	struct buf got = { 0 };
+	char in[20000];
+	ssize_t n = recv(fd, in, sizeof(in), MSG_DONTWAIT);
+	struct str rest = { in, n > 0 ? (size_t)n : 0 };
+	struct mqtt_packet p;
+	size_t len;
+
+	while (rest.len > 0) {
+		assert_int_equal(
+		    mqtt_parse(rest, sizeof(in), &p, &len, NULL), 0);
+		rest.ptr += len;
+		rest.len -= len;
+		if (p.type == MQTT_PUBLISH)
+			buf_addf(&got, STR_FMT "=" STR_FMT ";",
+			    STR_ARG(p.topic), STR_ARG(p.payload));
+		else if (p.type == MQTT_CONNACK)
+			buf_addf(&got, "connack %u;", p.code);
+		else if (p.type == MQTT_PUBACK)
+			buf_addf(&got, "ack %u;", p.id);
+		else
+			buf_addf(&got, "%u;", p.type);
+	}
+	if (n >= 0 && recv(fd, in, 1, MSG_DONTWAIT | MSG_PEEK) == 0)
+		buf_addz(&got, "closed");
+	assert_string_equal(buf_z(&got), want);
+	buf_free(&got);
+}
+
+static void
+a_message_is_acknowledged_when_its_consumers_are_done(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *a, *b;
+	int fd = dial(f);
+
+	a = mqtt_consume_start(f->server, STR("t/#"), on_heard, f);
+	b = mqtt_consume_start(f->server, STR("t/1"), on_heard, f);
+	f->hold = true;
+	hello(f, fd, "c", NULL, true);
+	publish(f, fd, 1, "t/1", "x");
+	publish(f, fd, 2, "t/2", "y");
+	publish(f, fd, 3, "nobody", "z");
+	assert_heard(f, "t/1=x;t/1=x;t/2=y;");
+	assert_got(fd, "connack 0;");
+
+	mqtt_msg_done(f->held[2], true); /* the second waits for the first */
+	mqtt_msg_done(f->held[0], true);
+	settle(f);
+	assert_got(fd, "");
+	mqtt_msg_done(f->held[1], true);
+	settle(f);
+	assert_got(fd, "ack 1;ack 2;ack 3;");
+	mqtt_consume_stop(a);
+	mqtt_consume_stop(b);
+	close(fd);
+}
+
+static void
+a_publisher_with_too_many_unanswered_is_not_read(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *c =
+	    mqtt_consume_start(f->server, STR("t"), on_heard, f);
+	int fd = dial(f);
+
+	f->hold = true;
+	hello(f, fd, "c", NULL, true);
+	for (uint16_t id = 1; id <= 5; id++)
+		publish(f, fd, id, "t", "x");
+	assert_heard(f, "t=x;t=x;t=x;");
+	mqtt_msg_done(f->held[0], true);
+	settle(f);
+	assert_heard(f, "t=x;");
+	assert_got(fd, "connack 0;ack 1;");
+	for (unsigned i = 1; i < f->n_held; i++)
+		mqtt_msg_done(f->held[i], true);
+	settle(f);
+	mqtt_msg_done(f->held[4], true);
+	mqtt_consume_stop(c);
+	close(fd);
+}
+
+static void
+a_failure_ends_the_connection_without_an_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *c =
+	    mqtt_consume_start(f->server, STR("t"), on_heard, f);
+	int fd = dial(f);
+
+	hello(f, fd, "c", NULL, true);
+	f->fail = true;
+	publish(f, fd, 1, "t", "x");
+	assert_got(fd, "connack 0;closed");
+	mqtt_consume_stop(c);
+	close(fd);
+}
+
+static void
+a_report_may_come_after_connection_and_server_have_ended(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *c =
+	    mqtt_consume_start(f->server, STR("t"), on_heard, f);
+	int fd = dial(f);
+
+	f->hold = true;
+	hello(f, fd, "c", NULL, true);
+	publish(f, fd, 1, "t", "x");
+	publish(f, fd, 2, "t", "y");
+	close(fd);
+	settle(f);
+	mqtt_msg_done(f->held[0], false);
+	mqtt_consume_stop(c);
+	mqtt_server_close(f->server);
+	f->server = NULL;
+	loop_turn(f->loop, 0);
+	mqtt_msg_done(f->held[1], false);
+}
+
+static void
+a_queue_keeps_what_nobody_hears_and_refuses_beyond_its_limit(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_queue_limits two = { .messages = 2 };
+	struct mqtt_queue_stats st;
+	struct mqtt_consumer *c;
+	unsigned targets;
+
+	assert_int_equal(
+	    mqtt_publish(f->server, STR("q"), STR("0"), 1, false, &targets), 0);
+	assert_int_equal(targets, 0); /* not a queue yet: gone */
+	mqtt_queue_declare(f->server, STR("q"), &two);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+		    mqtt_publish(f->server, STR("q"),
+			i == 0 ? STR("1") : STR("2"), 1, false, &targets),
+		    0);
+		assert_int_equal(targets, 1);
+	}
+	assert_int_equal(
+	    mqtt_publish(f->server, STR("q"), STR("3"), 1, false, &targets),
+	    ERR_LIMIT);
+	assert_int_equal(targets, 0);
+	mqtt_queue_stats(f->server, STR("q"), &st);
+	assert_int_equal(st.messages, 2);
+	assert_int_equal(st.consumers, 0);
+	assert_true(st.publish_rate > 0 && st.deliver_rate == 0);
+
+	c = mqtt_consume_start(f->server, STR("+"), on_heard, f);
+	(void)mqtt_publish(f->server, STR("q"), STR("4"), 1, false, NULL);
+	settle(f);
+	assert_heard(f, "q=1;q=2;q=4;");
+	mqtt_queue_stats(f->server, STR("q"), &st);
+	assert_int_equal(st.messages, 0);
+	assert_int_equal(st.consumers, 1);
+	assert_true(st.deliver_rate == st.publish_rate * 3 / 4);
+	mqtt_consume_stop(c);
+}
+
+static void
+what_a_consumer_failed_on_returns_to_its_queue_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *c =
+	    mqtt_consume_start(f->server, STR("q"), on_heard, f);
+
+	mqtt_queue_declare(f->server, STR("q"), NULL);
+	f->hold = true;
+	for (int i = 1; i <= 3; i++)
+		(void)mqtt_publish(f->server, STR("q"),
+		    (struct str){ &"123"[i - 1], 1 }, 1, false, NULL);
+	assert_heard(f, "q=1;q=2;q=3;");
+	for (int i = 0; i < 3; i++)
+		mqtt_msg_done(f->held[i], false);
+	f->hold = false;
+	settle(f);
+	assert_heard(f, "");
+	clock_advance(1000);
+	settle(f);
+	assert_heard(f, "q=1;q=2;q=3;");
+	mqtt_consume_stop(c);
+}
+
+static void
+messages_expire_in_their_queue(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_queue_stats st;
+
+	mqtt_queue_declare(f->server, STR("q"), NULL);
+	(void)mqtt_publish(f->server, STR("q"), STR("1"), 1, false, NULL);
+	clock_advance(59000);
+	(void)mqtt_publish(f->server, STR("q"), STR("2"), 1, false, NULL);
+	settle(f);
+	mqtt_queue_stats(f->server, STR("q"), &st);
+	assert_int_equal(st.messages, 2);
+	clock_advance(1000);
+	settle(f);
+	mqtt_queue_stats(f->server, STR("q"), &st);
+	assert_int_equal(st.messages, 1);
+	mqtt_queue_delete(f->server, STR("q"));
+	mqtt_queue_stats(f->server, STR("q"), &st);
+	assert_int_equal(st.messages, 0);
+}
+
+static void
+what_a_vanished_subscriber_had_returns_to_the_queue(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	mqtt_queue_declare(f->server, STR("q"), NULL);
+	hello(f, fd, "a", NULL, true);
+	subscribe(f, fd, "q");
+	(void)mqtt_publish(f->server, STR("q"), STR("1"), 1, false, NULL);
+	(void)mqtt_publish(f->server, STR("q"), STR("2"), 1, false, NULL);
+	settle(f);
+	assert_got(fd, "connack 0;9;q=1;q=2;");
+	close(fd);
+	settle(f);
+	fd = dial(f);
+	hello(f, fd, "b", NULL, true);
+	subscribe(f, fd, "$share/g/q");
+	assert_got(fd, "connack 0;9;q=1;q=2;");
+	close(fd);
+}
+
+static void
+a_login_may_be_answered_later(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	f->async = true;
+	hello(f, fd, "a", "ann", true);
+	publish(f, fd, 1, "t", "x"); /* waits */
+	assert_got(fd, "");
+	mqtt_login_answer(f->login, true, false, ann);
+	settle(f);
+	assert_got(fd, "connack 0;ack 1;");
+	assert_heard(f, "");
+	close(fd);
+	settle(f);
+	assert_heard(f, "unused ann;");
+}
+
+static void
+a_refused_login_is_told_why(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	f->async = true;
+	hello(f, fd, "a", "ann", true);
+	mqtt_login_answer(f->login, false, true, NULL);
+	settle(f);
+	assert_got(fd, "connack 4;closed");
+	close(fd);
+}
+
+static void
+a_login_outlives_connection_and_server(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_login *first;
+	struct linger now = { 1, 0 };
+	int fd = dial(f);
+
+	f->async = true;
+	hello(f, fd, "a", "ann", true);
+	first = f->login;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	close(fd);
+	settle(f);
+	mqtt_login_answer(first, true, false, ann);
+	settle(f);
+	assert_heard(f, "unused ann;");
+
+	fd = dial(f);
+	hello(f, fd, "a", "ann", true);
+	mqtt_server_close(f->server);
+	f->server = NULL;
+	mqtt_login_answer(f->login, true, false, ann);
+	assert_heard(f, "");
+	close(fd);
+}
+
+static void
+kicking_ends_all_sessions_of_an_account(void **state)
+{
+	struct fixture *f = *state;
+	int a = dial(f), b = dial(f), other = dial(f);
+
+	hello(f, a, "a", "ann", false);
+	close(a);
+	hello(f, b, "b", "ann", true);
+	hello(f, other, "c", NULL, true);
+	mqtt_server_kick(f->server, ann);
+	assert_heard(f, "unused ann;");
+	settle(f);
+	assert_got(b, "connack 0;closed");
+	assert_got(other, "connack 0;");
+	close(b);
+	close(other);
+}
+
+static void
+a_client_may_be_kicked_while_it_is_served(void **state)
+{
+	struct fixture *f = *state;
+	int a = dial(f), b = dial(f);
+
+	hello(f, a, "a", "ann", true);
+	hello(f, b, "b", "ann", true);
+	f->kick = true;
+	publish(f, a, 1, "t", "x");
+	assert_got(a, "connack 0;closed");
+	assert_got(b, "connack 0;closed");
+	close(a);
+	close(b);
+	a = dial(f);
+	f->kick = false;
+	hello(f, a, "a", "ann", false);
+	f->kick = true;
+	subscribe(f, a, "t");
+	assert_got(a, "connack 0;closed");
+	close(a);
+}
+
+static void
+stop_and_publish(void *owner, struct mqtt_msg *m)
+{
+	struct fixture *f = owner;
+
+	buf_addz(&f->heard, "first;");
+	(void)mqtt_publish(f->server, STR("inner"), STR("i"), 0, false, NULL);
+	mqtt_msg_done(m, true);
+}
+
+static void
+a_consumer_may_publish(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *a, *b;
+
+	a = mqtt_consume_start(f->server, STR("t"), stop_and_publish, f);
+	b = mqtt_consume_start(f->server, STR("#"), on_heard, f);
+	(void)mqtt_publish(f->server, STR("t"), STR("o"), 0, false, NULL);
+	assert_heard(f, "first;inner=i;t=o;");
+	mqtt_consume_stop(a);
+	mqtt_consume_stop(b);
+}
+
+static void
+a_bad_topic_is_the_callers_mistake(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(
+	    mqtt_publish(f->server, STR("a/#"), STR(""), 0, false, NULL),
+	    ERR_PARAM);
+	assert_int_equal(
+	    mqtt_publish(f->server, STR("a"), STR(""), 3, false, NULL),
+	    ERR_PARAM);
+	assert_null(mqtt_consume_start(f->server, STR("a#"), on_heard, f));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_message_is_acknowledged_when_its_consumers_are_done),
+		T(a_publisher_with_too_many_unanswered_is_not_read),
+		T(a_failure_ends_the_connection_without_an_answer),
+		T(a_report_may_come_after_connection_and_server_have_ended),
+		T(a_queue_keeps_what_nobody_hears_and_refuses_beyond_its_limit),
+		T(what_a_consumer_failed_on_returns_to_its_queue_in_order),
+		T(messages_expire_in_their_queue),
+		T(what_a_vanished_subscriber_had_returns_to_the_queue),
+		T(a_login_may_be_answered_later),
+		T(a_refused_login_is_told_why),
+		T(a_login_outlives_connection_and_server),
+		T(kicking_ends_all_sessions_of_an_account),
+		T(a_client_may_be_kicked_while_it_is_served),
+		T(a_consumer_may_publish),
+		T(a_bad_topic_is_the_callers_mistake),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
