@@ -1,0 +1,13 @@
+/*
+ * net/http/openapi.h - OpenAPI 3.1 from the route table.
+ */
+#ifndef NET_HTTP_OPENAPI_H
+#define NET_HTTP_OPENAPI_H
+
+#include "net/http/route.h"
+
+/* Writes the document; routes with HTTP_HIDDEN are left out. NULL ends. */
+void openapi_write(struct buf *out, const struct http_route *const *routes,
+    const char *title, const char *version);
+
+#endif

@@ -1,0 +1,821 @@
+/*
+ * net/http/server.c - see server.h for the promises.
+ *
+ * A request's life:
+ *
+ *           body complete          worker done            all is sent
+ *   GATHER ---------------> WORK ---------------> SEND ----------------> freed
+ *     | too large            | request_ms over     | `out` sent and more to
+ *     +----> SEND            v                     v come: a worker, then back
+ *                           LATE (408 is sent; freed when the worker is done)
+ *
+ * In WORK, and in SEND while a worker adds to a stream, the connection is
+ * suspended and libmicrohttpd does not touch the request. Resuming, and
+ * running the daemon after it, happen on the loop only: resuming from a worker
+ * hangs in epoll mode. libmicrohttpd does not notice a client that leaves
+ * while suspended; we learn of it after resuming.
+ */
+#include "net/http/server.h"
+
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/mem.h"
+#include "net/http/router.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECTION_MEMORY 8192
+#define STREAM_RETRY_MS 20 /* when the worker queue was full */
+
+enum state { GATHER, WORK, SEND, LATE };
+
+struct daemon {
+	struct http_server *server;
+	struct MHD_Daemon *mhd;
+	struct loop_io io; /* the daemon's epoll descriptor */
+	uint16_t port;
+};
+
+/* Requests answered by one route, for /metrics. */
+struct tally {
+	int status[8];
+	int64_t count[8];
+	double seconds;
+	int64_t total;
+};
+
+struct http_server {
+	struct loop *loop;
+	struct http_server_conf conf;
+	struct http_server_events ev;
+	void *owner;
+	struct router router;
+	struct daemon plain, tls;
+	struct loop_timer tick; /* libmicrohttpd's own time-outs */
+	struct loop_defer run;
+	counter_t pending;
+	pthread_mutex_t lock;  /* guards the tallies */
+	struct tally *tallies; /* one per route, and one for all else */
+};
+
+struct request {
+	struct http_call call; /* first: handlers get its address */
+	struct http_server *server;
+	struct daemon *daemon;
+	struct MHD_Connection *connection;
+	enum state state;
+	bool seen; /* the headers were looked at */
+	bool too_large;
+	bool gone;    /* libmicrohttpd is through with it */
+	bool working; /* a worker has it */
+	bool suspended;
+	bool stream_over;
+	size_t sent; /* of call.out */
+	size_t body_max;
+	struct buf body;
+	struct worker_job job;
+	struct loop_post done;
+	struct loop_timer late, again;
+};
+
+/* --- the daemon on the loop
+ * ---------------------------------------------------- */
+
+static void
+run_daemon(struct daemon *d)
+{
+	if (d->mhd != NULL)
+		MHD_run(d->mhd);
+}
+
+static void
+set_tick(struct http_server *s)
+{
+	unsigned long long wait, least = 1000;
+
+	if (s->plain.mhd != NULL &&
+	    MHD_get_timeout(s->plain.mhd, &wait) == MHD_YES && wait < least)
+		least = wait;
+	if (s->tls.mhd != NULL &&
+	    MHD_get_timeout(s->tls.mhd, &wait) == MHD_YES && wait < least)
+		least = wait;
+	loop_after(s->loop, &s->tick, (int64_t)least);
+}
+
+static void
+on_run(struct loop_defer *defer)
+{
+	struct http_server *s = container_of(defer, struct http_server, run);
+
+	run_daemon(&s->plain);
+	run_daemon(&s->tls);
+	set_tick(s);
+}
+
+static void
+on_tick(struct loop_timer *t)
+{
+	struct http_server *s = container_of(t, struct http_server, tick);
+
+	loop_defer(s->loop, &s->run);
+}
+
+static void
+on_epoll(struct loop_io *io, unsigned what)
+{
+	struct daemon *d = container_of(io, struct daemon, io);
+
+	(void)what;
+	loop_defer(d->server->loop, &d->server->run);
+}
+
+/* --- requests
+ * -------------------------------------------------------------------- */
+
+static void
+request_free(struct request *r)
+{
+	loop_cancel(r->server->loop, &r->late);
+	loop_cancel(r->server->loop, &r->again);
+	if (r->call.stream_end != NULL)
+		r->call.stream_end(&r->call);
+	buf_free(&r->call.out);
+	buf_free(&r->body);
+	arena_fini(&r->call.arena);
+	free(r);
+}
+
+static void
+resume(struct request *r)
+{
+	if (!r->suspended)
+		return;
+	r->suspended = false;
+	MHD_resume_connection(r->connection);
+	loop_defer(r->server->loop, &r->server->run);
+}
+
+static void
+suspend(struct request *r)
+{
+	r->suspended = true;
+	MHD_suspend_connection(r->connection);
+}
+
+static void
+on_worker_done(struct loop_post *p)
+{
+	struct request *r = container_of(p, struct request, done);
+
+	r->working = false;
+	loop_cancel(r->server->loop, &r->late);
+	if (r->gone) {
+		request_free(r);
+		return;
+	}
+	if (r->state == LATE) /* 408 is on its way; freed when it is out */
+		return;
+	r->state = SEND;
+	resume(r);
+}
+
+static void
+on_late(struct loop_timer *t)
+{
+	struct request *r = container_of(t, struct request, late);
+
+	r->state = LATE;
+	resume(r);
+}
+
+static void
+count(struct http_server *s, const struct http_call *c, double seconds)
+{
+	size_t i = 0, k;
+
+	while (i < s->router.n && s->router.routes[i] != c->route)
+		i++;
+	pthread_mutex_lock(&s->lock);
+	for (k = 0; k < 7 && s->tallies[i].status[k] != 0 &&
+	     s->tallies[i].status[k] != c->status;
+	     k++)
+		;
+	s->tallies[i].status[k] = c->status;
+	s->tallies[i].count[k]++;
+	s->tallies[i].seconds += seconds;
+	s->tallies[i].total++;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+run_call(struct worker_job *job)
+{
+	struct request *r = container_of(job, struct request, job);
+	struct http_server *s = r->server;
+	struct http_call *c = &r->call;
+
+	if (c->route == NULL)
+		s->ev.unmatched(s->owner, c);
+	else if (c->route->access == HTTP_OPEN || s->ev.access(s->owner, c))
+		c->route->handle(c);
+	if (s->ev.after != NULL)
+		s->ev.after(s->owner, c);
+	count(s, c, (double)(clock_mono() - c->came_mono) / 1000.0);
+	counter_add(&s->pending, -1);
+	loop_post(s->loop, &r->done);
+}
+
+static void
+run_stream(struct worker_job *job)
+{
+	struct request *r = container_of(job, struct request, job);
+
+	buf_clear(&r->call.out);
+	r->sent = 0;
+	r->stream_over = !r->call.stream(&r->call);
+	loop_post(r->server->loop, &r->done);
+}
+
+/* Gives the request to a worker; false when the pool's queue is full. */
+static bool
+submit(struct request *r, void (*run)(struct worker_job *job))
+{
+	const struct http_route *route = r->call.route;
+	struct worker_pool *pool = route != NULL && route->flags & HTTP_SLOW
+	    ? r->server->conf.slow
+	    : r->server->conf.workers;
+
+	r->job.run = run;
+	r->working = true;
+	if (worker_submit(pool, &r->job) == 0)
+		return true;
+	r->working = false;
+	return false;
+}
+
+static void
+on_again(struct loop_timer *t)
+{
+	struct request *r = container_of(t, struct request, again);
+
+	if (!submit(r, run_stream))
+		loop_after(r->server->loop, &r->again, STREAM_RETRY_MS);
+}
+
+/* --- answers
+ * ----------------------------------------------------------------------- */
+
+static ssize_t
+read_answer(void *cls, uint64_t pos, char *to, size_t max)
+{
+	struct request *r = cls;
+	size_t left = r->call.out.len - r->sent;
+
+	(void)pos;
+	if (left > 0) {
+		size_t n = MIN_OF(left, max);
+
+		memcpy(to, r->call.out.ptr + r->sent, n);
+		r->sent += n;
+		return (ssize_t)n;
+	}
+	if (r->stream_over)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	suspend(r);
+	if (!submit(r, run_stream))
+		loop_after(r->server->loop, &r->again, STREAM_RETRY_MS);
+	return 0;
+}
+
+static bool
+origin_allowed(const struct http_server *s, struct str origin)
+{
+	struct str list = str_of(s->conf.cors_origins);
+
+	if (str_eqz(list, "*"))
+		return true;
+	while (list.ptr != NULL)
+		if (str_eq(str_cut(&list, ' '), origin))
+			return true;
+	return false;
+}
+
+/* Cross-origin headers. The API takes bearer tokens only, so any allowed
+ * origin may read it; pages that set cookies or show forms name the origin. */
+static void
+add_cors(struct MHD_Response *resp, struct request *r)
+{
+	struct http_call *c = &r->call;
+	bool oauth = c->route != NULL && c->route->flags & HTTP_CREDENTIALS;
+	bool all = str_eqz(str_of(r->server->conf.cors_origins), "*");
+
+	MHD_add_response_header(resp, "Vary",
+	    "Origin, Access-Control-Request-Method, "
+	    "Access-Control-Request-Headers");
+	if (oauth) {
+		MHD_add_response_header(
+		    resp, "Access-Control-Allow-Credentials", "true");
+		MHD_add_response_header(
+		    resp, "Access-Control-Expose-Headers", "location");
+	} else {
+		MHD_add_response_header(
+		    resp, "Access-Control-Expose-Headers", "*");
+	}
+	if (!oauth && all)
+		MHD_add_response_header(
+		    resp, "Access-Control-Allow-Origin", "*");
+	else if (c->origin.ptr != NULL && origin_allowed(r->server, c->origin))
+		MHD_add_response_header(resp, "Access-Control-Allow-Origin",
+		    arena_z(&c->arena, c->origin));
+}
+
+static enum MHD_Result
+send_response(struct request *r, int status, struct MHD_Response *resp)
+{
+	enum MHD_Result ok;
+
+	add_cors(resp, r);
+	ok = MHD_queue_response(r->connection, (unsigned)status, resp);
+	MHD_destroy_response(resp);
+	return ok;
+}
+
+static enum MHD_Result
+send_call(struct request *r)
+{
+	struct http_call *c = &r->call;
+	struct MHD_Response *resp;
+
+	r->stream_over = c->stream == NULL;
+	if (c->stream != NULL)
+		resp = MHD_create_response_from_callback(
+		    MHD_SIZE_UNKNOWN, 32 * 1024, read_answer, r, NULL);
+	else /* `out` outlives the answer: it goes when the request is over */
+		resp = MHD_create_response_from_buffer(c->out.len,
+		    c->out.len > 0 ? c->out.ptr : (void *)"",
+		    MHD_RESPMEM_PERSISTENT);
+	if (c->type != NULL)
+		MHD_add_response_header(resp, "Content-Type", c->type);
+	for (size_t i = 0; i < c->n_headers; i++)
+		MHD_add_response_header(
+		    resp, c->headers[i].name, c->headers[i].value.ptr);
+	return send_response(r, c->status, resp);
+}
+
+/* An answer from the loop itself, without a worker. */
+static enum MHD_Result
+send_error(struct request *r, int status, const char *code, const char *text)
+{
+	r->state = SEND;
+	http_error(&r->call, status, code, "%s", text);
+	return send_call(r);
+}
+
+static enum MHD_Result
+send_late(struct request *r)
+{
+	static const char text[] =
+	    "{\"code\":\"err_rsc\",\"message\":\"the request took too long\"}";
+	struct MHD_Response *resp = MHD_create_response_from_buffer(
+	    sizeof(text) - 1, (void *)text, MHD_RESPMEM_PERSISTENT);
+	enum MHD_Result ok;
+
+	/* the worker still owns the call: nothing of it may be used here */
+	MHD_add_response_header(resp, "Content-Type", "application/json");
+	MHD_add_response_header(resp, "Connection", "close");
+	ok = MHD_queue_response(r->connection, 408, resp);
+	MHD_destroy_response(resp);
+	return ok;
+}
+
+static enum MHD_Result
+send_preflight(struct request *r)
+{
+	const char *wanted = MHD_lookup_connection_value(
+	    r->connection, MHD_HEADER_KIND, "Access-Control-Request-Headers");
+	struct MHD_Response *resp = MHD_create_response_from_buffer(
+	    0, (void *)"", MHD_RESPMEM_PERSISTENT);
+
+	r->state = SEND;
+	MHD_add_response_header(resp, "Access-Control-Allow-Methods",
+	    "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS");
+	MHD_add_response_header(resp, "Access-Control-Allow-Headers",
+	    wanted != NULL ? wanted : "*");
+	MHD_add_response_header(resp, "Access-Control-Max-Age", "600");
+	return send_response(r, 200, resp);
+}
+
+/* --- libmicrohttpd calls us
+ * ------------------------------------------------------------ */
+
+/* The first that is heard of a request: its target as it came. */
+static void *
+on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+	struct daemon *d = cls;
+	struct request *r = mem_new(struct request);
+
+	r->server = d->server;
+	r->daemon = d;
+	r->connection = connection;
+	r->late.fire = on_late;
+	r->again.fire = on_again;
+	r->done.run = on_worker_done;
+	r->call.target = arena_str(&r->call.arena, str_of(target));
+	r->call.secure = d == &d->server->tls;
+	return r;
+}
+
+static struct str
+header(struct request *r, const char *name)
+{
+	return arena_str(&r->call.arena,
+	    str_of(MHD_lookup_connection_value(
+		r->connection, MHD_HEADER_KIND, name)));
+}
+
+struct auth_count {
+	int n;
+};
+
+static enum MHD_Result
+count_authorization(
+    void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct auth_count *a = cls;
+
+	(void)kind;
+	(void)value;
+	if (strcasecmp(key, "authorization") == 0)
+		a->n++;
+	return MHD_YES;
+}
+
+static struct str
+remote_of(struct request *r)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	char host[INET6_ADDRSTRLEN] = "?", port[8] = "0";
+	socklen_t len;
+
+	if (info == NULL || info->client_addr == NULL)
+		return STR("?");
+	len = info->client_addr->sa_family == AF_INET6
+	    ? sizeof(struct sockaddr_in6)
+	    : sizeof(struct sockaddr_in);
+	getnameinfo(info->client_addr, len, host, sizeof(host), port,
+	    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV);
+	if (strncmp(host, "::ffff:", 7) == 0)
+		return arena_printf(&r->call.arena, "%s:%s", host + 7, port);
+	return arena_printf(&r->call.arena,
+	    strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static void
+look_at_headers(struct request *r, const char *method)
+{
+	struct http_call *c = &r->call;
+	struct auth_count a = { 0 };
+	struct str rest = c->target, path = str_cut(&rest, '?');
+
+	c->came_at = clock_now();
+	c->came_mono = clock_mono();
+	c->method = arena_z(&c->arena, str_of(method));
+	c->path = url_decode(&c->arena, path, false);
+	c->query = url_form_parse(&c->arena, rest);
+	c->content_type = header(r, "Content-Type");
+	c->authorization = header(r, "Authorization");
+	c->origin = header(r, "Origin");
+	c->accept = header(r, "Accept");
+	c->host = header(r, "Host");
+	c->if_none_match = header(r, "If-None-Match");
+	c->remote = remote_of(r);
+	MHD_get_connection_values(
+	    r->connection, MHD_HEADER_KIND, count_authorization, &a);
+	c->many_authorizations = a.n > 1;
+}
+
+static enum MHD_Result
+begin(struct request *r, const char *method)
+{
+	struct http_server *s = r->server;
+	struct http_call *c = &r->call;
+	struct str length;
+	uint64_t n;
+	bool other;
+
+	r->seen = true;
+	look_at_headers(r, method);
+	if (strcmp(method, "OPTIONS") == 0)
+		return send_preflight(r);
+	if (!router_find(&s->router, c, &other)) {
+		if (other)
+			return send_error(r, 405, "err_param",
+			    "this path has no such method");
+		if (s->ev.unmatched == NULL)
+			return send_error(r, 404, "err_not_found",
+			    "there is nothing at this path");
+	}
+	r->body_max = c->route != NULL && c->route->body_max > 0
+	    ? c->route->body_max
+	    : s->conf.body_max;
+	length = header(r, "Content-Length");
+	if (length.ptr != NULL && str_to_u64(length, &n) && n > r->body_max)
+		return send_error(r, 413, "err_param", "the body is too large");
+	return MHD_YES;
+}
+
+static enum MHD_Result
+gathered(struct request *r)
+{
+	struct http_call *c = &r->call;
+
+	if (r->too_large)
+		return send_error(r, 413, "err_param", "the body is too large");
+	c->body = buf_str(&r->body);
+	counter_add(&r->server->pending, 1);
+	if (!submit(r, run_call)) {
+		counter_add(&r->server->pending, -1);
+		return send_error(
+		    r, 503, "err_rsc", "too many requests wait; try again");
+	}
+	r->state = WORK;
+	loop_after(r->server->loop, &r->late, r->server->conf.request_ms);
+	suspend(r);
+	return MHD_YES;
+}
+
+static enum MHD_Result
+on_request(void *cls, struct MHD_Connection *connection, const char *url,
+    const char *method, const char *version, const char *upload,
+    size_t *upload_len, void **con_cls)
+{
+	struct request *r = *con_cls;
+
+	(void)cls;
+	(void)connection;
+	(void)url;
+	(void)version;
+	if (!r->seen)
+		return begin(r, method);
+	if (*upload_len > 0) {
+		if (r->body.len + *upload_len > r->body_max)
+			r->too_large = true;
+		else
+			buf_add(&r->body, upload, *upload_len);
+		*upload_len = 0;
+		return MHD_YES;
+	}
+	switch (r->state) {
+	case GATHER:
+		return gathered(r);
+	case SEND:
+		return send_call(r);
+	case LATE:
+		return send_late(r);
+	case WORK:
+		break;
+	}
+	return MHD_YES;
+}
+
+static void
+on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+    enum MHD_RequestTerminationCode how)
+{
+	struct request *r = *con_cls;
+
+	(void)cls;
+	(void)connection;
+	(void)how;
+	*con_cls = NULL;
+	if (r == NULL)
+		return;
+	r->gone = true;
+	if (!r->working)
+		request_free(r);
+}
+
+/* We decode the path ourselves, once the route is to be found. */
+static size_t
+keep_escapes(void *cls, struct MHD_Connection *connection, char *s)
+{
+	(void)cls;
+	(void)connection;
+	return strlen(s);
+}
+
+/* --- start and end
+ * ------------------------------------------------------------------------ */
+
+struct http_server *
+http_server_new(struct loop *loop, const struct http_server_conf *conf,
+    const struct http_server_events *ev, void *owner)
+{
+	struct http_server *s = mem_new(struct http_server);
+
+	s->loop = loop;
+	s->conf = *conf;
+	s->ev = *ev;
+	s->owner = owner;
+	s->tick.fire = on_tick;
+	s->run.run = on_run;
+	s->plain.server = s->tls.server = s;
+	s->plain.io.ready = s->tls.io.ready = on_epoll;
+	pthread_mutex_init(&s->lock, NULL);
+	return s;
+}
+
+void
+http_server_add(struct http_server *s, const struct http_route *routes)
+{
+	router_add(&s->router, routes);
+}
+
+static int
+listen_on(const char *address, uint16_t port, uint16_t *got, int *ret,
+    struct err *err)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
+		.ai_socktype = SOCK_STREAM };
+	struct sockaddr_storage bound;
+	socklen_t len = sizeof(bound);
+	struct addrinfo *ai;
+	char text[8];
+	int fd = -1, on = 1, off = 0, rc;
+
+	snprintf(text, sizeof(text), "%u", port);
+	rc = getaddrinfo(address, text, &hints, &ai);
+	if (rc != 0)
+		return err_set(err, ERR_PARAM, "listen on \"%s\": %s", address,
+		    gai_strerror(rc));
+	rc = 0;
+	fd = socket(
+	    ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0) {
+		rc = err_errno(err, "socket");
+		goto done;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (ai->ai_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, 511) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&bound, &len) < 0) {
+		rc = err_errno(
+		    err, "listen for HTTP on %s port %u", address, port);
+		goto done;
+	}
+	*got = ntohs(bound.ss_family == AF_INET6
+		? ((struct sockaddr_in6 *)&bound)->sin6_port
+		: ((struct sockaddr_in *)&bound)->sin_port);
+	*ret = fd;
+done:
+	freeaddrinfo(ai);
+	if (rc != 0 && fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static int
+start_daemon(struct daemon *d, uint16_t port, bool tls, struct err *err)
+{
+	const struct http_server_conf *conf = &d->server->conf;
+	const union MHD_DaemonInfo *info;
+	unsigned flags =
+	    MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0);
+	int fd = -1, rc;
+
+	rc = listen_on(conf->address, port, &d->port, &fd, err);
+	if (rc != 0)
+		return rc;
+	d->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, d,
+	    MHD_OPTION_URI_LOG_CALLBACK, on_target, d, MHD_OPTION_LISTEN_SOCKET,
+	    fd, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)conf->max_connections,
+	    MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+	    (unsigned)conf->max_connections_per_address,
+	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->idle_s,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+	    tls ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, conf->tls_key,
+	    MHD_OPTION_HTTPS_MEM_CERT, conf->tls_cert, MHD_OPTION_END);
+	if (d->mhd == NULL) {
+		close(fd);
+		return err_set(err, tls ? ERR_PARAM : ERR_IO,
+		    tls ? "HTTPS did not start: do certificate and key fit?"
+			: "the HTTP server did not start");
+	}
+	info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	d->io.fd = info->epoll_fd;
+	loop_watch(d->server->loop, &d->io, LOOP_READ);
+	return 0;
+}
+
+int
+http_server_start(struct http_server *s, struct err *err)
+{
+	int rc;
+
+	s->tallies = mem_array(s->router.n + 1, sizeof(*s->tallies));
+	rc = start_daemon(&s->plain, s->conf.port, false, err);
+	if (rc == 0 && s->conf.tls_cert != NULL && s->conf.tls_key != NULL)
+		rc = start_daemon(&s->tls, s->conf.tls_port, true, err);
+	if (rc == 0)
+		set_tick(s);
+	return rc;
+}
+
+uint16_t
+http_server_port(const struct http_server *s)
+{
+	return s->plain.port;
+}
+
+uint16_t
+http_server_tls_port(const struct http_server *s)
+{
+	return s->tls.port;
+}
+
+static void
+stop_daemon(struct daemon *d)
+{
+	if (d->mhd == NULL)
+		return;
+	loop_unwatch(d->server->loop, &d->io);
+	MHD_run(d->mhd); /* what was resumed is taken up, then ended */
+	MHD_stop_daemon(d->mhd);
+	d->mhd = NULL;
+}
+
+void
+http_server_free(struct http_server *s)
+{
+	if (s == NULL)
+		return;
+	stop_daemon(&s->plain);
+	stop_daemon(&s->tls);
+	loop_cancel(s->loop, &s->tick);
+	loop_undefer(s->loop, &s->run);
+	router_fini(&s->router);
+	pthread_mutex_destroy(&s->lock);
+	free(s->tallies);
+	free(s);
+}
+
+const struct http_route *const *
+http_server_routes(const struct http_server *s)
+{
+	return (const struct http_route *const *)s->router.routes;
+}
+
+void
+http_server_metrics(struct http_server *s, struct buf *out)
+{
+	buf_addz(out, "# TYPE axum_http_requests_total counter\n");
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i <= s->router.n; i++) {
+		const struct http_route *route = s->router.routes[i];
+
+		for (size_t k = 0; k < 8 && s->tallies[i].status[k] != 0; k++)
+			buf_addf(out,
+			    "axum_http_requests_total{method=\"%s\","
+			    "status=\"%d\",endpoint=\"%s\"} %" PRId64 "\n",
+			    route != NULL ? route->method : "",
+			    s->tallies[i].status[k],
+			    route != NULL ? route->path : "other",
+			    s->tallies[i].count[k]);
+	}
+	buf_addz(out, "# TYPE axum_http_requests_duration_seconds summary\n");
+	for (size_t i = 0; i < s->router.n; i++) {
+		const struct http_route *route = s->router.routes[i];
+
+		if (s->tallies[i].total == 0)
+			continue;
+		buf_addf(out,
+		    "axum_http_requests_duration_seconds_sum{method=\"%s\","
+		    "endpoint=\"%s\"} %.3f\n",
+		    route->method, route->path, s->tallies[i].seconds);
+		buf_addf(out,
+		    "axum_http_requests_duration_seconds_count{method=\"%s\","
+		    "endpoint=\"%s\"} %" PRId64 "\n",
+		    route->method, route->path, s->tallies[i].total);
+	}
+	pthread_mutex_unlock(&s->lock);
+	buf_addz(out, "# TYPE axum_http_requests_pending gauge\n");
+	buf_addf(out, "axum_http_requests_pending %" PRId64 "\n",
+	    counter_get(&s->pending));
+}

@@ -1,0 +1,66 @@
+/*
+ * net/http/server.h - HTTP on a loop, handlers on workers.
+ *
+ * One libmicrohttpd daemon (and one for TLS) is driven by the loop. A body is
+ * gathered up to the route's limit, then a worker runs access check and
+ * handler, then the loop sends. No worker waits for a client and the loop
+ * waits for no worker.
+ */
+#ifndef NET_HTTP_SERVER_H
+#define NET_HTTP_SERVER_H
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/worker.h"
+#include "net/http/route.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct http_server;
+
+struct http_server_conf {
+	const char *address;            /* "127.0.0.1", "::" */
+	uint16_t port;                  /* 0: the kernel chooses */
+	uint16_t tls_port;              /* used when both PEM texts are there */
+	const char *tls_cert, *tls_key; /* PEM text, or NULL */
+	uint32_t max_connections;
+	uint32_t max_connections_per_address; /* 0: no limit */
+	size_t body_max;                      /* bytes of a request's body */
+	int64_t request_ms; /* from the whole request to the answer: 408 */
+	uint32_t idle_s;    /* of a connection */
+	const char *cors_origins;           /* "*" or a list with spaces */
+	struct worker_pool *workers, *slow; /* borrowed */
+};
+
+struct http_server_events {
+	/* Asked on a worker before the handler of a HTTP_TOKEN route. False:
+	 * the call holds the refusal. May set c->who. */
+	bool (*access)(void *owner, struct http_call *c);
+	/* On the worker, after the handler (also after a refusal). */
+	void (*after)(void *owner, struct http_call *c);
+	/* Nothing matched: an answer of the owner's own (static files), on a
+	 * worker. NULL: 404. */
+	void (*unmatched)(void *owner, struct http_call *c);
+};
+
+/* Routes are borrowed and stay; `routes` ends with a method NULL. To be called
+ * before http_server_start(). */
+struct http_server *http_server_new(struct loop *loop,
+    const struct http_server_conf *conf, const struct http_server_events *ev,
+    void *owner);
+void http_server_add(struct http_server *s, const struct http_route *routes);
+int http_server_start(struct http_server *s, struct err *err);
+uint16_t http_server_port(const struct http_server *s);
+uint16_t http_server_tls_port(const struct http_server *s); /* 0: no TLS */
+/* Ends all connections. Workers must be idle: free their pools first, on a
+ * loop that still turns. NULL is fine. */
+void http_server_free(struct http_server *s);
+
+/* Requests per route as Prometheus text. [any thread] */
+void http_server_metrics(struct http_server *s, struct buf *out);
+
+/* All routes in the order they were added, for OpenAPI; NULL ends. */
+const struct http_route *const *http_server_routes(const struct http_server *s);
+
+#endif
