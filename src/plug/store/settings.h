@@ -1,0 +1,53 @@
+/*
+ * plug/store/settings.h - the settings of one store, the same for every module.
+ */
+#ifndef PLUG_STORE_SETTINGS_H
+#define PLUG_STORE_SETTINGS_H
+
+#include "base/conf.h"
+#include "plug/store/store.h"
+
+struct store_settings {
+	int64_t engine;
+	struct str path;
+	bool sync;
+	struct str mongodb_url, mongodb_database;
+	int64_t mongodb_pool;
+};
+
+extern const char *const store_setting_engines[];
+
+/* Rows below `db` of a module's settings; `S` has a struct store_settings
+ * member `db`. `file` and `base` are the default names, `what` is kept there.
+ */
+#define STORE_ROWS(S, file, base, what)                                        \
+	CONF_ENUM(S, db.engine, "db.engine", .def = "sqlite",                  \
+	    .choices = store_setting_engines,                                  \
+	    .help = "What keeps " what                                         \
+		    ". `memory` forgets everything when the program ends; "    \
+		    "`mongodb` is refused at start: it is not part of this "   \
+		    "version."),                                               \
+	    CONF_TEXT(S, db.path, "db.sqlite.path", .def = file,               \
+		.help = "The SQLite file, in the data folder unless it "       \
+			"begins with a slash."),                               \
+	    CONF_BOOL(S, db.sync, "db.sqlite.sync", .def = "true",             \
+		.help = "Flush every commit to the disk before it counts, so " \
+			"that it survives a power cut and not only a crash."), \
+	    CONF_TEXT(S, db.mongodb_url, "db.mongodb.url",                     \
+		.def = "mongodb://localhost:27017", .inert = STORE_NO_MONGODB, \
+		.help = "Where MongoDB is."),                                  \
+	    CONF_TEXT(S, db.mongodb_database, "db.mongodb.database",           \
+		.def = base, .inert = STORE_NO_MONGODB,                        \
+		.help = "Its database."),                                      \
+	    CONF_INT(S, db.mongodb_pool, "db.mongodb.poolSize",                \
+		.inert = STORE_NO_MONGODB,                                     \
+		.help = "Connections to it at most.")
+#define STORE_NO_MONGODB "the engine mongodb is not part of this version"
+
+/* Opens what the settings say. `dir`: where a relative path begins; `section`
+ * names the settings in errors ("auth"). */
+int store_open_settings(const struct store_settings *set, const char *section,
+    const char *dir, const struct entity *const *entities, struct store **ret,
+    struct err *err);
+
+#endif
