@@ -1,0 +1,461 @@
+/*
+ * core/auth/auth.c - see auth.h: opening, and who a caller is.
+ */
+#include "core/auth/private.h"
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "codec/template.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- opening
+ * -------------------------------------------------------------------- */
+
+/* {"user.get":["a","b"],...} into the map. */
+static int
+read_scopes(struct auth *a, struct str text, const char *what, struct err *err)
+{
+	struct str name, item;
+	struct json j;
+
+	if (text.ptr == NULL)
+		return 0;
+	json_open(&j, text, 0, &a->arena);
+	if (json_object(&j))
+		while (json_member(&j, &name)) {
+			struct strs *list = arena_new(&a->arena, struct strs);
+
+			if (json_array(&j))
+				while (json_item(&j) && json_str(&j, &item)) {
+					list->at = mem_resize(list->at,
+					    list->n + 1, sizeof(*list->at));
+					list->at[list->n++] =
+					    arena_str(&a->arena, item);
+				}
+			name = arena_str(&a->arena, name);
+			list = map_put(&a->scopes, name, list);
+			if (list != NULL)
+				free(list->at);
+		}
+	if (json_done(&j, err) != 0)
+		return err_wrap(err, "%s", what);
+	return 0;
+}
+
+static int
+read_file(struct arena *a, const char *path, struct str *ret, struct err *err)
+{
+	struct buf b = { 0 };
+	char part[4096];
+	int rc = 0;
+	FILE *f;
+	size_t n;
+
+	f = fopen(path, "re");
+	if (f == NULL)
+		return err_errno(err, "open %s", path);
+	while ((n = fread(part, 1, sizeof(part), f)) > 0)
+		buf_add(&b, part, n);
+	if (ferror(f))
+		rc = err_errno(err, "read %s", path);
+	else
+		*ret = arena_str(a, buf_str(&b));
+	fclose(f);
+	buf_free(&b);
+	return rc;
+}
+
+static int
+read_templates(struct auth *a, struct err *err)
+{
+	struct str name, path;
+	struct json j;
+	int rc = 0;
+
+	json_open(&j, a->conf.templates, 0, &a->arena);
+	if (json_object(&j))
+		while (rc == 0 && json_member(&j, &name)) {
+			struct str *page = str_eqz(name, "login")
+			    ? &a->login_page
+			    : str_eqz(name, "grant") ? &a->grant_page
+						     : NULL;
+
+			if (page == NULL || !json_str(&j, &path)) {
+				json_skip(&j);
+				continue;
+			}
+			rc = read_file(
+			    &a->arena, arena_z(&a->arena, path), page, err);
+			if (rc == 0)
+				rc = template_check(*page, err);
+			if (rc != 0)
+				err_wrap(err, "auth.templates." STR_FMT,
+				    STR_ARG(name));
+		}
+	if (rc == 0 && json_done(&j, err) != 0)
+		rc = err_wrap(err, "auth.templates");
+	return rc;
+}
+
+int
+auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
+    struct auth **ret, struct err *err)
+{
+	struct auth *a = mem_new(struct auth);
+	int rc;
+
+	if (sodium_init() < 0) {
+		free(a);
+		return err_set(err, ERR_IO, "libsodium did not start");
+	}
+	a->conf = *conf;
+	rc = read_scopes(a, conf->api_scopes, "auth.apiScopes", err);
+	if (rc == 0)
+		rc = read_scopes(a, scopes2, "broker.apiScopes", err);
+	if (rc == 0)
+		rc = read_templates(a, err);
+	if (rc == 0)
+		rc = store_open_settings(
+		    &a->conf.db, "auth", dir, auth_entities, &a->store, err);
+	if (rc != 0) {
+		auth_close(a);
+		return rc;
+	}
+	a->failures = auth_failures_new((uint32_t)conf->login_failures);
+	*ret = a;
+	return 0;
+}
+
+void
+auth_close(struct auth *a)
+{
+	struct auth_mounted *m, *next;
+	struct strs *list;
+	size_t pos = 0;
+
+	if (a == NULL)
+		return;
+	for (m = a->mounted; m != NULL; m = next) {
+		next = m->next;
+		if (m->rest)
+			rest_unmount(m->rows);
+		else
+			free(m->rows);
+		free(m);
+	}
+	while ((list = map_next(&a->scopes, &pos)) != NULL)
+		free(list->at);
+	map_fini(&a->scopes);
+	store_close(a->store);
+	auth_failures_free(a->failures);
+	arena_fini(&a->arena);
+	free(a);
+}
+
+/* --- routes
+ * ------------------------------------------------------------------------ */
+
+static void
+mounted(struct auth *a, struct http_route *rows, bool rest,
+    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+{
+	if (a != NULL) {
+		struct auth_mounted *m = mem_new(struct auth_mounted);
+
+		m->rows = rows;
+		m->rest = rest;
+		m->next = a->mounted;
+		a->mounted = m;
+	}
+	add(ctx, rows);
+}
+
+void
+auth_routes(struct auth *a, const char *prefix, unsigned flags,
+    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+{
+	struct store *store = a != NULL ? a->store : NULL;
+
+	mounted(a, rest_prefix(auth_self_rows, prefix, a), false, add, ctx);
+	mounted(a, rest_mount(&auth_user_object, prefix, store, a, flags), true,
+	    add, ctx);
+	mounted(a, rest_prefix(auth_client_rows, prefix, a), false, add, ctx);
+	mounted(a, rest_mount(&auth_client_object, prefix, store, a, flags),
+	    true, add, ctx);
+}
+
+void
+auth_oauth2_routes(struct auth *a,
+    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+{
+	mounted(a, rest_prefix(auth_oauth2_rows, "/auth", a), false, add, ctx);
+}
+
+/* --- who a caller is
+ * ----------------------------------------------------------------- */
+
+unsigned
+auth_role_bits(struct str roles)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} known[] = { { "admin", HTTP_ROLE_ADMIN },
+		{ "manager", HTTP_ROLE_MANAGER }, { "dev", HTTP_ROLE_DEV },
+		{ "service", HTTP_ROLE_SERVICE } };
+	struct arena scratch = { 0 };
+	unsigned bits = 0;
+	struct str name;
+	struct json j;
+
+	json_open(&j, roles, 0, &scratch);
+	if (json_object(&j))
+		while (json_member(&j, &name)) {
+			bool set = false;
+
+			if (json_peek(&j) == JSON_BOOL)
+				json_bool(&j, &set);
+			else
+				json_skip(&j);
+			for (size_t i = 0; set && i < COUNT_OF(known); i++)
+				if (str_eqz(name, known[i].name))
+					bits |= known[i].bit;
+		}
+	arena_fini(&scratch);
+	return bits;
+}
+
+bool
+auth_is(const struct http_call *c, unsigned roles)
+{
+	const struct auth_who *who = c->who;
+
+	return who != NULL && (who->role_bits & roles) != 0;
+}
+
+bool
+auth_user_active(const struct auth_user *u, int64_t now)
+{
+	return u->disabled_at == TIME_NULL &&
+	    (u->expired_at == TIME_NULL || u->expired_at > now);
+}
+
+struct strs
+auth_words(struct arena *a, struct str text)
+{
+	struct strs list = { 0 };
+
+	list.at = arena_array(a, text.len / 2 + 1, struct str);
+	while (text.ptr != NULL) {
+		struct str word = str_cut(&text, ' ');
+
+		if (word.len > 0)
+			list.at[list.n++] = word;
+	}
+	return list;
+}
+
+/* The token in the Authorization header; STR_NULL when it is not a bearer's. */
+static struct str
+bearer(struct str header)
+{
+	struct str word = str_cut(&header, ' ');
+
+	if (!str_eq_nocase(word, STR("Bearer")))
+		return STR_NULL;
+	return str_trim(header);
+}
+
+enum finding { FOUND, NO_TOKEN, NO_USER, NO_CLIENT, USER_OFF, DB_FAILED };
+
+static enum finding
+find_who(struct auth *a, struct http_call *c, struct str secret,
+    struct auth_who **ret, struct err *err)
+{
+	struct auth_token *t = arena_new(&c->arena, struct auth_token);
+	struct auth_user *u = arena_new(&c->arena, struct auth_user);
+	struct auth_client *cl = arena_new(&c->arena, struct auth_client);
+	struct auth_who *who = arena_new(&c->arena, struct auth_who);
+	struct filter f = { 0 };
+	bool found;
+
+	auth_key_filter(a, &c->arena, &f, "accessToken", secret);
+	filter_add(&f, "expiresAt", COND_GT, value_time(clock_now()));
+	if (store_get(a->store, &auth_token_entity, &f, &c->arena, t, &found,
+		err) != 0)
+		return DB_FAILED;
+	if (!found)
+		return NO_TOKEN;
+	f.n = 0;
+	filter_text(&f, "userId", t->user_id);
+	if (store_get(a->store, &auth_user_entity, &f, &c->arena, u, &found,
+		err) != 0)
+		return DB_FAILED;
+	if (!found)
+		return NO_USER;
+	if (!auth_user_active(u, clock_now()))
+		return USER_OFF;
+	f.n = 0;
+	filter_text(&f, "clientId", t->client_id);
+	if (store_get(a->store, &auth_client_entity, &f, &c->arena, cl, &found,
+		err) != 0)
+		return DB_FAILED;
+	if (!found)
+		return NO_CLIENT;
+	*who = (struct auth_who){ .user_id = u->user_id,
+		.account = u->account,
+		.name = u->name,
+		.roles = u->roles,
+		.role_bits = auth_role_bits(u->roles),
+		.client_id = t->client_id,
+		.scopes = auth_words(&c->arena, t->scope),
+		.token_key = t->access_token };
+	*ret = who;
+	return FOUND;
+}
+
+const struct auth_who *
+auth_whois(struct auth *a, struct http_call *c)
+{
+	struct str secret = bearer(c->authorization);
+	struct auth_who *who;
+
+	if (c->many_authorizations || secret.ptr == NULL ||
+	    find_who(a, c, secret, &who, NULL) != FOUND)
+		return NULL;
+	return who;
+}
+
+/* Broker and data answer JSON, auth an empty body with the header. */
+static void
+refuse_token(struct http_call *c)
+{
+	if (str_starts(c->path, STR("/auth/")) ||
+	    str_starts(c->path, STR("/coremgr/api/v1/auth/")) ||
+	    str_starts(c->path, STR("/coremgr/api/v1/user")) ||
+	    str_starts(c->path, STR("/coremgr/api/v1/client"))) {
+		http_empty(c, 401);
+		http_header(c, "WWW-Authenticate",
+		    STR("Bearer error=\"invalid_token\""));
+	} else {
+		http_error(c, 401, "err_auth", NULL);
+		http_header(c, "WWW-Authenticate",
+		    STR("Bearer error=\"invalid_token\""));
+	}
+}
+
+static bool
+scope_allows(
+    const struct auth *a, const struct auth_who *who, const char *api_scope)
+{
+	const struct strs *list;
+
+	if (api_scope == NULL)
+		return true;
+	list = map_get(&a->scopes, str_of(api_scope));
+	if (list == NULL || list->n == 0)
+		return true;
+	for (size_t i = 0; i < list->n; i++)
+		for (size_t k = 0; k < who->scopes.n; k++)
+			if (str_eq(list->at[i], who->scopes.at[k]))
+				return true;
+	return false;
+}
+
+bool
+auth_access(struct auth *a, struct http_call *c)
+{
+	struct str secret = bearer(c->authorization);
+	struct auth_who *who;
+	struct err err;
+
+	if (c->authorization.ptr == NULL || c->many_authorizations) {
+		http_error(c, 400, "err_param",
+		    c->many_authorizations ? "more than one Authorization"
+					   : "missing token");
+		return false;
+	}
+	switch (secret.ptr == NULL ? NO_TOKEN
+				   : find_who(a, c, secret, &who, &err)) {
+	case FOUND:
+		break;
+	case NO_TOKEN:
+		refuse_token(c);
+		return false;
+	case NO_USER:
+		http_error(c, 403, "err_perm", "user not exist");
+		return false;
+	case NO_CLIENT:
+		http_error(c, 403, "err_perm", "client not exist");
+		return false;
+	case USER_OFF:
+		http_error(c, 403, "err_perm", "user disabled or expired");
+		return false;
+	case DB_FAILED:
+		rest_db_error(c, &err);
+		return false;
+	}
+	c->who = who;
+	if (c->route->roles != 0 && !auth_is(c, c->route->roles)) {
+		http_error(c, 403, "err_perm", "invalid role");
+		return false;
+	}
+	if (!scope_allows(a, who, c->route->scope)) {
+		http_error(c, 403, "err_perm", "invalid scope");
+		return false;
+	}
+	return true;
+}
+
+int
+auth_user_exists(struct auth *a, struct str user_id, struct err *err)
+{
+	struct filter f = { 0 };
+	int64_t n;
+	int rc;
+
+	filter_text(&f, "userId", user_id);
+	rc = store_count(a->store, &auth_user_entity, &f, &n, err);
+	return rc != 0 ? rc : n > 0;
+}
+
+int
+auth_revoke(struct store *tx, const char *field, struct str id, struct err *err)
+{
+	struct filter f = { 0 };
+	int rc;
+
+	filter_text(&f, field, id);
+	rc = store_del(tx, &auth_code_entity, &f, NULL, err);
+	if (rc == 0 && strcmp(field, "userId") == 0)
+		rc = store_del(tx, &auth_session_entity, &f, NULL, err);
+	if (rc == 0)
+		rc = store_del(tx, &auth_token_entity, &f, NULL, err);
+	if (rc == 0)
+		rc = store_del(tx, &auth_refresh_entity, &f, NULL, err);
+	return rc;
+}
+
+int
+auth_clean(struct auth *a, struct err *err)
+{
+	static const struct entity *const passing[] = { &auth_session_entity,
+		&auth_code_entity, &auth_token_entity, &auth_refresh_entity,
+		&auth_setup_entity };
+	struct filter f = { 0 };
+
+	filter_add(&f, "expiresAt", COND_LE, value_time(clock_now()));
+	for (size_t i = 0; i < COUNT_OF(passing); i++) {
+		int rc = store_del(a->store, passing[i], &f, NULL, err);
+
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}

@@ -1,0 +1,501 @@
+/*
+ * core/auth/token.c - codes, client credentials and refresh tokens become
+ * tokens.
+ *
+ * Whatever is good for one use is taken in the transaction that makes what it
+ * is exchanged for: of two requests with the same code or refresh token one
+ * gets tokens, and a changed password leaves none behind.
+ */
+#include "core/auth/private.h"
+
+#include "base/base.h"
+
+#include <sodium.h>
+#include <string.h>
+
+static struct auth *
+auth_of(const struct http_call *c)
+{
+	return (struct auth *)c->route->ctx;
+}
+
+static bool
+refuse(struct http_call *c, const char *why)
+{
+	auth_oauth2_error(c, 400, "invalid_request", why);
+	return false;
+}
+
+/* --- PKCE
+ * ------------------------------------------------------------------------- */
+
+static bool
+is_verifier(struct str s)
+{
+	if (s.len < 43 || s.len > 128)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9') ||
+			(c != '\0' && strchr("-._~", c) != NULL)))
+			return false;
+	}
+	return true;
+}
+
+static bool
+same(struct str a, struct str b)
+{
+	return a.len == b.len &&
+	    (a.len == 0 || sodium_memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool
+auth_pkce_fits(struct arena *a, struct str challenge, struct str method,
+    struct str verifier)
+{
+	unsigned char hash[crypto_hash_sha256_BYTES];
+	struct buf b = { 0 };
+	struct str made;
+
+	if (challenge.ptr == NULL) /* a verifier was not asked for: a fault */
+		return verifier.ptr == NULL;
+	if (!is_verifier(verifier))
+		return false;
+	if (!str_eqz(method, "S256"))
+		return same(challenge, verifier);
+	crypto_hash_sha256(
+	    hash, (const unsigned char *)verifier.ptr, verifier.len);
+	base64_encode(&b, hash, sizeof(hash), true);
+	made = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	while (str_ends(made, STR("=")))
+		made.len--;
+	return same(challenge, made);
+}
+
+/* --- who is the client
+ * ------------------------------------------------------------ */
+
+/* The Authorization header; id.ptr is NULL when there is none. */
+struct basic {
+	struct str id, secret;
+};
+
+/* False: there is one that is not understood; answered. */
+static bool
+read_basic(struct http_call *c, struct basic *ret)
+{
+	struct str rest = c->authorization, word = str_cut(&rest, ' ');
+	struct buf b = { 0 };
+	struct str text;
+	bool ok;
+
+	*ret = (struct basic){ 0 };
+	if (c->many_authorizations)
+		return refuse(c, "more than one Authorization");
+	if (c->authorization.ptr == NULL)
+		return true;
+	if (!str_eq_nocase(word, STR("Basic")))
+		return refuse(c, "Authorization must be Basic");
+	ok = base64_decode(&b, str_trim(rest)) && b.len > 0;
+	text = ok ? arena_str(&c->arena, buf_str(&b)) : STR("");
+	buf_free(&b);
+	ret->id = str_cut(&text, ':');
+	ret->secret = text;
+	if (!ok || text.ptr == NULL)
+		return refuse(c, "Authorization is malformed");
+	return true;
+}
+
+static bool
+not_this_client(struct http_call *c)
+{
+	auth_oauth2_error(c, 401, "invalid_client", NULL);
+	http_header(c, "WWW-Authenticate", STR("Basic realm=\"oauth2\""));
+	return false;
+}
+
+/* A private client must show its secret; a public one has nothing to show. */
+static bool
+secret_fits(const struct auth_client *cl, struct str secret)
+{
+	if (cl->client_secret.len == 0)
+		return secret.len == 0;
+	return same(cl->client_secret, secret);
+}
+
+/* The client that `id` names and that shows its secret; else answered. */
+static bool
+take_client(struct http_call *c, struct str id, struct str secret,
+    struct auth_client *cl)
+{
+	struct err err;
+	bool found;
+
+	if (auth_get_client(
+		auth_of(c)->store, &c->arena, id, cl, &found, &err) != 0) {
+		auth_oauth2_db_error(c, &err);
+		return false;
+	}
+	return (found && secret_fits(cl, secret)) || not_this_client(c);
+}
+
+/* --- issuing
+ * ---------------------------------------------------------------------- */
+
+/* Tokens to be made, and made. */
+struct issue {
+	struct http_call *c;
+	const char *fault; /* an error of OAuth2: nothing was made */
+
+	/* what is given for them */
+	struct str code, verifier, redirect_uri, client_id;
+	struct auth_refresh old; /* key null: none */
+
+	/* the tokens */
+	struct str access, refresh; /* secrets */
+	struct auth_token token;
+	struct str refresh_scope;
+};
+
+static void
+new_secrets(struct issue *i)
+{
+	struct arena *arena = &i->c->arena;
+	struct auth *a = auth_of(i->c);
+
+	i->access = auth_secret(arena);
+	i->refresh = auth_secret(arena);
+	i->token.access_token = auth_key(a, arena, i->access);
+	i->token.refresh_token = auth_key(a, arena, i->refresh);
+}
+
+/* Stores the tokens if their user may have any. */
+static int
+add_tokens(
+    struct store *tx, struct issue *i, const char *fault, struct err *err)
+{
+	int64_t now = clock_now();
+	struct auth_refresh r;
+	struct auth_user u;
+	bool found;
+	int rc;
+
+	rc = auth_get_user(tx, &i->c->arena, i->token.user_id, &u, &found, err);
+	if (rc != 0)
+		return rc;
+	if (!found || !auth_user_active(&u, now)) {
+		i->fault = fault;
+		return 0;
+	}
+	i->token.expires_at = now + AUTH_TOKEN_MS;
+	r = (struct auth_refresh){ .refresh_token = i->token.refresh_token,
+		.expires_at = now + AUTH_REFRESH_MS,
+		.scope = i->refresh_scope,
+		.client_id = i->token.client_id,
+		.redirect_uri = i->token.redirect_uri,
+		.user_id = i->token.user_id };
+	rc = store_add(tx, &auth_refresh_entity, &r, err);
+	return rc != 0 ? rc : store_add(tx, &auth_token_entity, &i->token, err);
+}
+
+static void
+answer(
+    struct http_call *c, int rc, const struct issue *i, const struct err *err)
+{
+	struct json_out *o;
+
+	if (rc != 0) {
+		auth_oauth2_db_error(c, err);
+		return;
+	}
+	if (i->fault != NULL) {
+		if (strcmp(i->fault, "invalid_client") == 0)
+			not_this_client(c);
+		else
+			auth_oauth2_error(c, 400, i->fault, NULL);
+		return;
+	}
+	o = http_json(c, 200);
+	json_out_object(o);
+	json_out_key(o, "access_token");
+	json_out_str(o, i->access);
+	json_out_key(o, "refresh_token");
+	json_out_str(o, i->refresh);
+	json_out_key(o, "token_type");
+	json_out_str(o, STR("bearer"));
+	json_out_key(o, "expires_in"); /* the second under way does not count */
+	json_out_int(o, (i->token.expires_at - clock_now() - 1) / 1000);
+	json_out_key(o, "scope");
+	json_out_str(o, i->token.scope.ptr != NULL ? i->token.scope : STR(""));
+	json_out_end_object(o);
+	auth_no_store(c);
+}
+
+/* --- POST /token
+ * ------------------------------------------------------------------ */
+
+/* The code goes whatever comes of it. */
+static int
+code_tx(struct store *tx, void *ctx, struct err *err)
+{
+	struct issue *i = ctx;
+	struct arena *arena = &i->c->arena;
+	int64_t now = clock_now();
+	struct filter f = { 0 };
+	struct auth_code code;
+	bool found;
+	int rc;
+
+	i->fault = NULL;
+	auth_key_filter(auth_of(i->c), arena, &f, "code", i->code);
+	rc = store_get(tx, &auth_code_entity, &f, arena, &code, &found, err);
+	if (rc == 0 && found)
+		rc = store_del(tx, &auth_code_entity, &f, NULL, err);
+	if (rc != 0)
+		return rc;
+	if (!found || code.expires_at <= now) {
+		i->fault = "invalid_request";
+		return 0;
+	}
+	if (!str_eq(code.client_id, i->client_id) ||
+	    !str_eq(code.redirect_uri, i->redirect_uri) ||
+	    !auth_pkce_fits(
+		arena, code.challenge, code.challenge_method, i->verifier)) {
+		i->fault = "invalid_grant";
+		return 0;
+	}
+	i->token.scope = i->refresh_scope = code.scope;
+	i->token.client_id = code.client_id;
+	i->token.redirect_uri = code.redirect_uri;
+	i->token.user_id = code.user_id;
+	return add_tokens(tx, i, "invalid_grant", err);
+}
+
+static void
+by_code(
+    struct http_call *c, const struct url_form *f, const struct basic *basic)
+{
+	struct str id = url_form_get(f, "client_id");
+	struct issue i = { .c = c,
+		.code = url_form_get(f, "code"),
+		.verifier = url_form_get(f, "code_verifier"),
+		.redirect_uri = url_form_get(f, "redirect_uri") };
+	struct auth_client cl;
+	struct err err;
+	struct url u;
+
+	if (i.code.ptr == NULL || !url_parse(&c->arena, i.redirect_uri, &u)) {
+		refuse(c, "code and redirect_uri are needed");
+		return;
+	}
+	if (basic->id.ptr == NULL && id.ptr == NULL) {
+		refuse(c, "Authorization or client_id is needed");
+		return;
+	}
+	if (basic->id.ptr != NULL && id.ptr != NULL && !str_eq(basic->id, id)) {
+		refuse(c, "Authorization and client_id differ");
+		return;
+	}
+	if (basic->id.ptr != NULL)
+		id = basic->id;
+	if (!take_client(c, id, basic->secret, &cl))
+		return;
+	i.client_id = cl.client_id;
+	new_secrets(&i);
+	answer(c, store_tx(auth_of(c)->store, code_tx, &i, &err), &i, &err);
+}
+
+static int
+credentials_tx(struct store *tx, void *ctx, struct err *err)
+{
+	struct issue *i = ctx;
+
+	i->fault = NULL;
+	return add_tokens(tx, i, "invalid_client", err);
+}
+
+static struct str
+joined(struct arena *a, struct strs words)
+{
+	struct buf b = { 0 };
+	struct str s;
+
+	for (size_t i = 0; i < words.n; i++) {
+		if (i > 0)
+			buf_addc(&b, ' ');
+		buf_add_str(&b, words.at[i]);
+	}
+	s = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return s;
+}
+
+/* A client acts for its owner, with all it may ask for. */
+static void
+by_credentials(struct http_call *c, const struct basic *basic)
+{
+	struct issue i = { .c = c };
+	struct auth_client cl;
+	struct err err;
+	struct url u;
+
+	if (basic->id.ptr == NULL) {
+		refuse(c, "Authorization is needed");
+		return;
+	}
+	if (basic->secret.len == 0) {
+		not_this_client(c);
+		return;
+	}
+	if (!take_client(c, basic->id, basic->secret, &cl))
+		return;
+	if (cl.redirect_uris.n == 0 ||
+	    !url_parse(&c->arena, cl.redirect_uris.at[0], &u)) {
+		not_this_client(c);
+		return;
+	}
+	i.token.scope = i.refresh_scope = joined(&c->arena, cl.scopes);
+	i.token.client_id = cl.client_id;
+	i.token.redirect_uri = cl.redirect_uris.at[0];
+	i.token.user_id = cl.user_id;
+	new_secrets(&i);
+	answer(
+	    c, store_tx(auth_of(c)->store, credentials_tx, &i, &err), &i, &err);
+}
+
+/* A parameter that is there twice makes the request unclear. */
+static bool
+read_form(struct http_call *c, struct url_form *f, struct basic *basic)
+{
+	static const char *const names[] = { "grant_type", "code",
+		"redirect_uri", "client_id", "code_verifier", "refresh_token",
+		"scope" };
+
+	if (!auth_form(c, f))
+		return false;
+	for (size_t k = 0; k < COUNT_OF(names); k++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < f->n; i++)
+			n += str_eqz(f->at[i].name, names[k]);
+		if (n > 1)
+			return refuse(c, "a parameter is there twice");
+	}
+	if (url_form_get(f, "grant_type").ptr == NULL)
+		return refuse(c, "grant_type is needed");
+	return read_basic(c, basic);
+}
+
+void
+auth_post_token(struct http_call *c)
+{
+	struct basic basic;
+	struct url_form f;
+	struct str type;
+
+	if (!read_form(c, &f, &basic))
+		return;
+	type = url_form_get(&f, "grant_type");
+	if (str_eqz(type, "authorization_code"))
+		by_code(c, &f, &basic);
+	else if (str_eqz(type, "client_credentials"))
+		by_credentials(c, &basic);
+	else
+		auth_oauth2_error(c, 400, "unsupported_grant_type", NULL);
+}
+
+/* --- POST /refresh
+ * ---------------------------------------------------------------- */
+
+/* The old pair goes, and a new one comes. */
+static int
+refresh_tx(struct store *tx, void *ctx, struct err *err)
+{
+	struct issue *i = ctx;
+	struct filter f = { 0 };
+	int64_t n;
+	int rc;
+
+	i->fault = NULL;
+	filter_text(&f, "refreshToken", i->old.refresh_token);
+	rc = store_del(tx, &auth_refresh_entity, &f, &n, err);
+	if (rc != 0)
+		return rc;
+	if (n == 0) {
+		i->fault = "invalid_grant";
+		return 0;
+	}
+	rc = store_del(tx, &auth_token_entity, &f, NULL, err);
+	return rc != 0 ? rc : add_tokens(tx, i, "invalid_grant", err);
+}
+
+/* False: the token is none (any more), or the store failed; answered. */
+static bool
+find_refresh(struct http_call *c, struct str secret, struct auth_refresh *row)
+{
+	struct auth *a = auth_of(c);
+	struct filter f = { 0 };
+	struct err err;
+	bool found;
+
+	auth_key_filter(a, &c->arena, &f, "refreshToken", secret);
+	filter_add(&f, "expiresAt", COND_GT, value_time(clock_now()));
+	if (store_get(a->store, &auth_refresh_entity, &f, &c->arena, row,
+		&found, &err) != 0) {
+		auth_oauth2_db_error(c, &err);
+		return false;
+	}
+	if (!found)
+		auth_oauth2_error(c, 400, "invalid_grant", NULL);
+	return found;
+}
+
+void
+auth_post_refresh(struct http_call *c)
+{
+	struct issue i = { .c = c };
+	struct auth_client cl;
+	struct basic basic;
+	struct url_form f;
+	struct str secret, scope;
+	struct err err;
+
+	if (!read_form(c, &f, &basic))
+		return;
+	if (!str_eqz(url_form_get(&f, "grant_type"), "refresh_token")) {
+		auth_oauth2_error(c, 400, "unsupported_grant_type", NULL);
+		return;
+	}
+	secret = url_form_get(&f, "refresh_token");
+	if (secret.ptr == NULL) {
+		refuse(c, "refresh_token is needed");
+		return;
+	}
+	if (!find_refresh(c, secret, &i.old))
+		return;
+	if (basic.id.ptr != NULL && !str_eq(basic.id, i.old.client_id)) {
+		not_this_client(c);
+		return;
+	}
+	if (!take_client(c, i.old.client_id, basic.secret, &cl))
+		return;
+	scope = url_form_get(&f, "scope");
+	if (scope.ptr == NULL)
+		scope = i.old.scope;
+	else if (!auth_scope_within(
+		     &c->arena, scope, auth_words(&c->arena, i.old.scope))) {
+		auth_oauth2_error(c, 400, "invalid_scope", NULL);
+		return;
+	}
+	i.token.scope = joined(&c->arena, auth_words(&c->arena, scope));
+	i.refresh_scope = i.old.scope;
+	i.token.client_id = i.old.client_id;
+	i.token.redirect_uri = i.old.redirect_uri;
+	i.token.user_id = i.old.user_id;
+	new_secrets(&i);
+	answer(c, store_tx(auth_of(c)->store, refresh_tx, &i, &err), &i, &err);
+}

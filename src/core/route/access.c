@@ -1,0 +1,159 @@
+/*
+ * core/route/access.c - who may do what in which unit.
+ *
+ * Administrators and managers see and change everything; else the owner of a
+ * unit changes, its members read. What the caller may not see is as if it did
+ * not exist.
+ */
+#include "core/route/private.h"
+
+bool
+is_admin(const struct http_call *c)
+{
+	return auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER);
+}
+
+bool
+get_row(struct http_call *c, struct store *s, const struct entity *e,
+    const char *field, struct str id, void *row, bool *found)
+{
+	struct filter f = { 0 };
+	struct err err;
+
+	filter_text(&f, field, id);
+	if (store_get(s, e, &f, &c->arena, row, found, &err) == 0)
+		return true;
+	rest_db_error(c, &err);
+	return false;
+}
+
+static bool
+has_right(const struct http_call *c, const struct unit *u, enum right right)
+{
+	struct str me = auth_who(c)->user_id;
+
+	if (is_admin(c) || str_eq(u->owner_id, me))
+		return true;
+	for (size_t i = 0; right == RIGHT_READ && i < u->member_ids.n; i++)
+		if (str_eq(u->member_ids.at[i], me))
+			return true;
+	return false;
+}
+
+/* 1, 0, or -1 with the call answered. */
+static int
+check_unit(struct http_call *c, struct store *s, struct str unit_id,
+    enum right right, struct unit *u)
+{
+	bool found;
+
+	if (unit_id.len == 0)
+		return 0;
+	if (!get_row(c, s, &route_unit_entity, "unitId", unit_id, u, &found))
+		return -1;
+	return found && has_right(c, u, right);
+}
+
+bool
+unit_for(struct rest *r, struct str unit_id, enum right right, const char *code,
+    struct unit *ret)
+{
+	struct unit own;
+	int rc = check_unit(
+	    r->c, r->store, unit_id, right, ret != NULL ? ret : &own);
+
+	if (rc == 0)
+		http_error(r->c, 400, code, NULL);
+	return rc == 1;
+}
+
+bool
+may_in_unit(struct rest *r, enum rest_verb verb, struct str unit_id)
+{
+	struct unit u;
+
+	if (is_admin(r->c))
+		return true;
+	return check_unit(r->c, r->store, unit_id,
+		   verb == REST_GET ? RIGHT_READ : RIGHT_WRITE, &u) == 1;
+}
+
+int
+route_may_unit(struct route *r, struct http_call *c, struct str unit_id,
+    enum rest_verb verb)
+{
+	struct unit u;
+
+	return check_unit(c, r->store, unit_id,
+	    verb == REST_GET ? RIGHT_READ : RIGHT_WRITE, &u);
+}
+
+bool
+unit_filtered(struct rest *r, struct filter *f)
+{
+	struct str unit = http_query(r->c, "unit");
+
+	if (unit.len == 0) {
+		if (is_admin(r->c))
+			return true;
+		http_error(r->c, 400, "err_param", "missing `unit`");
+		return false;
+	}
+	if (!unit_for(r, unit, RIGHT_READ, "err_broker_unit_not_exist", NULL))
+		return false;
+	filter_text(f, "unitId", unit);
+	return true;
+}
+
+bool
+network_for(struct rest *r, struct str network_id, struct str unit_id,
+    struct route_end *ret)
+{
+	bool found, ok;
+
+	if (!get_row(r->c, r->store, &route_network_entity, "networkId",
+		network_id, ret, &found))
+		return false;
+	if (!found)
+		ok = false;
+	else if (ret->unit_id.len == 0)
+		ok = is_admin(r->c);
+	else if (unit_id.ptr != NULL)
+		ok = str_eq(ret->unit_id, unit_id);
+	else
+		ok = may_in_unit(r, REST_ADD, ret->unit_id);
+	if (!ok && r->c->status == 0)
+		http_error(r->c, 400, "err_broker_network_not_exist", NULL);
+	return ok;
+}
+
+bool
+application_for(
+    struct rest *r, struct str application_id, struct route_end *ret)
+{
+	bool found, ok;
+
+	if (!get_row(r->c, r->store, &route_application_entity, "applicationId",
+		application_id, ret, &found))
+		return false;
+	ok = found && may_in_unit(r, REST_ADD, ret->unit_id);
+	if (!ok && r->c->status == 0)
+		http_error(r->c, 400, "err_broker_application_not_exist", NULL);
+	return ok;
+}
+
+bool
+route_device_addr(struct route *r, struct http_call *c, struct str device_id,
+    struct str *addr)
+{
+	struct rest rest = { .c = c, .store = r->store, .module = r };
+	struct device d;
+	bool found;
+
+	if (!get_row(c, r->store, &route_device_entity, "deviceId", device_id,
+		&d, &found) ||
+	    !found || !may_in_unit(&rest, REST_GET, d.unit_id))
+		return false;
+	*addr = d.network_addr;
+	return true;
+}

@@ -1,0 +1,356 @@
+/*
+ * core/route/account.c - signing in at the embedded MQTT server.
+ *
+ * The user name is application.{unit}.{code} or network.{unit|_}.{code}; the
+ * bare code is accepted when exactly one account of that code has the
+ * password. An account opens the queues of its application or network only.
+ *
+ * Passwords are kept as Argon2id. Checking one takes milliseconds, so it runs
+ * on the look-up pool; a password that was right is remembered, as a keyed
+ * hash, for reconnects.
+ */
+#include "core/route/private.h"
+
+#include "base/mem.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SAME_CODE_MAX 16 /* accounts of one code that are tried */
+#define VERIFIED_MAX 10000
+/* Accounts of machines with long random passwords, checked often: cheaper than
+ * the interactive profile that people's passwords get. */
+#define OPS crypto_pwhash_OPSLIMIT_MIN
+#define MEMORY (8u << 20)
+
+/* What the MQTT server holds for the sessions of one application or network.
+ * On the map while sessions may join; freed when the server is done with it. */
+struct session_account {
+	struct str owner_id;
+	struct str prefix; /* "broker.network.demo.net." */
+	bool application;
+	struct arena arena;
+};
+
+struct login_job {
+	struct route *route;
+	struct mqtt_login *login;
+	struct str user, password;
+	struct worker_job job;
+	struct loop_post done;
+	struct arena arena;
+	/* what the worker found */
+	int matches;
+	struct route_account account;
+};
+
+int
+route_account_make(struct arena *a, bool application,
+    const struct route_end *end, struct str password, int64_t ttl,
+    int64_t length, struct route_account *ret, struct err *err)
+{
+	char hash[crypto_pwhash_STRBYTES];
+
+	if (crypto_pwhash_str(hash, password.ptr, password.len, OPS, MEMORY) !=
+	    0)
+		return err_set(
+		    err, ERR_LIMIT, "not enough memory to hash a password");
+	*ret = (struct route_account){ .owner_id = end->id,
+		.application_id = application ? end->id : STR_NULL,
+		.network_id = application ? STR_NULL : end->id,
+		.user_name = route_user_name(a, application, end),
+		.code = end->code,
+		.password = arena_str(a, str_of(hash)),
+		.ttl = ttl,
+		.length = length,
+		.modified_at = clock_now() };
+	return 0;
+}
+
+/* --- on the worker
+ * -------------------------------------------------------------- */
+
+/* The mark of a right password: it can not be turned back, and a changed
+ * password has another hash in it. */
+static void
+make_mark(const struct login_job *l, const struct route_account *account,
+    char mark[65])
+{
+	unsigned char out[32];
+	crypto_generichash_state st;
+
+	crypto_generichash_init(&st, l->route->verify_key,
+	    sizeof(l->route->verify_key), sizeof(out));
+	crypto_generichash_update(&st,
+	    (const unsigned char *)account->password.ptr,
+	    account->password.len);
+	crypto_generichash_update(
+	    &st, (const unsigned char *)l->password.ptr, l->password.len);
+	crypto_generichash_final(&st, out, sizeof(out));
+	sodium_bin2hex(mark, 65, out, sizeof(out));
+}
+
+static bool
+remembered(struct route *r, const char *mark)
+{
+	bool is;
+
+	pthread_mutex_lock(&r->verified_lock);
+	is = map_get(&r->verified, str_of(mark)) != NULL;
+	pthread_mutex_unlock(&r->verified_lock);
+	return is;
+}
+
+static void
+forget_verified(struct route *r)
+{
+	char *mark;
+	size_t pos = 0;
+
+	while ((mark = map_next(&r->verified, &pos)) != NULL)
+		free(mark);
+	map_fini(&r->verified);
+}
+
+static void
+remember(struct route *r, const char *mark)
+{
+	char *copy = str_dupz(str_of(mark));
+
+	pthread_mutex_lock(&r->verified_lock);
+	if (r->verified.n >= VERIFIED_MAX)
+		forget_verified(r);
+	free(map_put(&r->verified, str_of(copy), copy));
+	pthread_mutex_unlock(&r->verified_lock);
+}
+
+static bool
+password_fits(struct login_job *l, const struct route_account *account)
+{
+	char mark[65];
+	char *hash;
+	bool fits;
+
+	make_mark(l, account, mark);
+	if (remembered(l->route, mark))
+		return true;
+	hash = str_dupz(account->password);
+	fits = crypto_pwhash_str_verify(
+		   hash, l->password.ptr, l->password.len) == 0;
+	free(hash);
+	if (fits)
+		remember(l->route, mark);
+	return fits;
+}
+
+static void
+check_login(struct worker_job *job)
+{
+	struct login_job *l = container_of(job, struct login_job, job);
+	struct store_query q = { .limit = SAME_CODE_MAX };
+	struct filter f = { 0 };
+	const struct route_account *all;
+	struct rows rows = { 0 };
+
+	filter_text(&f,
+	    memchr(l->user.ptr, '.', l->user.len) != NULL ? "userName" : "code",
+	    l->user);
+	q.filter = &f;
+	if (store_all(l->route->store, &route_account_entity, &q, &l->arena,
+		&rows, NULL) == 0) {
+		all = rows.at;
+		for (size_t i = 0; i < rows.n; i++)
+			if (password_fits(l, &all[i])) {
+				l->account = all[i];
+				l->matches++;
+			}
+	}
+	sodium_memzero((char *)l->password.ptr, l->password.len);
+	loop_post(l->route->loop, &l->done);
+}
+
+/* --- on the loop
+ * ----------------------------------------------------------------- */
+
+static struct session_account *
+session_account(struct route *r, const struct route_account *row)
+{
+	struct session_account *s = map_get(&r->accounts, row->owner_id);
+
+	if (s != NULL)
+		return s;
+	s = mem_new(struct session_account);
+	s->owner_id = arena_str(&s->arena, row->owner_id);
+	s->prefix = arena_printf(
+	    &s->arena, "broker." STR_FMT ".", STR_ARG(row->user_name));
+	s->application = row->application_id.ptr != NULL;
+	map_put(&r->accounts, s->owner_id, s);
+	return s;
+}
+
+static void
+on_checked(struct loop_post *post)
+{
+	struct login_job *l = container_of(post, struct login_job, done);
+	struct route *r = l->route;
+
+	if (l->matches == 1) {
+		mqtt_login_answer(
+		    l->login, true, false, session_account(r, &l->account));
+	} else {
+		counter_add(&r->counters.login_failed, 1);
+		mqtt_login_answer(l->login, false, true, NULL);
+	}
+	arena_fini(&l->arena);
+	free(l);
+}
+
+static void
+on_login(void *owner, struct mqtt_login *login, struct str client_id,
+    struct str user, struct str password)
+{
+	struct route *r = owner;
+	struct login_job *l;
+
+	(void)client_id;
+	if (user.len == 0 || password.ptr == NULL || r->lookups == NULL) {
+		counter_add(&r->counters.login_failed, 1);
+		mqtt_login_answer(login, false, true, NULL);
+		return;
+	}
+	l = mem_new(struct login_job);
+	l->route = r;
+	l->login = login;
+	l->user = arena_str(&l->arena, user);
+	l->password = arena_str(&l->arena, password);
+	l->job.run = check_login;
+	l->done.run = on_checked;
+	if (worker_submit(r->lookups, &l->job) == 0)
+		return;
+	mqtt_login_answer(login, false, false, NULL);
+	arena_fini(&l->arena);
+	free(l);
+}
+
+/* The queue behind the account's own prefix, or STR_NULL. */
+static struct str
+own_queue(const struct session_account *s, struct str topic)
+{
+	if (s == NULL || !str_starts(topic, s->prefix))
+		return STR_NULL;
+	return (
+	    struct str){ topic.ptr + s->prefix.len, topic.len - s->prefix.len };
+}
+
+static bool
+may_publish(void *owner, void *account, struct str topic)
+{
+	const struct session_account *s = account;
+	struct str queue = own_queue(s, topic);
+
+	(void)owner;
+	if (queue.ptr == NULL)
+		return false;
+	if (s->application)
+		return str_eqz(queue, "dldata");
+	return str_eqz(queue, "uldata") || str_eqz(queue, "dldata-result");
+}
+
+static bool
+may_subscribe(void *owner, void *account, struct str filter)
+{
+	const struct session_account *s = account;
+	struct str queue = own_queue(s, filter);
+
+	(void)owner;
+	if (queue.ptr == NULL)
+		return false;
+	if (s->application)
+		return str_eqz(queue, "uldata") ||
+		    str_eqz(queue, "dldata-resp") ||
+		    str_eqz(queue, "dldata-result");
+	return str_eqz(queue, "dldata") || str_eqz(queue, "ctrl");
+}
+
+static void
+account_free(struct session_account *s)
+{
+	arena_fini(&s->arena);
+	free(s);
+}
+
+static void
+account_unused(void *owner, void *account)
+{
+	struct route *r = owner;
+	struct session_account *s = account;
+
+	if (s == NULL)
+		return;
+	if (map_get(&r->accounts, s->owner_id) == s)
+		map_del(&r->accounts, s->owner_id);
+	account_free(s);
+}
+
+void
+account_kick(struct route *r, struct str owner_id)
+{
+	struct session_account *s = map_get(&r->accounts, owner_id);
+
+	/* with its last session the server tells account_unused() */
+	if (s != NULL)
+		mqtt_server_kick(r->mqtt, s);
+}
+
+void
+accounts_free(struct route *r)
+{
+	struct session_account *s;
+	size_t pos = 0;
+
+	while ((s = map_next(&r->accounts, &pos)) != NULL)
+		account_free(s);
+	map_fini(&r->accounts);
+	forget_verified(r);
+}
+
+const struct mqtt_server_events route_mqtt_events = {
+	.login = on_login,
+	.may_publish = may_publish,
+	.may_subscribe = may_subscribe,
+	.account_unused = account_unused,
+};
+
+struct kick_post {
+	struct loop_post post;
+	struct route *route;
+	struct str owner_id;
+	struct arena arena;
+};
+
+static void
+run_kick(struct loop_post *post)
+{
+	struct kick_post *p = container_of(post, struct kick_post, post);
+
+	account_kick(p->route, p->owner_id);
+	arena_fini(&p->arena);
+	free(p);
+}
+
+void
+route_account_changed(struct route *r, bool application,
+    const struct route_end *end, const struct route_account *account, bool kick)
+{
+	struct kick_post *p;
+
+	change_endpoint(r, application, end, account);
+	if (!kick || r->loop == NULL)
+		return;
+	p = mem_new(struct kick_post);
+	p->post.run = run_kick;
+	p->route = r;
+	p->owner_id = arena_str(&p->arena, end->id);
+	loop_post(r->loop, &p->post);
+}

@@ -1,0 +1,297 @@
+/*
+ * core/route/endpoint.c - applications and networks whose queues we serve.
+ *
+ * An endpoint declares the queues that its side reads, and consumes those that
+ * its side writes. Its queues exist while its row does. Only those whose host
+ * is this server are endpoints; others are left to their own engine.
+ */
+#include "core/route/private.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+struct str
+device_key(struct arena *a, struct str unit_code, struct str network_code,
+    struct str addr)
+{
+	return arena_printf(a, STR_FMT "." STR_FMT "." STR_FMT,
+	    STR_ARG(unit_code), STR_ARG(network_code), STR_ARG(addr));
+}
+
+struct str
+route_user_name(struct arena *a, bool application, const struct route_end *end)
+{
+	struct str unit = end->unit_code.len > 0 ? end->unit_code : STR("_");
+
+	return arena_printf(a, "%s." STR_FMT "." STR_FMT,
+	    application ? "application" : "network", STR_ARG(unit),
+	    STR_ARG(end->code));
+}
+
+static struct str
+queue_name(struct endpoint *e, const char *queue)
+{
+	return arena_printf(&e->arena, STR_FMT "%s", STR_ARG(e->prefix), queue);
+}
+
+static struct map *
+map_for(struct route *r, bool application)
+{
+	return application ? &r->applications : &r->networks;
+}
+
+struct endpoint *
+endpoint_find(
+    struct route *r, bool application, struct str unit_code, struct str code)
+{
+	struct arena scratch = { 0 };
+	struct endpoint *e;
+
+	e = map_get(map_for(r, application),
+	    arena_printf(&scratch, STR_FMT "." STR_FMT, STR_ARG(unit_code),
+		STR_ARG(code)));
+	arena_fini(&scratch);
+	return e;
+}
+
+static void
+set_limits(struct endpoint *e, const struct route_account *account)
+{
+	struct mqtt_queue_limits limits = { 0 };
+	struct mqtt_server *mqtt = e->route->mqtt;
+
+	if (account != NULL) {
+		limits.messages = (uint32_t)account->length;
+		limits.ttl_ms = account->ttl;
+	}
+	if (e->application) {
+		mqtt_queue_declare(mqtt, e->uldata, &limits);
+		mqtt_queue_declare(mqtt, e->dldata_resp, &limits);
+		mqtt_queue_declare(mqtt, e->dldata_result, &limits);
+	} else {
+		mqtt_queue_declare(mqtt, e->dldata, &limits);
+		mqtt_queue_declare(mqtt, e->ctrl, &limits);
+	}
+}
+
+static void
+consume(struct endpoint *e)
+{
+	struct mqtt_server *mqtt = e->route->mqtt;
+
+	if (e->application) {
+		e->consume[0] =
+		    mqtt_consume_start(mqtt, e->dldata, downlink_heard, e);
+	} else {
+		e->consume[0] =
+		    mqtt_consume_start(mqtt, e->uldata, uplink_heard, e);
+		e->consume[1] =
+		    mqtt_consume_start(mqtt, e->dldata_result, result_heard, e);
+	}
+}
+
+static void
+endpoint_add(struct route *r, bool application, const struct route_end *row,
+    const struct route_account *account)
+{
+	struct endpoint *e = mem_new(struct endpoint);
+	struct arena *a = &e->arena;
+
+	e->route = r;
+	e->application = application;
+	e->refs = 1;
+	e->id = arena_str(a, row->id);
+	e->code = arena_str(a, row->code);
+	e->unit_id =
+	    row->unit_id.len > 0 ? arena_str(a, row->unit_id) : STR_NULL;
+	e->unit_code =
+	    row->unit_code.len > 0 ? arena_str(a, row->unit_code) : STR_NULL;
+	e->key = arena_printf(
+	    a, STR_FMT "." STR_FMT, STR_ARG(e->unit_code), STR_ARG(e->code));
+	e->user_name = route_user_name(a, application, row);
+	e->prefix =
+	    arena_printf(a, "broker." STR_FMT ".", STR_ARG(e->user_name));
+	e->uldata = queue_name(e, "uldata");
+	e->dldata = queue_name(e, "dldata");
+	e->dldata_resp = queue_name(e, "dldata-resp");
+	e->dldata_result = queue_name(e, "dldata-result");
+	e->ctrl = queue_name(e, "ctrl");
+	map_put(map_for(r, application), e->key, e);
+	counter_add(
+	    application ? &r->counters.applications : &r->counters.networks, 1);
+	set_limits(e, account);
+	consume(e);
+}
+
+void
+endpoint_unref(struct endpoint *e)
+{
+	if (e == NULL || --e->refs > 0)
+		return;
+	arena_fini(&e->arena);
+	free(e);
+}
+
+static void
+endpoint_end(struct endpoint *e, bool queues_too)
+{
+	struct route *r = e->route;
+	struct str all[] = { e->uldata, e->dldata, e->dldata_resp,
+		e->dldata_result, e->ctrl };
+
+	mqtt_consume_stop(e->consume[0]);
+	mqtt_consume_stop(e->consume[1]);
+	map_del(map_for(r, e->application), e->key);
+	counter_add(
+	    e->application ? &r->counters.applications : &r->counters.networks,
+	    -1);
+	for (size_t i = 0; queues_too && i < COUNT_OF(all); i++)
+		mqtt_queue_delete(r->mqtt, all[i]);
+	e->gone = true;
+	endpoint_unref(e);
+}
+
+/* --- a change that arrived on the loop
+ * ------------------------------------------- */
+
+struct endpoint_post {
+	struct loop_post post;
+	struct route *route;
+	bool application, gone;
+	struct route_end row;
+	struct route_account account;
+	struct arena arena;
+};
+
+static void
+on_change(struct loop_post *post)
+{
+	struct endpoint_post *p =
+	    container_of(post, struct endpoint_post, post);
+	struct endpoint *e = endpoint_find(
+	    p->route, p->application, p->row.unit_code, p->row.code);
+	bool local = route_host_embedded(p->route, p->row.host_uri);
+
+	if (p->gone) {
+		account_kick(p->route, p->row.id);
+		if (e != NULL)
+			endpoint_end(e, true);
+		/* a new one with this code must not inherit old routes */
+		cache_clear(&p->route->device_route);
+		cache_clear(&p->route->network_route);
+		uplink_stale(p->route);
+	} else if (e == NULL && local) {
+		endpoint_add(p->route, p->application, &p->row, &p->account);
+	} else if (e != NULL && !local) {
+		endpoint_end(e, true);
+	} else if (e != NULL) {
+		set_limits(e, &p->account);
+	}
+	arena_fini(&p->arena);
+	free(p);
+}
+
+static void
+post_change(struct route *r, bool application, const struct route_end *end,
+    const struct route_account *account, bool gone)
+{
+	struct endpoint_post *p;
+
+	if (r->loop == NULL)
+		return;
+	p = mem_new(struct endpoint_post);
+	p->post.run = on_change;
+	p->route = r;
+	p->application = application;
+	p->gone = gone;
+	record_copy(application ? &route_application_entity.record
+				: &route_network_entity.record,
+	    &p->arena, &p->row, end);
+	if (account != NULL) {
+		p->account.ttl = account->ttl;
+		p->account.length = account->length;
+	}
+	loop_post(r->loop, &p->post);
+}
+
+void
+change_endpoint(struct route *r, bool application, const struct route_end *end,
+    const struct route_account *account)
+{
+	post_change(r, application, end, account, false);
+}
+
+void
+change_endpoint_gone(
+    struct route *r, bool application, const struct route_end *end)
+{
+	post_change(r, application, end, NULL, true);
+}
+
+/* --- start and end
+ * ------------------------------------------------------------------- */
+
+struct loading {
+	struct route *r;
+	bool application;
+};
+
+static int
+load_one(void *ctx, const void *row, struct err *err)
+{
+	struct loading *l = ctx;
+	const struct route_end *end = row;
+	struct route_account account = { 0 };
+	struct arena scratch = { 0 };
+	struct filter f = { 0 };
+	bool found;
+	int rc;
+
+	if (!route_host_embedded(l->r, end->host_uri))
+		return 0; /* another engine's; said when it was added */
+	filter_text(&f, "ownerId", end->id);
+	rc = store_get(l->r->store, &route_account_entity, &f, &scratch,
+	    &account, &found, err);
+	if (rc == 0)
+		endpoint_add(
+		    l->r, l->application, end, found ? &account : NULL);
+	arena_fini(&scratch);
+	return rc;
+}
+
+int
+endpoints_load(struct route *r, struct err *err)
+{
+	struct loading l = { r, true };
+	struct store_query q = { 0 };
+	int rc;
+
+	rc = store_list(
+	    r->store, &route_application_entity, &q, load_one, &l, err);
+	if (rc != 0)
+		return rc;
+	l.application = false;
+	return store_list(
+	    r->store, &route_network_entity, &q, load_one, &l, err);
+}
+
+static void
+free_all(struct map *m)
+{
+	struct endpoint *e;
+	size_t pos = 0;
+
+	while ((e = map_next(m, &pos)) != NULL) {
+		endpoint_end(e, false);
+		pos = 0;
+	}
+	map_fini(m);
+}
+
+void
+endpoints_free(struct route *r)
+{
+	free_all(&r->applications);
+	free_all(&r->networks);
+}

@@ -1,0 +1,182 @@
+/*
+ * core/route/route.c - see route.h: opening, starting, ending.
+ */
+#include "core/route/route.h"
+#include "core/route/private.h"
+
+#include "base/mem.h"
+#include "base/rand.h"
+#include "codec/url.h"
+
+#include <stdlib.h>
+
+#define LOOKUP_THREADS 2
+#define LOOKUP_QUEUE 65536
+
+int
+route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
+    struct route **ret, struct err *err)
+{
+	struct route *r = mem_new(struct route);
+	bool cached = conf->cache.engine != 0;
+	int rc;
+
+	r->conf = *conf;
+	r->auth = auth;
+	list_init(&r->slow);
+	pthread_mutex_init(&r->verified_lock, NULL);
+	cache_init(&r->device, cached ? (size_t)conf->cache.device : 0,
+	    conf->cache.max_age_ms);
+	cache_init(&r->device_route,
+	    cached ? (size_t)conf->cache.device_route : 0,
+	    conf->cache.max_age_ms);
+	cache_init(&r->network_route,
+	    cached ? (size_t)conf->cache.network_route : 0,
+	    conf->cache.max_age_ms);
+	rand_bytes(r->verify_key, sizeof(r->verify_key));
+	rc = store_open_settings(
+	    &r->conf.db, "broker", dir, route_entities, &r->store, err);
+	if (rc != 0) {
+		route_close(r);
+		return rc;
+	}
+	r->lookups = worker_pool_new("lookup", LOOKUP_THREADS, LOOKUP_QUEUE);
+	r->downs = worker_pool_new("downlink", 1, 1);
+	*ret = r;
+	return 0;
+}
+
+int
+route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
+    const struct route_sink *sink, struct err *err)
+{
+	r->loop = loop;
+	r->mqtt = mqtt;
+	r->sink = *sink;
+	r->group = (struct counter_group){ .prefix = "route",
+		.rows = route_counter_rows,
+		.n = route_counter_rows_n,
+		.values = &r->counters };
+	counter_register(&r->group);
+	return endpoints_load(r, err);
+}
+
+void
+route_stop(struct route *r)
+{
+	endpoints_free(r);
+	worker_pool_free(r->lookups);
+	worker_pool_free(r->downs);
+	r->lookups = r->downs = NULL;
+}
+
+void
+route_close(struct route *r)
+{
+	struct mounted *m, *next;
+
+	if (r == NULL)
+		return;
+	worker_pool_free(r->lookups);
+	worker_pool_free(r->downs);
+	uplink_forget(r);
+	downlink_forget(r);
+	accounts_free(r);
+	cache_fini(&r->device);
+	cache_fini(&r->device_route);
+	cache_fini(&r->network_route);
+	map_fini(&r->applications);
+	map_fini(&r->networks);
+	for (m = r->mounted; m != NULL; m = next) {
+		next = m->next;
+		if (m->rest)
+			rest_unmount(m->rows);
+		else
+			free(m->rows);
+		free(m);
+	}
+	store_close(r->store);
+	arena_fini(&r->scratch);
+	pthread_mutex_destroy(&r->verified_lock);
+	free(r);
+}
+
+struct store *
+route_store(struct route *r)
+{
+	return r != NULL ? r->store : NULL;
+}
+
+static void
+mounted(struct route *r, struct http_route *rows, bool rest,
+    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+{
+	if (r != NULL) {
+		struct mounted *m = mem_new(struct mounted);
+
+		m->rows = rows;
+		m->rest = rest;
+		m->next = r->mounted;
+		r->mounted = m;
+	}
+	add(ctx, rows);
+}
+
+void
+route_routes(struct route *r, const char *prefix, unsigned flags,
+    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+{
+	static const struct {
+		const struct rest_object *object;
+		const struct http_route *rows;
+		bool queues;
+	} all[] = {
+		{ &route_unit_object, NULL, false },
+		{ &route_application_object, NULL, true },
+		{ &route_network_object, NULL, true },
+		{ &route_device_object, route_device_rows, false },
+		{ &route_device_route_object, route_device_route_rows, false },
+		{ &route_network_route_object, NULL, false },
+		{ &route_dldata_object, NULL, false },
+	};
+	struct store *s = route_store(r);
+
+	if (!(flags & ROUTE_NO_UNIT_USER))
+		mounted(r, rest_prefix(route_unit_rows, prefix, r), false, add,
+		    ctx);
+	for (size_t i = 0; i < COUNT_OF(all); i++) {
+		if (all[i].queues && flags & ROUTE_NO_QUEUES)
+			continue;
+		if (all[i].rows != NULL)
+			mounted(r, rest_prefix(all[i].rows, prefix, r), false,
+			    add, ctx);
+		mounted(r, rest_mount(all[i].object, prefix, s, r, flags), true,
+		    add, ctx);
+	}
+}
+
+bool
+route_host_embedded(const struct route *r, struct str host_uri)
+{
+	static const char *const local[] = { "localhost", "127.0.0.1", "[::1]",
+		"0.0.0.0", "[::]" };
+	struct arena scratch = { 0 };
+	struct url u;
+	bool is = false;
+
+	if (!r->conf.foreign_mqtt && url_parse(&scratch, host_uri, &u) &&
+	    (str_eqz(u.scheme, "mqtt") || str_eqz(u.scheme, "mqtts")))
+		for (size_t i = 0; i < COUNT_OF(local); i++)
+			is = is || str_eqz(u.host, local[i]);
+	arena_fini(&scratch);
+	return is;
+}
+
+int
+route_clean(struct route *r, struct err *err)
+{
+	struct filter f = { 0 };
+
+	filter_add(&f, "expiredAt", COND_LE, value_time(clock_now()));
+	return store_del(r->store, &route_dldata_entity, &f, NULL, err);
+}

@@ -1,0 +1,169 @@
+/*
+ * core/route/route.h - units, applications, networks, devices, routes; and the
+ * way of every message between networks and applications.
+ *
+ * Serves /broker/api/v1/... of Sylvia-IoT. The message path lives on the loop
+ * of the MQTT server, the API on workers; what a change means for the path
+ * (queues, caches, sessions) is posted to that loop before the call is
+ * answered.
+ */
+#ifndef CORE_ROUTE_ROUTE_H
+#define CORE_ROUTE_ROUTE_H
+
+#include "base/conf.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "core/auth/auth.h"
+#include "core/rest/rest.h"
+#include "plug/store/settings.h"
+#include "net/mqtt/server.h"
+
+struct route;
+
+struct route_conf {
+	struct store_settings db;
+	struct {
+		int64_t engine;
+		int64_t device, device_route, network_route;
+		int64_t max_age_ms;
+	} cache;
+	struct {
+		int64_t prefetch;
+		bool persistent;
+		struct str shared_prefix;
+	} mq;
+	struct route_channel_conf {
+		struct str url;
+		int64_t prefetch;
+	} unit, application, network, device, device_route, network_route;
+	struct str data_url;
+	bool data_persistent;
+	struct str auth_url;
+	struct str api_scopes;
+	int64_t downlink_ms; /* how long an unreported downlink is kept */
+	bool foreign_mqtt; /* no row: mqtt:// means another server */
+	bool public_routes;  /* network routes from public networks */
+};
+
+extern const struct conf_field route_fields[];
+
+/* What goes to the data channel; members that do not apply are STR_NULL or
+ * TIME_NULL. */
+enum route_kind {
+	ROUTE_NETWORK_ULDATA,
+	ROUTE_APPLICATION_ULDATA,
+	ROUTE_APPLICATION_DLDATA,
+	ROUTE_NETWORK_DLDATA,
+	ROUTE_NETWORK_RESULT,
+	ROUTE_APPLICATION_RESULT,
+};
+
+struct route_record {
+	enum route_kind kind;
+	struct str data_id;
+	int64_t proc, pub, resp, time;
+	int64_t status;
+	struct str unit_id, unit_code, device_id, network_code, network_addr;
+	struct str profile, data, extension;
+};
+
+/* Told when the records are as durable as the setting says, on the routing
+ * loop. Embedded by the caller; the sink's until then. */
+struct route_commit {
+	void (*done)(struct route_commit *c, bool ok);
+	struct route_commit *next; /* the sink's */
+	bool ok;                   /* the sink's */
+};
+
+/* Where records go. `put` is called on the routing loop; false: full, nothing
+ * was taken and `done` is not called. NULL `put`: no data is kept. */
+struct route_sink {
+	bool (*put)(void *owner, const struct route_record *recs, size_t n,
+	    struct route_commit *commit);
+	void *owner;
+};
+
+int route_open(const struct route_conf *conf, const char *dir,
+    struct auth *auth, struct route **ret, struct err *err);
+/* Begins to route, on the loop's thread before it runs, or on it. The server
+ * must have been opened with route_mqtt_events and this route as owner. */
+int route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
+    const struct route_sink *sink, struct err *err);
+/* Ends consuming, on the loop's thread; waits for workers. What they found is
+ * posted, so the loop must turn once more before the server is closed. */
+void route_stop(struct route *r);
+void route_close(struct route *r); /* NULL is fine; the loop has ended */
+
+/* Sessions may use the queues of one application or network. */
+extern const struct mqtt_server_events route_mqtt_events;
+
+/* The route tables; see auth_routes(). `flags` REST_CSV etc. Applications and
+ * networks are left out when `flags` has ROUTE_NO_QUEUES (core/coremgr has its
+ * own), DELETE /unit/user when it has ROUTE_NO_UNIT_USER. */
+#define ROUTE_NO_QUEUES 0x10u
+#define ROUTE_NO_UNIT_USER 0x20u
+void route_routes(struct route *r, const char *prefix, unsigned flags,
+    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
+
+/* The rows that core/coremgr varies. */
+extern const struct rest_object route_application_object, route_network_object;
+struct store *route_store(struct route *r); /* NULL for NULL */
+
+/* Both kinds of row begin alike, so that one function serves both. */
+struct route_end {
+	union { /* one member, by the column's name in each table */
+		struct str id, application_id, network_id;
+	};
+	struct str code;
+	struct str unit_id, unit_code; /* null: a public network */
+	int64_t created_at, modified_at;
+	struct str host_uri, name, info;
+};
+
+/* Queue accounts of the embedded server: application.{unit}.{code} or
+ * network.{unit|_}.{code}. Slow: a password is hashed. In `tx`, or the store
+ * itself. Limits of 0 mean the server's. */
+struct route_account {
+	struct str owner_id;
+	struct str application_id, network_id; /* one of them */
+	struct str user_name, code;
+	struct str password; /* hash */
+	int64_t ttl, length;
+	int64_t modified_at;
+};
+extern const struct entity route_account_entity;
+struct str route_user_name(
+    struct arena *a, bool application, const struct route_end *end);
+int route_account_make(struct arena *a, bool application,
+    const struct route_end *end, struct str password, int64_t ttl,
+    int64_t length, struct route_account *ret, struct err *err);
+/* The account changed: its sessions must sign in again (`kick`), its queues
+ * take the new limits. */
+void route_account_changed(struct route *r, bool application,
+    const struct route_end *end, const struct route_account *account,
+    bool kick);
+
+/* True when this host URI means the embedded server. */
+bool route_host_embedded(const struct route *r, struct str host_uri);
+
+/* Publishes to one of the queues ("dldata", "uldata", ...) of an application
+ * or network. From a worker. */
+void route_inject(struct route *r, bool application,
+    const struct route_end *end, const char *queue, struct str payload);
+/* Asks for a queue's figures; blocks until the loop has answered. */
+void route_stats(struct route *r, bool application, const struct route_end *end,
+    const char *queue, struct mqtt_queue_stats *ret);
+
+/* Does the caller have this right (REST_GET: member, else: owner) in the
+ * unit? 1, 0, or negative with the call answered. */
+int route_may_unit(struct route *r, struct http_call *c, struct str unit_id,
+    enum rest_verb verb);
+/* The address of a device the caller may see; false: not there, or the call is
+ * answered (status not 0). */
+bool route_device_addr(struct route *r, struct http_call *c,
+    struct str device_id, struct str *addr);
+
+/* Removes downlinks that nobody reported in time. On a worker. */
+int route_clean(struct route *r, struct err *err);
+
+#endif
