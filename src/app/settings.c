@@ -1,0 +1,214 @@
+/*
+ * app/settings.c - see settings.h; here are the rows that belong to no module.
+ */
+#include "app/settings.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/conf_json5.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const levels[] = { "off", "error", "warn", "info", "debug",
+	NULL };
+static const char *const styles[] = { "json", "log4j", NULL };
+
+static const struct conf_field log_fields[] = {
+	CONF_ENUM(struct log_conf, level, "level", .def = "info",
+	    .choices = levels, .fallback = true, .help = "How much is logged."),
+	CONF_ENUM(struct log_conf, style, "style", .def = "json",
+	    .choices = styles, .fallback = true,
+	    .help = "One JSON object a line, or lines for people."),
+	{ 0 },
+};
+
+#define S struct server_conf
+static const char *const http_alias[] = { "log.httpport", NULL };
+static const char *const https_alias[] = { "log.httpsport", NULL };
+static const char *const cacert_alias[] = { "log.cacertfile", NULL };
+static const char *const cert_alias[] = { "log.certfile", NULL };
+static const char *const key_alias[] = { "log.keyfile", NULL };
+static const char *const static_alias[] = { "log.static", NULL };
+
+static const struct conf_field server_fields[] = {
+	CONF_INT(S, http_port, "httpPort", .flag = "server.httpport",
+	    .alias = http_alias, .def = "1080", .max = 65535,
+	    .help = "Port for HTTP. 0: a free one, which is printed."),
+	CONF_INT(S, https_port, "httpsPort", .flag = "server.httpsport",
+	    .alias = https_alias, .def = "1443", .max = 65535,
+	    .help = "Port for HTTPS, used when certFile and keyFile are set."),
+	CONF_TEXT(S, cacert_file, "cacertFile", .flag = "server.cacertfile",
+	    .alias = cacert_alias,
+	    .inert = "it is for MQTT over TLS, which is not part of this "
+		     "version",
+	    .help = "Certificates of who may sign clients' certificates."),
+	CONF_TEXT(S, cert_file, "certFile", .flag = "server.certfile",
+	    .alias = cert_alias,
+	    .help = "PEM file with the certificate for HTTPS."),
+	CONF_TEXT(S, key_file, "keyFile", .flag = "server.keyfile",
+	    .alias = key_alias, .help = "PEM file with its private key."),
+	CONF_TEXT(S, static_path, "staticPath", .flag = "server.static",
+	    .alias = static_alias,
+	    .help = "Folder whose files are served for paths that nothing "
+		    "else answers."),
+	CONF_TEXT(S, listen, "listen",
+	    .help = "Address to listen on. Not set: every one when there is a "
+		    "certificate, else loopback only."),
+	CONF_TEXT(S, data_dir, "dataDir",
+	    .help = "Folder for databases and keys. Not set: /var/lib/marram "
+		    "for root, else ~/.local/share/marram."),
+	CONF_TEXT(S, admin_password, "adminPassword", .secret = true,
+	    .help = "Makes the account admin with this password at the first "
+		    "start, instead of the setup code. For scripts."),
+	CONF_TEXT(S, cors_origins, "corsOrigins", .def = "*",
+	    .help = "Origins whose pages may use the API, with spaces between "
+		    "them, or * for all."),
+	CONF_INT(S, workers, "workers", .def = "8", .min = 1, .max = 256,
+	    .help = "Threads that answer requests."),
+	CONF_INT(S, slow_workers, "slowWorkers", .def = "2", .min = 1,
+	    .max = 64,
+	    .help = "Threads for slow requests: those that check a password."),
+	CONF_INT(S, queue, "queue", .def = "1024", .min = 1, .max = 1000000,
+	    .help = "Requests that may wait for a thread; beyond that 503 is "
+		    "answered."),
+	CONF_SIZE(S, body_max, "bodyMax", .def = "2MiB", .min = 1024,
+	    .max = 1 << 30, .help = "Largest body of a request."),
+	CONF_MS(S, request_ms, "requestTimeout", .def = "60s", .min = 100,
+	    .max = 3600000,
+	    .help = "A request that takes longer is answered with 408."),
+	CONF_MS(S, idle_ms, "idleTimeout", .def = "75s", .min = 1000,
+	    .max = 3600000,
+	    .help = "A connection on which nothing moves is closed."),
+	CONF_INT(S, connections, "maxConnections", .def = "4096", .min = 1,
+	    .max = 1000000, .help = "HTTP connections at most."),
+	CONF_INT(S, connections_per_address, "maxConnectionsPerAddress",
+	    .def = "0", .max = 1000000,
+	    .help = "The same of one address; 0: no limit."),
+	{ 0 },
+};
+
+#define M struct mqtt_conf
+static const struct conf_field mqtt_fields[] = {
+	CONF_INT(M, port, "port", .also = "coremgr.mq.rumqttd.mqttPort",
+	    .def = "1883", .max = 65535,
+	    .help = "Port for MQTT. 0: a free one, which is printed."),
+	CONF_BOOL(M, allow_anonymous, "allowAnonymous", .def = "false",
+	    .help = "Let clients in without user name. They may use no queue "
+		    "of an application or network."),
+	CONF_INT(M, max_connections, "maxConnections", .def = "10000", .min = 1,
+	    .max = 1000000, .help = "Clients at most."),
+	CONF_SIZE(M, max_packet, "maxPacket", .def = "1MiB", .min = 128,
+	    .max = 268435456,
+	    .help = "Largest packet; a larger one ends the connection."),
+	CONF_INT(M, max_inflight, "maxInflight", .def = "200", .min = 1,
+	    .max = 65535,
+	    .help = "QoS 1 and 2 messages a client may have unanswered."),
+	CONF_INT(M, publish_max, "publishMax", .def = "1000", .min = 1,
+	    .max = 1000000,
+	    .help = "Messages of one client that may wait for their "
+		    "acknowledgement; beyond that its socket is not read."),
+	CONF_INT(M, queue_messages, "queueMessages", .def = "10000", .min = 1,
+	    .max = 10000000,
+	    .help = "Messages that wait for one client, group or queue."),
+	CONF_SIZE(M, queue_bytes, "queueBytes", .def = "64MiB", .min = 1024,
+	    .max = (int64_t)1 << 40, .help = "The same in bytes."),
+	CONF_MS(M, queue_ttl_ms, "queueTtl", .def = "7d",
+	    .max = (int64_t)3650 * 86400000, .min = 0,
+	    .help = "How long a message waits in a queue; 0: no limit."),
+	CONF_INT(M, max_sessions, "maxSessions", .def = "10000", .min = 0,
+	    .max = 10000000,
+	    .help = "Persistent sessions without a connection."),
+	CONF_MS(M, session_expiry_ms, "sessionExpiry", .def = "7d", .min = 0,
+	    .max = (int64_t)3650 * 86400000,
+	    .help = "How long such a session is remembered; 0: no limit."),
+	CONF_INT(M, max_subscriptions, "maxSubscriptions", .def = "1000",
+	    .min = 1, .max = 1000000, .help = "Subscriptions of one client."),
+	CONF_INT(M, max_topic_levels, "maxTopicLevels", .def = "128", .min = 1,
+	    .max = 200, .help = "Levels in a topic or filter."),
+	CONF_INT(M, max_retained, "maxRetained", .def = "100000", .min = 0,
+	    .max = 100000000, .help = "Retained messages."),
+	CONF_SIZE(M, max_retained_bytes, "maxRetainedBytes", .def = "256MiB",
+	    .min = 0, .max = (int64_t)1 << 40, .help = "The same in bytes."),
+	CONF_MS(M, max_keepalive_ms, "maxKeepalive", .def = "0s", .min = 0,
+	    .max = 65535000,
+	    .help = "Longest silence allowed; 0: what the client asks for."),
+	CONF_MS(M, connect_timeout_ms, "connectTimeout", .def = "5s",
+	    .min = 100, .max = 600000,
+	    .help = "Time from connecting to the CONNECT packet."),
+	CONF_INT(M, max_auth_failures, "maxAuthFailures", .def = "20", .min = 0,
+	    .max = 1000000,
+	    .help = "Refused sign-ins of one address in a minute; beyond that "
+		    "it is refused unheard. 0: no limit."),
+	CONF_SIZE(M, max_output, "maxOutput", .def = "4MiB", .min = 65536,
+	    .max = 1 << 30, .help = "Bytes that wait in one connection."),
+	{ 0 },
+};
+
+#define L struct cli_conf
+static const struct conf_field cli_fields[] = {
+	CONF_TEXT(L, auth, "auth", .def = "http://localhost:1080/auth",
+	    .help = "Where the command line finds the auth module."),
+	CONF_TEXT(L, coremgr, "coremgr", .def = "http://localhost:1080/coremgr",
+	    .help = "Where it finds the management API."),
+	CONF_TEXT(L, data, "data", .def = "http://localhost:1080/data",
+	    .help = "Where it finds the history."),
+	CONF_TEXT(L, client_id, "clientId", .def = "public",
+	    .help = "The OAuth2 client it signs in as."),
+	CONF_TEXT(L, redirect_uri, "redirectUri",
+	    .def = "http://localhost:1080/auth/oauth2/redirect",
+	    .help = "That client's redirect URI."),
+	{ 0 },
+};
+
+struct conf *
+settings_new(struct settings *s)
+{
+	/* borrowed by the table as long as it lives */
+	static _Thread_local struct conf_section sections[10];
+	const struct conf_section all[] = {
+		{ "log", "What the program tells about itself.", log_fields,
+		    &s->log },
+		{ "server", "The HTTP server and the process as a whole.",
+		    server_fields, &s->server },
+		{ "mqtt", "The MQTT server inside the program.", mqtt_fields,
+		    &s->mqtt },
+		{ "auth", "Users, clients and tokens.", auth_fields, &s->auth },
+		{ "broker", "Networks, applications and the way between them.",
+		    route_fields, &s->broker },
+		{ "coremgr", "The management API.", coremgr_fields,
+		    &s->coremgr },
+		{ "data", "The history of what passed.", data_fields,
+		    &s->data },
+		{ "compat", "For use beside Sylvia-IoT's own programs.",
+		    auth_compat_fields, &s->compat },
+		{ "coremgrCli", "The command line.", cli_fields, &s->cli },
+		{ 0 },
+	};
+
+	memset(s, 0, sizeof(*s));
+	memcpy(sections, all, sizeof(all));
+	return conf_new(sections);
+}
+
+int
+settings_read(struct conf *c, const char *path, struct err *err)
+{
+	char part[4096];
+	struct buf b = { 0 };
+	size_t n;
+	int rc = 0;
+	FILE *f = fopen(path, "re");
+
+	if (f == NULL)
+		return err_errno(err, "open %s", path);
+	while ((n = fread(part, 1, sizeof(part), f)) > 0)
+		buf_add(&b, part, n);
+	if (ferror(f))
+		rc = err_errno(err, "read %s", path);
+	fclose(f);
+	if (rc == 0 && conf_read_json5(c, buf_str(&b), err) != 0)
+		rc = err_wrap(err, "%s", path);
+	buf_free(&b);
+	return rc;
+}

@@ -1,0 +1,56 @@
+/*
+ * app/settings.h - all settings of `marram serve`, gathered from the modules.
+ */
+#ifndef APP_SETTINGS_H
+#define APP_SETTINGS_H
+
+#include "base/conf.h"
+#include "core/auth/auth.h"
+#include "core/coremgr/coremgr.h"
+#include "core/data/data.h"
+#include "core/route/route.h"
+
+struct log_conf {
+	int64_t level, style;
+};
+
+struct server_conf {
+	int64_t http_port, https_port;
+	struct str cacert_file, cert_file, key_file, static_path;
+	struct str listen, data_dir, admin_password, cors_origins;
+	int64_t workers, slow_workers, queue, body_max, request_ms, idle_ms,
+	    connections, connections_per_address;
+};
+
+struct mqtt_conf {
+	int64_t port;
+	bool allow_anonymous;
+	int64_t max_connections, max_packet, max_inflight, publish_max,
+	    queue_messages, queue_bytes, queue_ttl_ms, max_sessions,
+	    session_expiry_ms, max_subscriptions, max_topic_levels,
+	    max_retained, max_retained_bytes, max_keepalive_ms,
+	    connect_timeout_ms, max_auth_failures, max_output;
+};
+
+struct cli_conf {
+	struct str auth, coremgr, data, client_id, redirect_uri;
+};
+
+struct settings {
+	struct log_conf log;
+	struct server_conf server;
+	struct mqtt_conf mqtt;
+	struct auth_conf auth;
+	struct route_conf broker;
+	struct coremgr_conf coremgr;
+	struct data_conf data;
+	struct auth_conf compat; /* only compat.* of it is set */
+	struct cli_conf cli;
+};
+
+/* The table over `s`, with defaults set. Free with conf_free(). */
+struct conf *settings_new(struct settings *s);
+/* Reads the file into the table. */
+int settings_read(struct conf *c, const char *path, struct err *err);
+
+#endif
