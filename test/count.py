@@ -1,0 +1,20 @@
+#!/usr/bin/env python3
+"""Adds up a JUnit file: prints "PASSED FAILED SKIPPED"."""
+import sys
+import xml.etree.ElementTree as tree
+
+passed = failed = skipped = 0
+try:
+    cases = tree.parse(sys.argv[1]).iter("testcase")
+    for case in cases:
+        if case.find("skipped") is not None:
+            skipped += 1
+        elif (case.find("failure") is not None
+              or case.find("error") is not None):
+            failed += 1
+        else:
+            passed += 1
+except (OSError, tree.ParseError) as why:
+    print("no results in %s: %s" % (sys.argv[1], why), file=sys.stderr)
+    failed += 1
+print(passed, failed, skipped)
