@@ -26,7 +26,6 @@ int config_main(int argc, char **argv);
 
 /* Every route of the platform, in the order it is served, with nothing behind
  * them: for OpenAPI and the command line. */
-void app_each_route(
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
+void app_each_route(http_add_routes *add, void *ctx);
 
 #endif

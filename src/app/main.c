@@ -46,9 +46,11 @@ config_main(int argc, char **argv)
 		return sample();
 	if (argc == 3 && strcmp(argv[2], "reference") == 0)
 		return reference();
-	fprintf(stderr, "Usage: %s config sample|reference\n\n"
-			"  sample      prints every setting as a JSON5 file\n"
-			"  reference   prints the settings as a page\n", argv[0]);
+	fprintf(stderr,
+	    "Usage: %s config sample|reference\n\n"
+	    "  sample      prints every setting as a JSON5 file\n"
+	    "  reference   prints the settings as a page\n",
+	    argv[0]);
 	return argc == 3 && strcmp(argv[2], "--help") == 0 ? 0 : 2;
 }
 

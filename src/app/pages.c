@@ -24,7 +24,7 @@ struct pages {
 	const char *name;
 	struct http_server *http;
 	int dir; /* the static folder, -1: none */
-	struct http_route *rows;
+	struct rest_mounts mounts;
 };
 
 static struct pages *
@@ -234,17 +234,12 @@ pages_free(struct pages *p)
 		return;
 	if (p->dir >= 0)
 		close(p->dir);
-	free(p->rows);
+	rest_mounts_free(&p->mounts);
 	free(p);
 }
 
 void
-pages_routes(struct pages *p,
-    void (*add)(void *ctx, const struct http_route *rows_), void *ctx)
+pages_routes(struct pages *p, http_add_routes *add, void *ctx)
 {
-	struct http_route *copy = rest_prefix(rows, "", p);
-
-	if (p != NULL)
-		p->rows = copy;
-	add(ctx, copy);
+	rest_mount_rows(p != NULL ? &p->mounts : NULL, rows, "", p, add, ctx);
 }

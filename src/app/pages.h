@@ -14,8 +14,7 @@ struct pages *pages_new(
     const char *name, struct str static_path, struct http_server *http);
 void pages_free(struct pages *p); /* NULL is fine */
 
-void pages_routes(struct pages *p,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
+void pages_routes(struct pages *p, http_add_routes *add, void *ctx);
 
 /* A file below the static path, or 404. API prefixes are never files. */
 void pages_static(struct pages *p, struct http_call *c);

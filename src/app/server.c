@@ -543,7 +543,7 @@ start_http(struct server *s, struct err *err)
 }
 
 void
-app_each_route(void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+app_each_route(http_add_routes *add, void *ctx)
 {
 	pages_routes(NULL, add, ctx);
 	auth_oauth2_routes(NULL, add, ctx);

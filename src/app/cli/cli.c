@@ -419,7 +419,6 @@ static int
 read_globals(struct cli *cli, int argc, char **argv,
     const struct cli_commands *all, int *status)
 {
-	/* a command without options of its own reads these */
 	struct err err;
 	int i;
 
@@ -541,22 +540,20 @@ run_help(struct cli *cli, const struct cli_commands *all, int argc, char **argv)
 int
 cli_main(int argc, char **argv)
 {
-	struct cli_commands all;
+	/* as long as the process, like the routes it points to */
+	static struct cli_commands all;
 	struct cli cli;
 	int at, status = 2;
 
 	cli_init(&cli, argv[0]);
 	cli_commands_init(&all, app_each_route, locals);
 	at = read_globals(&cli, argc, argv, &all, &status);
-	if (at == argc) {
+	if (at == argc)
 		help_all(&cli, &all, stderr);
-		status = 2;
-	} else if (at > 0 && strcmp(argv[at], "help") == 0) {
+	else if (at > 0 && strcmp(argv[at], "help") == 0)
 		status = run_help(&cli, &all, argc - at - 1, argv + at + 1);
-	} else if (at > 0) {
+	else if (at > 0)
 		status = run_words(&cli, &all, argc - at, argv + at);
-	}
 	cli_fini(&cli);
-	cli_commands_fini(&all);
 	return status;
 }

@@ -135,20 +135,12 @@ auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
 void
 auth_close(struct auth *a)
 {
-	struct auth_mounted *m, *next;
 	struct strs *list;
 	size_t pos = 0;
 
 	if (a == NULL)
 		return;
-	for (m = a->mounted; m != NULL; m = next) {
-		next = m->next;
-		if (m->rest)
-			rest_unmount(m->rows);
-		else
-			free(m->rows);
-		free(m);
-	}
+	rest_mounts_free(&a->mounts);
 	while ((list = map_next(&a->scopes, &pos)) != NULL)
 		free(list->at);
 	map_fini(&a->scopes);
@@ -161,40 +153,24 @@ auth_close(struct auth *a)
 /* --- routes
  * ------------------------------------------------------------------------ */
 
-static void
-mounted(struct auth *a, struct http_route *rows, bool rest,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
-{
-	if (a != NULL) {
-		struct auth_mounted *m = mem_new(struct auth_mounted);
-
-		m->rows = rows;
-		m->rest = rest;
-		m->next = a->mounted;
-		a->mounted = m;
-	}
-	add(ctx, rows);
-}
-
 void
 auth_routes(struct auth *a, const char *prefix, unsigned flags,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+    http_add_routes *add, void *ctx)
 {
 	struct store *store = a != NULL ? a->store : NULL;
+	struct rest_mounts *m = a != NULL ? &a->mounts : NULL;
 
-	mounted(a, rest_prefix(auth_self_rows, prefix, a), false, add, ctx);
-	mounted(a, rest_mount(&auth_user_object, prefix, store, a, flags), true,
-	    add, ctx);
-	mounted(a, rest_prefix(auth_client_rows, prefix, a), false, add, ctx);
-	mounted(a, rest_mount(&auth_client_object, prefix, store, a, flags),
-	    true, add, ctx);
+	rest_mount_rows(m, auth_self_rows, prefix, a, add, ctx);
+	rest_mount(m, &auth_user_object, prefix, store, a, flags, add, ctx);
+	rest_mount_rows(m, auth_client_rows, prefix, a, add, ctx);
+	rest_mount(m, &auth_client_object, prefix, store, a, flags, add, ctx);
 }
 
 void
-auth_oauth2_routes(struct auth *a,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+auth_oauth2_routes(struct auth *a, http_add_routes *add, void *ctx)
 {
-	mounted(a, rest_prefix(auth_oauth2_rows, "/auth", a), false, add, ctx);
+	rest_mount_rows(a != NULL ? &a->mounts : NULL, auth_oauth2_rows,
+	    "/auth", a, add, ctx);
 }
 
 /* --- who a caller is

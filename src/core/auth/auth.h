@@ -54,9 +54,8 @@ void auth_close(struct auth *a); /* NULL is fine */
  * `prefix` "/auth/api/v1" or "/coremgr/api/v1". `a` may be NULL where nothing
  * is called. The lists live until auth_close(), or for ever without `a`. */
 void auth_routes(struct auth *a, const char *prefix, unsigned flags,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
-void auth_oauth2_routes(struct auth *a,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
+    http_add_routes *add, void *ctx);
+void auth_oauth2_routes(struct auth *a, http_add_routes *add, void *ctx);
 
 /* http_server_events.access: token, role and scope of the route. */
 bool auth_access(struct auth *a, struct http_call *c);

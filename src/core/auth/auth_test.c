@@ -263,8 +263,8 @@ is(int status, const char *body)
 {
 	if (fx->status != status ||
 	    (body != NULL && strstr(fx->body.ptr, body) == NULL))
-		fail_msg("wanted %d %s, got %d %s", status, body, fx->status,
-		    fx->body.ptr);
+		fail_msg("wanted %d %s, got %d %s", status,
+		    body != NULL ? body : "", fx->status, fx->body.ptr);
 }
 
 static void
@@ -295,7 +295,9 @@ header_is(const char *name, const char *want)
 	struct str got = header(name);
 
 	if (want == NULL ? got.ptr != NULL : !str_eqz(got, want))
-		fail_msg("%s: wanted %s, got %s", name, want, got.ptr);
+		fail_msg("%s: wanted %s, got %s", name,
+		    want != NULL ? want : "none",
+		    got.ptr != NULL ? got.ptr : "none");
 }
 
 static void

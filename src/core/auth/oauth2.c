@@ -77,27 +77,43 @@ struct asking {
 	struct str response_type, client_id, redirect_uri;
 	struct str scope, state; /* STR_NULL: not given */
 	struct str challenge, method;
+	struct str session_id, allow; /* of /authorize only */
 };
 
-/* The members in the order in which they are written. */
-static const struct member {
-	const char *name;
-	size_t offset;
-	bool required;
-} members[] = {
-	{ "response_type", offsetof(struct asking, response_type), true },
-	{ "client_id", offsetof(struct asking, client_id), true },
-	{ "redirect_uri", offsetof(struct asking, redirect_uri), true },
-	{ "scope", offsetof(struct asking, scope), false },
-	{ "state", offsetof(struct asking, state), false },
-	{ "code_challenge", offsetof(struct asking, challenge), false },
-	{ "code_challenge_method", offsetof(struct asking, method), false },
+#define ASKED 7 /* those that are carried from step to step, in this order */
+
+static const struct field asking_fields[] = {
+	F_TEXT(
+	    struct asking, response_type, "response_type", .help = "\"code\"."),
+	F_TEXT(struct asking, client_id, "client_id"),
+	F_TEXT(struct asking, redirect_uri, "redirect_uri",
+	    .help = "One of the client's, exactly."),
+	F_TEXT(struct asking, scope, "scope",
+	    .help = "Some of the client's scopes, separated by spaces."),
+	F_TEXT(
+	    struct asking, state, "state", .help = "Given back to the client."),
+	F_TEXT(struct asking, challenge, "code_challenge",
+	    .help = "PKCE, RFC 7636."),
+	F_TEXT(struct asking, method, "code_challenge_method",
+	    .help = "\"plain\" or \"S256\"; plain when not given."),
+	F_TEXT(struct asking, session_id, "session_id",
+	    .help = "What signing in gave; good for 60 seconds, once."),
+	F_TEXT(struct asking, allow, "allow",
+	    .help = "\"yes\" grants (POST only), anything else denies."),
+	{ 0 },
 };
+static const struct record asking_record = { "oauth2Request",
+	sizeof(struct asking), asking_fields };
+
+#define ASKED_MEMBERS                                                          \
+	"response_type! client_id! redirect_uri! scope state code_challenge "  \
+	"code_challenge_method"
+#define GRANT_MEMBERS ASKED_MEMBERS " session_id! allow"
 
 static struct str *
-member_of(const struct asking *q, const struct member *m)
+member_of(const struct asking *q, const struct field *f)
 {
-	return (struct str *)(void *)((char *)q + m->offset);
+	return (struct str *)(void *)((char *)q + f->offset);
 }
 
 static size_t
@@ -110,16 +126,20 @@ times(const struct url_form *f, const char *name)
 	return n;
 }
 
-/* False when something required is missing or anything is there twice. */
+/* False when something in `members` is missing or anything is there twice. */
 static bool
-read_asking(const struct url_form *f, struct asking *q)
+read_asking(const struct url_form *f, const char *members, struct asking *q)
 {
-	for (size_t i = 0; i < COUNT_OF(members); i++) {
-		size_t n = times(f, members[i].name);
+	field_set_t required = 0;
 
-		if (n > 1 || (n == 0 && members[i].required))
+	(void)field_bits(&asking_record, members, &required);
+	for (size_t i = 0; asking_fields[i].name != NULL; i++) {
+		size_t n = times(f, asking_fields[i].name);
+
+		if (n > 1 || (n == 0 && required >> i & 1))
 			return false;
-		*member_of(q, &members[i]) = url_form_get(f, members[i].name);
+		*member_of(q, &asking_fields[i]) =
+		    url_form_get(f, asking_fields[i].name);
 	}
 	return true;
 }
@@ -127,11 +147,11 @@ read_asking(const struct url_form *f, struct asking *q)
 static void
 write_asking(struct buf *out, const struct asking *q)
 {
-	for (size_t i = 0; i < COUNT_OF(members); i++) {
-		struct str *text = member_of(q, &members[i]);
+	for (size_t i = 0; i < ASKED; i++) {
+		struct str *text = member_of(q, &asking_fields[i]);
 
 		if (text->ptr != NULL)
-			url_form_add(out, members[i].name, *text);
+			url_form_add(out, asking_fields[i].name, *text);
 	}
 }
 
@@ -257,7 +277,7 @@ get_auth(struct http_call *c)
 	struct buf state = { 0 }, where = { 0 };
 	struct asking q;
 
-	if (!read_asking(&c->query, &q)) {
+	if (!read_asking(&c->query, ASKED_MEMBERS, &q)) {
 		refuse(c,
 		    "response_type, client_id and redirect_uri are needed, "
 		    "each of them once");
@@ -275,12 +295,26 @@ get_auth(struct http_call *c)
 /* --- signing in
  * ------------------------------------------------------------------- */
 
+struct signing {
+	struct str state, account, password;
+};
+
+static const struct field signing_fields[] = {
+	F_TEXT(struct signing, state, "state",
+	    .help = "What /auth made of the request."),
+	F_TEXT(struct signing, account, "account"),
+	F_TEXT(struct signing, password, "password", .flags = FIELD_SECRET),
+	{ 0 },
+};
+static const struct record signing_record = { "oauth2Login",
+	sizeof(struct signing), signing_fields };
+
 static bool
 read_state(struct http_call *c, struct str state, struct asking *q)
 {
 	struct url_form f = url_form_parse(&c->arena, state);
 
-	if (!read_asking(&f, q))
+	if (!read_asking(&f, ASKED_MEMBERS, q))
 		return refuse(c, "invalid state content");
 	return check_asking(c, q);
 }
@@ -462,12 +496,12 @@ scope_items(struct arena *a, struct str scope)
 }
 
 static void
-grant_page(struct http_call *c, const struct asking *q,
-    const struct auth_client *cl, struct str session)
+grant_page(
+    struct http_call *c, const struct asking *q, const struct auth_client *cl)
 {
 	const struct template_var vars[] = {
 		{ "client_name", cl->name },
-		{ "session_id", session },
+		{ "session_id", q->session_id },
 		{ "client_id", q->client_id },
 		{ "response_type", q->response_type },
 		{ "redirect_uri", q->redirect_uri },
@@ -546,12 +580,11 @@ granted_scope(struct arena *a, struct str scope)
 }
 
 static void
-grant(struct http_call *c, const struct asking *q, const struct auth_client *cl,
-    struct str session)
+grant(struct http_call *c, const struct asking *q, const struct auth_client *cl)
 {
 	struct auth *a = auth_of(c);
 	struct str code = auth_secret(&c->arena);
-	struct granting g = { .c = c, .session = session };
+	struct granting g = { .c = c, .session = q->session_id };
 	struct err err;
 
 	g.row = (struct auth_code){ .code = auth_key(a, &c->arena, code),
@@ -574,12 +607,10 @@ grant(struct http_call *c, const struct asking *q, const struct auth_client *cl,
 static void
 authorize(struct http_call *c, const struct url_form *f, bool may_grant)
 {
-	struct str session = url_form_get(f, "session_id");
-	struct str allow = url_form_get(f, "allow");
 	struct auth_client cl;
 	struct asking q;
 
-	if (!read_asking(f, &q) || session.ptr == NULL) {
+	if (!read_asking(f, GRANT_MEMBERS, &q)) {
 		refuse(c,
 		    "response_type, client_id, redirect_uri and session_id "
 		    "are needed, each of them once");
@@ -594,12 +625,12 @@ authorize(struct http_call *c, const struct url_form *f, bool may_grant)
 	}
 	if (!may_ask(c, &q, &cl))
 		return;
-	if (allow.ptr != NULL && !str_eqz(allow, "yes"))
+	if (q.allow.ptr != NULL && !str_eqz(q.allow, "yes"))
 		send_back(c, &q, "error", STR("access_denied"), NULL);
-	else if (allow.ptr != NULL && may_grant)
-		grant(c, &q, &cl, session);
+	else if (q.allow.ptr != NULL && may_grant)
+		grant(c, &q, &cl);
 	else
-		grant_page(c, &q, &cl, session);
+		grant_page(c, &q, &cl);
 }
 
 static void
@@ -628,24 +659,44 @@ get_redirect(struct http_call *c)
 #define BROWSER (HTTP_CREDENTIALS | HTTP_FORM)
 
 const struct http_route auth_oauth2_rows[] = {
-	{ "GET", "/oauth2/auth", .handle = get_auth, .flags = HTTP_CREDENTIALS,
+	{ "GET", "/oauth2/auth", .query = &asking_record,
+	    .query_members = ASKED_MEMBERS, .handle = get_auth,
+	    .flags = HTTP_CREDENTIALS,
 	    .help = "Begins the authorization code flow." },
-	{ "GET", "/oauth2/login", .handle = get_login,
+	{ "GET", "/oauth2/login", .query = &signing_record,
+	    .query_members = "state!", .handle = get_login,
 	    .flags = HTTP_CREDENTIALS, .help = "Shows the sign-in page." },
-	{ "POST", "/oauth2/login", .handle = post_login,
-	    .flags = BROWSER | HTTP_SLOW, .body_max = FORM_MAX,
+	{ "POST", "/oauth2/login",
+	    .body = { .record = &signing_record,
+		.members = "state! account! password!",
+		.form = true },
+	    .handle = post_login, .flags = BROWSER | HTTP_SLOW,
+	    .body_max = FORM_MAX,
 	    .help = "Signs in, and goes on to the grant." },
-	{ "GET", "/oauth2/authorize", .handle = get_authorize,
+	{ "GET", "/oauth2/authorize", .query = &asking_record,
+	    .query_members = GRANT_MEMBERS, .handle = get_authorize,
 	    .flags = HTTP_CREDENTIALS,
 	    .help = "Shows what the client asks for." },
-	{ "POST", "/oauth2/authorize", .handle = post_authorize,
-	    .flags = BROWSER, .body_max = FORM_MAX,
+	{ "POST", "/oauth2/authorize",
+	    .body = { .record = &asking_record,
+		.members = GRANT_MEMBERS,
+		.form = true },
+	    .handle = post_authorize, .flags = BROWSER, .body_max = FORM_MAX,
 	    .help = "Grants or denies; sends the code to the client." },
-	{ "POST", "/oauth2/token", .handle = auth_post_token, .flags = BROWSER,
-	    .body_max = FORM_MAX,
+	{ "POST", "/oauth2/token",
+	    .body = { .record = &auth_exchange_record,
+		.members = "grant_type! code redirect_uri client_id "
+			   "code_verifier",
+		.form = true },
+	    .reply = { .record = &auth_issued_record, .plain = true },
+	    .handle = auth_post_token, .flags = BROWSER, .body_max = FORM_MAX,
 	    .help = "Exchanges a code or client credentials for tokens." },
-	{ "POST", "/oauth2/refresh", .handle = auth_post_refresh,
-	    .flags = BROWSER, .body_max = FORM_MAX,
+	{ "POST", "/oauth2/refresh",
+	    .body = { .record = &auth_exchange_record,
+		.members = "grant_type! refresh_token! scope client_id",
+		.form = true },
+	    .reply = { .record = &auth_issued_record, .plain = true },
+	    .handle = auth_post_refresh, .flags = BROWSER, .body_max = FORM_MAX,
 	    .help = "Exchanges a refresh token for new tokens." },
 	{ "GET", "/oauth2/redirect", .handle = get_redirect,
 	    .flags = HTTP_CREDENTIALS,

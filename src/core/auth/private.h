@@ -67,12 +67,6 @@ extern const struct http_route auth_self_rows[]; /* tokeninfo, logout, user */
 extern const struct http_route auth_client_rows[];
 extern const struct http_route auth_oauth2_rows[]; /* below "/auth" */
 
-struct auth_mounted {
-	struct auth_mounted *next;
-	struct http_route *rows;
-	bool rest; /* by rest_mount(), else rest_prefix() */
-};
-
 /* Failed logins per address, for the rate limit. */
 struct auth_failures;
 
@@ -82,7 +76,7 @@ struct auth {
 	struct arena arena;
 	struct map scopes; /* API scope -> struct strs; read only once open */
 	struct str login_page, grant_page; /* templates */
-	struct auth_mounted *mounted;
+	struct rest_mounts mounts;
 	struct auth_failures *failures;
 };
 
@@ -151,6 +145,8 @@ int auth_get_client(struct store *s, struct arena *a, struct str id,
 bool auth_scope_within(struct arena *a, struct str some, struct strs all);
 struct strs auth_words(struct arena *a, struct str text);
 
+/* The forms of /token and /refresh, and what they answer. */
+extern const struct record auth_exchange_record, auth_issued_record;
 void auth_post_token(struct http_call *c);
 void auth_post_refresh(struct http_call *c);
 

@@ -367,21 +367,59 @@ by_credentials(struct http_call *c, const struct basic *basic)
 	    c, store_tx(auth_of(c)->store, credentials_tx, &i, &err), &i, &err);
 }
 
+struct exchange {
+	struct str grant_type, code, redirect_uri, client_id, code_verifier;
+	struct str refresh_token, scope;
+};
+
+static const struct field exchange_fields[] = {
+	F_TEXT(struct exchange, grant_type, "grant_type",
+	    .help = "\"authorization_code\" or \"client_credentials\"; at "
+		    "/refresh \"refresh_token\"."),
+	F_TEXT(struct exchange, code, "code", .flags = FIELD_SECRET),
+	F_TEXT(struct exchange, redirect_uri, "redirect_uri",
+	    .help = "Where the code was sent."),
+	F_TEXT(struct exchange, client_id, "client_id",
+	    .help = "Of a public client; a private one sends Basic."),
+	F_TEXT(struct exchange, code_verifier, "code_verifier",
+	    .flags = FIELD_SECRET, .help = "PKCE, RFC 7636."),
+	F_TEXT(struct exchange, refresh_token, "refresh_token",
+	    .flags = FIELD_SECRET),
+	F_TEXT(struct exchange, scope, "scope",
+	    .help = "Some of the scopes that were granted."),
+	{ 0 },
+};
+const struct record auth_exchange_record = { "oauth2Exchange",
+	sizeof(struct exchange), exchange_fields };
+
+struct issued {
+	struct str access_token, refresh_token, token_type, scope;
+	int64_t expires_in;
+};
+
+static const struct field issued_fields[] = {
+	F_TEXT(struct issued, access_token, "access_token"),
+	F_TEXT(struct issued, refresh_token, "refresh_token"),
+	F_TEXT(struct issued, token_type, "token_type"),
+	F_INT(struct issued, expires_in, "expires_in",
+	    .help = "Whole seconds that the access token is still good."),
+	F_TEXT(struct issued, scope, "scope"),
+	{ 0 },
+};
+const struct record auth_issued_record = { "oauth2Tokens",
+	sizeof(struct issued), issued_fields };
+
 /* A parameter that is there twice makes the request unclear. */
 static bool
 read_form(struct http_call *c, struct url_form *f, struct basic *basic)
 {
-	static const char *const names[] = { "grant_type", "code",
-		"redirect_uri", "client_id", "code_verifier", "refresh_token",
-		"scope" };
-
 	if (!auth_form(c, f))
 		return false;
-	for (size_t k = 0; k < COUNT_OF(names); k++) {
+	for (size_t k = 0; exchange_fields[k].name != NULL; k++) {
 		size_t n = 0;
 
 		for (size_t i = 0; i < f->n; i++)
-			n += str_eqz(f->at[i].name, names[k]);
+			n += str_eqz(f->at[i].name, exchange_fields[k].name);
 		if (n > 1)
 			return refuse(c, "a parameter is there twice");
 	}

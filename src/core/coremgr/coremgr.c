@@ -18,18 +18,12 @@
 
 #define PASSWORD_LEN 8
 
-struct mounted {
-	struct mounted *next;
-	struct http_route *rows;
-	bool rest;
-};
-
 struct coremgr {
 	struct coremgr_conf conf;
 	struct auth *auth;
 	struct route *route;
 	struct data *data;
-	struct mounted *mounted;
+	struct rest_mounts mounts;
 };
 
 /* --- settings
@@ -599,54 +593,31 @@ coremgr_new(const struct coremgr_conf *conf, struct auth *auth,
 void
 coremgr_free(struct coremgr *m)
 {
-	struct mounted *x, *next;
-
 	if (m == NULL)
 		return;
-	for (x = m->mounted; x != NULL; x = next) {
-		next = x->next;
-		if (x->rest)
-			rest_unmount(x->rows);
-		else
-			free(x->rows);
-		free(x);
-	}
+	rest_mounts_free(&m->mounts);
 	free(m);
-}
-
-static void
-mounted(struct coremgr *m, struct http_route *rows, bool rest,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
-{
-	if (m != NULL) {
-		struct mounted *x = mem_new(struct mounted);
-
-		x->rows = rows;
-		x->rest = rest;
-		x->next = m->mounted;
-		m->mounted = x;
-	}
-	add(ctx, rows);
 }
 
 #define PREFIX "/coremgr/api/v1"
 
 void
 coremgr_routes(struct coremgr *m, struct auth *auth, struct route *route,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+    http_add_routes *add, void *ctx)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct rest_mounts *mounts = m != NULL ? &m->mounts : NULL;
 	struct store *s = route_store(route);
 
 	pthread_once(&once, vary_objects);
 	auth_routes(auth, PREFIX, REST_CSV, add, ctx);
 	route_routes(route, PREFIX,
 	    REST_CSV | ROUTE_NO_QUEUES | ROUTE_NO_UNIT_USER, add, ctx);
-	mounted(m, rest_prefix(own_rows, PREFIX, m), false, add, ctx);
-	mounted(m, rest_mount(&application_object, PREFIX, s, route, REST_CSV),
-	    true, add, ctx);
-	mounted(m, rest_mount(&network_object, PREFIX, s, route, REST_CSV),
-	    true, add, ctx);
+	rest_mount_rows(mounts, own_rows, PREFIX, m, add, ctx);
+	rest_mount(
+	    mounts, &application_object, PREFIX, s, route, REST_CSV, add, ctx);
+	rest_mount(
+	    mounts, &network_object, PREFIX, s, route, REST_CSV, add, ctx);
 }
 
 /* --- the record of what people did

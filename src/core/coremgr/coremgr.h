@@ -41,7 +41,7 @@ struct coremgr *coremgr_new(const struct coremgr_conf *conf, struct auth *auth,
 void coremgr_free(struct coremgr *m); /* NULL is fine */
 
 void coremgr_routes(struct coremgr *m, struct auth *auth, struct route *route,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
+    http_add_routes *add, void *ctx);
 
 /* Puts a finished call on record if it was a change below /coremgr. On the
  * worker, after the handler. */

@@ -202,24 +202,13 @@ static struct rest_object objects[DATA_KINDS] = {
 };
 
 void
-data_routes(struct data *d,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+data_routes(struct data *d, http_add_routes *add, void *ctx)
 {
 	for (int k = 0; k < DATA_KINDS; k++) {
-		struct http_route *rows;
-
 		objects[k].entity = data_kind_entities[k];
-		rows = rest_mount(&objects[k], "/data/api/v1",
-		    d != NULL ? d->store : NULL, d,
-		    REST_CSV | REST_NO(REST_GET) | REST_NO(REST_DEL));
-		if (d != NULL) {
-			struct data_mounted *m = mem_new(struct data_mounted);
-
-			m->rows = rows;
-			m->next = d->mounted;
-			d->mounted = m;
-		}
-		add(ctx, rows);
+		rest_mount(d != NULL ? &d->mounts : NULL, &objects[k],
+		    "/data/api/v1", d != NULL ? d->store : NULL, d,
+		    REST_CSV | REST_NO(REST_GET) | REST_NO(REST_DEL), add, ctx);
 	}
 }
 
@@ -251,16 +240,10 @@ data_open(const struct data_conf *conf, const char *dir, struct auth *auth,
 void
 data_close(struct data *d)
 {
-	struct data_mounted *m, *next;
-
 	if (d == NULL)
 		return;
 	data_stop(d);
-	for (m = d->mounted; m != NULL; m = next) {
-		next = m->next;
-		rest_unmount(m->rows);
-		free(m);
-	}
+	rest_mounts_free(&d->mounts);
 	data_writer_fini(d);
 	store_close(d->store);
 	free(d);

@@ -83,8 +83,7 @@ bool data_put(struct data *d, const enum data_kind *kinds,
     const struct data_row *rows, size_t n, struct data_commit *commit);
 bool data_put_operation(struct data *d, const struct data_operation *op);
 
-void data_routes(struct data *d,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
+void data_routes(struct data *d, http_add_routes *add, void *ctx);
 
 /* Removes what is older than the retention. On a worker. */
 int data_clean(struct data *d, struct err *err);

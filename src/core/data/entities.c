@@ -19,8 +19,8 @@
 #define TIME F_TIME(R, time, "time")
 #define PAYLOAD                                                                \
 	F_TEXT(R, profile, "profile"), F_TEXT(R, data, "data"),                \
-	    F_JSON(                                                            \
-		R, extension, "extension", .flags = FIELD_NULL | FIELD_ABSENT | FIELD_EMPTY)
+	    F_JSON(R, extension, "extension",                                  \
+		.flags = FIELD_NULL | FIELD_ABSENT | FIELD_EMPTY)
 
 static const struct field application_uldata_fields[] = {
 	DATA_ID,

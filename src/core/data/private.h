@@ -41,18 +41,13 @@ struct data_group {
 	struct data_commit *first, **last;
 };
 
-struct data_mounted {
-	struct data_mounted *next;
-	struct http_route *rows;
-};
-
 struct data {
 	struct data_conf conf;
 	struct auth *auth;
 	struct store *store;
 	data_may_unit *may;
 	void *owner;
-	struct data_mounted *mounted;
+	struct rest_mounts mounts;
 	struct data_counters counters;
 	struct counter_group counter_group;
 

@@ -833,9 +833,31 @@ offers(const struct rest_object *o, enum rest_verb v, unsigned flags)
 	    (v != REST_PATCH || o->patch != NULL);
 }
 
-struct http_route *
-rest_mount(const struct rest_object *o, const char *prefix, struct store *store,
-    void *module, unsigned flags)
+/* Routes that were made, on the list of whoever ends them. */
+struct rest_mounted {
+	struct rest_mounted *next;
+	struct mount *mount;     /* of an object, else NULL */
+	struct http_route *rows; /* single ones, else NULL */
+};
+
+static void
+keep(struct rest_mounts *m, struct mount *mount, struct http_route *rows)
+{
+	static struct rest_mounts for_ever;
+	struct rest_mounted *x = mem_new(struct rest_mounted);
+
+	if (m == NULL)
+		m = &for_ever;
+	x->mount = mount;
+	x->rows = rows;
+	x->next = m->first;
+	m->first = x;
+}
+
+void
+rest_mount(struct rest_mounts *mounts, const struct rest_object *o,
+    const char *prefix, struct store *store, void *module, unsigned flags,
+    http_add_routes *add, void *ctx)
 {
 	const struct record *rec = &o->entity->record;
 	struct mount *m = mem_new(struct mount);
@@ -852,11 +874,13 @@ rest_mount(const struct rest_object *o, const char *prefix, struct store *store,
 		if (offers(o, (enum rest_verb)v, flags))
 			fill_route(
 			    m, (enum rest_verb)v, prefix, &m->routes[n++]);
-	return m->routes;
+	keep(mounts, m, NULL);
+	add(ctx, m->routes);
 }
 
-struct http_route *
-rest_prefix(const struct http_route *rows, const char *prefix, void *module)
+void
+rest_mount_rows(struct rest_mounts *mounts, const struct http_route *rows,
+    const char *prefix, void *module, http_add_routes *add, void *ctx)
 {
 	size_t n = 0, text = 0;
 	struct http_route *copy;
@@ -872,17 +896,22 @@ rest_prefix(const struct http_route *rows, const char *prefix, void *module)
 		copy[i].ctx = module;
 		path = stpcpy(stpcpy(path, prefix), rows[i].path) + 1;
 	}
-	return copy;
+	keep(mounts, NULL, copy);
+	add(ctx, copy);
 }
 
 void
-rest_unmount(struct http_route *routes)
+rest_mounts_free(struct rest_mounts *m)
 {
-	struct mount *m;
+	struct rest_mounted *x, *next;
 
-	if (routes == NULL)
-		return;
-	m = container_of(routes, struct mount, routes[0]);
-	arena_fini(&m->arena);
-	free(m);
+	for (x = m->first; x != NULL; x = next) {
+		next = x->next;
+		if (x->mount != NULL)
+			arena_fini(&x->mount->arena);
+		free(x->mount);
+		free(x->rows);
+		free(x);
+	}
+	m->first = NULL;
 }

@@ -126,17 +126,23 @@ struct rest_object {
 	void (*more)(struct rest *r, enum rest_verb verb, const void *row);
 };
 
-/* The routes of the object below `prefix` (borrowed, as all else). `store`
- * and `module` may be NULL when nothing is going to be called (the command
- * line, OpenAPI). Ends with a method NULL; free with rest_unmount(). */
-struct http_route *rest_mount(const struct rest_object *o, const char *prefix,
-    struct store *store, void *module, unsigned flags);
-void rest_unmount(struct http_route *routes);
+/* The routes a module has made; zero-initialise. Where a function takes NULL
+ * instead, its routes live as long as the process: for the command line and
+ * OpenAPI, which call nothing. */
+struct rest_mounts {
+	struct rest_mounted *first;
+};
 
-/* Copies rows whose paths begin behind a prefix ("/auth/tokeninfo") to stand
- * below it, with `module` as their ctx. Free with free(). */
-struct http_route *rest_prefix(
-    const struct http_route *rows, const char *prefix, void *module);
+/* Gives `add` the routes of the object below `prefix` (borrowed, as all else).
+ * `store` and `module` may be NULL when nothing is going to be called. */
+void rest_mount(struct rest_mounts *m, const struct rest_object *o,
+    const char *prefix, struct store *store, void *module, unsigned flags,
+    http_add_routes *add, void *ctx);
+/* The same for single rows, whose paths begin behind the prefix
+ * ("/auth/tokeninfo"); `module` becomes their ctx. */
+void rest_mount_rows(struct rest_mounts *m, const struct http_route *rows,
+    const char *prefix, void *module, http_add_routes *add, void *ctx);
+void rest_mounts_free(struct rest_mounts *m);
 
 /* Reads the JSON body: `row`, `extra` and `beside` (records of `s`; NULL where
  * there is none) are set up and filled. Answers 400 and returns false when it

@@ -93,19 +93,13 @@ struct cache_entry {
 			  /* the memory follows */
 };
 
-struct mounted {
-	struct mounted *next;
-	struct http_route *rows;
-	bool rest;
-};
-
 struct route {
 	struct route_conf conf;
 	struct auth *auth;
 	struct store *store;
 	struct worker_pool *lookups; /* reads for the message path */
 	struct worker_pool *downs;   /* one thread: downlink and results */
-	struct mounted *mounted;
+	struct rest_mounts mounts;
 	struct route_counters counters;
 	struct counter_group group;
 

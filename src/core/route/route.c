@@ -73,8 +73,6 @@ route_stop(struct route *r)
 void
 route_close(struct route *r)
 {
-	struct mounted *m, *next;
-
 	if (r == NULL)
 		return;
 	worker_pool_free(r->lookups);
@@ -87,14 +85,7 @@ route_close(struct route *r)
 	cache_fini(&r->network_route);
 	map_fini(&r->applications);
 	map_fini(&r->networks);
-	for (m = r->mounted; m != NULL; m = next) {
-		next = m->next;
-		if (m->rest)
-			rest_unmount(m->rows);
-		else
-			free(m->rows);
-		free(m);
-	}
+	rest_mounts_free(&r->mounts);
 	store_close(r->store);
 	arena_fini(&r->scratch);
 	pthread_mutex_destroy(&r->verified_lock);
@@ -107,24 +98,9 @@ route_store(struct route *r)
 	return r != NULL ? r->store : NULL;
 }
 
-static void
-mounted(struct route *r, struct http_route *rows, bool rest,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
-{
-	if (r != NULL) {
-		struct mounted *m = mem_new(struct mounted);
-
-		m->rows = rows;
-		m->rest = rest;
-		m->next = r->mounted;
-		r->mounted = m;
-	}
-	add(ctx, rows);
-}
-
 void
 route_routes(struct route *r, const char *prefix, unsigned flags,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx)
+    http_add_routes *add, void *ctx)
 {
 	static const struct {
 		const struct rest_object *object;
@@ -139,19 +115,17 @@ route_routes(struct route *r, const char *prefix, unsigned flags,
 		{ &route_network_route_object, NULL, false },
 		{ &route_dldata_object, NULL, false },
 	};
+	struct rest_mounts *m = r != NULL ? &r->mounts : NULL;
 	struct store *s = route_store(r);
 
 	if (!(flags & ROUTE_NO_UNIT_USER))
-		mounted(r, rest_prefix(route_unit_rows, prefix, r), false, add,
-		    ctx);
+		rest_mount_rows(m, route_unit_rows, prefix, r, add, ctx);
 	for (size_t i = 0; i < COUNT_OF(all); i++) {
 		if (all[i].queues && flags & ROUTE_NO_QUEUES)
 			continue;
 		if (all[i].rows != NULL)
-			mounted(r, rest_prefix(all[i].rows, prefix, r), false,
-			    add, ctx);
-		mounted(r, rest_mount(all[i].object, prefix, s, r, flags), true,
-		    add, ctx);
+			rest_mount_rows(m, all[i].rows, prefix, r, add, ctx);
+		rest_mount(m, all[i].object, prefix, s, r, flags, add, ctx);
 	}
 }
 

@@ -41,7 +41,7 @@ struct route_conf {
 	struct str auth_url;
 	struct str api_scopes;
 	int64_t downlink_ms; /* how long an unreported downlink is kept */
-	bool foreign_mqtt; /* no row: mqtt:// means another server */
+	bool foreign_mqtt;   /* no row: mqtt:// means another server */
 	bool public_routes;  /* network routes from public networks */
 };
 
@@ -103,7 +103,7 @@ extern const struct mqtt_server_events route_mqtt_events;
 #define ROUTE_NO_QUEUES 0x10u
 #define ROUTE_NO_UNIT_USER 0x20u
 void route_routes(struct route *r, const char *prefix, unsigned flags,
-    void (*add)(void *ctx, const struct http_route *rows), void *ctx);
+    http_add_routes *add, void *ctx);
 
 /* The rows that core/coremgr varies. */
 extern const struct rest_object route_application_object, route_network_object;

@@ -188,9 +188,7 @@ unit_before_del(struct rest *r, const void *row)
 static void
 unit_after_del(struct rest *r, const void *row)
 {
-	end_ends(
-	    r->module, r->c->stream_state, ((const struct unit *)row)->code);
-	r->c->stream_state = NULL;
+	end_ends(r->module, r->note, ((const struct unit *)row)->code);
 }
 
 const struct rest_object route_unit_object = {

@@ -55,4 +55,7 @@ struct http_route {
 	const char *help;
 };
 
+/* Who takes rows: the server, OpenAPI, the command line. */
+typedef void http_add_routes(void *ctx, const struct http_route *rows);
+
 #endif

@@ -9,6 +9,9 @@
  *     +----> SEND            v                     v come: a worker, then back
  *                           LATE (408 is sent; freed when the worker is done)
  *
+ * Once the server is stopping nothing is given to a worker: GATHER goes to SEND
+ * with 503, a stream that wants more breaks off.
+ *
  * In WORK, and in SEND while a worker adds to a stream, the connection is
  * suspended and libmicrohttpd does not touch the request. Resuming, and
  * running the daemon after it, happen on the loop only: resuming from a worker
@@ -37,6 +40,7 @@
 #include <unistd.h>
 
 #define CONNECTION_MEMORY 8192
+#define SWALLOW 8          /* times the largest body */
 #define STREAM_RETRY_MS 20 /* when the worker queue was full */
 
 enum state { GATHER, WORK, SEND, LATE };
@@ -66,6 +70,8 @@ struct http_server {
 	struct loop_timer tick; /* libmicrohttpd's own time-outs */
 	struct loop_defer run;
 	counter_t pending;
+	bool stopping;
+	struct list waiting;   /* streams that found the worker queue full */
 	pthread_mutex_t lock;  /* guards the tallies */
 	struct tally *tallies; /* one per route, and one for all else */
 };
@@ -83,11 +89,13 @@ struct request {
 	bool suspended;
 	bool stream_over;
 	size_t sent; /* of call.out */
+	size_t got;  /* of the body, kept or thrown away */
 	size_t body_max;
 	struct buf body;
 	struct worker_job job;
 	struct loop_post done;
 	struct loop_timer late, again;
+	struct list waiting; /* in the server's, while `again` runs */
 };
 
 /* --- the daemon on the loop
@@ -149,6 +157,7 @@ request_free(struct request *r)
 {
 	loop_cancel(r->server->loop, &r->late);
 	loop_cancel(r->server->loop, &r->again);
+	list_del(&r->waiting);
 	if (r->call.stream_end != NULL)
 		r->call.stream_end(&r->call);
 	buf_free(&r->call.out);
@@ -257,6 +266,8 @@ submit(struct request *r, void (*run)(struct worker_job *job))
 	    ? r->server->conf.slow
 	    : r->server->conf.workers;
 
+	if (r->server->stopping)
+		return false;
 	r->job.run = run;
 	r->working = true;
 	if (worker_submit(pool, &r->job) == 0)
@@ -265,13 +276,21 @@ submit(struct request *r, void (*run)(struct worker_job *job))
 	return false;
 }
 
+/* Gives the stream to a worker, now or when the queue has room. */
+static void
+go_on(struct request *r)
+{
+	list_del(&r->waiting);
+	if (submit(r, run_stream))
+		return;
+	list_add(&r->server->waiting, &r->waiting);
+	loop_after(r->server->loop, &r->again, STREAM_RETRY_MS);
+}
+
 static void
 on_again(struct loop_timer *t)
 {
-	struct request *r = container_of(t, struct request, again);
-
-	if (!submit(r, run_stream))
-		loop_after(r->server->loop, &r->again, STREAM_RETRY_MS);
+	go_on(container_of(t, struct request, again));
 }
 
 /* --- answers
@@ -293,9 +312,10 @@ read_answer(void *cls, uint64_t pos, char *to, size_t max)
 	}
 	if (r->stream_over)
 		return MHD_CONTENT_READER_END_OF_STREAM;
+	if (r->server->stopping)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	suspend(r);
-	if (!submit(r, run_stream))
-		loop_after(r->server->loop, &r->again, STREAM_RETRY_MS);
+	go_on(r);
 	return 0;
 }
 
@@ -433,6 +453,7 @@ on_target(void *cls, const char *target, struct MHD_Connection *connection)
 	r->late.fire = on_late;
 	r->again.fire = on_again;
 	r->done.run = on_worker_done;
+	list_init(&r->waiting);
 	r->call.target = arena_str(&r->call.arena, str_of(target));
 	r->call.secure = d == &d->server->tls;
 	return r;
@@ -533,8 +554,14 @@ begin(struct request *r, const char *method)
 	    ? c->route->body_max
 	    : s->conf.body_max;
 	length = header(r, "Content-Length");
-	if (length.ptr != NULL && str_to_u64(length, &n) && n > r->body_max)
-		return send_error(r, 413, "err_param", "the body is too large");
+	if (length.ptr != NULL && str_to_u64(length, &n)) {
+		/* a somewhat larger one is read and thrown away, so that its
+		 * sender gets to read the answer */
+		r->too_large = n > r->body_max;
+		if (n / SWALLOW > r->body_max)
+			return send_error(
+			    r, 413, "err_param", "the body is too large");
+	}
 	return MHD_YES;
 }
 
@@ -572,9 +599,12 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url,
 	if (!r->seen)
 		return begin(r, method);
 	if (*upload_len > 0) {
+		r->got += *upload_len;
+		if (r->got / SWALLOW > r->body_max)
+			return MHD_NO; /* chunks without end */
 		if (r->body.len + *upload_len > r->body_max)
 			r->too_large = true;
-		else
+		if (!r->too_large)
 			buf_add(&r->body, upload, *upload_len);
 		*upload_len = 0;
 		return MHD_YES;
@@ -635,6 +665,7 @@ http_server_new(struct loop *loop, const struct http_server_conf *conf,
 	s->run.run = on_run;
 	s->plain.server = s->tls.server = s;
 	s->plain.io.ready = s->tls.io.ready = on_epoll;
+	list_init(&s->waiting);
 	pthread_mutex_init(&s->lock, NULL);
 	return s;
 }
@@ -748,6 +779,19 @@ uint16_t
 http_server_tls_port(const struct http_server *s)
 {
 	return s->tls.port;
+}
+
+void
+http_server_stop(struct http_server *s)
+{
+	if (s == NULL)
+		return;
+	s->stopping = true;
+	LIST_EACH (r, &s->waiting, struct request, waiting) {
+		loop_cancel(s->loop, &r->again);
+		list_del(&r->waiting);
+		resume(r);
+	}
 }
 
 static void

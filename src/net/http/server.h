@@ -53,8 +53,12 @@ void http_server_add(struct http_server *s, const struct http_route *routes);
 int http_server_start(struct http_server *s, struct err *err);
 uint16_t http_server_port(const struct http_server *s);
 uint16_t http_server_tls_port(const struct http_server *s); /* 0: no TLS */
-/* Ends all connections. Workers must be idle: free their pools first, on a
- * loop that still turns. NULL is fine. */
+/* Gives nothing more to workers: a new request is answered with 503, a stream
+ * breaks off. To be called on the loop's thread, before the pools are freed.
+ * NULL is fine. */
+void http_server_stop(struct http_server *s);
+/* Ends all connections. The pools must have been freed, and the loop have
+ * turned once after it. NULL is fine. */
 void http_server_free(struct http_server *s);
 
 /* Requests per route as Prometheus text. [any thread] */
