@@ -33,8 +33,7 @@ pages_of(const struct http_call *c)
 	return (struct pages *)c->route->ctx;
 }
 
-/* --- what the program is
- * -------------------------------------------------------- */
+/* --- what the program is ------------------------------------------------- */
 
 static void
 version(struct http_call *c)
@@ -117,8 +116,7 @@ static const struct http_route rows[] = {
 	{ 0 },
 };
 
-/* --- files
- * ------------------------------------------------------------------------- */
+/* --- files --------------------------------------------------------------- */
 
 static const char *
 type_of(struct str path)
@@ -210,8 +208,7 @@ pages_static(struct pages *p, struct http_call *c)
 	http_error(c, 404, "err_not_found", "there is nothing at this path");
 }
 
-/* --- start and end
- * -------------------------------------------------------------------- */
+/* --- start and end ------------------------------------------------------- */
 
 struct pages *
 pages_new(const char *name, struct str static_path, struct http_server *http)

@@ -76,8 +76,7 @@ struct server {
 	struct arena arena;
 };
 
-/* --- the command line
- * ------------------------------------------------------------ */
+/* --- the command line ---------------------------------------------------- */
 
 /* Flags that stand for a setting, without its section. */
 static const struct {
@@ -204,8 +203,7 @@ read_settings(struct server *s, int argc, char **argv, struct err *err)
 	return 0;
 }
 
-/* --- the data folder
- * ---------------------------------------------------------------- */
+/* --- the data folder ----------------------------------------------------- */
 
 static int
 make_dirs(const char *path, struct err *err)
@@ -314,9 +312,7 @@ is_loopback(const char *address)
 	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
-/* --- modules
- * ---------------------------------------------------------------------------
- */
+/* --- modules ------------------------------------------------------------- */
 
 static int
 may_read_unit(void *owner, struct http_call *c, struct str unit_id)
@@ -470,9 +466,7 @@ start_messages(struct server *s, struct err *err)
 	return 0;
 }
 
-/* --- HTTP
- * -------------------------------------------------------------------------------
- */
+/* --- HTTP ---------------------------------------------------------------- */
 
 static bool
 on_access(void *owner, struct http_call *c)
@@ -553,8 +547,7 @@ app_each_route(http_add_routes *add, void *ctx)
 	data_routes(NULL, add, ctx);
 }
 
-/* --- first start
- * -------------------------------------------------------------------------- */
+/* --- first start --------------------------------------------------------- */
 
 static int
 first_start(struct server *s, struct err *err)
@@ -578,9 +571,7 @@ first_start(struct server *s, struct err *err)
 	return rc;
 }
 
-/* --- upkeep
- * --------------------------------------------------------------------------------
- */
+/* --- upkeep -------------------------------------------------------------- */
 
 /* On a worker. */
 static void
@@ -614,8 +605,7 @@ on_clean_due(struct loop_timer *t)
 		loop_after(s->main_loop, &s->clean_timer, CLEAN_MS);
 }
 
-/* --- telling that we are there
- * ---------------------------------------------------------------- */
+/* --- telling that we are there ------------------------------------------- */
 
 /* sd_notify(3): one datagram to the socket that systemd named. */
 static void
@@ -667,9 +657,7 @@ tell_ready(struct server *s)
 	notify("READY=1\n");
 }
 
-/* --- start and end
- * ------------------------------------------------------------------------------
- */
+/* --- start and end ------------------------------------------------------- */
 
 static void
 on_signal(struct loop_io *io, unsigned what)

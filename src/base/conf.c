@@ -172,8 +172,7 @@ conf_free(struct conf *c)
 	free(c);
 }
 
-/* --- the three sources ------------------------------------------------------
- */
+/* --- the three sources --------------------------------------------------- */
 
 static void
 give(struct conf *c, struct item *it, enum conf_source source, struct str said,
@@ -318,8 +317,7 @@ conf_environ(struct conf *c, char **env)
 	}
 }
 
-/* --- from text to value ------------------------------------------------------
- */
+/* --- from text to value -------------------------------------------------- */
 
 struct suffix {
 	const char *word;
@@ -518,8 +516,7 @@ conf_is_null(const struct conf *c, const char *key)
 	return it != NULL && it->null_in_file;
 }
 
-/* --- what people read
- * --------------------------------------------------------- */
+/* --- what people read ---------------------------------------------------- */
 
 static void
 sample_value(struct buf *out, const struct conf_field *f)

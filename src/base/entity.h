@@ -55,14 +55,17 @@ enum field_type {
 	0x002u             /* never in a log; shown only where a view says so */
 #define FIELD_LOWER 0x004u /* ASCII letters are folded on input */
 #define FIELD_TRIM 0x008u  /* white space at both ends is cut on input */
-#define FIELD_OBJECT 0x010u /* FIELD_JSON: must be an object without "" keys   \
-			     */
-#define FIELD_SPACED 0x020u /* FIELD_TEXTS: in SQL one text, joined by spaces  \
-			     */
-#define FIELD_EMPTY 0x040u  /* TEXT, JSON: null is '' in SQL */
-#define FIELD_UNIQ 0x080u   /* FIELD_TEXTS: sorted, without doubles, on input */
-#define FIELD_ABSENT 0x100u /* null is left out of JSON, not written as null   \
-			     */
+#define FIELD_OBJECT                                                           \
+	0x010u /* FIELD_JSON: must be an object without "" keys                \
+		*/
+#define FIELD_SPACED                                                           \
+	0x020u             /* FIELD_TEXTS: in SQL one text, joined by spaces   \
+			    */
+#define FIELD_EMPTY 0x040u /* TEXT, JSON: null is '' in SQL */
+#define FIELD_UNIQ 0x080u  /* FIELD_TEXTS: sorted, without doubles, on input */
+#define FIELD_ABSENT                                                           \
+	0x100u /* null is left out of JSON, not written as null                \
+		*/
 
 /* A list of structs; `at` is NULL when it is empty. */
 struct rows {

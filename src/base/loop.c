@@ -33,7 +33,7 @@ struct loop {
 	struct loop_post *first, **last;
 };
 
-/* --- timers ------------------------------------------------------------ */
+/* --- timers -------------------------------------------------------------- */
 
 static void
 heap_set(struct loop *loop, size_t i, struct loop_timer *t)
@@ -125,7 +125,7 @@ fire_due(struct loop *loop)
 	}
 }
 
-/* --- deferred calls and dead memory ------------------------------------- */
+/* --- deferred calls and dead memory -------------------------------------- */
 
 static void
 run_deferred(struct loop *loop)
@@ -171,7 +171,7 @@ loop_free_later(struct loop *loop, void *p)
 	loop->dead[loop->n_dead++] = p;
 }
 
-/* --- posts ---------------------------------------------------------------- */
+/* --- posts --------------------------------------------------------------- */
 
 void
 loop_post(struct loop *loop, struct loop_post *p)
@@ -214,8 +214,7 @@ on_wake(uv_async_t *h)
 		uv_stop(&loop->uv);
 }
 
-/* --- descriptors ------------------------------------------------------------
- */
+/* --- descriptors --------------------------------------------------------- */
 
 static void
 on_ready(uv_poll_t *h, int status, int events)
@@ -278,7 +277,7 @@ loop_unwatch(struct loop *loop, struct loop_io *io)
 	uv_close((uv_handle_t *)h, on_closed);
 }
 
-/* --- the loop ------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------ */
 
 static void
 on_alarm(uv_timer_t *h)

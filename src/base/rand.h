@@ -16,7 +16,8 @@ void rand_text(char *p, size_t n);
 /* "<ms of t>-<n random characters>", the id form of Sylvia-IoT. */
 struct str rand_id(struct arena *a, int64_t t, size_t n);
 
-#define ID_SHORT 8 /* users, clients, units, applications, networks, devices   \
+#define ID_SHORT                                                               \
+	8          /* users, clients, units, applications, networks, devices   \
 		    */
 #define ID_LONG 12 /* routes and data */
 

@@ -36,8 +36,7 @@ static int read_record(struct reader *rd, const struct record *r,
     field_set_t allowed, field_set_t nulls, void *row, field_set_t *present,
     const struct where *where, struct err *err);
 
-/* --- sets of fields ----------------------------------------------------------
- */
+/* --- sets of fields ------------------------------------------------------ */
 
 static size_t
 field_index(const struct record *r, struct str name)
@@ -104,8 +103,7 @@ nullable_fields(const struct record *r)
 	return set;
 }
 
-/* --- errors ------------------------------------------------------------------
- */
+/* --- errors -------------------------------------------------------------- */
 
 static void
 add_where(struct buf *b, const struct where *w)
@@ -142,8 +140,7 @@ refuse_json(struct json *j, const struct where *w, struct err *err)
 	return refuse(w, j->why, err);
 }
 
-/* --- checks of single values -------------------------------------------------
- */
+/* --- checks of single values --------------------------------------------- */
 
 static int
 check_size(const struct field *f, size_t len, const char *unit, struct err *why)
@@ -237,8 +234,7 @@ take_json(const struct field *f, struct str text, struct err *why)
 	return f->check == NULL ? 0 : f->check(text, why);
 }
 
-/* --- reading -----------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------- */
 
 static struct str
 compact(struct arena *a, struct str text, unsigned flags)
@@ -640,8 +636,7 @@ record_defaults(const struct record *r, struct arena *a, field_set_t present,
 	return 0;
 }
 
-/* --- text to value -----------------------------------------------------------
- */
+/* --- text to value ------------------------------------------------------- */
 
 /* A list, a record or free JSON that came as text. */
 static int
@@ -791,8 +786,7 @@ field_from_text(const struct field *f, struct arena *a, struct str text,
 	return 0;
 }
 
-/* --- writing -----------------------------------------------------------------
- */
+/* --- writing ------------------------------------------------------------- */
 
 static void write_members(struct json_out *o, const struct record *r,
     field_set_t which, const void *row, bool store);
@@ -930,8 +924,7 @@ field_to_json(struct json_out *o, const struct field *f, const void *at)
 	write_field(o, f, at, false);
 }
 
-/* --- the store's form --------------------------------------------------------
- */
+/* --- the store's form ---------------------------------------------------- */
 
 void
 record_encode(struct buf *out, const struct record *r, const void *row)
@@ -987,8 +980,7 @@ field_decode(struct str text, const struct field *f, struct arena *a, void *at,
 	return 0;
 }
 
-/* --- CSV ---------------------------------------------------------------------
- */
+/* --- CSV ----------------------------------------------------------------- */
 
 void
 csv_cell(struct buf *out, struct str text)

@@ -152,8 +152,7 @@ has(struct fixture *f, const char *name)
 	return f->present & field_bit(&thing_record, name);
 }
 
-/* --- there and back ----------------------------------------------------------
- */
+/* --- there and back ------------------------------------------------------ */
 
 static const char full[] =
     "{\"code\":\"ab\",\"name\":\"N\\u00e4me \\\"x\\\"\",\"secret\":\"s\","
@@ -275,8 +274,7 @@ one_field_has_a_stores_form_too(void **state)
 	buf_free(&b);
 }
 
-/* --- what is taken -----------------------------------------------------------
- */
+/* --- what is taken ------------------------------------------------------- */
 
 static void
 unknown_and_forbidden_members_are_skipped(void **state)
@@ -339,8 +337,7 @@ a_nested_record_is_completed_by_its_defaults(void **state)
 	assert_int_equal(f->t.plan.steps.n, 0);
 }
 
-/* --- what is refused ---------------------------------------------------------
- */
+/* --- what is refused ----------------------------------------------------- */
 
 static void
 a_wrong_type_is_named_with_its_path(void **state)
@@ -428,8 +425,7 @@ broken_json_is_told_with_its_place(void **state)
 	assert_int_equal(read_some(f, "{} x", NULL, NULL), ERR_PARAM);
 }
 
-/* --- defaults and sets -------------------------------------------------------
- */
+/* --- defaults and sets --------------------------------------------------- */
 
 static void
 defaults_fill_what_was_absent(void **state)
@@ -487,8 +483,7 @@ an_absent_field_is_left_out_when_null(void **state)
 	    "{\"name\":null,\"size\":null,\"on\":false,\"words\":[]}");
 }
 
-/* --- text --------------------------------------------------------------------
- */
+/* --- text ---------------------------------------------------------------- */
 
 static struct value
 from_text(struct fixture *f, const char *name, const char *text)
@@ -569,8 +564,7 @@ text_is_checked_like_json(void **state)
 	    ERR_PARAM);
 }
 
-/* --- CSV ---------------------------------------------------------------------
- */
+/* --- CSV ----------------------------------------------------------------- */
 
 static void
 csv_quotes_only_where_it_must(void **state)

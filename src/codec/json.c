@@ -39,8 +39,7 @@ json_open(struct json *j, struct str text, unsigned flags, struct arena *arena)
 		j->p = j->end = j->start = "";
 }
 
-/* --- white space -----------------------------------------------------------
- */
+/* --- white space --------------------------------------------------------- */
 
 /* Length of a JSON5 white space character at p, 0 if it is none. */
 static size_t
@@ -102,8 +101,7 @@ skip_space(struct json *j)
 	}
 }
 
-/* --- what stands next --------------------------------------------------------
- */
+/* --- what stands next ---------------------------------------------------- */
 
 static bool
 is_word(const struct json *j, const char *word)
@@ -162,8 +160,7 @@ expect(struct json *j, enum json_type type, const char *why)
 	return bad(j, next == JSON_NONE ? "not a JSON value" : why);
 }
 
-/* --- containers --------------------------------------------------------------
- */
+/* --- containers ---------------------------------------------------------- */
 
 static bool
 enter(struct json *j)
@@ -273,8 +270,7 @@ json_member(struct json *j, struct str *key)
 	return true;
 }
 
-/* --- strings
- * -------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------- */
 
 /* The end of the string whose opening quote was at p[-1], or NULL; whether it
  * has escapes, and whether anything but ASCII. */
@@ -468,8 +464,7 @@ json_str(struct json *j, struct str *ret)
 	return true;
 }
 
-/* --- other values
- * ------------------------------------------------------------------ */
+/* --- other values -------------------------------------------------------- */
 
 static bool
 word(struct json *j, const char *w)
@@ -849,8 +844,7 @@ json_compact(struct buf *out, struct str text, unsigned flags)
 	return ok;
 }
 
-/* --- the writer
- * -------------------------------------------------------------------- */
+/* --- the writer ---------------------------------------------------------- */
 
 void
 json_out_init(struct json_out *o, struct buf *buf, bool indent)

@@ -36,8 +36,9 @@ enum json_type {
 	JSON_OBJECT,
 };
 
-#define JSON_5 1u /* accept JSON5: comments, trailing commas, bare keys, ...   \
-		   */
+#define JSON_5                                                                 \
+	1u /* accept JSON5: comments, trailing commas, bare keys, ...          \
+	    */
 #define JSON_DEPTH_MAX 128
 
 struct json {

@@ -146,8 +146,7 @@ shows(const struct walk *w)
 	return w->out != NULL && w->levels[w->depth].shown;
 }
 
-/* --- tags
- * ------------------------------------------------------------------------- */
+/* --- tags ---------------------------------------------------------------- */
 
 static bool
 expect_end(struct walk *w, const char *mark)
@@ -294,8 +293,7 @@ do_comment(struct walk *w)
 	return fail(w, "a comment is not closed");
 }
 
-/* --- the walk
- * --------------------------------------------------------------------- */
+/* --- the walk ------------------------------------------------------------ */
 
 static bool
 at_tag(const struct walk *w)

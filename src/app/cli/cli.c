@@ -24,8 +24,7 @@ extern char **environ;
 
 #define OLD_NAME "sylvia-iot-coremgr-cli"
 
-/* --- common parts
- * -------------------------------------------------------------- */
+/* --- common parts -------------------------------------------------------- */
 
 void
 cli_init(struct cli *cli, const char *argv0)
@@ -163,8 +162,7 @@ cli_misused(const struct cli *cli, const char *hint, const struct err *err)
 	return 2;
 }
 
-/* --- the password
- * --------------------------------------------------------------- */
+/* --- the password -------------------------------------------------------- */
 
 #define PASSWORD_MAX 1024
 
@@ -216,8 +214,7 @@ cli_password(
 	return rc;
 }
 
-/* --- commands that are no route
- * -------------------------------------------------- */
+/* --- commands that are no route ------------------------------------------ */
 
 /* Prints what the server answered, and tells the end. */
 static int
@@ -303,8 +300,7 @@ static const struct cli_local locals[] = {
 	{ 0 },
 };
 
-/* --- the rest
- * ------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------ */
 
 static int
 call_route(struct cli *cli, const struct cli_value *values)

@@ -17,6 +17,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "net/http/openapi.h"
 #include "codec/entity_json.h"
 
 #include <stdlib.h>
@@ -169,29 +170,9 @@ static const struct {
 	{ "/fleet/api/v1/", "" },
 };
 
-/* What every list understands; see core/rest. */
-struct paging {
-	int64_t offset, limit;
-	struct str sort, format;
-};
-
-static const struct field paging_fields[] = {
-	F_INT(struct paging, offset, "offset",
-	    .help = "Rows to leave out at the front."),
-	F_INT(struct paging, limit, "limit",
-	    .help = "Rows to give at most (100); 0: all."),
-	F_TEXT(struct paging, sort, "sort",
-	    .help = "Keys to sort by, each with :asc or :desc."),
-	F_TEXT(struct paging, format, "format",
-	    .help = "array; or csv, which is saved as a file here."),
-	{ 0 },
-};
-static const struct record paging_record = { "paging", sizeof(struct paging),
-	paging_fields };
 #define PAGING_SPEC "offset:o limit:l sort:s+"
 
-/* --- options
- * ---------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------- */
 
 static struct str
 strip(struct str word, char mark, struct str *what)
@@ -385,7 +366,7 @@ route_options(
 		add_record(&o, r->query, r->query_members, CLI_QUERY);
 	if (r->reply.list) {
 		o.spec = PAGING_SPEC;
-		add_record(&o, &paging_record, NULL, CLI_QUERY);
+		add_record(&o, &openapi_paging, NULL, CLI_QUERY);
 	}
 	finish_options(&o, c);
 }
@@ -405,8 +386,7 @@ cli_local_command(struct arena *a, const struct cli_local *local)
 	return c;
 }
 
-/* --- commands
- * ------------------------------------------------------------------ */
+/* --- commands ------------------------------------------------------------ */
 
 static struct cli_command *
 new_command(struct cli_commands *all)

@@ -92,8 +92,7 @@ struct demo {
 	bool up, failed;
 };
 
-/* --- options
- * -------------------------------------------------------------------- */
+/* --- options ------------------------------------------------------------- */
 
 static int
 number(struct demo *d, const struct cli_value *values, const char *name,
@@ -144,8 +143,7 @@ read_options(struct demo *d, const struct cli_value *values, struct err *err)
 	return rc;
 }
 
-/* --- calls
- * ---------------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------- */
 
 /* A refusal as an error. */
 static int
@@ -254,8 +252,7 @@ find_code(struct demo *d, struct str json, const char *id, struct str code,
 	return json_ok(&j) ? found : STR_NULL;
 }
 
-/* --- what is made
- * --------------------------------------------------------------- */
+/* --- what is made -------------------------------------------------------- */
 
 static int
 find_unit(struct demo *d, bool *marked, struct err *err)
@@ -444,8 +441,7 @@ remove_all(struct demo *d, struct err *err)
 	return rc;
 }
 
-/* --- sending
- * --------------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------- */
 
 static void
 on_acked(void *ctx)
@@ -725,8 +721,7 @@ send_all(struct demo *d, struct err *err)
 	return rc;
 }
 
-/* --- all of it
- * ----------------------------------------------------------------- */
+/* --- all of it ----------------------------------------------------------- */
 
 static int
 sign_in(struct demo *d, struct err *err)

@@ -83,8 +83,7 @@ output_json(struct buf *out, struct str json)
 	return ok;
 }
 
-/* --- refusals
- * ------------------------------------------------------------------ */
+/* --- refusals ------------------------------------------------------------ */
 
 static const struct {
 	long status;
@@ -153,8 +152,7 @@ output_error(struct buf *out, const struct fetched *r)
 	arena_fini(&a);
 }
 
-/* --- files
- * --------------------------------------------------------------------- */
+/* --- files --------------------------------------------------------------- */
 
 #define NAME_MAX_LEN 100
 

@@ -116,8 +116,7 @@ a_file_is_saved_in_the_current_folder_only(void **state)
 	file_is(NULL, "list.csv");
 }
 
-/* --- token files
- * ------------------------------------------------------------------- */
+/* --- token files --------------------------------------------------------- */
 
 static char home[] = "/tmp/cli-test-XXXXXX";
 
@@ -224,8 +223,7 @@ no_file_means_no_tokens_and_a_broken_one_is_told(void **state)
 	arena_fini(&a);
 }
 
-/* --- simulated values
- * -------------------------------------------------------------- */
+/* --- simulated values ---------------------------------------------------- */
 
 #define HOUR_MS 3600000
 

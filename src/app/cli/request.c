@@ -25,8 +25,7 @@ first_word(const struct cli_value *v)
 	return v->words.n > 0 ? v->words.at[0] : STR("");
 }
 
-/* --- the path
- * ------------------------------------------------------------------ */
+/* --- the path ------------------------------------------------------------ */
 
 static const struct cli_value *
 path_value(const struct building *b, struct str variable)
@@ -62,8 +61,7 @@ build_path(const struct building *b, struct buf *out, struct err *err)
 	return 0;
 }
 
-/* --- the query
- * ----------------------------------------------------------------- */
+/* --- the query ----------------------------------------------------------- */
 
 static int
 wrong(const struct cli_option *o, struct str text, const char *want,
@@ -131,8 +129,7 @@ build_query(const struct building *b, struct buf *out, struct err *err)
 	return rc;
 }
 
-/* --- the body
- * ------------------------------------------------------------------ */
+/* --- the body ------------------------------------------------------------ */
 
 static int
 write_json_value(const struct cli_option *o, struct arena *a, struct str text,
@@ -321,8 +318,7 @@ build_body(const struct building *b, struct buf *body, struct err *err)
 	return rc;
 }
 
-/* --- all of it
- * ----------------------------------------------------------------- */
+/* --- all of it ----------------------------------------------------------- */
 
 static bool
 has_id(const struct building *b)

@@ -18,8 +18,7 @@
 
 #include <cmocka.h>
 
-/* --- a synthetic object
- * --------------------------------------------------------- */
+/* --- a synthetic object -------------------------------------------------- */
 
 struct lamp {
 	struct str lamp_id, color, owner_id;
@@ -101,8 +100,7 @@ each_real(void (*add)(void *ctx, const struct http_route *rows), void *ctx)
 	data_routes(NULL, add, ctx);
 }
 
-/* --- what was typed, and what becomes of it
- * ------------------------------------- */
+/* --- what was typed, and what becomes of it ------------------------------ */
 
 struct fixture {
 	struct cli_commands all;
@@ -232,8 +230,7 @@ is_wrong(struct fixture *f, const char *line, const char *why)
 		fail_msg("%s: says `%s`, not `%s`", line, f->err.text, why);
 }
 
-/* --- Sylvia-IoT's commands
- * ------------------------------------------------------- */
+/* --- Sylvia-IoT's commands ----------------------------------------------- */
 
 #define CM "/coremgr/api/v1"
 
@@ -476,8 +473,7 @@ help_and_common_options_work_behind_every_command(void **state)
 	assert_string_equal(f->file, "file.json5");
 }
 
-/* --- commands that nobody wrote
- * -------------------------------------------------- */
+/* --- commands that nobody wrote ------------------------------------------ */
 
 static void
 an_unknown_object_has_its_six_commands(void **state)

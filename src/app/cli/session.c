@@ -59,8 +59,7 @@ session_url(const struct session *s, struct arena *a, struct str path)
 	return arena_printf(a, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(path));
 }
 
-/* --- tokens
- * -------------------------------------------------------------------- */
+/* --- tokens -------------------------------------------------------------- */
 
 static int
 load(struct session *s, struct err *err)
@@ -113,8 +112,7 @@ post_form(struct session *s, const char *path, const struct buf *form,
 	return fetch_run(&f, a, ret, err);
 }
 
-/* --- signing in
- * ----------------------------------------------------------------- */
+/* --- signing in ---------------------------------------------------------- */
 
 #define VERIFIER_LEN 64
 
@@ -316,8 +314,7 @@ session_refresh(
 	return rc == 0 && ret->status == 200 ? keep(s, ret->body, err) : rc;
 }
 
-/* --- calls
- * ---------------------------------------------------------------------- */
+/* --- calls --------------------------------------------------------------- */
 
 /* New tokens after a 401: those that another run of the program has kept
  * meanwhile, or else refreshed ones. False: there are none to be had. */

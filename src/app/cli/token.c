@@ -38,8 +38,7 @@ own_path(void)
 	return mem_printf("./.marram-token.json");
 }
 
-/* --- reading
- * ------------------------------------------------------------------ */
+/* --- reading ------------------------------------------------------------- */
 
 static int
 parse(struct str text, struct arena *a, struct tokens *ret, struct err *err)
@@ -111,8 +110,7 @@ tokens_load(bool old_name, struct arena *a, struct tokens *ret, struct err *err)
 	return rc == 1 ? 0 : rc;
 }
 
-/* --- writing
- * -------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------- */
 
 /* The folders above `path`. */
 static int

@@ -237,8 +237,7 @@ cli_text(const struct cli_command *c, const struct cli_value *values,
 	return v != NULL && v->words.n > 0 ? v->words.at[0] : STR_NULL;
 }
 
-/* --- help
- * ---------------------------------------------------------------------- */
+/* --- help ---------------------------------------------------------------- */
 
 /* What stands for the value. */
 static const char *

@@ -17,8 +17,7 @@ auth_of(const struct http_call *c)
 	return (struct auth *)c->route->ctx;
 }
 
-/* --- the caller itself
- * ---------------------------------------------------------- */
+/* --- the caller itself --------------------------------------------------- */
 
 static void
 tokeninfo(struct http_call *c)
@@ -208,8 +207,7 @@ const struct http_route auth_self_rows[] = {
 	{ 0 },
 };
 
-/* --- users
- * ---------------------------------------------------------------------- */
+/* --- users --------------------------------------------------------------- */
 
 struct user_new {
 	int64_t expired_at;
@@ -419,8 +417,7 @@ const struct rest_object auth_user_object = {
 	.members = user_members,
 };
 
-/* --- clients
- * --------------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------- */
 
 struct client_new {
 	bool credentials;

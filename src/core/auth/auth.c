@@ -14,8 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- opening
- * -------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------- */
 
 /* {"user.get":["a","b"],...} into the map. */
 static int
@@ -150,8 +149,7 @@ auth_close(struct auth *a)
 	free(a);
 }
 
-/* --- routes
- * ------------------------------------------------------------------------ */
+/* --- routes -------------------------------------------------------------- */
 
 void
 auth_routes(struct auth *a, const char *prefix, unsigned flags,
@@ -173,8 +171,7 @@ auth_oauth2_routes(struct auth *a, http_add_routes *add, void *ctx)
 	    "/auth", a, add, ctx);
 }
 
-/* --- who a caller is
- * ----------------------------------------------------------------- */
+/* --- who a caller is ----------------------------------------------------- */
 
 unsigned
 auth_role_bits(struct str roles)

@@ -21,8 +21,7 @@
 
 #include <cmocka.h>
 
-/* --- the server
- * ------------------------------------------------------------------- */
+/* --- the server ---------------------------------------------------------- */
 
 struct fixture {
 	struct auth_conf conf;
@@ -132,8 +131,7 @@ restart(void)
 	start();
 }
 
-/* --- requests
- * --------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 static const char *text(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
@@ -255,8 +253,7 @@ api(const char *token, const char *what, const char *json)
 	    text("/auth/api/v1%s", space + 1), json, headers);
 }
 
-/* --- answers
- * ---------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static void
 is(int status, const char *body)
@@ -356,8 +353,7 @@ member(const char *name)
 	return arena_z(&fx->arena, ret);
 }
 
-/* --- rows
- * ------------------------------------------------------------------------ */
+/* --- rows ---------------------------------------------------------------- */
 
 #define HOME "http://localhost:1080/auth/oauth2/redirect"
 #define HOME_FORM "http%3A%2F%2Flocalhost%3A1080%2Fauth%2Foauth2%2Fredirect"
@@ -529,8 +525,7 @@ refresh_form(const char *refresh, const char *more)
 
 #define PUBLIC "&client_id=public"
 
-/* --- GET /auth
- * -------------------------------------------------------------------- */
+/* --- GET /auth ----------------------------------------------------------- */
 
 #define GOOD_AUTH                                                              \
 	AUTH "?response_type=code&client_id=public&redirect_uri=" HOME_FORM
@@ -641,8 +636,7 @@ a_redirect_uri_keeps_its_own_query(void **state)
 	goes_to("http://h/?error=invalid_scope#f");
 }
 
-/* --- /login
- * ----------------------------------------------------------------------- */
+/* --- /login -------------------------------------------------------------- */
 
 static void
 the_sign_in_page_holds_the_state_and_nothing_foreign(void **state)
@@ -916,8 +910,7 @@ tokens_that_upstream_kept_in_clear_are_good(void **state)
 	is(401, NULL);
 }
 
-/* --- /authorize
- * -------------------------------------------------------------------- */
+/* --- /authorize ---------------------------------------------------------- */
 
 static void
 the_grant_page_says_who_wants_what(void **state)
@@ -1055,8 +1048,7 @@ the_landing_page_is_empty(void **state)
 	header_is("Access-Control-Allow-Credentials", "true");
 }
 
-/* --- POST /token
- * ------------------------------------------------------------------- */
+/* --- POST /token --------------------------------------------------------- */
 
 static void
 a_code_becomes_tokens(void **state)
@@ -1338,8 +1330,7 @@ of_two_at_once_with_one_secret_one_wins(void **state)
 	}
 }
 
-/* --- PKCE
- * ------------------------------------------------------------------------ */
+/* --- PKCE ---------------------------------------------------------------- */
 
 /* RFC 7636, appendix B */
 #define VERIFIER "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -1436,8 +1427,7 @@ pkce_can_be_required_of_public_clients(void **state)
 	is(200, NULL);
 }
 
-/* --- POST /refresh
- * ----------------------------------------------------------------- */
+/* --- POST /refresh ------------------------------------------------------- */
 
 static void
 a_refresh_ends_the_old_pair(void **state)
@@ -1541,8 +1531,7 @@ a_private_client_refreshes_with_its_secret(void **state)
 	is(200, NULL);
 }
 
-/* --- tokens and their users
- * --------------------------------------------------------- */
+/* --- tokens and their users ---------------------------------------------- */
 
 static void
 no_secret_is_kept_as_it_is(void **state)
@@ -1716,8 +1705,7 @@ a_token_whose_user_or_client_is_gone_is_told_so(void **state)
 	is(403, "client not exist");
 }
 
-/* --- the caller's own account
- * ------------------------------------------------------- */
+/* --- the caller's own account -------------------------------------------- */
 
 static void
 people_see_and_change_their_own_account(void **state)
@@ -1754,8 +1742,7 @@ people_see_and_change_their_own_account(void **state)
 	is(400, "err_param");
 }
 
-/* --- users
- * ----------------------------------------------------------------------- */
+/* --- users --------------------------------------------------------------- */
 
 /* Tokens of one user of each kind. */
 static struct {
@@ -1990,8 +1977,7 @@ users_are_deleted_but_not_by_themselves(void **state)
 	is(404, NULL);
 }
 
-/* --- clients
- * --------------------------------------------------------------------- */
+/* --- clients ------------------------------------------------------------- */
 
 static void
 clients_are_for_administrators_and_developers(void **state)
@@ -2178,8 +2164,7 @@ clients_are_deleted_but_not_the_one_in_use(void **state)
 	is_exactly(204, "");
 }
 
-/* --- API scopes
- * ------------------------------------------------------------------- */
+/* --- API scopes ---------------------------------------------------------- */
 
 /* The example of Sylvia-IoT's configuration guide. */
 static const char scopes_example[] =
@@ -2240,8 +2225,7 @@ each_call_needs_one_of_its_scopes(void **state)
 	}
 }
 
-/* --- the first account
- * ------------------------------------------------------------- */
+/* --- the first account --------------------------------------------------- */
 
 static const char *
 setup_code(void)
@@ -2425,8 +2409,7 @@ the_public_client_gets_the_addresses_it_lacks(void **state)
 	assert_int_equal(cl.redirect_uris.n, 2);
 }
 
-/* --- the rest
- * --------------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------ */
 
 static void
 what_has_expired_is_cleaned_away(void **state)

@@ -70,8 +70,7 @@ auth_scope_within(struct arena *a, struct str some, struct strs all)
 	return true;
 }
 
-/* --- what a client asks for
- * ------------------------------------------------------- */
+/* --- what a client asks for ---------------------------------------------- */
 
 struct asking {
 	struct str response_type, client_id, redirect_uri;
@@ -292,8 +291,7 @@ get_auth(struct http_call *c)
 	send_on(c, &where);
 }
 
-/* --- signing in
- * ------------------------------------------------------------------- */
+/* --- signing in ---------------------------------------------------------- */
 
 struct signing {
 	struct str state, account, password;
@@ -475,8 +473,7 @@ post_login(struct http_call *c)
 	make_session(c, &q, &u);
 }
 
-/* --- the grant
- * ---------------------------------------------------------------------- */
+/* --- the grant ----------------------------------------------------------- */
 
 static struct str
 scope_items(struct arena *a, struct str scope)

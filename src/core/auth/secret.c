@@ -144,8 +144,7 @@ auth_password_waste(const struct auth *a, struct str password)
 	(void)auth_password_is(&nobody, password, &old);
 }
 
-/* --- who has failed too often
- * ------------------------------------------------------ */
+/* --- who has failed too often -------------------------------------------- */
 
 #define ADDRESSES_MAX 4096
 

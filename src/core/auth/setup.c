@@ -30,8 +30,7 @@ auth_is_empty(struct auth *a, bool *ret, struct err *err)
 	return rc;
 }
 
-/* --- the client `public`
- * ---------------------------------------------------------- */
+/* --- the client `public` ------------------------------------------------- */
 
 static bool
 has(struct strs list, struct str word)
@@ -112,8 +111,7 @@ auth_make_public(
 	return rc;
 }
 
-/* --- the first account
- * ------------------------------------------------------------ */
+/* --- the first account --------------------------------------------------- */
 
 struct founding {
 	struct auth *auth;
@@ -195,8 +193,7 @@ auth_make_admin(struct auth *a, struct str password, struct err *err)
 	return make_admin(a, password, STR_NULL, &refused, err);
 }
 
-/* --- the code
- * --------------------------------------------------------------------- */
+/* --- the code ------------------------------------------------------------ */
 
 int
 auth_setup_code(struct auth *a, char code[AUTH_SETUP_LEN + 1], struct err *err)
@@ -257,8 +254,7 @@ is_code(struct http_call *c, struct auth *a, struct str code, bool *ret,
 	return rc;
 }
 
-/* --- its page
- * --------------------------------------------------------------------- */
+/* --- its page ------------------------------------------------------------ */
 
 static struct auth *
 auth_of(const struct http_call *c)

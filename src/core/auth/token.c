@@ -26,8 +26,7 @@ refuse(struct http_call *c, const char *why)
 	return false;
 }
 
-/* --- PKCE
- * ------------------------------------------------------------------------- */
+/* --- PKCE ---------------------------------------------------------------- */
 
 static bool
 is_verifier(struct str s)
@@ -76,8 +75,7 @@ auth_pkce_fits(struct arena *a, struct str challenge, struct str method,
 	return same(challenge, made);
 }
 
-/* --- who is the client
- * ------------------------------------------------------------ */
+/* --- who is the client --------------------------------------------------- */
 
 /* The Authorization header; id.ptr is NULL when there is none. */
 struct basic {
@@ -143,8 +141,7 @@ take_client(struct http_call *c, struct str id, struct str secret,
 	return (found && secret_fits(cl, secret)) || not_this_client(c);
 }
 
-/* --- issuing
- * ---------------------------------------------------------------------- */
+/* --- issuing ------------------------------------------------------------- */
 
 /* Tokens to be made, and made. */
 struct issue {
@@ -235,8 +232,7 @@ answer(
 	auth_no_store(c);
 }
 
-/* --- POST /token
- * ------------------------------------------------------------------ */
+/* --- POST /token --------------------------------------------------------- */
 
 /* The code goes whatever comes of it. */
 static int
@@ -446,8 +442,7 @@ auth_post_token(struct http_call *c)
 		auth_oauth2_error(c, 400, "unsupported_grant_type", NULL);
 }
 
-/* --- POST /refresh
- * ---------------------------------------------------------------- */
+/* --- POST /refresh ------------------------------------------------------- */
 
 /* The old pair goes, and a new one comes. */
 static int

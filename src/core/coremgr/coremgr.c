@@ -26,8 +26,7 @@ struct coremgr {
 	struct rest_mounts mounts;
 };
 
-/* --- settings
- * ---------------------------------------------------------------------- */
+/* --- settings ------------------------------------------------------------ */
 
 static const char *const amqp_engines[] = { "rabbitmq", NULL };
 static const char *const mqtt_engines[] = { "emqx", "rumqttd", NULL };
@@ -86,8 +85,7 @@ const struct conf_field coremgr_fields[] = {
 	{ 0 },
 };
 
-/* --- applications and networks
- * --------------------------------------------------------- */
+/* --- applications and networks ------------------------------------------- */
 
 struct limits {
 	int64_t ttl, length;
@@ -370,8 +368,7 @@ vary_objects(void)
 	vary(&network_object, &route_network_object);
 }
 
-/* --- figures and trial messages
- * ------------------------------------------------------- */
+/* --- figures and trial messages ------------------------------------------ */
 
 static struct coremgr *
 coremgr_of(const struct http_call *c)
@@ -574,8 +571,7 @@ static const struct http_route own_rows[] = {
 	{ 0 },
 };
 
-/* --- start and end
- * ------------------------------------------------------------------------ */
+/* --- start and end ------------------------------------------------------- */
 
 struct coremgr *
 coremgr_new(const struct coremgr_conf *conf, struct auth *auth,
@@ -620,8 +616,7 @@ coremgr_routes(struct coremgr *m, struct auth *auth, struct route *route,
 	    mounts, &network_object, PREFIX, s, route, REST_CSV, add, ctx);
 }
 
-/* --- the record of what people did
- * ------------------------------------------------------------ */
+/* --- the record of what people did --------------------------------------- */
 
 /* Copies an object; what a password is set to becomes "". */
 static void

@@ -8,8 +8,7 @@
 
 #include <stdlib.h>
 
-/* --- asking
- * ------------------------------------------------------------------------ */
+/* --- asking -------------------------------------------------------------- */
 
 struct data_query {
 	struct str unit, device, network, addr, profile, tfield;
@@ -212,8 +211,7 @@ data_routes(struct data *d, http_add_routes *add, void *ctx)
 	}
 }
 
-/* --- opening and ending
- * --------------------------------------------------------------- */
+/* --- opening and ending -------------------------------------------------- */
 
 int
 data_open(const struct data_conf *conf, const char *dir, struct auth *auth,

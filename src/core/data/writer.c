@@ -51,8 +51,7 @@ data_writer_fini(struct data *d)
 	pthread_cond_destroy(&d->work);
 }
 
-/* --- gathering
- * ------------------------------------------------------------------ */
+/* --- gathering ----------------------------------------------------------- */
 
 /* A copy of the row at the end of its kind's list. */
 static void
@@ -140,8 +139,7 @@ data_put_operation(struct data *d, const struct data_operation *op)
 	return ok;
 }
 
-/* --- writing
- * ------------------------------------------------------------------------ */
+/* --- writing ------------------------------------------------------------- */
 
 static int
 write_result(struct store *tx, const struct data_result *r, struct err *err)

@@ -96,8 +96,7 @@ rest_changes(const struct record *r, field_set_t set, const void *row,
 	return n;
 }
 
-/* --- bodies ------------------------------------------------------------------
- */
+/* --- bodies -------------------------------------------------------------- */
 
 static bool
 read_part(struct http_call *c, struct str text, const struct record *r,
@@ -183,8 +182,7 @@ rest_read(struct http_call *c, const struct http_schema *s, const char *nulls,
 		&b->extra_present);
 }
 
-/* --- one object
- * ---------------------------------------------------------------- */
+/* --- one object ---------------------------------------------------------- */
 
 static const struct field *
 field_named(const struct rest_object *o, const char *name)
@@ -476,8 +474,7 @@ handle_del(struct http_call *c)
 		r.o->after_del(&r, row);
 }
 
-/* --- lists
- * ------------------------------------------------------------------------ */
+/* --- lists --------------------------------------------------------------- */
 
 static bool
 add_filters(struct rest *r, struct filter *f)
@@ -759,8 +756,7 @@ handle_count(struct http_call *c)
 		rest_count(c, n);
 }
 
-/* --- routes
- * ------------------------------------------------------------------------ */
+/* --- routes -------------------------------------------------------------- */
 
 static const struct verb {
 	const char *method, *tail, *scope, *help;

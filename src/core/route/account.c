@@ -68,8 +68,7 @@ route_account_make(struct arena *a, bool application,
 	return 0;
 }
 
-/* --- on the worker
- * -------------------------------------------------------------- */
+/* --- on the worker ------------------------------------------------------- */
 
 /* The mark of a right password: it can not be turned back, and a changed
  * password has another hash in it. */
@@ -170,8 +169,7 @@ check_login(struct worker_job *job)
 	loop_post(l->route->loop, &l->done);
 }
 
-/* --- on the loop
- * ----------------------------------------------------------------- */
+/* --- on the loop --------------------------------------------------------- */
 
 static struct session_account *
 session_account(struct route *r, const struct route_account *row)

@@ -166,8 +166,7 @@ change_ctrl(struct route *r, struct str unit_code, struct str network_code,
 	send(r, p);
 }
 
-/* --- single calls from other modules
- * -------------------------------------------------- */
+/* --- single calls from other modules ------------------------------------- */
 
 struct inject_post {
 	struct loop_post post;

@@ -28,8 +28,7 @@ static const struct field query_fields[] = {
 static const struct record query_record = { "deviceQuery",
 	sizeof(struct device_query), query_fields };
 
-/* --- JSON for the ctrl queue
- * ---------------------------------------------------- */
+/* --- JSON for the ctrl queue --------------------------------------------- */
 
 static struct str
 ctrl_addr(struct arena *a, struct str addr)
@@ -72,8 +71,7 @@ tell(struct rest *r, const struct device *d, const char *operation)
 	    ctrl_addr(&r->c->arena, d->network_addr));
 }
 
-/* --- one device
- * ------------------------------------------------------------------ */
+/* --- one device ---------------------------------------------------------- */
 
 /* Puts the device on a network of its unit, or a public one. */
 static bool
@@ -253,8 +251,7 @@ const struct rest_object route_device_object = {
 	.after_del = device_after_del,
 };
 
-/* --- many devices
- * ----------------------------------------------------------------- */
+/* --- many devices -------------------------------------------------------- */
 
 struct many {
 	struct str unit_id, network_id;

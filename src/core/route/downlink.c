@@ -64,8 +64,7 @@ slow_free(struct slow *s)
 	free(s);
 }
 
-/* --- recording
- * --------------------------------------------------------------------- */
+/* --- recording ----------------------------------------------------------- */
 
 struct slow_commit {
 	struct route_commit commit;
@@ -100,8 +99,7 @@ record(struct slow *s, const struct route_record *recs, size_t n)
 		on_commit(&c->commit, false);
 }
 
-/* --- reading
- * -------------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static bool
 fail(struct slow *s, const char *error, const char *why)
@@ -219,8 +217,7 @@ read_result(struct slow *s)
 	    (!has_message || s->message.len > 0);
 }
 
-/* --- on the worker
- * ------------------------------------------------------------------------ */
+/* --- on the worker ------------------------------------------------------- */
 
 static int
 find_device(struct store *tx, struct slow *s, bool *found, struct err *err)
@@ -312,8 +309,7 @@ run_batch(struct worker_job *job)
 	loop_post(b->route->loop, &b->done);
 }
 
-/* --- back on the loop
- * ------------------------------------------------------------------------ */
+/* --- back on the loop ---------------------------------------------------- */
 
 static void
 publish(struct route *r, struct str topic, struct buf *b)

@@ -28,8 +28,7 @@ is_application(const struct rest *r)
 	return r->o->entity == &route_application_entity;
 }
 
-/* --- checks
- * ----------------------------------------------------------------------- */
+/* --- checks -------------------------------------------------------------- */
 
 static bool
 check_host(struct rest *r, struct route_end *end)

@@ -152,8 +152,7 @@ endpoint_end(struct endpoint *e, bool queues_too)
 	endpoint_unref(e);
 }
 
-/* --- a change that arrived on the loop
- * ------------------------------------------- */
+/* --- a change that arrived on the loop ----------------------------------- */
 
 struct endpoint_post {
 	struct loop_post post;
@@ -229,8 +228,7 @@ change_endpoint_gone(
 	post_change(r, application, end, NULL, true);
 }
 
-/* --- start and end
- * ------------------------------------------------------------------- */
+/* --- start and end ------------------------------------------------------- */
 
 struct loading {
 	struct route *r;

@@ -263,8 +263,7 @@ const struct entity *const route_entities[] = { &route_unit_entity,
 	&route_device_route_entity, &route_network_route_entity,
 	&route_dldata_entity, &route_account_entity, NULL };
 
-/* --- settings
- * ----------------------------------------------------------------- */
+/* --- settings ------------------------------------------------------------ */
 
 static const char *const cache_engines[] = { "none", "memory", NULL };
 

@@ -55,8 +55,7 @@ extern const struct rest_object route_unit_object, route_device_object,
 extern const struct http_route route_unit_rows[], route_device_rows[],
     route_device_route_rows[];
 
-/* --- on the routing loop ---------------------------------------------------
- */
+/* --- on the routing loop ------------------------------------------------- */
 
 /* An application or network whose queues we serve. */
 struct endpoint {

@@ -12,19 +12,25 @@ struct ends_query {
 };
 
 #define Q struct ends_query
+#define QUERY_ENDS                                                             \
+	F_TEXT(Q, unit, "unit",                                                \
+	    .help = "Those of this unit; administrators may leave it out."),   \
+	    F_TEXT(Q, application, "application",                              \
+		.help = "Those of the application with this id."),             \
+	    F_TEXT(Q, network, "network",                                      \
+		.help = "Those of the network with this id.")
+
 static const struct field query_fields[] = {
-	F_TEXT(Q, unit, "unit",
-	    .help = "Those of this unit; administrators may leave it out."),
-	F_TEXT(Q, application, "application",
-	    .help = "Those of the application with this id."),
-	F_TEXT(Q, network, "network",
-	    .help = "Those of the network with this id."),
+	QUERY_ENDS,
 	F_TEXT(
 	    Q, device, "device", .help = "Those of the device with this id."),
 	{ 0 },
 };
 static const struct record query_record = { "endsQuery", sizeof(Q),
 	query_fields };
+static const struct field network_query_fields[] = { QUERY_ENDS, { 0 } };
+static const struct record network_query_record = { "networkEndsQuery",
+	sizeof(Q), network_query_fields };
 
 #define FILTERS                                                                \
 	{ "application", "applicationId", COND_EQ },                           \
@@ -39,8 +45,7 @@ limit(struct rest *r, enum rest_verb verb, struct filter *f)
 	return unit_filtered(r, f);
 }
 
-/* --- device routes
- * -------------------------------------------------------------------- */
+/* --- device routes ------------------------------------------------------- */
 
 static bool
 device_route_before_add(struct rest *r, void *row, void *extra, void *beside)
@@ -127,8 +132,7 @@ const struct rest_object route_device_route_object = {
 	.after_del = device_route_after_del,
 };
 
-/* --- many device routes
- * ------------------------------------------------------------------ */
+/* --- many device routes -------------------------------------------------- */
 
 struct many {
 	struct str application_id, network_id;
@@ -326,8 +330,7 @@ const struct http_route route_device_route_rows[] = {
 	{ 0 },
 };
 
-/* --- network routes
- * --------------------------------------------------------------------- */
+/* --- network routes ------------------------------------------------------ */
 
 static bool
 network_route_before_add(struct rest *r, void *row, void *extra, void *beside)
@@ -388,7 +391,7 @@ const struct rest_object route_network_route_object = {
 	.shown = "routeId unitId applicationId applicationCode networkId "
 		 "networkCode createdAt",
 	.filters = (const struct rest_filter[]){ FILTERS, { 0 } },
-	.query = &query_record,
+	.query = &network_query_record,
 	.sorts = (const struct rest_sort[]){ { "application",
 						 "applicationCode" },
 	    { "network", "networkCode" }, { "created", "createdAt" }, { 0 } },
@@ -405,8 +408,7 @@ const struct rest_object route_network_route_object = {
 	.after_del = network_route_after_del,
 };
 
-/* --- waiting downlinks
- * ----------------------------------------------------------------------- */
+/* --- waiting downlinks --------------------------------------------------- */
 
 static bool
 dldata_may(struct rest *r, enum rest_verb verb, const void *row)

@@ -43,8 +43,7 @@ struct target {
 	struct strs device_apps, network_apps; /* keys */
 };
 
-/* --- reading
- * ------------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static struct str
 folded(struct arena *a, struct str s)
@@ -92,8 +91,7 @@ read_uplink(struct arena *a, struct str payload, struct uplink *u)
 	return true;
 }
 
-/* --- recording
- * ------------------------------------------------------------------- */
+/* --- recording ----------------------------------------------------------- */
 
 struct up_commit {
 	struct route_commit commit;
@@ -131,8 +129,7 @@ record(struct route *r, struct mqtt_msg *msg, const struct route_record *recs,
 		on_commit(&c->commit, false);
 }
 
-/* --- to the applications
- * ----------------------------------------------------------- */
+/* --- to the applications ------------------------------------------------- */
 
 static bool
 served(struct endpoint *const *done, size_t n, const struct endpoint *e)
@@ -266,8 +263,7 @@ route_uplink(struct endpoint *net, struct mqtt_msg *msg, const struct uplink *u,
 	record(r, msg, recs, n + 1);
 }
 
-/* --- look-ups
- * ---------------------------------------------------------------------- */
+/* --- look-ups ------------------------------------------------------------ */
 
 /* A message that waits at a look-up. */
 struct waiting {

@@ -250,6 +250,8 @@ static const struct field paging_fields[] = {
 	    .help = "data (default), array, and csv where lists can be saved."),
 	{ 0 },
 };
+const struct record openapi_paging = { "paging", sizeof(struct paging),
+	paging_fields };
 
 static void
 write_fields_as_parameters(struct json_out *o, const struct field *f)

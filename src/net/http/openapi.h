@@ -6,6 +6,9 @@
 
 #include "net/http/route.h"
 
+/* The query of every list, beside its own: offset, limit, sort, format. */
+extern const struct record openapi_paging;
+
 /* Writes the document; routes with HTTP_HIDDEN are left out. NULL ends. */
 void openapi_write(struct buf *out, const struct http_route *const *routes,
     const char *title, const char *version);

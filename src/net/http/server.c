@@ -88,6 +88,9 @@ struct request {
 	bool working; /* a worker has it */
 	bool suspended;
 	bool stream_over;
+	/* the loop's own answer, once the body is over: libmicrohttpd closes
+	 * the connection when one comes before */
+	enum MHD_Result (*answer)(struct request *r);
 	size_t sent; /* of call.out */
 	size_t got;  /* of the body, kept or thrown away */
 	size_t body_max;
@@ -98,8 +101,7 @@ struct request {
 	struct list waiting; /* in the server's, while `again` runs */
 };
 
-/* --- the daemon on the loop
- * ---------------------------------------------------- */
+/* --- the daemon on the loop ---------------------------------------------- */
 
 static void
 run_daemon(struct daemon *d)
@@ -149,8 +151,7 @@ on_epoll(struct loop_io *io, unsigned what)
 	loop_defer(d->server->loop, &d->server->run);
 }
 
-/* --- requests
- * -------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 static void
 request_free(struct request *r)
@@ -293,8 +294,7 @@ on_again(struct loop_timer *t)
 	go_on(container_of(t, struct request, again));
 }
 
-/* --- answers
- * ----------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static ssize_t
 read_answer(void *cls, uint64_t pos, char *to, size_t max)
@@ -404,6 +404,19 @@ send_error(struct request *r, int status, const char *code, const char *text)
 }
 
 static enum MHD_Result
+send_no_method(struct request *r)
+{
+	return send_error(r, 405, "err_param", "this path has no such method");
+}
+
+static enum MHD_Result
+send_nothing_there(struct request *r)
+{
+	return send_error(
+	    r, 404, "err_not_found", "there is nothing at this path");
+}
+
+static enum MHD_Result
 send_late(struct request *r)
 {
 	static const char text[] =
@@ -437,8 +450,7 @@ send_preflight(struct request *r)
 	return send_response(r, 200, resp);
 }
 
-/* --- libmicrohttpd calls us
- * ------------------------------------------------------------ */
+/* --- libmicrohttpd calls us ---------------------------------------------- */
 
 /* The first that is heard of a request: its target as it came. */
 static void *
@@ -541,15 +553,11 @@ begin(struct request *r, const char *method)
 	r->seen = true;
 	look_at_headers(r, method);
 	if (strcmp(method, "OPTIONS") == 0)
-		return send_preflight(r);
-	if (!router_find(&s->router, c, &other)) {
-		if (other)
-			return send_error(r, 405, "err_param",
-			    "this path has no such method");
-		if (s->ev.unmatched == NULL)
-			return send_error(r, 404, "err_not_found",
-			    "there is nothing at this path");
-	}
+		r->answer = send_preflight;
+	else if (!router_find(&s->router, c, &other) && other)
+		r->answer = send_no_method;
+	else if (c->route == NULL && s->ev.unmatched == NULL)
+		r->answer = send_nothing_there;
 	r->body_max = c->route != NULL && c->route->body_max > 0
 	    ? c->route->body_max
 	    : s->conf.body_max;
@@ -572,6 +580,8 @@ gathered(struct request *r)
 
 	if (r->too_large)
 		return send_error(r, 413, "err_param", "the body is too large");
+	if (r->answer != NULL)
+		return r->answer(r);
 	c->body = buf_str(&r->body);
 	counter_add(&r->server->pending, 1);
 	if (!submit(r, run_call)) {
@@ -604,7 +614,7 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url,
 			return MHD_NO; /* chunks without end */
 		if (r->body.len + *upload_len > r->body_max)
 			r->too_large = true;
-		if (!r->too_large)
+		if (!r->too_large && r->answer == NULL)
 			buf_add(&r->body, upload, *upload_len);
 		*upload_len = 0;
 		return MHD_YES;
@@ -648,8 +658,7 @@ keep_escapes(void *cls, struct MHD_Connection *connection, char *s)
 	return strlen(s);
 }
 
-/* --- start and end
- * ------------------------------------------------------------------------ */
+/* --- start and end ------------------------------------------------------- */
 
 struct http_server *
 http_server_new(struct loop *loop, const struct http_server_conf *conf,

@@ -98,8 +98,7 @@ struct mqtt_client {
 
 static void connect_now(struct mqtt_client *c);
 
-/* --- state -------------------------------------------------------------------
- */
+/* --- state --------------------------------------------------------------- */
 
 static void
 enter(struct mqtt_client *c, enum state next)
@@ -150,8 +149,7 @@ lost_because(struct mqtt_client *c, int code, const char *what)
 	lost(c, &why);
 }
 
-/* --- out --------------------------------------------------------------------
- */
+/* --- out ----------------------------------------------------------------- */
 
 static void
 wake(struct mqtt_client *c)
@@ -277,8 +275,7 @@ on_flush(struct loop_defer *d)
 		tell_done(c, o);
 }
 
-/* --- in ----------------------------------------------------------------------
- */
+/* --- in ------------------------------------------------------------------ */
 
 static void
 subscription_free(struct subscription *s)
@@ -469,8 +466,7 @@ on_readable(struct mqtt_client *c)
 	on_bytes(c);
 }
 
-/* --- connecting
- * --------------------------------------------------------------- */
+/* --- connecting ---------------------------------------------------------- */
 
 static void
 greet(struct mqtt_client *c)
@@ -588,8 +584,7 @@ on_timer(struct loop_timer *t)
 		lost_because(c, ERR_CLOSED, "no answer");
 }
 
-/* --- life
- * ---------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static int
 resolve(struct mqtt_client *c, struct err *err)
@@ -735,8 +730,7 @@ mqtt_client_waiting(const struct mqtt_client *c)
 	return c->n_waiting;
 }
 
-/* --- publishing and subscribing
- * --------------------------------------------------- */
+/* --- publishing and subscribing ------------------------------------------ */
 
 int
 mqtt_client_publish(struct mqtt_client *c, struct str topic, struct str payload,

@@ -56,8 +56,7 @@ tcp_writev(struct conn *c, const struct iovec *iov, int n)
 
 const struct transport mqtt_tcp = { tcp_read, tcp_writev };
 
-/* --- out -------------------------------------------------------------------
- */
+/* --- out ----------------------------------------------------------------- */
 
 bool
 mqtt_conn_has_room(struct conn *c)
@@ -276,8 +275,7 @@ write_out(struct conn *c)
 	return true;
 }
 
-/* --- the turn ----------------------------------------------------------------
- */
+/* --- the turn ------------------------------------------------------------ */
 
 /* May the next packet be served? */
 static bool
@@ -529,8 +527,7 @@ on_ready(struct loop_io *io, unsigned what)
 		watch(c);
 }
 
-/* --- life -------------------------------------------------------------------
- */
+/* --- life ---------------------------------------------------------------- */
 
 static void
 on_timer(struct loop_timer *t)

@@ -21,7 +21,7 @@
 #define FAILURE_WINDOW_MS 60000
 #define FAILURES_MAX 4096 /* addresses remembered; the oldest is forgotten */
 
-/* --- accounts ------------------------------------------------------------- */
+/* --- accounts ------------------------------------------------------------ */
 
 static struct str
 pointer_key(void *const *ptr)
@@ -84,8 +84,7 @@ mqtt_account_leave(struct account *a, struct list *link)
 		s->events.account_unused(s->owner, ptr);
 }
 
-/* --- failed logins -----------------------------------------------------------
- */
+/* --- failed logins ------------------------------------------------------- */
 
 static struct str
 address_key(const uint8_t address[16])
@@ -157,8 +156,7 @@ note_failure(struct mqtt_server *s, const uint8_t address[16])
 	f->n++;
 }
 
-/* --- the session begins
- * --------------------------------------------------------- */
+/* --- the session begins -------------------------------------------------- */
 
 /* Ends whatever the client id has that may not go on: its other connection,
  * and with a clean start its past. Returns what is left. */
@@ -266,8 +264,7 @@ mqtt_logins_abandon(struct mqtt_server *s)
 	}
 }
 
-/* --- CONNECT
- * ---------------------------------------------------------------------- */
+/* --- CONNECT ------------------------------------------------------------- */
 
 static void
 keep_will(struct conn *c, const struct mqtt_connect *p)

@@ -41,7 +41,7 @@
 #define QUEUE_RETRY_MS 1000 /* before a failed consumer is asked again */
 #define TICK_MS 1000        /* between looks at what may have expired */
 
-/* --- accounts (login.c) ------------------------------------------------- */
+/* --- accounts (login.c) -------------------------------------------------- */
 
 /* One of the owner's accounts, while it is in use. */
 struct account {
@@ -67,7 +67,7 @@ account_ptr(const struct account *a)
 	return a != NULL ? a->ptr : NULL;
 }
 
-/* --- messages (msg.c) ----------------------------------------------------- */
+/* --- messages (msg.c) ---------------------------------------------------- */
 
 struct mqtt_msg {
 	unsigned refs;
@@ -96,7 +96,7 @@ msg_bytes(const struct mqtt_msg *m)
 	return sizeof(*m) + m->topic_len + m->payload_len;
 }
 
-/* --- waiting messages (queue.c) ------------------------------------------- */
+/* --- waiting messages (queue.c) ------------------------------------------ */
 
 /* One copy of a message on its way to one subscriber. */
 struct delivery {
@@ -172,8 +172,7 @@ void mqtt_queue_drain(struct queue *q);
 void mqtt_queue_free(struct queue *q);
 void mqtt_queues_expire(struct mqtt_server *s);
 
-/* --- topics (topics.c) ------------------------------------------------------
- */
+/* --- topics (topics.c) --------------------------------------------------- */
 
 enum sub_kind { SUB_SESSION, SUB_GROUP, SUB_CONSUMER, SUB_MEMBER };
 
@@ -240,8 +239,7 @@ typedef void retained_visit(void *ctx, struct mqtt_msg *m);
 void mqtt_retained_match(
     struct topics *t, struct str filter, retained_visit *visit, void *ctx);
 
-/* --- sessions (session.c, subscribe.c) ---------------------------------------
- */
+/* --- sessions (session.c, subscribe.c) ----------------------------------- */
 
 struct slot {
 	struct delivery *delivery; /* NULL: the id is free */
@@ -326,8 +324,7 @@ void mqtt_subscribe_start(struct session *s, struct str filter);
 void mqtt_unsubscribe(struct session *s, struct str filter);
 void mqtt_unsubscribe_all(struct session *s);
 
-/* --- shared groups (group.c)
- * -------------------------------------------------- */
+/* --- shared groups (group.c) --------------------------------------------- */
 
 struct group {
 	struct mqtt_server *server;
@@ -350,8 +347,7 @@ void mqtt_group_take_queue(struct group *g, struct queue *q);
 void mqtt_group_pump(struct group *g);
 void mqtt_group_clear(struct group *g);
 
-/* --- connections (conn.c, serve.c)
- * --------------------------------------------- */
+/* --- connections (conn.c, serve.c) --------------------------------------- */
 
 enum conn_state { AWAIT_CONNECT, AWAIT_VERDICT, UP, CLOSED };
 
@@ -453,8 +449,7 @@ void mqtt_verdict(struct mqtt_msg *m);
 /* No answers any more: the connection ends. */
 void mqtt_arrivals_abandon(struct conn *c, struct session *keep);
 
-/* --- logins (login.c)
- * ------------------------------------------------------------ */
+/* --- logins (login.c) ---------------------------------------------------- */
 
 struct mqtt_login {
 	struct mqtt_server *server; /* NULL: closed meanwhile */
@@ -478,8 +473,7 @@ struct failures {
 void mqtt_failures_expire(struct mqtt_server *s);
 void mqtt_failures_clear(struct mqtt_server *s);
 
-/* --- routing (route.c)
- * ------------------------------------------------------------ */
+/* --- routing (route.c) --------------------------------------------------- */
 
 struct mqtt_consumer {
 	struct mqtt_server *server;
@@ -527,8 +521,7 @@ bool mqtt_consume_over(struct mqtt_server *s, struct mqtt_msg *m);
 /* Pushes matches; returns where they begin. Ends with s->n_matches = base. */
 size_t mqtt_match(struct mqtt_server *s, struct str name, struct topic *exact);
 
-/* --- the server
- * ------------------------------------------------------------------- */
+/* --- the server ---------------------------------------------------------- */
 
 struct mqtt_server {
 	struct loop *loop;

@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-/* --- deliveries --------------------------------------------------------- */
+/* --- deliveries ---------------------------------------------------------- */
 
 struct delivery *
 mqtt_delivery_new(
@@ -50,7 +50,7 @@ mqtt_delivery_free(struct mqtt_server *s, struct delivery *d)
 	s->n_spare++;
 }
 
-/* --- the list ------------------------------------------------------------- */
+/* --- the list ------------------------------------------------------------ */
 
 void
 mqtt_fifo_init(struct fifo *f)
@@ -146,8 +146,7 @@ mqtt_fifo_expire(struct fifo *f, struct mqtt_server *s, int64_t limit_ms)
 	return n;
 }
 
-/* --- rates ------------------------------------------------------------------
- */
+/* --- rates --------------------------------------------------------------- */
 
 static void
 rate_move(struct rate *r, int64_t now_ms)
@@ -178,8 +177,7 @@ mqtt_rate_get(struct rate *r, int64_t now_ms)
 	return (double)sum * 1000 / (RATE_SLOTS * RATE_SLOT_MS);
 }
 
-/* --- named queues ------------------------------------------------------------
- */
+/* --- named queues -------------------------------------------------------- */
 
 static void
 on_retry(struct loop_timer *t)
@@ -396,8 +394,7 @@ mqtt_queues_expire(struct mqtt_server *s)
 	}
 }
 
-/* --- statistics -------------------------------------------------------------
- */
+/* --- statistics ---------------------------------------------------------- */
 
 static uint64_t
 owed_of_topic(const struct list *items, struct str name)

@@ -191,7 +191,7 @@ mqtt_route(struct mqtt_server *s, struct account *account, struct str name,
 	mqtt_msg_unref(m);
 }
 
-/* --- from inside ---------------------------------------------------------- */
+/* --- from inside --------------------------------------------------------- */
 
 int
 mqtt_publish(struct mqtt_server *s, struct str topic, struct str payload,
@@ -250,8 +250,7 @@ mqtt_will_free(struct will *w)
 	free(w);
 }
 
-/* --- consumers -------------------------------------------------------------
- */
+/* --- consumers ----------------------------------------------------------- */
 
 /* Gives a new consumer what waited for it. The names are noted first: the
  * consumer may change the queues. */

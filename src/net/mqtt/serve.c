@@ -13,8 +13,7 @@
 
 #include <stdlib.h>
 
-/* --- answers to PUBLISH ----------------------------------------------------
- */
+/* --- answers to PUBLISH -------------------------------------------------- */
 
 static void
 send_answer(struct conn *c, uint8_t qos, uint16_t id)
@@ -177,8 +176,7 @@ on_publish(struct conn *c, const struct mqtt_packet *p)
 	mqtt_msg_unref(r.waiting); /* its consumers hold it */
 }
 
-/* --- subscriptions
- * ------------------------------------------------------------ */
+/* --- subscriptions ------------------------------------------------------- */
 
 static int
 on_subscribe(struct conn *c, const struct mqtt_packet *p)

@@ -30,7 +30,7 @@ mqtt_levels_ok(const struct mqtt_server *s, struct str topic)
 	return topic.len <= MQTT_TEXT_MAX && mqtt_levels(topic) <= max;
 }
 
-/* --- the tick ------------------------------------------------------------- */
+/* --- the tick ------------------------------------------------------------ */
 
 static void
 on_tick(struct loop_timer *t)
@@ -52,8 +52,7 @@ mqtt_server_tick(struct mqtt_server *s)
 		loop_after(s->loop, &s->tick, TICK_MS);
 }
 
-/* --- the listener -----------------------------------------------------------
- */
+/* --- the listener -------------------------------------------------------- */
 
 /* What logins are counted by: an IPv4 address, or the network of an IPv6 one,
  * in which a host has as many addresses as it likes. */
@@ -171,8 +170,7 @@ port_of(int fd)
 		: ((struct sockaddr_in *)&ss)->sin_port);
 }
 
-/* --- opening and closing
- * ------------------------------------------------------ */
+/* --- opening and closing ------------------------------------------------- */
 
 static int
 check_conf(const struct mqtt_server_conf *c, struct err *err)

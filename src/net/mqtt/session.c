@@ -25,7 +25,7 @@
 
 #define RECEIVED_BYTES (65536 / 8)
 
-/* --- packet ids --------------------------------------------------------- */
+/* --- packet ids ---------------------------------------------------------- */
 
 static void
 id_put(struct session *s, uint16_t id)
@@ -84,7 +84,7 @@ land(struct session *s, struct delivery *d)
 	COUNT_BY(inflight, -1);
 }
 
-/* --- life --------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 /* Client ids belong to an account: a tenant can not take over, or guess, the
  * session of another. */
@@ -284,7 +284,7 @@ mqtt_sessions_expire(struct mqtt_server *server)
 	}
 }
 
-/* --- to the client ------------------------------------------------------ */
+/* --- to the client ------------------------------------------------------- */
 
 bool
 mqtt_session_has_room(const struct session *s, uint8_t qos)

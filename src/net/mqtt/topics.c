@@ -206,7 +206,7 @@ mqtt_topics_match(struct topics *t, struct str name, struct topic *exact,
 		match_below(&s, t->wild, name, true);
 }
 
-/* --- retained messages -------------------------------------------------- */
+/* --- retained messages --------------------------------------------------- */
 
 static void
 retained_put(struct topics *t, struct node *n, struct mqtt_msg *m)

@@ -62,8 +62,7 @@ tear_down(void **state)
 	return 0;
 }
 
-/* --- rows --------------------------------------------------------------------
- */
+/* --- rows ---------------------------------------------------------------- */
 
 static struct str
 text(struct fixture *f, const char *fmt, ...)
@@ -218,8 +217,7 @@ get_device(struct fixture *f, const char *id, struct t_device *d)
 		    str_starts(str_of((f)->err.text), STR(name ": ")));        \
 	} while (0)
 
-/* --- (1) absent --------------------------------------------------------------
- */
+/* --- (1) absent ---------------------------------------------------------- */
 
 static void
 an_absent_row_is_no_error(void **state)
@@ -249,8 +247,7 @@ an_absent_row_is_no_error(void **state)
 	assert_int_equal(n, 0);
 }
 
-/* --- rows there and back -----------------------------------------------------
- */
+/* --- rows there and back ------------------------------------------------- */
 
 static void
 a_row_comes_back_as_it_went(void **state)
@@ -355,8 +352,7 @@ null_is_refused_where_there_is_none(void **state)
 	    ERR_PARAM);
 }
 
-/* --- (3) unique keys ---------------------------------------------------------
- */
+/* --- (3) unique keys ----------------------------------------------------- */
 
 static void
 a_second_row_with_a_key_is_refused_by_the_keys_name(void **state)
@@ -461,8 +457,7 @@ a_row_is_found_by_a_key_with_null_in_it(void **state)
 	assert_string_equal(DEV("unitCode", COND_NE, NONE), "d1");
 }
 
-/* --- adding many, upsert -----------------------------------------------------
- */
+/* --- adding many, upsert ------------------------------------------------- */
 
 static void
 adding_many_adds_all_or_none(void **state)
@@ -537,8 +532,7 @@ upsert_adds_or_replaces(void **state)
 	assert_int_equal(count(f, &process_entity), 2);
 }
 
-/* --- conditions --------------------------------------------------------------
- */
+/* --- conditions ---------------------------------------------------------- */
 
 /* d0 all null; d1 and d2 with values; d3 only with a name. */
 static void
@@ -773,8 +767,7 @@ what_makes_no_sense_is_refused(void **state)
 	    ERR_PARAM);
 }
 
-/* --- nested records and free JSON --------------------------------------------
- */
+/* --- nested records and free JSON ---------------------------------------- */
 
 static struct t_task
 task(const char *id, const char *labels, int64_t occurrences)
@@ -948,8 +941,7 @@ records_are_changed_whole(void **state)
 	    ERR_PARAM);
 }
 
-/* --- order and pages ---------------------------------------------------------
- */
+/* --- order and pages ----------------------------------------------------- */
 
 static void
 null_sorts_first_and_text_by_bytes(void **state)
@@ -1090,8 +1082,7 @@ pages_behind_a_row_do_not_shift(void **state)
 	assert_string_equal(list_of(f, &device_entity, &q), "d2 d1 d0");
 }
 
-/* --- changes -----------------------------------------------------------------
- */
+/* --- changes ------------------------------------------------------------- */
 
 static void
 an_update_is_a_compare_and_change(void **state)
@@ -1182,8 +1173,7 @@ of_many_threads_exactly_one_takes_a_token(void **state)
 	assert_int_equal(count(f, &token_entity), 0);
 }
 
-/* --- (4) references ----------------------------------------------------------
- */
+/* --- (4) references ------------------------------------------------------ */
 
 static void
 add_tree(struct fixture *f)
@@ -1310,8 +1300,7 @@ a_key_of_two_fields_can_be_a_child(void **state)
 	assert_int_equal(count(f, &process_entity), 0);
 }
 
-/* --- (2) transactions --------------------------------------------------------
- */
+/* --- (2) transactions ---------------------------------------------------- */
 
 struct steps {
 	struct fixture *f;
@@ -1449,8 +1438,7 @@ the_store_beside_its_own_tx_is_an_error_and_no_deadlock(void **state)
 	add_devices(f, 1);
 }
 
-/* --- (6) lists and others ----------------------------------------------------
- */
+/* --- (6) lists and others ------------------------------------------------ */
 
 struct meddler {
 	struct fixture *f;
@@ -1703,8 +1691,7 @@ many_threads_write_and_pages_miss_nothing_old(void **state)
 	assert_int_equal(count(f, &token_entity), 500);
 }
 
-/* --- opening -----------------------------------------------------------------
- */
+/* --- opening ------------------------------------------------------------- */
 
 static void
 an_unknown_engine_or_entity_is_refused(void **state)

@@ -71,8 +71,7 @@ table_of(struct memory *m, const struct entity *e)
 	return NULL; /* never: store.c has looked */
 }
 
-/* --- rows --------------------------------------------------------------------
- */
+/* --- rows ---------------------------------------------------------------- */
 
 static void
 ref_row(struct mem_row *r)
@@ -208,8 +207,7 @@ find_clash(const struct mem_table *t, const struct mem_row *r,
 	return NULL;
 }
 
-/* --- doing and undoing -------------------------------------------------------
- */
+/* --- doing and undoing --------------------------------------------------- */
 
 /* Takes `old` out and puts `new` in, either may be NULL; takes the reference
  * of `new`. */
@@ -311,8 +309,7 @@ memory_end(struct engine *g, bool nested, bool keep, struct err *err)
 	return 0;
 }
 
-/* --- finding -----------------------------------------------------------------
- */
+/* --- finding ------------------------------------------------------------- */
 
 /* A row that was found, and what it is sorted by. */
 struct hit {
@@ -445,8 +442,7 @@ hits_fini(struct hits *h)
 	arena_fini(&h->arena);
 }
 
-/* --- the operations ----------------------------------------------------------
- */
+/* --- the operations ------------------------------------------------------ */
 
 static int
 memory_count(struct engine *g, bool tx, const struct plan *p, int64_t *ret,

@@ -12,8 +12,7 @@
 #include <assert.h>
 #include <string.h>
 
-/* --- places ------------------------------------------------------------------
- */
+/* --- places -------------------------------------------------------------- */
 
 /* A path into JSON that every engine can follow. */
 static bool
@@ -133,8 +132,7 @@ place_value(const struct place *p, const void *row, struct arena *a)
 	return v;
 }
 
-/* --- checks ------------------------------------------------------------------
- */
+/* --- checks -------------------------------------------------------------- */
 
 static bool
 is_order(enum cond_op op)
@@ -327,8 +325,7 @@ plan_query(struct plan *p, const struct entity *e, const struct store_query *q,
 	return 0;
 }
 
-/* --- meaning -----------------------------------------------------------------
- */
+/* --- meaning ------------------------------------------------------------- */
 
 static bool
 json_has(struct str json, struct str text, struct arena *a)

@@ -44,8 +44,7 @@ sqlite_of(struct engine *g)
 	return (struct sqlite *)(void *)g;
 }
 
-/* --- connections -------------------------------------------------------------
- */
+/* --- connections --------------------------------------------------------- */
 
 static int
 take_writer(struct sqlite *s, bool tx, struct err *err)
@@ -117,8 +116,7 @@ give_reader(struct sqlite *s, bool tx, struct conn *c)
 	conn_close(c);
 }
 
-/* --- transactions ------------------------------------------------------------
- */
+/* --- transactions -------------------------------------------------------- */
 
 static int
 sqlite_begin(struct engine *g, bool nested, struct err *err)
@@ -178,8 +176,7 @@ sqlite_end(struct engine *g, bool nested, bool keep, struct err *err)
 	return nested ? end_part(s, keep, err) : end_all(s, keep, err);
 }
 
-/* --- reading -----------------------------------------------------------------
- */
+/* --- reading ------------------------------------------------------------- */
 
 static int
 sqlite_count(struct engine *g, bool tx, const struct plan *p, int64_t *ret,
@@ -290,8 +287,7 @@ sqlite_list(struct engine *g, bool tx, const struct plan *p, store_visit *visit,
 	return rc;
 }
 
-/* --- writing -----------------------------------------------------------------
- */
+/* --- writing ------------------------------------------------------------- */
 
 /* Runs one statement that changes rows; a failing one changes none. */
 static int
@@ -418,8 +414,7 @@ sqlite_del(struct engine *g, bool tx, const struct plan *p, int64_t *n,
 	return write_one(g, tx, p->entity, &q, NULL, 0, n, err);
 }
 
-/* --- life --------------------------------------------------------------------
- */
+/* --- life ---------------------------------------------------------------- */
 
 static void
 sqlite_close(struct engine *g)

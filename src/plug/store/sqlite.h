@@ -44,8 +44,7 @@ int conn_exec(struct conn *c, const char *sql, struct err *err);
  * of it is named. */
 int conn_err(struct conn *c, const struct entity *e, struct err *err);
 
-/* --- SQL ---------------------------------------------------------------------
- */
+/* --- SQL ----------------------------------------------------------------- */
 
 /* A statement being written. Zero-initialise. */
 struct sql {
@@ -76,8 +75,7 @@ const struct field *sql_field(const struct entity *e, const char *name);
 /* True when null of this column is NULL in SQL. */
 bool sql_nullable(const struct field *f);
 
-/* --- rows --------------------------------------------------------------------
- */
+/* --- rows ---------------------------------------------------------------- */
 
 /* Binds the fields in `which` to ?1, ?2, ... Lent from `row`, or put in `a`;
  * both must live until the statement is done. */
@@ -91,8 +89,7 @@ int row_read(sqlite3_stmt *st, const struct entity *e, void *row,
 struct str texts_encode(
     const struct field *f, const struct strs *list, struct arena *a);
 
-/* --- schema ------------------------------------------------------------------
- */
+/* --- schema -------------------------------------------------------------- */
 
 int schema_bring_up(
     struct conn *c, const struct entity *const *entities, struct err *err);

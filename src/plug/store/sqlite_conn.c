@@ -180,8 +180,7 @@ conn_exec(struct conn *c, const char *sql, struct err *err)
 	return rc;
 }
 
-/* --- errors ------------------------------------------------------------------
- */
+/* --- errors -------------------------------------------------------------- */
 
 /* How SQLite's message ends for a key of plain columns:
  * ": device.unit_code, device.network_code". */

@@ -11,8 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- out ---------------------------------------------------------------------
- */
+/* --- out ----------------------------------------------------------------- */
 
 struct str
 texts_encode(const struct field *f, const struct strs *list, struct arena *a)
@@ -108,8 +107,7 @@ row_bind(sqlite3_stmt *st, const struct entity *e, uint64_t which,
 	}
 }
 
-/* --- in ----------------------------------------------------------------------
- */
+/* --- in ------------------------------------------------------------------ */
 
 static struct str
 column_text(sqlite3_stmt *st, int i, bool blob)

@@ -18,8 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- small questions ---------------------------------------------------------
- */
+/* --- small questions ----------------------------------------------------- */
 
 /* The first column of the first row as text; `*found` is false when there is
  * no row or it is NULL. */
@@ -127,8 +126,7 @@ run(struct conn *c, struct buf *sql, struct err *err)
 	return rc;
 }
 
-/* --- columns -----------------------------------------------------------------
- */
+/* --- columns ------------------------------------------------------------- */
 
 static void
 put_text(struct buf *b, struct str s)
@@ -320,8 +318,7 @@ run_steps(struct conn *c, const struct entity *e, int64_t from, struct err *err)
 	return 0;
 }
 
-/* --- indexes -----------------------------------------------------------------
- */
+/* --- indexes ------------------------------------------------------------- */
 
 /* An index is known by its text: one whose text we would not write today is
  * dropped, and made again if the rows have it. */
@@ -509,8 +506,7 @@ drop_indexes(
 	return drop_unwanted(c, e, &none, a, err);
 }
 
-/* --- one table, and all ------------------------------------------------------
- */
+/* --- one table, and all -------------------------------------------------- */
 
 static int
 bring_up_table(

@@ -70,8 +70,7 @@ is_in_key(const struct entity *e, const struct field *f)
 	return false;
 }
 
-/* --- arguments ---------------------------------------------------------------
- */
+/* --- arguments ----------------------------------------------------------- */
 
 static size_t
 new_arg(struct sql *q, struct value v)
@@ -147,8 +146,7 @@ sql_fini(struct sql *q)
 	*q = (struct sql){ 0 };
 }
 
-/* --- places ------------------------------------------------------------------
- */
+/* --- places -------------------------------------------------------------- */
 
 /* The column, with NULL where it has '' for null. */
 static void
@@ -217,8 +215,7 @@ place_nullable(const struct place *p)
 	return p->path.ptr != NULL || sql_nullable(p->top);
 }
 
-/* --- conditions --------------------------------------------------------------
- */
+/* --- conditions ---------------------------------------------------------- */
 
 static void
 put_equal(struct sql *q, const struct plan *p, const struct plan_cond *c)
@@ -391,8 +388,7 @@ put_cond(struct sql *q, const struct plan *p, const struct plan_cond *c)
 	}
 }
 
-/* --- pages -------------------------------------------------------------------
- */
+/* --- pages --------------------------------------------------------------- */
 
 /* Rows that come after the given value, by this order alone. */
 static void
@@ -496,8 +492,7 @@ put_limit(struct sql *q, const struct plan *p)
 	put_arg(q, value_int((int64_t)MIN_OF(p->offset, (uint64_t)INT64_MAX)));
 }
 
-/* --- statements --------------------------------------------------------------
- */
+/* --- statements ---------------------------------------------------------- */
 
 static void
 put_columns(struct buf *b, const struct entity *e)

@@ -145,8 +145,7 @@ get(struct fixture *f, struct store *s, const struct entity *e,
 		assert_memory_equal(s_.ptr, z, s_.len);                        \
 	} while (0)
 
-/* --- the file ----------------------------------------------------------------
- */
+/* --- the file ------------------------------------------------------------ */
 
 static void
 the_file_is_for_its_owner_alone(void **state)
@@ -278,8 +277,7 @@ a_kill_loses_nothing_that_was_reported_done(void **state)
 	assert_string_equal(ask(f, "PRAGMA integrity_check"), "ok");
 }
 
-/* --- history of a table ------------------------------------------------------
- */
+/* --- history of a table -------------------------------------------------- */
 
 struct t_old {
 	struct str id, title, colour;
@@ -445,8 +443,7 @@ a_changed_index_is_made_again(void **state)
 	    "colour id");
 }
 
-/* --- tables of others --------------------------------------------------------
- */
+/* --- tables of others ---------------------------------------------------- */
 
 static const char foreign_tables[] =
     "CREATE TABLE unit (unit_id TEXT NOT NULL UNIQUE, code TEXT NOT NULL "
@@ -565,8 +562,7 @@ a_column_that_is_not_json_is_an_error_that_names_it(void **state)
 	store_close(s);
 }
 
-/* --- plans -------------------------------------------------------------------
- */
+/* --- plans --------------------------------------------------------------- */
 
 /* How SQLite would run the list. */
 static const char *

@@ -38,8 +38,7 @@ store_engines(void)
 	return engine_names;
 }
 
-/* --- the entities of a store -------------------------------------------------
- */
+/* --- the entities of a store --------------------------------------------- */
 
 size_t
 entity_keys(const struct entity *e)
@@ -160,8 +159,7 @@ add_tables(
 	return 0;
 }
 
-/* --- life --------------------------------------------------------------------
- */
+/* --- life ---------------------------------------------------------------- */
 
 int
 store_open(const struct store_conf *conf, struct store **ret, struct err *err)
@@ -218,8 +216,7 @@ store_tx(struct store *s, store_tx_fn *fn, void *ctx, struct err *err)
 	return rc == 0 ? ended : rc;
 }
 
-/* --- filters -----------------------------------------------------------------
- */
+/* --- filters ------------------------------------------------------------- */
 
 static struct cond *
 new_cond(struct filter *f)
@@ -253,8 +250,7 @@ filter_in(
 	};
 }
 
-/* --- checks of rows ----------------------------------------------------------
- */
+/* --- checks of rows ------------------------------------------------------ */
 
 int
 store_exists(
@@ -372,8 +368,7 @@ apply_changes(const struct entity *e, const struct change *changes, size_t n,
 	return 0;
 }
 
-/* --- calls -------------------------------------------------------------------
- */
+/* --- calls --------------------------------------------------------------- */
 
 int
 store_count(struct store *s, const struct entity *e, const struct filter *f,
