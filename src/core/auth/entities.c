@@ -1,8 +1,8 @@
 /*
  * core/auth/entities.c - the objects of the auth module, and their settings.
  *
- * Tables and columns are those of Sylvia-IoT 0.4.5; what is ours are the two
- * PKCE columns and the table `setup`.
+ * Tables and columns are those of Sylvia-IoT 0.4.5; what is ours are the tables
+ * `pkce` and `setup`.
  */
 #include "core/auth/private.h"
 #include "core/rest/check.h"
@@ -102,8 +102,6 @@ static const struct field code_fields[] = {
 	F_TEXT(A, scope, "scope", .flags = FIELD_NULL),
 	F_TEXT(A, client_id, "clientId"),
 	F_TEXT(A, user_id, "userId"),
-	F_TEXT(A, challenge, "challenge", .flags = FIELD_NULL),
-	F_TEXT(A, challenge_method, "challengeMethod", .flags = FIELD_NULL),
 	{ 0 },
 };
 const struct entity auth_code_entity = {
@@ -117,6 +115,24 @@ const struct entity auth_code_entity = {
 						 ENTITY_CASCADE },
 	    { "clientId", "client", "clientId", ENTITY_CASCADE }, { 0 } },
 	.help = "A code that is exchanged once for tokens.",
+};
+
+#define K struct auth_pkce
+static const struct field pkce_fields[] = {
+	F_TEXT(K, code, "code", .flags = FIELD_SECRET),
+	F_TEXT(K, challenge, "challenge", .flags = FIELD_SECRET),
+	F_TEXT(K, method, "method"),
+	{ 0 },
+};
+const struct entity auth_pkce_entity = {
+	.record = { "pkce", sizeof(K), pkce_fields },
+	.table = "pkce",
+	.version = 1,
+	.keys = (const struct entity_key[]){ { "code", { "code" } }, { 0 } },
+	.refs = (const struct entity_ref[]){ { "code", "authorizationCode",
+						 "code", ENTITY_CASCADE },
+	    { 0 } },
+	.help = "What the exchange of a code must prove (RFC 7636).",
 };
 
 /* Access tokens of a deleted user or client stay until they expire: who comes
@@ -188,7 +204,8 @@ const struct entity auth_setup_entity = {
 
 const struct entity *const auth_entities[] = { &auth_user_entity,
 	&auth_client_entity, &auth_session_entity, &auth_code_entity,
-	&auth_token_entity, &auth_refresh_entity, &auth_setup_entity, NULL };
+	&auth_pkce_entity, &auth_token_entity, &auth_refresh_entity,
+	&auth_setup_entity, NULL };
 
 const struct conf_field auth_fields[] = {
 	STORE_ROWS(

@@ -520,8 +520,9 @@ grant_page(
 /* A session that becomes a code. */
 struct granting {
 	struct http_call *c;
-	struct str session;   /* the secret */
-	struct auth_code row; /* all but its user */
+	struct str session;    /* the secret */
+	struct auth_code row;  /* all but its user */
+	struct auth_pkce pkce; /* challenge null: there is none */
 	bool granted;
 };
 
@@ -551,7 +552,10 @@ grant_tx(struct store *tx, void *ctx, struct err *err)
 	g->row.user_id = u.user_id;
 	g->row.expires_at = now + AUTH_CODE_MS;
 	g->granted = true;
-	return store_add(tx, &auth_code_entity, &g->row, err);
+	rc = store_add(tx, &auth_code_entity, &g->row, err);
+	if (rc == 0 && g->pkce.challenge.ptr != NULL)
+		rc = store_add(tx, &auth_pkce_entity, &g->pkce, err);
+	return rc;
 }
 
 /* The words of `scope`, each of them once. */
@@ -586,11 +590,10 @@ grant(struct http_call *c, const struct asking *q, const struct auth_client *cl)
 
 	g.row = (struct auth_code){ .code = auth_key(a, &c->arena, code),
 		.redirect_uri = q->redirect_uri,
-		.client_id = q->client_id,
-		.challenge = q->challenge };
-	if (q->challenge.ptr != NULL)
-		g.row.challenge_method =
-		    q->method.ptr != NULL ? q->method : STR("plain");
+		.client_id = q->client_id };
+	g.pkce = (struct auth_pkce){ .code = g.row.code,
+		.challenge = q->challenge,
+		.method = q->method.ptr != NULL ? q->method : STR("plain") };
 	if (cl->scopes.n > 0)
 		g.row.scope = granted_scope(&c->arena, q->scope);
 	if (store_tx(a->store, grant_tx, &g, &err) != 0)

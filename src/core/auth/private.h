@@ -36,7 +36,11 @@ struct auth_code {
 	struct str code;
 	int64_t expires_at;
 	struct str redirect_uri, scope, client_id, user_id;
-	struct str challenge, challenge_method; /* PKCE */
+};
+
+/* The PKCE challenge of a code, beside it: the code's table is not ours. */
+struct auth_pkce {
+	struct str code, challenge, method;
 };
 
 struct auth_token {
@@ -59,7 +63,7 @@ struct auth_setup {
 };
 
 extern const struct entity auth_user_entity, auth_client_entity,
-    auth_session_entity, auth_code_entity, auth_token_entity,
+    auth_session_entity, auth_code_entity, auth_pkce_entity, auth_token_entity,
     auth_refresh_entity, auth_setup_entity;
 extern const struct entity *const auth_entities[];
 extern const struct rest_object auth_user_object, auth_client_object;

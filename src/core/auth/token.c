@@ -234,6 +234,23 @@ answer(
 
 /* --- POST /token --------------------------------------------------------- */
 
+/* The challenge of a code; nothing changes when there is none. */
+static int
+get_pkce(struct store *tx, struct arena *a, struct str code,
+    struct auth_pkce *ret, struct err *err)
+{
+	struct filter f = { 0 };
+	struct auth_pkce row;
+	bool found;
+	int rc;
+
+	filter_text(&f, "code", code);
+	rc = store_get(tx, &auth_pkce_entity, &f, a, &row, &found, err);
+	if (rc == 0 && found)
+		*ret = row;
+	return rc;
+}
+
 /* The code goes whatever comes of it. */
 static int
 code_tx(struct store *tx, void *ctx, struct err *err)
@@ -242,6 +259,7 @@ code_tx(struct store *tx, void *ctx, struct err *err)
 	struct arena *arena = &i->c->arena;
 	int64_t now = clock_now();
 	struct filter f = { 0 };
+	struct auth_pkce pkce = { .challenge = STR_NULL };
 	struct auth_code code;
 	bool found;
 	int rc;
@@ -249,6 +267,8 @@ code_tx(struct store *tx, void *ctx, struct err *err)
 	i->fault = NULL;
 	auth_key_filter(auth_of(i->c), arena, &f, "code", i->code);
 	rc = store_get(tx, &auth_code_entity, &f, arena, &code, &found, err);
+	if (rc == 0 && found)
+		rc = get_pkce(tx, arena, code.code, &pkce, err);
 	if (rc == 0 && found)
 		rc = store_del(tx, &auth_code_entity, &f, NULL, err);
 	if (rc != 0)
@@ -259,8 +279,7 @@ code_tx(struct store *tx, void *ctx, struct err *err)
 	}
 	if (!str_eq(code.client_id, i->client_id) ||
 	    !str_eq(code.redirect_uri, i->redirect_uri) ||
-	    !auth_pkce_fits(
-		arena, code.challenge, code.challenge_method, i->verifier)) {
+	    !auth_pkce_fits(arena, pkce.challenge, pkce.method, i->verifier)) {
 		i->fault = "invalid_grant";
 		return 0;
 	}
