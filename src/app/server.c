@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -262,23 +263,12 @@ open_dir(struct server *s, struct err *err)
 static int
 read_pem(struct server *s, struct str path, struct str *ret, struct err *err)
 {
-	char *name = str_dupz(path), part[4096];
-	FILE *f = fopen(name, "re");
 	struct buf b = { 0 };
-	size_t n;
-	int rc = 0;
+	int rc = file_read(arena_z(&s->arena, path), &b, err);
 
-	if (f == NULL) {
-		rc = err_errno(err, "open %s", name);
-	} else {
-		while ((n = fread(part, 1, sizeof(part), f)) > 0)
-			buf_add(&b, part, n);
+	if (rc == 0)
 		*ret = arena_str(&s->arena, buf_str(&b));
-		fclose(f);
-	}
-	sodium_memzero(part, sizeof(part));
 	buf_free(&b);
-	free(name);
 	return rc;
 }
 
@@ -797,6 +787,9 @@ static void
 end(struct server *s)
 {
 	notify("STOPPING=1\n");
+	http_server_stop(s->http);
+	if (s->main_loop != NULL)
+		loop_cancel(s->main_loop, &s->clean_timer);
 	worker_pool_free(s->workers);
 	worker_pool_free(s->slow);
 	if (s->main_loop != NULL) {

@@ -3,11 +3,11 @@
  */
 #include "app/settings.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/conf_json5.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static const char *const levels[] = { "off", "error", "warn", "info", "debug",
@@ -194,19 +194,9 @@ settings_new(struct settings *s)
 int
 settings_read(struct conf *c, const char *path, struct err *err)
 {
-	char part[4096];
 	struct buf b = { 0 };
-	size_t n;
-	int rc = 0;
-	FILE *f = fopen(path, "re");
+	int rc = file_read(path, &b, err);
 
-	if (f == NULL)
-		return err_errno(err, "open %s", path);
-	while ((n = fread(part, 1, sizeof(part), f)) > 0)
-		buf_add(&b, part, n);
-	if (ferror(f))
-		rc = err_errno(err, "read %s", path);
-	fclose(f);
 	if (rc == 0 && conf_read_json5(c, buf_str(&b), err) != 0)
 		rc = err_wrap(err, "%s", path);
 	buf_free(&b);

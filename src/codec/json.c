@@ -784,8 +784,8 @@ put_number(struct json_out *o, struct str s)
 	}
 }
 
-static void
-copy_value(struct json *j, struct json_out *o)
+void
+json_copy(struct json *j, struct json_out *o)
 {
 	struct str s;
 	bool b;
@@ -796,7 +796,7 @@ copy_value(struct json *j, struct json_out *o)
 		json_out_object(o);
 		while (json_member(j, &s)) {
 			json_out_key_str(o, s);
-			copy_value(j, o);
+			json_copy(j, o);
 		}
 		json_out_end_object(o);
 		break;
@@ -804,7 +804,7 @@ copy_value(struct json *j, struct json_out *o)
 		json_array(j);
 		json_out_array(o);
 		while (json_item(j))
-			copy_value(j, o);
+			json_copy(j, o);
 		json_out_end_array(o);
 		break;
 	case JSON_STRING:
@@ -836,7 +836,7 @@ json_compact(struct buf *out, struct str text, unsigned flags)
 
 	json_open(&j, text, flags, &arena);
 	json_out_init(&o, out, false);
-	copy_value(&j, &o);
+	json_copy(&j, &o);
 	ok = json_done(&j, NULL) == 0;
 	if (!ok)
 		out->len = start;

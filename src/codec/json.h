@@ -115,6 +115,9 @@ void json_out_null(struct json_out *o);
 void json_out_time(struct json_out *o, int64_t ms);     /* TIME_NULL: null */
 void json_out_raw(struct json_out *o, struct str json); /* STR_NULL: null */
 
+/* Writes the value that stands next in `j`, strict, in the order it has. */
+void json_copy(struct json *j, struct json_out *o);
+
 /* The text of a JSON string with its quotes. Bytes that are not UTF-8 become
  * U+FFFD. */
 void json_quote(struct buf *out, struct str s);

@@ -12,35 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* As deep as the reader goes: JSON_DEPTH_MAX. */
-static void
-copy(struct json *j, struct json_out *o)
-{
-	struct str text;
-
-	switch (json_peek(j)) {
-	case JSON_OBJECT:
-		json_object(j);
-		json_out_object(o);
-		while (json_member(j, &text)) {
-			json_out_key_str(o, text);
-			copy(j, o);
-		}
-		json_out_end_object(o);
-		break;
-	case JSON_ARRAY:
-		json_array(j);
-		json_out_array(o);
-		while (json_item(j))
-			copy(j, o);
-		json_out_end_array(o);
-		break;
-	default:
-		if (json_raw(j, &text))
-			json_out_raw(o, text);
-	}
-}
-
 /* The value of a member, as it stands; STR_NULL: there is none. */
 static struct str
 member(struct str json, const char *name, struct arena *a)
@@ -73,7 +44,7 @@ output_json(struct buf *out, struct str json)
 
 	json_out_init(&o, out, true);
 	json_open(&j, data.ptr != NULL ? data : json, 0, &scratch);
-	copy(&j, &o);
+	json_copy(&j, &o);
 	ok = json_done(&j, NULL) == 0;
 	if (ok)
 		buf_addc(out, '\n');

@@ -4,6 +4,7 @@
 #include "core/auth/private.h"
 
 #include "base/base.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/template.h"
@@ -48,32 +49,10 @@ read_scopes(struct auth *a, struct str text, const char *what, struct err *err)
 }
 
 static int
-read_file(struct arena *a, const char *path, struct str *ret, struct err *err)
-{
-	struct buf b = { 0 };
-	char part[4096];
-	int rc = 0;
-	FILE *f;
-	size_t n;
-
-	f = fopen(path, "re");
-	if (f == NULL)
-		return err_errno(err, "open %s", path);
-	while ((n = fread(part, 1, sizeof(part), f)) > 0)
-		buf_add(&b, part, n);
-	if (ferror(f))
-		rc = err_errno(err, "read %s", path);
-	else
-		*ret = arena_str(a, buf_str(&b));
-	fclose(f);
-	buf_free(&b);
-	return rc;
-}
-
-static int
 read_templates(struct auth *a, struct err *err)
 {
 	struct str name, path;
+	struct buf text = { 0 };
 	struct json j;
 	int rc = 0;
 
@@ -89,8 +68,9 @@ read_templates(struct auth *a, struct err *err)
 				json_skip(&j);
 				continue;
 			}
-			rc = read_file(
-			    &a->arena, arena_z(&a->arena, path), page, err);
+			rc = file_read(arena_z(&a->arena, path), &text, err);
+			*page = arena_str(&a->arena, buf_str(&text));
+			buf_clear(&text);
 			if (rc == 0)
 				rc = template_check(*page, err);
 			if (rc != 0)
@@ -99,6 +79,7 @@ read_templates(struct auth *a, struct err *err)
 		}
 	if (rc == 0 && json_done(&j, err) != 0)
 		rc = err_wrap(err, "auth.templates");
+	buf_free(&text);
 	return rc;
 }
 

@@ -109,20 +109,10 @@ fail(struct slow *s, const char *error, const char *why)
 	return false;
 }
 
-/* A member that may be null. False when it is something else than a string. */
-static bool
-optional_text(struct json *j, struct str *ret)
-{
-	if (json_peek(j) == JSON_NULL)
-		return json_null(j);
-	return json_str(j, ret);
-}
-
 static bool
 decode_downlink(struct slow *s)
 {
-	struct str key, extension = STR_NULL;
-	struct buf compact = { 0 };
+	struct str key;
 	struct json j;
 
 	json_open(&j, mqtt_msg_payload(s->msg), 0, &s->arena);
@@ -131,18 +121,15 @@ decode_downlink(struct slow *s)
 			if (str_eqz(key, "correlationId"))
 				json_str(&j, &s->correlation_id);
 			else if (str_eqz(key, "deviceId"))
-				optional_text(&j, &s->device_id);
+				read_optional(&j, &s->device_id);
 			else if (str_eqz(key, "networkCode"))
-				optional_text(&j, &s->network_code);
+				read_optional(&j, &s->network_code);
 			else if (str_eqz(key, "networkAddr"))
-				optional_text(&j, &s->network_addr);
+				read_optional(&j, &s->network_addr);
 			else if (str_eqz(key, "data"))
 				json_str(&j, &s->data);
-			else if (str_eqz(key, "extension") &&
-			    json_peek(&j) == JSON_OBJECT)
-				json_raw(&j, &extension);
 			else if (str_eqz(key, "extension"))
-				json_null(&j);
+				read_extension(&j, &s->extension);
 			else
 				json_skip(&j);
 		}
@@ -151,9 +138,6 @@ decode_downlink(struct slow *s)
 		s->correlation_id = STR("");
 		return fail(s, "err_param", "invalid format");
 	}
-	if (extension.ptr != NULL && json_compact(&compact, extension, 0))
-		s->extension = arena_str(&s->arena, buf_str(&compact));
-	buf_free(&compact);
 	return true;
 }
 
@@ -207,7 +191,7 @@ read_result(struct slow *s)
 				has_status = json_i64(&j, &s->status);
 			} else if (str_eqz(key, "message")) {
 				has_message = json_peek(&j) != JSON_NULL;
-				optional_text(&j, &s->message);
+				read_optional(&j, &s->message);
 			} else {
 				json_skip(&j);
 			}

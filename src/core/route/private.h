@@ -189,6 +189,11 @@ bool addresses_listed(struct http_call *c, struct strs in, struct strs *ret);
 bool addresses_range(
     struct http_call *c, struct str start, struct str end, struct strs *ret);
 
+/* message.c: what messages of both directions have in common. A member that may
+ * be null, and the free object "extension"; of another type it is an error. */
+bool read_optional(struct json *j, struct str *ret);
+bool read_extension(struct json *j, struct str *ret);
+
 struct str device_key(struct arena *a, struct str unit_code,
     struct str network_code, struct str addr);
 

@@ -57,8 +57,7 @@ folded(struct arena *a, struct str s)
 static bool
 read_uplink(struct arena *a, struct str payload, struct uplink *u)
 {
-	struct str time = STR_NULL, extension = STR_NULL, key;
-	struct buf compact = { 0 };
+	struct str time = STR_NULL, key;
 	struct json j;
 
 	*u = (struct uplink){ .addr = STR_NULL, .data = STR_NULL };
@@ -71,11 +70,8 @@ read_uplink(struct arena *a, struct str payload, struct uplink *u)
 				json_str(&j, &u->addr);
 			else if (str_eqz(key, "data"))
 				json_str(&j, &u->data);
-			else if (str_eqz(key, "extension") &&
-			    json_peek(&j) == JSON_OBJECT)
-				json_raw(&j, &extension);
 			else if (str_eqz(key, "extension"))
-				json_null(&j);
+				read_extension(&j, &u->extension);
 			else
 				json_skip(&j);
 		}
@@ -85,9 +81,6 @@ read_uplink(struct arena *a, struct str payload, struct uplink *u)
 		return false;
 	u->addr = folded(a, u->addr);
 	u->data = folded(a, u->data);
-	if (extension.ptr != NULL && json_compact(&compact, extension, 0))
-		u->extension = arena_str(a, buf_str(&compact));
-	buf_free(&compact);
 	return true;
 }
 
