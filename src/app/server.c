@@ -763,6 +763,13 @@ stop_routing(struct server *s)
 		route_stop(s->route);
 }
 
+/* Runs behind what the workers of core/route have posted. */
+static void
+let_settle(struct server *s)
+{
+	(void)s;
+}
+
 static void
 close_mqtt(struct server *s)
 {
@@ -777,6 +784,7 @@ end_messages(struct server *s)
 	if (s->msg_loop == NULL)
 		return;
 	on_message_loop(s, stop_routing);
+	on_message_loop(s, let_settle);
 	data_stop(s->data);
 	on_message_loop(s, close_mqtt);
 	if (s->msg_running)

@@ -163,7 +163,7 @@ patch_user(struct http_call *c)
 		change.revoke = true;
 	}
 	change.user_id = auth_who(c)->user_id;
-	change.n = rest_changes(rec, b.present, row, change.changes);
+	change.n = rest_changes(rec, b.present, &c->arena, row, change.changes);
 	if (store_tx(auth_of(c)->store, change_user, &change, &err) != 0)
 		rest_db_error(c, &err);
 	else

@@ -5,31 +5,18 @@
 #include "core/auth/private.h"
 
 #include "base/base.h"
-#include "base/loop.h"
 #include "base/mem.h"
-#include "base/worker.h"
-#include "net/http/server.h"
+#include "net/http/test_server.h"
 
 #include <curl/curl.h>
-#include <setjmp.h>
 #include <sodium.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 /* --- the server ---------------------------------------------------------- */
 
 struct fixture {
 	struct auth_conf conf;
 	struct auth *a;
-	struct loop *loop;
-	struct worker_pool *workers, *slow;
-	struct http_server *server;
-	pthread_t thread;
+	struct test_server t;
 	struct arena arena;
 
 	/* the last answer */
@@ -51,47 +38,24 @@ add_routes(void *ctx, const struct http_route *rows)
 	http_server_add(ctx, rows);
 }
 
-static void *
-turn(void *arg)
-{
-	loop_run(arg);
-	return NULL;
-}
-
 static void
 start(void)
 {
 	static const struct http_server_events ev = { .access = access_of };
-	struct http_server_conf conf = { .address = "127.0.0.1",
-		.max_connections = 32,
-		.body_max = 1 << 20,
-		.request_ms = 60000,
-		.idle_s = 60,
-		.cors_origins = "*" };
 	struct err err;
 
 	if (auth_open(&fx->conf, "/nowhere", STR_NULL, &fx->a, &err) != 0)
 		fail_msg("%s", err.text);
-	fx->loop = loop_new();
-	conf.workers = fx->workers = worker_pool_new("work", 2, 64);
-	conf.slow = fx->slow = worker_pool_new("slow", 2, 64);
-	fx->server = http_server_new(fx->loop, &conf, &ev, fx->a);
-	auth_oauth2_routes(fx->a, add_routes, fx->server);
-	auth_routes(fx->a, "/auth/api/v1", 0, add_routes, fx->server);
-	if (http_server_start(fx->server, &err) != 0)
-		fail_msg("%s", err.text);
-	pthread_create(&fx->thread, NULL, turn, fx->loop);
+	test_server_new(&fx->t, test_server_conf(), &ev, fx->a, 2, 64);
+	auth_oauth2_routes(fx->a, add_routes, fx->t.http);
+	auth_routes(fx->a, "/auth/api/v1", 0, add_routes, fx->t.http);
+	test_server_start(&fx->t);
 }
 
 static void
 stop(void)
 {
-	worker_pool_free(fx->workers);
-	worker_pool_free(fx->slow);
-	loop_stop(fx->loop);
-	pthread_join(fx->thread, NULL);
-	http_server_free(fx->server);
-	loop_free(fx->loop);
+	test_server_stop(&fx->t);
 	auth_close(fx->a);
 }
 
@@ -169,7 +133,7 @@ exchange(const char *method, const char *path, const char *body,
 	CURLcode rc;
 
 	snprintf(url, sizeof(url), "http://127.0.0.1:%u%s",
-	    http_server_port(fx->server), path);
+	    http_server_port(fx->t.http), path);
 	for (int i = 0; headers != NULL && i < HEADERS_MAX; i++)
 		if (headers[i] != NULL)
 			list = curl_slist_append(list, headers[i]);

@@ -82,16 +82,31 @@ set_value(const struct field *f, void *row, const struct value *v)
 	field_set(f, (char *)row + f->offset, v);
 }
 
+/* What a field is to be changed to; records go by their JSON. */
+static struct value
+change_of(const struct field *f, struct arena *a, const void *row)
+{
+	struct buf text = { 0 };
+	struct value v;
+
+	if (f->type != FIELD_RECORD && f->type != FIELD_RECORDS)
+		return value_of(f, row);
+	field_encode(&text, f, (const char *)row + f->offset);
+	v = value_json(arena_str(a, buf_str(&text)));
+	buf_free(&text);
+	return v;
+}
+
 size_t
-rest_changes(const struct record *r, field_set_t set, const void *row,
-    struct change *changes)
+rest_changes(const struct record *r, field_set_t set, struct arena *a,
+    const void *row, struct change *changes)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; r->fields[i].name != NULL; i++)
 		if (set >> i & 1) {
 			changes[n].field = r->fields[i].name;
-			changes[n++].value = value_of(&r->fields[i], row);
+			changes[n++].value = change_of(&r->fields[i], a, row);
 		}
 	return n;
 }
@@ -211,6 +226,10 @@ written(struct rest *r, int rc, const struct err *err)
 		return true;
 	if (r->c->status != 0)
 		return false; /* a function inside the tx has answered */
+	if (rc == ERR_NOT_FOUND) {
+		http_error(r->c, 404, "err_not_found", NULL);
+		return false;
+	}
 	if (rc == ERR_EXISTS)
 		for (; x != NULL && x->key != NULL; x++) {
 			size_t len = strlen(x->key);
@@ -251,7 +270,8 @@ write_row(
 	record_members_to_json(o, rec, shown, row);
 	if (r->o->more != NULL)
 		r->o->more(r, verb, row);
-	json_out_end_object(o);
+	if (r->c->status == 200) /* else the row gave way to an error */
+		json_out_end_object(o);
 }
 
 /* The row of the path's id, if the caller may do this with it. False: the
@@ -314,12 +334,16 @@ patch_tx(struct store *tx, void *ctx, struct err *err)
 	const struct rest_object *o = t->r->o;
 	struct filter f = { 0 };
 	struct change changes[64];
-	size_t n = rest_changes(&o->entity->record, t->set, t->row, changes);
+	size_t n = rest_changes(
+	    &o->entity->record, t->set, &t->r->c->arena, t->row, changes);
+	int64_t there;
 	int rc;
 
 	filter_text(&f, o->id, http_var(t->r->c, 0));
-	rc =
-	    n == 0 ? 0 : store_update(tx, o->entity, &f, changes, n, NULL, err);
+	rc = n == 0 ? store_count(tx, o->entity, &f, &there, err)
+		    : store_update(tx, o->entity, &f, changes, n, &there, err);
+	if (rc == 0 && there == 0) /* deleted since we looked at it */
+		return err_set(err, ERR_NOT_FOUND, "it is gone");
 	if (rc == 0 && o->in_patch != NULL)
 		rc = o->in_patch(t->r, tx, t->old, t->row, t->set, err);
 	return rc;
@@ -576,6 +600,7 @@ struct listing {
 	void *last;
 	struct arena rows[2]; /* memory of `last`, taking turns */
 	unsigned turn;
+	struct arena page; /* the call's while a page is written */
 };
 
 static int
@@ -595,6 +620,8 @@ list_row(void *ctx, const void *row, struct err *err)
 	} else {
 		write_row(&l->r, REST_LIST, row, l->shown);
 	}
+	if (l->r.c->status != 200)
+		return ERR_INTERNAL; /* a decision has answered with an error */
 	l->in_page++;
 	if (l->in_page == l->q.limit) {
 		struct arena *a = &l->rows[l->turn ^= 1];
@@ -606,14 +633,31 @@ list_row(void *ctx, const void *row, struct err *err)
 	return 0;
 }
 
+/* What decisions allocate for a row goes with its page, or a long list would
+ * grow with every row until the client has it all. */
+static void
+swap_arenas(struct listing *l)
+{
+	struct arena other = l->page;
+
+	l->page = l->r.c->arena;
+	l->r.c->arena = other;
+}
+
 static int
 list_page(struct listing *l, struct err *err)
 {
+	int rc;
+
 	l->q.limit = MIN_OF(l->left, PAGE);
 	l->q.filter = &l->filter;
 	l->q.after = l->last;
 	l->in_page = 0;
-	return store_list(l->r.store, l->r.o->entity, &l->q, list_row, l, err);
+	swap_arenas(l);
+	rc = store_list(l->r.store, l->r.o->entity, &l->q, list_row, l, err);
+	swap_arenas(l);
+	arena_clear(&l->page);
+	return rc;
 }
 
 /* Whether more rows may follow the page that was just read. */
@@ -646,8 +690,10 @@ list_next(struct http_call *c)
 
 	/* Half an answer is out: on a failure it ends without its brackets,
 	 * which no reader takes for a whole one. */
-	if (list_page(l, &err) != 0)
+	if (list_page(l, &err) != 0) {
+		buf_clear(&c->out);
 		return false;
+	}
 	if (list_goes_on(l))
 		return true;
 	list_end(l);
@@ -655,12 +701,17 @@ list_next(struct http_call *c)
 }
 
 static void
-list_free(struct http_call *c)
+list_fini(struct listing *l)
 {
-	struct listing *l = c->stream_state;
-
 	arena_fini(&l->rows[0]);
 	arena_fini(&l->rows[1]);
+	arena_fini(&l->page);
+}
+
+static void
+list_free(struct http_call *c)
+{
+	list_fini(c->stream_state);
 }
 
 static bool
@@ -726,7 +777,8 @@ handle_list(struct http_call *c)
 	list_begin(l);
 	if (list_page(l, &err) != 0) {
 		c->n_headers = 0;
-		rest_db_error(c, &err);
+		if (c->status == 200)
+			rest_db_error(c, &err);
 	} else if (list_goes_on(l)) {
 		c->stream = list_next;
 		c->stream_state = l;
@@ -735,8 +787,7 @@ handle_list(struct http_call *c)
 	} else {
 		list_end(l);
 	}
-	arena_fini(&l->rows[0]);
-	arena_fini(&l->rows[1]);
+	list_fini(l);
 }
 
 static void

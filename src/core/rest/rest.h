@@ -120,7 +120,8 @@ struct rest_object {
 	void (*after_del)(struct rest *r, const void *row);
 	/* Which members this answer shows. */
 	field_set_t (*members)(struct rest *r, enum rest_verb verb);
-	/* Changes a row before it is shown (masks, joins). */
+	/* Changes a row before it is shown (masks, joins). In a list what this
+	 * and `more` allocate goes with the page. */
 	void (*show)(struct rest *r, enum rest_verb verb, void *row);
 	/* Adds members behind those of the row. */
 	void (*more)(struct rest *r, enum rest_verb verb, const void *row);
@@ -163,8 +164,9 @@ void rest_count(struct http_call *c, int64_t n);
 /* Reads `sort`; false: answered with 400. */
 bool rest_sort(struct http_call *c, const struct rest_sort *sorts,
     const char *def, struct store_query *q);
-/* Changes for the fields in `set`, taken from `row`; at most 64. */
-size_t rest_changes(const struct record *r, field_set_t set, const void *row,
-    struct change *changes);
+/* Changes for the fields in `set`, taken from `row`; at most 64. What had to
+ * be made for them is in `a`. */
+size_t rest_changes(const struct record *r, field_set_t set, struct arena *a,
+    const void *row, struct change *changes);
 
 #endif

@@ -22,17 +22,15 @@
 
 #include "base/base.h"
 #include "base/clock.h"
-#include "base/counter.h"
 #include "base/mem.h"
 #include "net/http/router.h"
+#include "net/http/tally.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,14 +50,6 @@ struct daemon {
 	uint16_t port;
 };
 
-/* Requests answered by one route, for /metrics. */
-struct tally {
-	int status[8];
-	int64_t count[8];
-	double seconds;
-	int64_t total;
-};
-
 struct http_server {
 	struct loop *loop;
 	struct http_server_conf conf;
@@ -69,11 +59,9 @@ struct http_server {
 	struct daemon plain, tls;
 	struct loop_timer tick; /* libmicrohttpd's own time-outs */
 	struct loop_defer run;
-	counter_t pending;
 	bool stopping;
-	struct list waiting;   /* streams that found the worker queue full */
-	pthread_mutex_t lock;  /* guards the tallies */
-	struct tally *tallies; /* one per route, and one for all else */
+	struct list waiting; /* streams that found the worker queue full */
+	struct tallies *tallies;
 };
 
 struct request {
@@ -211,25 +199,6 @@ on_late(struct loop_timer *t)
 }
 
 static void
-count(struct http_server *s, const struct http_call *c, double seconds)
-{
-	size_t i = 0, k;
-
-	while (i < s->router.n && s->router.routes[i] != c->route)
-		i++;
-	pthread_mutex_lock(&s->lock);
-	for (k = 0; k < 7 && s->tallies[i].status[k] != 0 &&
-	     s->tallies[i].status[k] != c->status;
-	     k++)
-		;
-	s->tallies[i].status[k] = c->status;
-	s->tallies[i].count[k]++;
-	s->tallies[i].seconds += seconds;
-	s->tallies[i].total++;
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void
 run_call(struct worker_job *job)
 {
 	struct request *r = container_of(job, struct request, job);
@@ -242,8 +211,8 @@ run_call(struct worker_job *job)
 		c->route->handle(c);
 	if (s->ev.after != NULL)
 		s->ev.after(s->owner, c);
-	count(s, c, (double)(clock_mono() - c->came_mono) / 1000.0);
-	counter_add(&s->pending, -1);
+	tallies_end(
+	    s->tallies, c->route, c->status, clock_mono() - c->came_mono);
 	loop_post(s->loop, &r->done);
 }
 
@@ -583,9 +552,9 @@ gathered(struct request *r)
 	if (r->answer != NULL)
 		return r->answer(r);
 	c->body = buf_str(&r->body);
-	counter_add(&r->server->pending, 1);
+	tallies_begin(r->server->tallies);
 	if (!submit(r, run_call)) {
-		counter_add(&r->server->pending, -1);
+		tallies_undo(r->server->tallies);
 		return send_error(
 		    r, 503, "err_rsc", "too many requests wait; try again");
 	}
@@ -675,7 +644,6 @@ http_server_new(struct loop *loop, const struct http_server_conf *conf,
 	s->plain.server = s->tls.server = s;
 	s->plain.io.ready = s->tls.io.ready = on_epoll;
 	list_init(&s->waiting);
-	pthread_mutex_init(&s->lock, NULL);
 	return s;
 }
 
@@ -769,7 +737,7 @@ http_server_start(struct http_server *s, struct err *err)
 {
 	int rc;
 
-	s->tallies = mem_array(s->router.n + 1, sizeof(*s->tallies));
+	s->tallies = tallies_new(http_server_routes(s));
 	rc = start_daemon(&s->plain, s->conf.port, false, err);
 	if (rc == 0 && s->conf.tls_cert != NULL && s->conf.tls_key != NULL)
 		rc = start_daemon(&s->tls, s->conf.tls_port, true, err);
@@ -824,8 +792,7 @@ http_server_free(struct http_server *s)
 	loop_cancel(s->loop, &s->tick);
 	loop_undefer(s->loop, &s->run);
 	router_fini(&s->router);
-	pthread_mutex_destroy(&s->lock);
-	free(s->tallies);
+	tallies_free(s->tallies);
 	free(s);
 }
 
@@ -838,37 +805,5 @@ http_server_routes(const struct http_server *s)
 void
 http_server_metrics(struct http_server *s, struct buf *out)
 {
-	buf_addz(out, "# TYPE axum_http_requests_total counter\n");
-	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i <= s->router.n; i++) {
-		const struct http_route *route = s->router.routes[i];
-
-		for (size_t k = 0; k < 8 && s->tallies[i].status[k] != 0; k++)
-			buf_addf(out,
-			    "axum_http_requests_total{method=\"%s\","
-			    "status=\"%d\",endpoint=\"%s\"} %" PRId64 "\n",
-			    route != NULL ? route->method : "",
-			    s->tallies[i].status[k],
-			    route != NULL ? route->path : "other",
-			    s->tallies[i].count[k]);
-	}
-	buf_addz(out, "# TYPE axum_http_requests_duration_seconds summary\n");
-	for (size_t i = 0; i < s->router.n; i++) {
-		const struct http_route *route = s->router.routes[i];
-
-		if (s->tallies[i].total == 0)
-			continue;
-		buf_addf(out,
-		    "axum_http_requests_duration_seconds_sum{method=\"%s\","
-		    "endpoint=\"%s\"} %.3f\n",
-		    route->method, route->path, s->tallies[i].seconds);
-		buf_addf(out,
-		    "axum_http_requests_duration_seconds_count{method=\"%s\","
-		    "endpoint=\"%s\"} %" PRId64 "\n",
-		    route->method, route->path, s->tallies[i].total);
-	}
-	pthread_mutex_unlock(&s->lock);
-	buf_addz(out, "# TYPE axum_http_requests_pending gauge\n");
-	buf_addf(out, "axum_http_requests_pending %" PRId64 "\n",
-	    counter_get(&s->pending));
+	tallies_write(s->tallies, out);
 }
