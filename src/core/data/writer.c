@@ -266,10 +266,8 @@ data_stop(struct data *d)
 		return;
 	pthread_mutex_lock(&d->lock);
 	d->ending = true;
+	d->running = false; /* what comes from now on is refused */
 	pthread_cond_signal(&d->work);
 	pthread_mutex_unlock(&d->lock);
 	pthread_join(d->thread, NULL);
-	pthread_mutex_lock(&d->lock);
-	d->running = false;
-	pthread_mutex_unlock(&d->lock);
 }

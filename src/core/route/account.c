@@ -37,6 +37,7 @@ struct login_job {
 	struct route *route;
 	struct mqtt_login *login;
 	struct str user, password;
+	uint64_t epoch; /* of the accounts when the check began */
 	struct worker_job job;
 	struct loop_post done;
 	struct arena arena;
@@ -152,6 +153,7 @@ check_login(struct worker_job *job)
 	const struct route_account *all;
 	struct rows rows = { 0 };
 
+	l->matches = 0;
 	filter_text(&f,
 	    memchr(l->user.ptr, '.', l->user.len) != NULL ? "userName" : "code",
 	    l->user);
@@ -165,7 +167,6 @@ check_login(struct worker_job *job)
 				l->matches++;
 			}
 	}
-	sodium_memzero((char *)l->password.ptr, l->password.len);
 	loop_post(l->route->loop, &l->done);
 }
 
@@ -188,20 +189,43 @@ session_account(struct route *r, const struct route_account *row)
 }
 
 static void
+login_job_free(struct login_job *l)
+{
+	sodium_memzero((char *)l->password.ptr, l->password.len);
+	arena_fini(&l->arena);
+	free(l);
+}
+
+/* False when the pool is full or has ended. */
+static bool
+check_on_worker(struct login_job *l)
+{
+	struct route *r = l->route;
+
+	l->epoch = r->account_epoch;
+	return r->lookups != NULL && worker_submit(r->lookups, &l->job) == 0;
+}
+
+static void
 on_checked(struct loop_post *post)
 {
 	struct login_job *l = container_of(post, struct login_job, done);
 	struct route *r = l->route;
 
-	if (l->matches == 1) {
+	/* A password was changed or an account deleted meanwhile, and sessions
+	 * were ended before this one was there: is it still right? */
+	if (l->epoch != r->account_epoch) {
+		if (check_on_worker(l))
+			return;
+		mqtt_login_answer(l->login, false, false, NULL);
+	} else if (l->matches == 1) {
 		mqtt_login_answer(
 		    l->login, true, false, session_account(r, &l->account));
 	} else {
 		counter_add(&r->counters.login_failed, 1);
 		mqtt_login_answer(l->login, false, true, NULL);
 	}
-	arena_fini(&l->arena);
-	free(l);
+	login_job_free(l);
 }
 
 static void
@@ -224,11 +248,10 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
 	l->password = arena_str(&l->arena, password);
 	l->job.run = check_login;
 	l->done.run = on_checked;
-	if (worker_submit(r->lookups, &l->job) == 0)
+	if (check_on_worker(l))
 		return;
 	mqtt_login_answer(login, false, false, NULL);
-	arena_fini(&l->arena);
-	free(l);
+	login_job_free(l);
 }
 
 /* The queue behind the account's own prefix, or STR_NULL. */
@@ -296,6 +319,7 @@ account_kick(struct route *r, struct str owner_id)
 {
 	struct session_account *s = map_get(&r->accounts, owner_id);
 
+	r->account_epoch++;
 	/* with its last session the server tells account_unused() */
 	if (s != NULL)
 		mqtt_server_kick(r->mqtt, s);

@@ -134,14 +134,21 @@ endpoint_unref(struct endpoint *e)
 }
 
 static void
+endpoint_silence(struct endpoint *e)
+{
+	mqtt_consume_stop(e->consume[0]);
+	mqtt_consume_stop(e->consume[1]);
+	e->consume[0] = e->consume[1] = NULL;
+}
+
+static void
 endpoint_end(struct endpoint *e, bool queues_too)
 {
 	struct route *r = e->route;
 	struct str all[] = { e->uldata, e->dldata, e->dldata_resp,
 		e->dldata_result, e->ctrl };
 
-	mqtt_consume_stop(e->consume[0]);
-	mqtt_consume_stop(e->consume[1]);
+	endpoint_silence(e);
 	map_del(map_for(r, e->application), e->key);
 	counter_add(
 	    e->application ? &r->counters.applications : &r->counters.networks,
@@ -152,14 +159,25 @@ endpoint_end(struct endpoint *e, bool queues_too)
 	endpoint_unref(e);
 }
 
+static int
+load_account(struct route *r, struct str owner_id, struct arena *a,
+    struct route_account *ret, bool *found, struct err *err)
+{
+	struct filter f = { 0 };
+
+	filter_text(&f, "ownerId", owner_id);
+	return store_get(
+	    r->store, &route_account_entity, &f, a, ret, found, err);
+}
+
 /* --- a change that arrived on the loop ----------------------------------- */
 
 struct endpoint_post {
 	struct loop_post post;
 	struct route *route;
-	bool application, gone;
+	bool application, gone, found;
 	struct route_end row;
-	struct route_account account;
+	struct route_account account; /* when `found` */
 	struct arena arena;
 };
 
@@ -168,24 +186,32 @@ on_change(struct loop_post *post)
 {
 	struct endpoint_post *p =
 	    container_of(post, struct endpoint_post, post);
-	struct endpoint *e = endpoint_find(
-	    p->route, p->application, p->row.unit_code, p->row.code);
-	bool local = route_host_embedded(p->route, p->row.host_uri);
+	struct route *r = p->route;
+	struct endpoint *e =
+	    endpoint_find(r, p->application, p->row.unit_code, p->row.code);
+	bool local = route_host_embedded(r, p->row.host_uri);
+	bool other = e != NULL && !str_eq(e->id, p->row.id);
 
+	/* Two callers may delete one and add another of the same code, and
+	 * their posts come in either order: the id tells them apart. */
 	if (p->gone) {
-		account_kick(p->route, p->row.id);
-		if (e != NULL)
+		account_kick(r, p->row.id);
+		if (e != NULL && !other)
 			endpoint_end(e, true);
 		/* a new one with this code must not inherit old routes */
-		cache_clear(&p->route->device_route);
-		cache_clear(&p->route->network_route);
-		uplink_stale(p->route);
-	} else if (e == NULL && local) {
-		endpoint_add(p->route, p->application, &p->row, &p->account);
-	} else if (e != NULL && !local) {
-		endpoint_end(e, true);
-	} else if (e != NULL) {
-		set_limits(e, &p->account);
+		cache_clear(&r->device_route);
+		cache_clear(&r->network_route);
+		uplink_stale(r);
+	} else {
+		if (e != NULL && (other || !local)) {
+			endpoint_end(e, true);
+			e = NULL;
+		}
+		if (e == NULL && local)
+			endpoint_add(r, p->application, &p->row,
+			    p->found ? &p->account : NULL);
+		else if (e != NULL && p->found)
+			set_limits(e, &p->account);
 	}
 	arena_fini(&p->arena);
 	free(p);
@@ -210,6 +236,12 @@ post_change(struct route *r, bool application, const struct route_end *end,
 	if (account != NULL) {
 		p->account.ttl = account->ttl;
 		p->account.length = account->length;
+		p->found = true;
+	} else if (!gone) {
+		/* the limits stay those of the account; when it can not be
+		 * read, those that the queues have */
+		(void)load_account(
+		    r, end->id, &p->arena, &p->account, &p->found, NULL);
 	}
 	loop_post(r->loop, &p->post);
 }
@@ -242,15 +274,12 @@ load_one(void *ctx, const void *row, struct err *err)
 	const struct route_end *end = row;
 	struct route_account account = { 0 };
 	struct arena scratch = { 0 };
-	struct filter f = { 0 };
 	bool found;
 	int rc;
 
 	if (!route_host_embedded(l->r, end->host_uri))
 		return 0; /* another engine's; said when it was added */
-	filter_text(&f, "ownerId", end->id);
-	rc = store_get(l->r->store, &route_account_entity, &f, &scratch,
-	    &account, &found, err);
+	rc = load_account(l->r, end->id, &scratch, &account, &found, err);
 	if (rc == 0)
 		endpoint_add(
 		    l->r, l->application, end, found ? &account : NULL);
@@ -272,6 +301,23 @@ endpoints_load(struct route *r, struct err *err)
 	l.application = false;
 	return store_list(
 	    r->store, &route_network_entity, &q, load_one, &l, err);
+}
+
+static void
+silence_all(struct map *m)
+{
+	struct endpoint *e;
+	size_t pos = 0;
+
+	while ((e = map_next(m, &pos)) != NULL)
+		endpoint_silence(e);
+}
+
+void
+endpoints_silence(struct route *r)
+{
+	silence_all(&r->applications);
+	silence_all(&r->networks);
 }
 
 static void

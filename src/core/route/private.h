@@ -108,6 +108,7 @@ struct route {
 	struct route_sink sink;
 	struct map applications, networks; /* key -> endpoint */
 	struct map accounts;               /* owner id -> session account */
+	uint64_t account_epoch; /* counts sessions that were ended by us */
 	struct cache device, device_route, network_route;
 	struct arena scratch; /* of the message in hand */
 	struct map pending;   /* device key -> look-ups under way */
@@ -131,6 +132,8 @@ void cache_clear(struct cache *c);
 
 /* endpoint.c */
 int endpoints_load(struct route *r, struct err *err);
+/* Nothing more is consumed, but what was can still be published. */
+void endpoints_silence(struct route *r);
 void endpoints_free(struct route *r);
 struct endpoint *endpoint_find(
     struct route *r, bool application, struct str unit_code, struct str code);

@@ -64,7 +64,7 @@ route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
 void
 route_stop(struct route *r)
 {
-	endpoints_free(r);
+	endpoints_silence(r);
 	worker_pool_free(r->lookups);
 	worker_pool_free(r->downs);
 	r->lookups = r->downs = NULL;
@@ -79,12 +79,11 @@ route_close(struct route *r)
 	worker_pool_free(r->downs);
 	uplink_forget(r);
 	downlink_forget(r);
+	endpoints_free(r);
 	accounts_free(r);
 	cache_fini(&r->device);
 	cache_fini(&r->device_route);
 	cache_fini(&r->network_route);
-	map_fini(&r->applications);
-	map_fini(&r->networks);
 	rest_mounts_free(&r->mounts);
 	store_close(r->store);
 	arena_fini(&r->scratch);

@@ -90,7 +90,8 @@ int route_open(const struct route_conf *conf, const char *dir,
 int route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
     const struct route_sink *sink, struct err *err);
 /* Ends consuming, on the loop's thread; waits for workers. What they found is
- * posted, so the loop must turn once more before the server is closed. */
+ * posted and still routed, so the loop must turn once more before the sink and
+ * the server are closed. */
 void route_stop(struct route *r);
 void route_close(struct route *r); /* NULL is fine; the loop has ended */
 
