@@ -177,8 +177,9 @@ ask_password(struct cli *cli, int tty, struct str *ret, struct err *err)
 		return err_errno(err, "the terminal");
 	silent = was;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
-	dprintf(tty, "Password: ");
+	/* quiet first: it also throws away what was typed before */
 	tcsetattr(tty, TCSAFLUSH, &silent);
+	dprintf(tty, "Password: ");
 	do
 		n = read(tty, text, sizeof(text));
 	while (n < 0 && errno == EINTR);

@@ -32,7 +32,7 @@ an_answer_is_indented_in_its_own_order(void **state)
 {
 	(void)state;
 	shows("{\"z\":1,\"a\":[1.50,\"\\u00e4\\n\"]}",
-	    "{\n  \"z\": 1,\n  \"a\": [\n    1.50,\n    \"\\u00e4\\n\"\n  "
+	    "{\n  \"z\": 1,\n  \"a\": [\n    1.50,\n    \"\xC3\xA4\\n\"\n  "
 	    "]\n}\n");
 	shows("5", "5\n");
 }
