@@ -438,7 +438,8 @@ def test_other_origins_may_read_the_api_but_bring_no_cookies(server):
 def test_paths_end_with_or_without_a_slash(site):
     assert site.call("GET", "unit/count/").data == {"count": 1}
     refused(site.server.call("GET", "/nothing/here"), 404, "err_not_found")
-    assert site.server.call("PUT", "/version").status == 405
+    answer = site.server.call("PUT", "/version")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET")
 
 
 def test_static_files_are_served_and_nothing_beside_them(start, tmp_path):

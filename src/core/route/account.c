@@ -6,7 +6,7 @@
  * password. An account opens the queues of its application or network only.
  *
  * Passwords are kept as Argon2id. Checking one takes milliseconds, so it runs
- * on the look-up pool; a password that was right is remembered, as a keyed
+ * on a thread of its own; a password that was right is remembered, as a keyed
  * hash, for reconnects.
  */
 #include "core/route/private.h"
@@ -203,7 +203,7 @@ check_on_worker(struct login_job *l)
 	struct route *r = l->route;
 
 	l->epoch = r->account_epoch;
-	return r->lookups != NULL && worker_submit(r->lookups, &l->job) == 0;
+	return r->logins != NULL && worker_submit(r->logins, &l->job) == 0;
 }
 
 static void
@@ -236,7 +236,7 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
 	struct login_job *l;
 
 	(void)client_id;
-	if (user.len == 0 || password.ptr == NULL || r->lookups == NULL) {
+	if (user.len == 0 || password.ptr == NULL || r->logins == NULL) {
 		counter_add(&r->counters.login_failed, 1);
 		mqtt_login_answer(login, false, true, NULL);
 		return;

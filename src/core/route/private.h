@@ -97,6 +97,7 @@ struct route {
 	struct auth *auth;
 	struct store *store;
 	struct worker_pool *lookups; /* reads for the message path */
+	struct worker_pool *logins;  /* one thread: passwords of queues */
 	struct worker_pool *downs;   /* one thread: downlink and results */
 	struct rest_mounts mounts;
 	struct route_counters counters;

@@ -12,6 +12,7 @@
 
 #define LOOKUP_THREADS 2
 #define LOOKUP_QUEUE 65536
+#define LOGIN_QUEUE 16384
 
 int
 route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
@@ -42,6 +43,7 @@ route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
 	}
 	r->lookups = worker_pool_new("lookup", LOOKUP_THREADS, LOOKUP_QUEUE);
 	r->downs = worker_pool_new("downlink", 1, 1);
+	r->logins = worker_pool_new("sign-in", 1, LOGIN_QUEUE);
 	*ret = r;
 	return 0;
 }
@@ -67,7 +69,8 @@ route_stop(struct route *r)
 	endpoints_silence(r);
 	worker_pool_free(r->lookups);
 	worker_pool_free(r->downs);
-	r->lookups = r->downs = NULL;
+	worker_pool_free(r->logins);
+	r->lookups = r->downs = r->logins = NULL;
 }
 
 void
@@ -77,6 +80,7 @@ route_close(struct route *r)
 		return;
 	worker_pool_free(r->lookups);
 	worker_pool_free(r->downs);
+	worker_pool_free(r->logins);
 	uplink_forget(r);
 	downlink_forget(r);
 	endpoints_free(r);

@@ -45,14 +45,22 @@ match(const char *pattern, struct str path, struct str vars[HTTP_PATH_VARS])
 	return pat.ptr == NULL && path.ptr == NULL;
 }
 
+static void
+add_method(struct http_call *c, struct str *list, const char *method)
+{
+	*list = list->ptr == NULL
+	    ? str_of(method)
+	    : arena_printf(&c->arena, STR_FMT ", %s", STR_ARG(*list), method);
+}
+
 bool
-router_find(const struct router *r, struct http_call *c, bool *other_method)
+router_find(const struct router *r, struct http_call *c, struct str *allowed)
 {
 	const char *method = strcmp(c->method, "HEAD") == 0 ? "GET" : c->method;
 	struct str path = c->path, vars[HTTP_PATH_VARS] = { 0 };
 	struct str key;
 
-	*other_method = false;
+	*allowed = STR_NULL;
 	if (path.len > 1 && path.ptr[path.len - 1] == '/')
 		path.len--;
 	key = arena_printf(&c->arena, "%s " STR_FMT, method, STR_ARG(path));
@@ -65,7 +73,7 @@ router_find(const struct router *r, struct http_call *c, bool *other_method)
 		if (!match(route->path, path, vars))
 			continue;
 		if (strcmp(route->method, method) != 0) {
-			*other_method = true;
+			add_method(c, allowed, route->method);
 			continue;
 		}
 		c->route = route;

@@ -15,10 +15,11 @@ struct router {
 };
 
 void router_add(struct router *r, const struct http_route *routes);
-/* Sets c->route and c->vars. False: nothing matches; `*other_method` tells
- * that another method would. A slash at the end does not count. */
+/* Sets c->route and c->vars. False: nothing matches; `*allowed` lists
+ * the methods that would (STR_NULL: none). A slash at the end does not count.
+ */
 bool router_find(
-    const struct router *r, struct http_call *c, bool *other_method);
+    const struct router *r, struct http_call *c, struct str *allowed);
 void router_fini(struct router *r);
 
 #endif

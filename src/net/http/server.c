@@ -515,17 +515,17 @@ begin(struct request *r, const char *method)
 {
 	struct http_server *s = r->server;
 	struct http_call *c = &r->call;
-	struct str length;
+	struct str length, allowed;
 	uint64_t n;
-	bool other;
 
 	r->seen = true;
 	look_at_headers(r, method);
 	if (strcmp(method, "OPTIONS") == 0)
 		r->answer = send_preflight;
-	else if (!router_find(&s->router, c, &other) && other)
+	else if (!router_find(&s->router, c, &allowed) && allowed.ptr != NULL) {
+		http_header(c, "Allow", allowed);
 		r->answer = send_no_method;
-	else if (c->route == NULL && s->ev.unmatched == NULL)
+	} else if (c->route == NULL && s->ev.unmatched == NULL)
 		r->answer = send_nothing_there;
 	r->body_max = c->route != NULL && c->route->body_max > 0
 	    ? c->route->body_max
