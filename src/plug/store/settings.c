@@ -24,6 +24,7 @@ store_open_settings(const struct store_settings *set, const char *section,
 {
 	struct store_conf conf = { .engine = store_setting_engines[set->engine],
 		.sync = set->sync,
+		.cache = set->cache,
 		.entities = entities };
 	struct arena scratch = { 0 };
 	int rc;

@@ -11,6 +11,7 @@ struct store_settings {
 	int64_t engine;
 	struct str path;
 	bool sync;
+	int64_t cache;
 	struct str mongodb_url, mongodb_database;
 	int64_t mongodb_pool;
 };
@@ -33,6 +34,10 @@ extern const char *const store_setting_engines[];
 	    CONF_BOOL(S, db.sync, "db.sqlite.sync", .def = "true",             \
 		.help = "Flush every commit to the disk before it counts, so " \
 			"that it survives a power cut and not only a crash."), \
+	    CONF_SIZE(S, db.cache, "db.sqlite.cache", .def = "64MiB",          \
+		.min = 65536, .max = (int64_t)1 << 36,                         \
+		.help = "Pages of the file that the writer may keep in "       \
+			"memory, used as needed."),                            \
 	    CONF_TEXT(S, db.mongodb_url, "db.mongodb.url",                     \
 		.def = "mongodb://localhost:27017", .inert = STORE_NO_MONGODB, \
 		.help = "Where MongoDB is."),                                  \

@@ -94,7 +94,7 @@ take_reader(struct sqlite *s, bool tx, struct conn **ret, struct err *err)
 	}
 	pthread_mutex_unlock(&s->pool_lock);
 	if (c == NULL)
-		return conn_open(s->path, false, false, ret, err);
+		return conn_open(s->path, false, false, 0, ret, err);
 	*ret = c;
 	return 0;
 }
@@ -451,7 +451,7 @@ sqlite_open(const struct store_conf *conf, struct engine **ret, struct err *err)
 	pthread_mutexattr_destroy(&attr);
 
 	s->path = str_dupz(str_of(conf->path));
-	rc = conn_open(s->path, true, conf->sync, &s->writer, err);
+	rc = conn_open(s->path, true, conf->sync, conf->cache, &s->writer, err);
 	if (rc == 0) {
 		rc = schema_bring_up(s->writer, conf->entities, err);
 		if (rc != 0)

@@ -30,8 +30,8 @@ struct conn {
 };
 
 /* The writer makes the file if it is missing. */
-int conn_open(const char *path, bool writer, bool sync, struct conn **ret,
-    struct err *err);
+int conn_open(const char *path, bool writer, bool sync, int64_t cache,
+    struct conn **ret, struct err *err);
 void conn_close(struct conn *c); /* NULL is fine */
 /* A statement of the cache, to be given to stmt_done() before any other is
  * asked for. */

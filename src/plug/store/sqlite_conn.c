@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,8 +42,9 @@ make_file(const char *path, struct err *err)
 }
 
 static int
-set_up(struct conn *c, bool writer, bool sync, struct err *err)
+set_up(struct conn *c, bool writer, bool sync, int64_t cache, struct err *err)
 {
+	char pragma[64];
 	sqlite3_stmt *st;
 	bool wal;
 	int rc;
@@ -64,14 +67,22 @@ set_up(struct conn *c, bool writer, bool sync, struct err *err)
 		rc = err_set(err, ERR_IO, "no write-ahead log is possible");
 	if (rc != 0)
 		return rc;
+	/* the pages of the indexes in which rows are spread must stay at hand
+	 */
+	snprintf(pragma, sizeof(pragma), "PRAGMA cache_size = -%" PRId64,
+	    cache / 1024);
+	if (cache >= 1024)
+		rc = conn_exec(c, pragma, err);
+	if (rc != 0)
+		return rc;
 	return conn_exec(c,
 	    sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL",
 	    err);
 }
 
 int
-conn_open(const char *path, bool writer, bool sync, struct conn **ret,
-    struct err *err)
+conn_open(const char *path, bool writer, bool sync, int64_t cache,
+    struct conn **ret, struct err *err)
 {
 	struct conn *c = mem_new(struct conn);
 	int rc = 0;
@@ -92,7 +103,7 @@ conn_open(const char *path, bool writer, bool sync, struct conn **ret,
 	} else {
 		sqlite3_extended_result_codes(c->db, 1);
 		sqlite3_busy_timeout(c->db, BUSY_MS);
-		rc = set_up(c, writer, sync, err);
+		rc = set_up(c, writer, sync, cache, err);
 	}
 	if (rc != 0)
 		err_wrap(err, "open %s", path);

@@ -34,7 +34,9 @@ struct store;
 struct store_conf {
 	const char *engine; /* "sqlite", "memory" */
 	const char *path; /* sqlite: the file; made with mode 0600 if missing */
-	bool sync; /* sqlite: every commit is flushed (synchronous=FULL) */
+	bool sync;     /* sqlite: every commit is flushed (synchronous=FULL) */
+	int64_t cache; /* sqlite: bytes of pages the writer keeps; 0: its own
+			* default */
 	const struct entity *const *entities; /* NULL ends; borrowed */
 };
 
