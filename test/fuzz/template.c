@@ -36,8 +36,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(out.len >= 6 && memcmp(out.ptr, "before", 6) == 0);
 	if (rc != 0)
 		must(rc == ERR_PARAM && out.len == 6);
-	if (memmem(data, size, "safe", 4) == NULL &&
-	    memmem(data, size, "\x01<\x02", 3) == NULL && size > 0)
+	/* only the variable has such a byte: what stands around a comment may
+	 * come together */
+	if (memmem(data, size, "safe", 4) == NULL && size > 0 &&
+	    memchr(data, 2, size) == NULL)
 		must(memmem(out.ptr, out.len, "\x01<\x02", 3) == NULL);
 	buf_free(&out);
 	return 0;
