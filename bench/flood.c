@@ -38,13 +38,11 @@ now_us(void)
 }
 
 static void
-on_heard(void *ctx, struct str topic, struct str payload, bool retain)
+on_heard(void *ctx, const struct mqtt_client_msg *m)
 {
 	struct flood *f = ctx;
 
-	(void)payload;
-	(void)retain;
-	if (topic.ptr == NULL) {
+	if (m->topic.ptr == NULL) {
 		fprintf(stderr, "the subscription was refused\n");
 		exit(1);
 	}
@@ -55,10 +53,11 @@ on_heard(void *ctx, struct str topic, struct str payload, bool retain)
 static void send_more(struct flood *f);
 
 static void
-on_answered(void *ctx)
+on_answered(void *ctx, uint8_t reason)
 {
 	struct flood *f = ctx;
 
+	(void)reason;
 	f->answered++;
 	send_more(f);
 }

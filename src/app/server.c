@@ -64,6 +64,7 @@ struct server {
 	pthread_t msg_thread;
 	bool msg_running;
 	struct mqtt_server *mqtt;
+	uint16_t mqtt_port;
 	struct http_server *http;
 	struct worker_pool *workers, *slow;
 	struct str tls_cert, tls_key;
@@ -399,9 +400,20 @@ fill_mqtt(struct server *s, struct mqtt_server_conf *c)
 	const struct mqtt_conf *m = &s->set.mqtt;
 
 	*c = (struct mqtt_server_conf){
-		.address = listen_address(s),
-		.port = (uint16_t)m->port,
-		.allow_anonymous = m->allow_anonymous,
+		.threads = (uint32_t)m->threads,
+		.dir = m->durability != MQTT_NONE
+		    ? arena_printf(&s->arena, "%s/mqtt", s->dir).ptr
+		    : NULL,
+		.dir_bytes = (uint64_t)m->pending,
+		.salvage = m->salvage,
+		.durability = (enum mqtt_durability)m->durability,
+		.full = (enum mqtt_full)m->full,
+		.slow_ms = m->slow_ms,
+		.max_aliases = (uint32_t)m->max_aliases,
+		.max_connect_rate = (uint32_t)m->max_connect_rate,
+		.max_rate = (uint32_t)m->max_rate,
+		.sys_interval_ms = m->sys_interval_ms,
+		.response_info = m->response_info.ptr,
 		.max_connections = (uint32_t)m->max_connections,
 		.max_packet = (uint32_t)m->max_packet,
 		.max_inflight = (uint32_t)m->max_inflight,
@@ -438,12 +450,20 @@ start_messages(struct server *s, struct err *err)
 	bool no_data = conf_is_null(s->conf, "broker.mqChannels.data.url");
 	struct route_sink sink = { no_data ? NULL : put_records, s };
 	struct mqtt_server_conf conf;
+	struct mqtt_listener_conf listener = {
+		.address = listen_address(s),
+		.port = (uint16_t)s->set.mqtt.port,
+		.allow_anonymous = s->set.mqtt.allow_anonymous,
+		.durability = (enum mqtt_durability)s->set.mqtt.durability,
+	};
 	int rc;
 
 	s->msg_loop = loop_new();
 	fill_mqtt(s, &conf);
 	rc = mqtt_server_open(
 	    s->msg_loop, &conf, &route_mqtt_events, s->route, &s->mqtt, err);
+	if (rc == 0)
+		rc = mqtt_server_listen(s->mqtt, &listener, &s->mqtt_port, err);
 	if (rc != 0)
 		return rc;
 	data_start(s->data, s->msg_loop);
@@ -641,8 +661,7 @@ tell_ready(struct server *s)
 	printf("ready: http://%s:%u", host, http_server_port(s->http));
 	if (tls != 0)
 		printf(" https://%s:%u", host, tls);
-	printf(
-	    " mqtt://%s:%u data %s\n", host, mqtt_server_port(s->mqtt), s->dir);
+	printf(" mqtt://%s:%u data %s\n", host, s->mqtt_port, s->dir);
 	fflush(stdout);
 	notify("READY=1\n");
 }

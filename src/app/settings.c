@@ -88,6 +88,10 @@ static const struct conf_field server_fields[] = {
 	{ 0 },
 };
 
+static const char *const durabilities[] = { "none", "os", "disk", NULL };
+static const char *const fulls[] = { "slow", "dropOldest", "dropNewest",
+	"disconnect", NULL };
+
 #define M struct mqtt_conf
 static const struct conf_field mqtt_fields[] = {
 	CONF_INT(M, port, "port", .also = "coremgr.mq.rumqttd.mqttPort",
@@ -142,6 +146,46 @@ static const struct conf_field mqtt_fields[] = {
 		    "it is refused unheard. 0: no limit."),
 	CONF_SIZE(M, max_output, "maxOutput", .def = "4MiB", .min = 65536,
 	    .max = 1 << 30, .help = "Bytes that wait in one connection."),
+	CONF_INT(M, threads, "threads", .def = "1", .min = 1, .max = 64,
+	    .help = "Threads that share the connections."),
+	CONF_ENUM(M, durability, "durability", .def = "os",
+	    .choices = durabilities,
+	    .help = "How safe a message is when it is acknowledged, if it "
+		    "waits for a persistent session, a shared group or a "
+		    "queue, or is retained. none: in memory. os: handed to the "
+		    "kernel; survives the end of the program. disk: flushed; "
+		    "survives power loss."),
+	CONF_SIZE(M, pending, "journalPending", .def = "64MiB", .min = 33554432,
+	    .max = (int64_t)1 << 32,
+	    .help = "Bytes that may wait to be written to the journal; beyond "
+		    "half of it publishers are not read."),
+	CONF_BOOL(M, salvage, "journalSalvage", .def = "false",
+	    .help = "Start with a damaged journal: what is before the damage "
+		    "is kept, the rest set aside in files *.bad."),
+	CONF_ENUM(M, full, "queueFull", .def = "slow", .choices = fulls,
+	    .help = "What to do when the queue of a client or shared group is "
+		    "full. slow: do not read its publishers until it has "
+		    "caught up, for slowTimeout at most, then as dropNewest. "
+		    "disconnect: the client that does not keep up."),
+	CONF_MS(M, slow_ms, "slowTimeout", .def = "5s", .min = 0,
+	    .max = 3600000,
+	    .help = "How long publishers wait for a client that takes "
+		    "nothing."),
+	CONF_INT(M, max_aliases, "maxAliases", .def = "16", .min = 0,
+	    .max = 65535,
+	    .help = "Topic aliases of one client, each way (MQTT 5)."),
+	CONF_INT(M, max_connect_rate, "maxConnectRate", .def = "0", .min = 0,
+	    .max = 10000000,
+	    .help = "Connections of one address in a minute. 0: no limit."),
+	CONF_INT(M, max_rate, "maxRate", .def = "0", .min = 0, .max = 100000000,
+	    .help = "Messages a client may send in a second; then it is not "
+		    "read until the second is over. 0: no limit."),
+	CONF_MS(M, sys_interval_ms, "sysInterval", .def = "10s", .min = 0,
+	    .max = 86400000,
+	    .help = "How often $SYS is renewed. 0: there is none."),
+	CONF_TEXT(M, response_info, "responseInfo",
+	    .help = "Told to MQTT 5 clients that ask for response "
+		    "information: a topic prefix for answers."),
 	{ 0 },
 };
 

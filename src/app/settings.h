@@ -30,6 +30,10 @@ struct mqtt_conf {
 	    session_expiry_ms, max_subscriptions, max_topic_levels,
 	    max_retained, max_retained_bytes, max_keepalive_ms,
 	    connect_timeout_ms, max_auth_failures, max_output;
+	int64_t threads, durability, pending, full, slow_ms, max_aliases,
+	    max_connect_rate, max_rate, sys_interval_ms;
+	bool salvage;
+	struct str response_info;
 };
 
 struct cli_conf {

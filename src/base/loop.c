@@ -21,8 +21,7 @@ struct loop {
 	uv_timer_t alarm;    /* bounds the wait by the earliest of our timers */
 	uv_prepare_t before; /* runs what was deferred, before waiting */
 
-	struct loop_timer **heap; /* heap[0] is the earliest */
-	size_t n_timers, cap_timers;
+	struct heap timers;
 
 	struct list deferred;
 	void **dead; /* to be freed when the turn is over */
@@ -31,81 +30,21 @@ struct loop {
 
 	pthread_mutex_t lock; /* guards the posts */
 	struct loop_post *first, **last;
+	struct loop_post *running; /* those of this turn, the loop's own */
 };
 
 /* --- timers -------------------------------------------------------------- */
 
-static void
-heap_set(struct loop *loop, size_t i, struct loop_timer *t)
-{
-	loop->heap[i] = t;
-	t->pos = i + 1;
-}
-
-static void
-sift_up(struct loop *loop, size_t i)
-{
-	struct loop_timer *t = loop->heap[i];
-
-	while (i > 0 && loop->heap[(i - 1) / 2]->at > t->at) {
-		heap_set(loop, i, loop->heap[(i - 1) / 2]);
-		i = (i - 1) / 2;
-	}
-	heap_set(loop, i, t);
-}
-
-static void
-sift_down(struct loop *loop, size_t i)
-{
-	struct loop_timer *t = loop->heap[i];
-
-	for (;;) {
-		size_t child = 2 * i + 1;
-
-		if (child >= loop->n_timers)
-			break;
-		if (child + 1 < loop->n_timers &&
-		    loop->heap[child + 1]->at < loop->heap[child]->at)
-			child++;
-		if (loop->heap[child]->at >= t->at)
-			break;
-		heap_set(loop, i, loop->heap[child]);
-		i = child;
-	}
-	heap_set(loop, i, t);
-}
-
 void
 loop_after(struct loop *loop, struct loop_timer *t, int64_t ms)
 {
-	t->at = clock_mono() + (ms > 0 ? ms : 0);
-	if (t->pos == 0) {
-		if (loop->n_timers == loop->cap_timers) {
-			loop->cap_timers = loop->cap_timers * 2 + 16;
-			loop->heap = mem_resize(
-			    loop->heap, loop->cap_timers, sizeof(*loop->heap));
-		}
-		loop->n_timers++;
-		heap_set(loop, loop->n_timers - 1, t);
-	}
-	sift_up(loop, t->pos - 1);
-	sift_down(loop, t->pos - 1);
+	heap_put(&loop->timers, &t->due, clock_mono() + (ms > 0 ? ms : 0));
 }
 
 void
 loop_cancel(struct loop *loop, struct loop_timer *t)
 {
-	size_t i = t->pos - 1;
-
-	if (t->pos == 0)
-		return;
-	t->pos = 0;
-	loop->n_timers--;
-	if (i == loop->n_timers)
-		return;
-	heap_set(loop, i, loop->heap[loop->n_timers]);
-	sift_up(loop, i);
-	sift_down(loop, loop->heap[i]->pos - 1);
+	heap_del(&loop->timers, &t->due);
 }
 
 static void
@@ -115,10 +54,11 @@ fire_due(struct loop *loop)
 
 	/* A timer that is started from here again is due later than now, or
 	 * with 0 ms in the next turn: hence the bound. */
-	for (size_t n = loop->n_timers; n > 0 && loop->n_timers > 0; n--) {
-		struct loop_timer *t = loop->heap[0];
+	for (size_t n = loop->timers.n; n > 0 && loop->timers.n > 0; n--) {
+		struct loop_timer *t = container_of(
+		    heap_first(&loop->timers), struct loop_timer, due);
 
-		if (t->at > now)
+		if (t->due.at > now)
 			break;
 		loop_cancel(loop, t);
 		t->fire(t);
@@ -191,17 +131,40 @@ loop_post(struct loop *loop, struct loop_post *p)
 static void
 run_posts(struct loop *loop)
 {
-	struct loop_post *p, *next;
+	struct loop_post *p;
 
 	pthread_mutex_lock(&loop->lock);
-	p = loop->first;
+	loop->running = loop->first;
 	loop->first = NULL;
 	loop->last = &loop->first;
 	pthread_mutex_unlock(&loop->lock);
-	for (; p != NULL; p = next) {
-		next = p->next;
+	while ((p = loop->running) != NULL) {
+		loop->running = p->next;
 		p->run(p);
 	}
+}
+
+void
+loop_unpost(struct loop *loop, struct loop_post *p)
+{
+	struct loop_post **at;
+
+	for (at = &loop->running; *at != NULL; at = &(*at)->next) {
+		if (*at == p) {
+			*at = p->next;
+			return;
+		}
+	}
+	pthread_mutex_lock(&loop->lock);
+	for (at = &loop->first; *at != NULL; at = &(*at)->next) {
+		if (*at != p)
+			continue;
+		*at = p->next;
+		if (*at == NULL)
+			loop->last = at;
+		break;
+	}
+	pthread_mutex_unlock(&loop->lock);
 }
 
 static void
@@ -296,8 +259,8 @@ on_before_wait(uv_prepare_t *h)
 	fire_due(loop);
 	run_deferred(loop);
 	uv_timer_stop(&loop->alarm);
-	if (loop->n_timers > 0) {
-		wait = loop->heap[0]->at - clock_mono();
+	if (loop->timers.n > 0) {
+		wait = heap_first(&loop->timers)->at - clock_mono();
 		uv_update_time(&loop->uv);
 		uv_timer_start(
 		    &loop->alarm, on_alarm, wait > 0 ? (uint64_t)wait : 0, 0);
@@ -334,7 +297,7 @@ loop_free(struct loop *loop)
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&loop->uv);
 	pthread_mutex_destroy(&loop->lock);
-	free(loop->heap);
+	heap_fini(&loop->timers);
 	free(loop->dead);
 	free(loop);
 }

@@ -18,6 +18,7 @@
 #ifndef BASE_LOOP_H
 #define BASE_LOOP_H
 
+#include "base/heap.h"
 #include "base/list.h"
 
 #include <stdbool.h>
@@ -40,10 +41,14 @@ struct loop_io {
 
 struct loop_timer {
 	void (*fire)(struct loop_timer *t);
-	/* the loop's own */
-	int64_t at;
-	size_t pos; /* place in the heap + 1; 0: not running */
+	struct heap_item due; /* the loop's own */
 };
+
+static inline bool
+loop_is_running(const struct loop_timer *t)
+{
+	return t->due.pos != 0;
+}
 
 struct loop_post {
 	void (*run)(struct loop_post *p);
@@ -78,6 +83,8 @@ void loop_cancel(struct loop *loop, struct loop_timer *t); /* idle: nothing */
 /* Runs p->run on the loop's thread. [any thread] `p` is the loop's until it
  * runs; it may free itself or post again from there. */
 void loop_post(struct loop *loop, struct loop_post *p);
+/* Takes back one that has not run yet; else nothing. */
+void loop_unpost(struct loop *loop, struct loop_post *p);
 
 void loop_defer(struct loop *loop, struct loop_defer *d);
 void loop_undefer(struct loop *loop, struct loop_defer *d);

@@ -2,12 +2,15 @@
  * test/conformance/mqttd.c - the MQTT server alone, for tests from outside.
  *
  *    mqttd [--NAME VALUE]... [--user NAME:PASSWORD]... [--queue NAME]...
+ *        [--dir DIR] [--durability none|os|disk] [--websocket 1] [--unix PATH]
  *
- * NAME is a number of struct mqtt_server_conf, with "-" for "_". Without --user
- * everybody may come in. Everything is allowed but topics that begin with
- * "denied". A consumer inside hears "consume/#"; it takes a message "ok", fails
- * "fail", and takes "later" after 50 ms. Prints its port. On SIGUSR1 it prints
- * its counters and a line "end".
+ * NAME is a number of struct mqtt_server_conf, with "-" for "_", or "port".
+ * Without --user everybody may come in. Everything is allowed but topics that
+ * begin with "denied", and subscribing to those that begin with "deaf" or are
+ * given with --deny-subscribe. A consumer inside hears "consume/#"; it takes a
+ * message "ok", fails "fail", and takes "later" after 50 ms. Prints its port,
+ * and behind it that of WebSocket. On SIGUSR1 it prints its counters and a line
+ * "end".
  */
 #include "base/base.h"
 #include "base/counter.h"
@@ -27,6 +30,8 @@ struct daemon {
 	struct mqtt_server *server;
 	char *users[USERS_MAX]; /* "NAME:PASSWORD"; the account is the entry */
 	size_t n_users;
+	char *deaf[USERS_MAX]; /* filters that are refused */
+	size_t n_deaf;
 };
 
 struct later {
@@ -45,12 +50,13 @@ struct number {
 		    sizeof(((struct mqtt_server_conf *)NULL)->member)          \
 	}
 
-static const struct number numbers[] = { N(port), N(max_connections),
+static const struct number numbers[] = { N(threads), N(max_connections),
 	N(max_packet), N(max_inflight), N(publish_max), N(queue_messages),
 	N(queue_bytes), N(queue_ttl_ms), N(max_sessions), N(session_expiry_ms),
 	N(max_subscriptions), N(max_topic_levels), N(max_retained),
 	N(max_retained_bytes), N(max_keepalive_s), N(connect_timeout_ms),
-	N(max_auth_failures), N(max_output) };
+	N(max_auth_failures), N(max_output), N(max_aliases), N(full),
+	N(slow_ms), N(max_connect_rate), N(max_rate), N(sys_interval_ms) };
 
 static struct daemon self;
 
@@ -68,12 +74,13 @@ login(void *owner, struct mqtt_login *l, struct str client_id, struct str user,
 		if (!str_eq(name, user))
 			continue;
 		if (str_eq(rest, password))
-			mqtt_login_answer(l, true, false, d->users[i]);
+			mqtt_login_answer(
+			    l, true, false, d->users[i], str_of(d->users[i]));
 		else
-			mqtt_login_answer(l, false, true, NULL);
+			mqtt_login_answer(l, false, true, NULL, STR_NULL);
 		return;
 	}
-	mqtt_login_answer(l, d->n_users == 0, false, NULL);
+	mqtt_login_answer(l, d->n_users == 0, false, NULL, STR_NULL);
 }
 
 static bool
@@ -82,6 +89,24 @@ allowed(void *owner, void *account, struct str topic)
 	(void)owner;
 	(void)account;
 	return !str_starts(topic, STR("denied"));
+}
+
+static bool
+may_subscribe(void *owner, void *account, struct str filter)
+{
+	const struct daemon *d = owner;
+
+	for (size_t i = 0; i < d->n_deaf; i++)
+		if (str_eqz(filter, d->deaf[i]))
+			return false;
+	return allowed(owner, account, filter);
+}
+
+static void
+trouble(void *owner, const char *text)
+{
+	(void)owner;
+	fprintf(stderr, "mqttd: %s\n", text != NULL ? text : "all is well");
 }
 
 static void
@@ -169,62 +194,125 @@ usage(const char *what)
 	return 2;
 }
 
+/* What the command line says, beside the numbers. */
+struct options {
+	struct mqtt_server_conf conf;
+	struct mqtt_listener_conf listener;
+	const char *unix_path;
+	bool websocket;
+	const char *queues[16];
+	size_t n_queues;
+};
+
+static bool
+set_option(struct options *o, const char *name, char *value)
+{
+	static const char *const levels[] = { "none", "os", "disk" };
+
+	if (strcmp(name, "user") == 0 && self.n_users < USERS_MAX) {
+		self.users[self.n_users++] = value;
+	} else if (strcmp(name, "deny-subscribe") == 0 &&
+	    self.n_deaf < USERS_MAX) {
+		self.deaf[self.n_deaf++] = value;
+	} else if (strcmp(name, "queue") == 0 && o->n_queues < 16) {
+		o->queues[o->n_queues++] = value;
+	} else if (strcmp(name, "address") == 0) {
+		o->listener.address = value;
+	} else if (strcmp(name, "port") == 0) {
+		o->listener.port = (uint16_t)strtoul(value, NULL, 10);
+	} else if (strcmp(name, "dir") == 0) {
+		o->conf.dir = value;
+	} else if (strcmp(name, "unix") == 0) {
+		o->unix_path = value;
+	} else if (strcmp(name, "websocket") == 0) {
+		o->websocket = true;
+	} else if (strcmp(name, "durability") == 0) {
+		for (unsigned i = 0; i < COUNT_OF(levels); i++)
+			if (strcmp(value, levels[i]) == 0)
+				o->conf.durability = o->listener.durability = i;
+	} else {
+		return set_number(&o->conf, name, strtoull(value, NULL, 10));
+	}
+	return true;
+}
+
+static int
+listen_all(struct options *o, struct err *err)
+{
+	struct mqtt_listener_conf more = o->listener;
+	uint16_t port, ws_port = 0;
+	char path[200];
+	int rc;
+
+	rc = mqtt_server_listen(self.server, &o->listener, &port, err);
+	if (rc == 0 && o->websocket) {
+		more.port = 0;
+		more.websocket = true;
+		rc = mqtt_server_listen(self.server, &more, &ws_port, err);
+	}
+	if (rc == 0 && o->unix_path != NULL) {
+		snprintf(path, sizeof(path), "unix:%s", o->unix_path);
+		more.address = path;
+		more.websocket = false;
+		rc = mqtt_server_listen(self.server, &more, NULL, err);
+	}
+	printf("%u %u\n", port, ws_port);
+	fflush(stdout);
+	return rc;
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct mqtt_server_events events = { login, allowed,
-		allowed, unused };
-	struct mqtt_server_conf conf = {
-		.address = "127.0.0.1",
-		.max_connections = 20000,
-		.max_packet = 1 << 20,
-		.max_inflight = 1000,
-		.publish_max = 1000,
-		.queue_messages = 100000,
-		.queue_bytes = 256 << 20,
-		.max_sessions = 10000,
-		.max_subscriptions = 1000,
-		.max_topic_levels = 32,
-		.max_retained = 10000,
-		.max_retained_bytes = 64 << 20,
-		.connect_timeout_ms = 10000,
-		.max_output = 16 << 20,
+		may_subscribe, unused, trouble };
+	struct options o = {
+		.conf = {
+			.max_connections = 20000,
+			.max_packet = 1 << 20,
+			.max_inflight = 1000,
+			.publish_max = 1000,
+			.max_aliases = 10,
+			.queue_messages = 100000,
+			.queue_bytes = 256 << 20,
+			.slow_ms = 5000,
+			.dir_bytes = 64 << 20,
+			.max_sessions = 10000,
+			.max_subscriptions = 1000,
+			.max_topic_levels = 32,
+			.max_retained = 10000,
+			.max_retained_bytes = 64 << 20,
+			.connect_timeout_ms = 10000,
+			.max_output = 16 << 20,
+		},
+		.listener = { .address = "127.0.0.1" },
 	};
-	const char *queues[16];
-	size_t n_queues = 0;
 	struct mqtt_consumer *consumer;
-	struct err err;
+	struct err err = { 0 };
 
 	for (int i = 1; i < argc; i += 2) {
-		if (i + 1 == argc || strncmp(argv[i], "--", 2) != 0)
-			return usage(argv[i]);
-		if (strcmp(argv[i], "--user") == 0 && self.n_users < USERS_MAX)
-			self.users[self.n_users++] = argv[i + 1];
-		else if (strcmp(argv[i], "--queue") == 0 && n_queues < 16)
-			queues[n_queues++] = argv[i + 1];
-		else if (strcmp(argv[i], "--address") == 0)
-			conf.address = argv[i + 1];
-		else if (!set_number(&conf, argv[i] + 2,
-			     strtoull(argv[i + 1], NULL, 10)))
+		if (i + 1 == argc || strncmp(argv[i], "--", 2) != 0 ||
+		    !set_option(&o, argv[i] + 2, argv[i + 1]))
 			return usage(argv[i]);
 	}
-
-	conf.allow_anonymous = self.n_users == 0;
+	o.listener.allow_anonymous = self.n_users == 0;
 	self.loop = loop_new();
 	if (mqtt_server_open(
-		self.loop, &conf, &events, &self, &self.server, &err) < 0) {
+		self.loop, &o.conf, &events, &self, &self.server, &err) != 0) {
 		fprintf(stderr, "mqttd: %s\n", err.text);
 		return 1;
 	}
 	consumer =
 	    mqtt_consume_start(self.server, STR("consume/#"), heard, &self);
-	for (size_t i = 0; i < n_queues; i++)
-		mqtt_queue_declare(self.server, str_of(queues[i]), NULL);
+	for (size_t i = 0; i < o.n_queues; i++)
+		mqtt_queue_declare(self.server, str_of(o.queues[i]), NULL);
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
 	signal(SIGUSR1, on_usr1);
-	printf("%u\n", mqtt_server_port(self.server));
-	fflush(stdout);
+	if (listen_all(&o, &err) != 0) {
+		fprintf(stderr, "mqttd: %s\n", err.text);
+		return 1;
+	}
 	loop_run(self.loop);
 
 	mqtt_consume_stop(consumer);

@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct loop *loop;
 static struct mqtt_server *server;
+static struct mqtt_listener listener; /* none: connections are made here */
 static struct conn *conns[CONNS];
 static int peers[CONNS];
 
@@ -35,8 +36,6 @@ static void
 set_up(void)
 {
 	const struct mqtt_server_conf conf = {
-		.address = "127.0.0.1",
-		.allow_anonymous = true,
 		.max_connections = 10,
 		.max_packet = 1000,
 		.max_inflight = 3,
@@ -49,7 +48,10 @@ set_up(void)
 		.max_retained = 5,
 		.max_retained_bytes = 2000,
 		.max_output = 1000,
+		.max_aliases = 3,
+		.slow_ms = 1000,
 	};
+	const struct mqtt_listener_conf terms = { .allow_anonymous = true };
 	static const struct mqtt_server_events events;
 
 	if (loop == NULL)
@@ -57,6 +59,8 @@ set_up(void)
 	if (mqtt_server_open(loop, &conf, &events, NULL, &server, NULL) != 0)
 		abort();
 	mqtt_queue_declare(server, STR("q"), NULL);
+	listener.conf = terms;
+	listener.server = server;
 }
 
 /* Reads what was sent, so that output goes on. False: it is closed. */
@@ -83,7 +87,8 @@ dial(int i)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) < 0)
 		abort();
 	peers[i] = fds[1];
-	conns[i] = mqtt_conn_new(server, fds[0], &mqtt_tcp, address);
+	conns[i] =
+	    mqtt_conn_new(&server->lanes[0], &listener, fds[0], NULL, address);
 	if (i == 2)
 		return;
 	c.client_id = i == 0 ? STR("a") : STR("b");
@@ -91,7 +96,7 @@ dial(int i)
 	c.will_topic = STR("t");
 	c.will_payload = STR("w");
 	c.will_qos = 1;
-	mqtt_put_connect(&b, &c);
+	mqtt_put_connect(&b, &c, NULL);
 	mqtt_conn_feed(conns[i], buf_str(&b));
 	buf_free(&b);
 	loop_turn(loop, 0);

@@ -444,10 +444,11 @@ remove_all(struct demo *d, struct err *err)
 /* --- sending ------------------------------------------------------------- */
 
 static void
-on_acked(void *ctx)
+on_acked(void *ctx, uint8_t reason)
 {
 	struct demo *d = ctx;
 
+	(void)reason; /* what is refused is answered, too */
 	d->acked++;
 	if (d->opt.messages > 0 && d->acked >= (uint64_t)d->opt.messages)
 		loop_stop(d->loop);
@@ -499,7 +500,7 @@ on_send(struct loop_timer *t)
 
 /* A downlink: {"dataId":...,...}. It is done at once. */
 static void
-on_dldata(void *ctx, struct str topic, struct str payload, bool retain)
+on_dldata(void *ctx, const struct mqtt_client_msg *m)
 {
 	struct str data_id = STR_NULL, key;
 	struct arena scratch = { 0 };
@@ -507,10 +508,9 @@ on_dldata(void *ctx, struct str topic, struct str payload, bool retain)
 	struct buf b = { 0 };
 	struct json j;
 
-	(void)retain;
-	if (topic.ptr == NULL)
+	if (m->topic.ptr == NULL)
 		return;
-	json_open(&j, payload, 0, &scratch);
+	json_open(&j, m->payload, 0, &scratch);
 	if (json_object(&j))
 		while (json_member(&j, &key)) {
 			if (str_eqz(key, "dataId"))

@@ -11,11 +11,14 @@
  */
 #include "core/route/private.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LOG_MODULE "broker"
 
 #define SAME_CODE_MAX 16 /* accounts of one code that are tried */
 #define VERIFIED_MAX 10000
@@ -217,13 +220,13 @@ on_checked(struct loop_post *post)
 	if (l->epoch != r->account_epoch) {
 		if (check_on_worker(l))
 			return;
-		mqtt_login_answer(l->login, false, false, NULL);
+		mqtt_login_answer(l->login, false, false, NULL, STR_NULL);
 	} else if (l->matches == 1) {
-		mqtt_login_answer(
-		    l->login, true, false, session_account(r, &l->account));
+		mqtt_login_answer(l->login, true, false,
+		    session_account(r, &l->account), l->account.owner_id);
 	} else {
 		counter_add(&r->counters.login_failed, 1);
-		mqtt_login_answer(l->login, false, true, NULL);
+		mqtt_login_answer(l->login, false, true, NULL, STR_NULL);
 	}
 	login_job_free(l);
 }
@@ -238,7 +241,7 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
 	(void)client_id;
 	if (user.len == 0 || password.ptr == NULL || r->logins == NULL) {
 		counter_add(&r->counters.login_failed, 1);
-		mqtt_login_answer(login, false, true, NULL);
+		mqtt_login_answer(login, false, true, NULL, STR_NULL);
 		return;
 	}
 	l = mem_new(struct login_job);
@@ -250,7 +253,7 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
 	l->done.run = on_checked;
 	if (check_on_worker(l))
 		return;
-	mqtt_login_answer(login, false, false, NULL);
+	mqtt_login_answer(login, false, false, NULL, STR_NULL);
 	login_job_free(l);
 }
 
@@ -320,9 +323,11 @@ account_kick(struct route *r, struct str owner_id)
 	struct session_account *s = map_get(&r->accounts, owner_id);
 
 	r->account_epoch++;
-	/* with its last session the server tells account_unused() */
+	/* whoever signs in from now on gets a new one; this one goes when the
+	 * server tells account_unused() */
 	if (s != NULL)
-		mqtt_server_kick(r->mqtt, s);
+		map_del(&r->accounts, s->owner_id);
+	mqtt_server_kick(r->mqtt, owner_id);
 }
 
 void
@@ -337,7 +342,20 @@ accounts_free(struct route *r)
 	forget_verified(r);
 }
 
+static void
+trouble(void *owner, const char *text)
+{
+	(void)owner;
+	if (text != NULL)
+		log_error("messages can not be written to disk, and are not "
+			  "acknowledged: %s",
+		    text);
+	else
+		log_info("messages are written to disk again");
+}
+
 const struct mqtt_server_events route_mqtt_events = {
+	.trouble = trouble,
 	.login = on_login,
 	.may_publish = may_publish,
 	.may_subscribe = may_subscribe,

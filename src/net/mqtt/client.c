@@ -1,141 +1,110 @@
 /*
- * net/mqtt/client.c - see client.h for the promises; this is how they are kept.
+ * net/mqtt/client.c - see client.h for the promises; this is how the connection
+ * is kept. Publishing is in client_out.c, hearing in client_in.c.
  *
- *           start             connected             CONNACK 0
- *    IDLE --------> CONNECTING -------> GREETING -----------> ONLINE
- *                     |     ^              |                    |
- *                fail |     | retry timer  | refused, EOF       | EOF, silence,
- *                     v     |              v                    | bad packet
- *                    WAITING <-------------+--------------------+
+ *         start         a name         found
+ *    IDLE -----> WAITING -----> RESOLVING -----+
+ *                 |  ^  \ a number             v   connected         CONNACK 0
+ *           timer |  |   +-------------> CONNECTING -----> GREETING ----->
+ * ONLINE
+ *                 +--+                         |   other address  |           |
+ *                    |           none is left  v  refused, EOF    v           |
+ *                    +<------------------------+------------------+-----------+
+ *                                                EOF, silence, bad packet
  *
  * Any state goes to IDLE by mqtt_client_stop(). What holds in each:
  *
  *    IDLE         no descriptor, no timer
+ *    RESOLVING    `resolve` runs; `timer` bounds it
  *    CONNECTING   descriptor open, watched for writing; `timer` bounds it
  *    GREETING     CONNECT is sent; `timer` bounds the wait for CONNACK
  *    ONLINE       `timer` sends PINGREQ, and ends a silent connection
  *    WAITING      no descriptor, `timer` runs
- *
- * `waiting` holds QoS 1 messages in order: first those with a packet id, sent
- * and unanswered, then those without. After a break all are sent again.
  */
-#include "net/mqtt/client.h"
+#include "net/mqtt/client_private.h"
 
 #include "base/base.h"
 #include "base/clock.h"
-#include "base/list.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "codec/mqtt.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-#define GREETING_MS 30000 /* to connect, and to be answered */
+#define GREETING_MS 30000 /* to find, to connect, to be answered: each */
 #define READ_CHUNK 16384
-#define OUT_MAX (1u << 20) /* unsent bytes beyond which we wait */
-
-enum state { IDLE, CONNECTING, GREETING, ONLINE, WAITING };
-
-struct outgoing {
-	struct list link;
-	struct str topic, payload; /* owned */
-	uint8_t qos;
-	bool retain;
-	bool sent; /* once at least */
-	uint16_t id;
-	mqtt_client_done *done;
-	void *ctx;
-};
-
-struct subscription {
-	struct list link;
-	struct str filter; /* owned */
-	struct str inner;  /* without $share/GROUP/, within filter */
-	uint8_t qos;
-	uint16_t id; /* of the SUBSCRIBE that awaits its SUBACK, or 0 */
-	bool dead;   /* unsubscribed while messages are being told */
-	mqtt_client_heard *heard;
-	void *ctx;
-};
-
-struct mqtt_client {
-	struct loop *loop;
-	const struct mqtt_client_events *events;
-	void *owner;
-	struct mqtt_client_conf conf;
-	struct sockaddr_storage peer;
-	socklen_t peer_len;
-
-	enum state state;
-	bool freed; /* by a callback; the memory goes when the turn is over */
-	struct loop_io io;
-	struct loop_timer timer;
-	struct loop_defer flush;
-	uint32_t delay_ms;
-	int64_t heard_ms;
-	bool pinged;
-	bool blocked;
-	unsigned epoch; /* counts connections */
-
-	struct buf in, out;
-	size_t out_sent;
-
-	struct list waiting; /* QoS 1 */
-	uint32_t n_waiting, n_inflight;
-	struct list told; /* QoS 0, written; `done` is due */
-	struct list subs;
-	unsigned telling; /* depth of callbacks that walk `subs` */
-	uint16_t next_id;
-};
-
-static void connect_now(struct mqtt_client *c);
+#define UNIX_PREFIX STR("unix:")
 
 /* --- state --------------------------------------------------------------- */
 
 static void
-enter(struct mqtt_client *c, enum state next)
+close_connection(struct mqtt_client *c)
 {
-	if (c->io.fd >= 0 && (next == IDLE || next == WAITING)) {
+	mqtt_resolve_cancel(c->resolve);
+	c->resolve = NULL;
+	stream_free(c->stream);
+	c->stream = NULL;
+	if (c->io.fd >= 0) {
 		loop_unwatch(c->loop, &c->io);
 		close(c->io.fd);
 		c->io.fd = -1;
 		c->epoch++;
 	}
-	loop_cancel(c->loop, &c->timer);
-	c->state = next;
-}
-
-static void
-retry_later(struct mqtt_client *c)
-{
-	enter(c, WAITING);
 	buf_clear(&c->in);
 	buf_clear(&c->out);
 	c->out_sent = 0;
 	c->blocked = false;
-	c->n_inflight = 0;
-	LIST_EACH (o, &c->waiting, struct outgoing, link)
-		o->id = 0;
-	LIST_EACH (s, &c->subs, struct subscription, link)
-		s->id = 0;
-	loop_after(c->loop, &c->timer, c->delay_ms);
-	c->delay_ms = c->delay_ms < c->conf.retry_max_ms / 2
-	    ? c->delay_ms * 2
-	    : c->conf.retry_max_ms;
 }
 
 static void
-lost(struct mqtt_client *c, const struct err *why)
+enter(struct mqtt_client *c, enum state next)
 {
-	retry_later(c);
+	if (next == IDLE || next == WAITING) {
+		close_connection(c);
+		if (c->found != NULL)
+			freeaddrinfo(c->found);
+		c->found = c->next_address = NULL;
+		mqtt_client_out_lost(c);
+		mqtt_client_in_lost(c);
+	}
+	loop_cancel(c->loop, &c->timer);
+	c->state = next;
+}
+
+/* Part of the wait is chance, so that the clients of a server that comes back
+ * do not come back all at once. */
+static int64_t
+with_chance(int64_t ms)
+{
+	uint32_t chance;
+
+	rand_bytes(&chance, sizeof(chance));
+	return ms - (int64_t)((uint64_t)chance * (uint64_t)(ms / 2) >> 32);
+}
+
+static void
+wait_to_retry(struct mqtt_client *c)
+{
+	int64_t max = c->conf.retry_max_ms;
+
+	/* Only a connection that lasted starts over with short waits. */
+	if (c->state == ONLINE && clock_mono() - c->up_ms >= max)
+		c->delay_ms = c->conf.retry_min_ms;
+	enter(c, WAITING);
+	loop_after(c->loop, &c->timer, with_chance(c->delay_ms));
+	c->delay_ms = MIN_OF(c->delay_ms * 2, max);
+}
+
+void
+mqtt_client_lost(struct mqtt_client *c, const struct err *why)
+{
+	wait_to_retry(c);
 	if (c->events != NULL && c->events->down != NULL)
 		c->events->down(c->owner, why);
 }
@@ -146,88 +115,49 @@ lost_because(struct mqtt_client *c, int code, const char *what)
 	struct err why;
 
 	(void)err_set(&why, code, "%s", what);
-	lost(c, &why);
+	mqtt_client_lost(c, &why);
+}
+
+/* errno is what the stream has said of `what`. */
+static void
+stream_broke(struct mqtt_client *c, const char *what)
+{
+	bool by_layer = errno == EPROTO;
+	struct buf text = { 0 };
+	struct err why;
+
+	(void)err_errno(&why, "%s", what);
+	if (by_layer && c->conf.wrap_why != NULL)
+		c->conf.wrap_why(c->stream, &text);
+	if (text.len > 0)
+		(void)err_set(
+		    &why, ERR_PROTO, STR_FMT, STR_ARG(buf_str(&text)));
+	buf_free(&text);
+	mqtt_client_lost(c, &why);
 }
 
 /* --- out ----------------------------------------------------------------- */
 
-static void
-wake(struct mqtt_client *c)
+void
+mqtt_client_wake(struct mqtt_client *c)
 {
-	if (c->state == GREETING || c->state == ONLINE)
+	if (c->state == GREETING || c->state == ONLINE || !list_empty(&c->told))
 		loop_defer(c->loop, &c->flush);
-}
-
-static void
-outgoing_free(struct outgoing *o)
-{
-	list_del(&o->link);
-	str_free(o->topic);
-	str_free(o->payload);
-	free(o);
-}
-
-/* An id that no message and no SUBSCRIBE has. There are fewer than 65535. */
-static uint16_t
-new_id(struct mqtt_client *c)
-{
-	bool used;
-
-	do {
-		if (++c->next_id == 0)
-			c->next_id = 1;
-		used = false;
-		LIST_EACH (o, &c->waiting, struct outgoing, link) {
-			if (o->id == 0)
-				break;
-			used |= o->id == c->next_id;
-		}
-		LIST_EACH (s, &c->subs, struct subscription, link)
-			used |= s->id == c->next_id;
-	} while (used);
-	return c->next_id;
-}
-
-static void
-put_publish(struct mqtt_client *c, struct outgoing *o)
-{
-	(void)mqtt_put_publish(&c->out,
-	    (struct mqtt_publish_flags){ .qos = o->qos,
-		.dup = o->qos > 0 && o->sent,
-		.retain = o->retain,
-		.id = o->id },
-	    o->topic, o->payload);
-	o->sent = true;
-}
-
-/* Puts out what waits, as far as the window allows. */
-static void
-pump(struct mqtt_client *c)
-{
-	LIST_EACH (o, &c->waiting, struct outgoing, link) {
-		if (c->n_inflight >= c->conf.max_inflight ||
-		    c->out.len - c->out_sent > OUT_MAX)
-			return;
-		if (o->id != 0)
-			continue;
-		o->id = new_id(c);
-		c->n_inflight++;
-		put_publish(c, o);
-	}
 }
 
 static bool
 write_out(struct mqtt_client *c)
 {
 	while (!c->blocked && c->out_sent < c->out.len) {
-		ssize_t n = send(c->io.fd, c->out.ptr + c->out_sent,
-		    c->out.len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+		struct iovec iov = { c->out.ptr + c->out_sent,
+			c->out.len - c->out_sent };
+		ssize_t n = stream_writev(c->stream, &iov, 1);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
 			return false;
-		if (n < 0)
+		if (n <= 0)
 			c->blocked = true;
 		else
 			c->out_sent += (size_t)n;
@@ -239,175 +169,216 @@ write_out(struct mqtt_client *c)
 	return true;
 }
 
+/* A layer that takes nothing may wait for the peer: it says if it does not. */
 static void
-tell_done(struct mqtt_client *c, struct outgoing *o)
+watch(struct mqtt_client *c)
 {
-	mqtt_client_done *done = o->done;
-	void *ctx = o->ctx;
+	bool writing =
+	    stream_wants(c->stream) & LOOP_WRITE || (c->plain && c->blocked);
 
-	(void)c;
-	outgoing_free(o);
-	if (done != NULL)
-		done(ctx);
+	loop_watch(c->loop, &c->io, LOOP_READ | (writing ? LOOP_WRITE : 0));
+}
+
+static void
+send_out(struct mqtt_client *c)
+{
+	bool more;
+
+	do {
+		more = c->state == ONLINE && mqtt_client_out_pump(c);
+		if (!write_out(c)) {
+			stream_broke(c, "write");
+			return;
+		}
+	} while (more && !c->blocked);
+	watch(c);
 }
 
 static void
 on_flush(struct loop_defer *d)
 {
 	struct mqtt_client *c = container_of(d, struct mqtt_client, flush);
-	struct outgoing *o;
 
-	if (c->state == ONLINE)
-		pump(c);
-	if ((c->state == ONLINE || c->state == GREETING)) {
-		if (!write_out(c)) {
-			struct err why;
+	if (c->state == ONLINE || c->state == GREETING)
+		send_out(c);
+	mqtt_client_out_tell(c);
+}
 
-			(void)err_errno(&why, "write");
-			lost(c, &why);
-		} else {
-			loop_watch(c->loop, &c->io,
-			    LOOP_READ | (c->blocked ? LOOP_WRITE : 0));
-		}
-	}
-	while (!c->freed &&
-	    (o = list_first(&c->told, struct outgoing, link)) != NULL)
-		tell_done(c, o);
+/* A last packet, as far as that goes without waiting. */
+static void
+say_goodbye(struct mqtt_client *c, uint8_t reason)
+{
+	if (c->state != ONLINE)
+		return;
+	mqtt_put_end(&c->out, c->level, MQTT_DISCONNECT, reason, NULL);
+	(void)write_out(c); /* or the server finds out by itself */
+	stream_bye(c->stream);
+}
+
+void
+mqtt_client_refuse(struct mqtt_client *c, uint8_t reason, const char *what)
+{
+	if (c->level == 5)
+		say_goodbye(c, reason);
+	lost_because(c, ERR_PROTO, what);
 }
 
 /* --- in ------------------------------------------------------------------ */
 
-static void
-subscription_free(struct subscription *s)
+/* What to speak next with a server that does not take what we speak: level 5,
+ * 4 as a bridge, 4. False: there is no more that `conf` allows. */
+static bool
+speak_less(struct mqtt_client *c)
 {
-	list_del(&s->link);
-	str_free(s->filter);
-	free(s);
+	if (c->level == 4 && c->bridging)
+		c->bridging = false;
+	else if (c->level == 4 || c->conf.level != 0)
+		return false;
+	else
+		c->bridging = c->conf.bridge;
+	c->level = 4;
+	return true;
 }
 
 static void
-send_subscribe(struct mqtt_client *c, struct subscription *s)
+speak_most(struct mqtt_client *c)
 {
-	s->id = new_id(c);
-	mqtt_put_subscribe(&c->out, s->id, &s->filter, &s->qos, 1);
-	wake(c);
+	c->level = c->conf.level != 0 ? c->conf.level : 5;
+	c->bridging = c->level == 4 && c->conf.bridge;
+}
+
+static void
+refused(struct mqtt_client *c, const struct mqtt_packet *p)
+{
+	static const char *const old_texts[] = { "", "protocol level refused",
+		"client id refused", "server unavailable",
+		"bad user name or password", "not authorized" };
+	struct err why;
+
+	if ((p->code == MQTT_BAD_LEVEL || p->code == MQTT_R_BAD_VERSION) &&
+	    speak_less(c)) {
+		enter(c, WAITING);
+		loop_after(c->loop, &c->timer, 0);
+		return;
+	}
+	c->reason = p->code;
+	(void)err_set(&why, ERR_DENIED, "%s",
+	    p->code < COUNT_OF(old_texts) ? old_texts[p->code]
+					  : mqtt_reason_text(p->code));
+	if (mqtt_has(&p->props, MQTT_P_REASON) && p->props.reason.len > 0)
+		(void)err_set(&why, ERR_DENIED, "%s: " STR_FMT,
+		    mqtt_reason_text(p->code), STR_ARG(p->props.reason));
+	mqtt_client_lost(c, &why);
+}
+
+static void
+learn_limits(struct mqtt_client *c, const struct mqtt_props *p)
+{
+	struct server_limits *s = &c->server;
+
+	*s = (struct server_limits){ .max_packet = UINT32_MAX,
+		.keepalive_s = c->conf.keepalive_s,
+		.receive_max = UINT16_MAX,
+		.max_qos = 2,
+		.has_retain = true,
+		.has_sub_ids = c->level == 5 };
+	if (mqtt_has(p, MQTT_P_MAX_PACKET))
+		s->max_packet = p->max_packet;
+	if (mqtt_has(p, MQTT_P_KEEPALIVE))
+		s->keepalive_s = p->keepalive_s;
+	if (mqtt_has(p, MQTT_P_RECEIVE_MAX))
+		s->receive_max = p->receive_max;
+	if (mqtt_has(p, MQTT_P_ALIAS_MAX))
+		s->alias_max = MIN_OF(p->alias_max, CLIENT_ALIASES_MAX);
+	if (mqtt_has(p, MQTT_P_MAX_QOS))
+		s->max_qos = p->max_qos;
+	if (mqtt_has(p, MQTT_P_HAS_RETAIN))
+		s->has_retain = p->has_retain;
+	if (mqtt_has(p, MQTT_P_HAS_SUB_IDS))
+		s->has_sub_ids = p->has_sub_ids;
+	if (mqtt_has(p, MQTT_P_CLIENT_ID)) {
+		free((char *)c->conf.client_id);
+		c->conf.client_id = str_dupz(p->client_id);
+	}
 }
 
 static void
 on_connack(struct mqtt_client *c, const struct mqtt_packet *p)
 {
-	static const char *const refusals[] = { "", "protocol level refused",
-		"client id refused", "server unavailable",
-		"bad user name or password", "not authorized" };
-
 	if (p->code != 0) {
-		lost_because(c, ERR_DENIED,
-		    p->code < COUNT_OF(refusals) ? refusals[p->code]
-						 : "refused");
+		refused(c, p);
 		return;
 	}
 	enter(c, ONLINE);
-	c->delay_ms = c->conf.retry_min_ms;
-	if (c->conf.keepalive_s > 0)
+	c->reason = 0;
+	c->up_ms = clock_mono();
+	learn_limits(c, &p->props);
+	if (c->server.keepalive_s > 0)
 		loop_after(
-		    c->loop, &c->timer, (int64_t)c->conf.keepalive_s * 1000);
-	LIST_EACH (s, &c->subs, struct subscription, link)
-		send_subscribe(c, s);
-	wake(c);
+		    c->loop, &c->timer, (int64_t)c->server.keepalive_s * 1000);
+	mqtt_client_out_begin(c, p->session_present);
+	mqtt_client_in_begin(c, p->session_present);
+	mqtt_client_wake(c);
 	if (c->events != NULL && c->events->up != NULL)
 		c->events->up(c->owner, p->session_present);
 }
 
-/* Callbacks may subscribe and unsubscribe: entries are only marked while the
- * list is walked. */
 static void
-end_telling(struct mqtt_client *c)
+on_disconnect(struct mqtt_client *c, const struct mqtt_packet *p)
 {
-	if (--c->telling > 0)
-		return;
-	LIST_EACH (s, &c->subs, struct subscription, link) {
-		if (s->dead)
-			subscription_free(s);
-	}
+	struct err why;
+
+	c->reason = p->code;
+	if (mqtt_has(&p->props, MQTT_P_REASON) && p->props.reason.len > 0)
+		(void)err_set(&why, ERR_CLOSED, "%s: " STR_FMT,
+		    mqtt_reason_text(p->code), STR_ARG(p->props.reason));
+	else
+		(void)err_set(
+		    &why, ERR_CLOSED, "%s", mqtt_reason_text(p->code));
+	mqtt_client_lost(c, &why);
 }
 
 static void
-on_message(struct mqtt_client *c, const struct mqtt_packet *p)
-{
-	unsigned epoch = c->epoch;
-
-	c->telling++;
-	LIST_EACH (s, &c->subs, struct subscription, link) {
-		if (c->freed || s->dead || s->heard == NULL ||
-		    !mqtt_filter_matches(s->inner, p->topic))
-			continue;
-		s->heard(s->ctx, p->topic, p->payload, p->retain);
-	}
-	end_telling(c);
-	if (p->qos == 1 && c->state == ONLINE && c->epoch == epoch) {
-		mqtt_put_ack(&c->out, MQTT_PUBACK, p->id);
-		wake(c);
-	}
-}
-
-static void
-on_puback(struct mqtt_client *c, uint16_t id)
-{
-	LIST_EACH (o, &c->waiting, struct outgoing, link) {
-		if (o->id != id)
-			continue;
-		c->n_waiting--;
-		c->n_inflight--;
-		wake(c);
-		tell_done(c, o);
-		return;
-	}
-}
-
-static void
-on_suback(struct mqtt_client *c, const struct mqtt_packet *p)
-{
-	c->telling++;
-	LIST_EACH (s, &c->subs, struct subscription, link) {
-		if (s->id != p->id)
-			continue;
-		s->id = 0;
-		if ((uint8_t)p->codes.ptr[0] == MQTT_SUB_FAILED && !s->dead &&
-		    s->heard != NULL)
-			s->heard(s->ctx, STR_NULL, STR_NULL, false);
-	}
-	end_telling(c);
-}
-
-/* False: the packet has no business here. */
-static bool
 serve(struct mqtt_client *c, const struct mqtt_packet *p)
 {
 	if (c->state == GREETING) {
-		if (p->type != MQTT_CONNACK)
-			return false;
-		on_connack(c, p);
-		return true;
+		if (p->type == MQTT_CONNACK)
+			on_connack(c, p);
+		else
+			lost_because(c, ERR_PROTO, "no answer to CONNECT");
+		return;
 	}
 	switch (p->type) {
 	case MQTT_PUBLISH:
-		if (p->qos > 1)
-			return false; /* we never ask for it */
-		on_message(c, p);
-		return true;
+		if (mqtt_has(&p->props, MQTT_P_ALIAS) || p->topic.len == 0)
+			mqtt_client_refuse(c, MQTT_R_BAD_ALIAS,
+			    "topic alias, of which we allow none");
+		else
+			mqtt_client_in_publish(c, p);
+		break;
 	case MQTT_PUBACK:
-		on_puback(c, p->id);
-		return true;
+	case MQTT_PUBREC:
+	case MQTT_PUBCOMP:
+		mqtt_client_out_answer(c, p);
+		break;
+	case MQTT_PUBREL:
+		mqtt_client_in_pubrel(c, p->id);
+		break;
 	case MQTT_SUBACK:
-		on_suback(c, p);
-		return true;
 	case MQTT_UNSUBACK:
-		return true;
+		mqtt_client_in_suback(c, p);
+		break;
 	case MQTT_PINGRESP:
 		c->pinged = false;
-		return true;
+		break;
+	case MQTT_DISCONNECT:
+		if (c->level == 5) {
+			on_disconnect(c, p);
+			break;
+		} /* fall through */
 	default:
-		return false;
+		mqtt_client_refuse(c, MQTT_R_PROTOCOL, "unexpected packet");
+		break;
 	}
 }
 
@@ -424,56 +395,69 @@ on_bytes(struct mqtt_client *c)
 
 	c->in = (struct buf){ 0 };
 	while (c->epoch == epoch) {
-		rc = mqtt_parse(rest, c->conf.max_packet, &p, &len, &why);
+		rc = mqtt_parse(
+		    rest, c->level, c->conf.max_packet, &p, &len, &why);
 		if (rc != 0)
 			break;
 		rest.ptr += len;
 		rest.len -= len;
-		if (!serve(c, &p) && c->epoch == epoch) {
-			rc = err_set(&why, ERR_PROTO, "unexpected packet");
-			break;
-		}
+		serve(c, &p);
 	}
-	if (c->epoch == epoch && rc == ERR_AGAIN)
+	if (c->epoch == epoch && rc == ERR_AGAIN) {
 		buf_add_str(&c->in, rest);
-	else if (c->epoch == epoch)
-		lost(c, &why);
+	} else if (c->epoch == epoch) {
+		if (c->level == 5)
+			say_goodbye(c, p.code);
+		mqtt_client_lost(c, &why);
+	}
 	buf_free(&bytes);
 }
 
 static void
-on_readable(struct mqtt_client *c)
+on_eof(struct mqtt_client *c)
 {
-	struct err why;
+	/* There are servers that answer a level they do not know with this. */
+	if (c->state == GREETING && !speak_less(c))
+		speak_most(c);
+	lost_because(c, ERR_CLOSED, "closed by the server");
+}
+
+/* False: there is no more now. */
+static bool
+read_some(struct mqtt_client *c)
+{
+	unsigned epoch = c->epoch;
 	ssize_t n;
 
 	buf_reserve(&c->in, READ_CHUNK);
-	n = recv(c->io.fd, c->in.ptr + c->in.len, c->in.cap - c->in.len,
-	    MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+	n = stream_read(
+	    c->stream, c->in.ptr + c->in.len, c->in.cap - c->in.len);
+	if (n < 0 &&
+	    (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return false;
 	if (n < 0) {
-		(void)err_errno(&why, "read");
-		lost(c, &why);
-		return;
+		stream_broke(c, "read");
+		return false;
 	}
 	if (n == 0) {
-		lost_because(c, ERR_CLOSED, "closed by the server");
-		return;
+		on_eof(c);
+		return false;
 	}
 	c->heard_ms = clock_mono();
 	c->in.len += (size_t)n;
 	on_bytes(c);
+	return c->epoch == epoch && stream_wants(c->stream) & LOOP_READ;
 }
 
 /* --- connecting ---------------------------------------------------------- */
 
 static void
-greet(struct mqtt_client *c)
+put_connect(struct mqtt_client *c)
 {
 	const struct mqtt_client_conf *conf = &c->conf;
 	struct mqtt_connect p = {
-		.level = 4,
+		.level = c->level,
+		.bridge = c->bridging,
 		.clean = !conf->keep_session,
 		.keepalive_s = conf->keepalive_s,
 		.client_id = str_of(conf->client_id),
@@ -485,81 +469,195 @@ greet(struct mqtt_client *c)
 		.will_qos = conf->will_qos,
 		.will_retain = conf->will_retain,
 	};
+	struct mqtt_props props = {
+		.has = 1ull << MQTT_P_RECEIVE_MAX | 1ull << MQTT_P_MAX_PACKET,
+		.receive_max = conf->max_received,
+		.max_packet = conf->max_packet,
+	};
 
+	if (conf->keep_session) {
+		props.has |= 1ull << MQTT_P_SESSION_EXPIRY;
+		props.session_expiry_s = conf->session_expiry_s != 0
+		    ? conf->session_expiry_s
+		    : MQTT_EXPIRY_NEVER;
+	}
+	mqtt_put_connect(&c->out, &p, &props);
+}
+
+static void
+greet(struct mqtt_client *c)
+{
+	struct err why = { .code = ERR_INTERNAL };
+
+	c->stream = stream_socket(c->io.fd);
+	c->plain = c->conf.wrap == NULL;
+	if (!c->plain) {
+		c->stream = c->conf.wrap(
+		    c->conf.wrap_ctx, c->stream, c->conf.address, &why);
+		if (c->stream == NULL) {
+			mqtt_client_lost(c, &why);
+			return;
+		}
+	}
 	enter(c, GREETING);
 	loop_after(c->loop, &c->timer, GREETING_MS);
 	c->pinged = false;
 	c->heard_ms = clock_mono();
-	mqtt_put_connect(&c->out, &p);
+	put_connect(c);
 	loop_watch(c->loop, &c->io, LOOP_READ);
-	wake(c);
+	mqtt_client_wake(c);
+}
+
+static bool
+begin_to_connect(struct mqtt_client *c, const struct sockaddr *to,
+    socklen_t len, struct err *why)
+{
+	const int one = 1;
+
+	close_connection(c);
+	c->io.fd = socket(
+	    to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (c->io.fd < 0) {
+		(void)err_errno(why, "socket");
+		return false;
+	}
+	if (to->sa_family != AF_UNIX)
+		(void)setsockopt(
+		    c->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (connect(c->io.fd, to, len) < 0 && errno != EINPROGRESS) {
+		(void)err_errno(why, "connect to %s", c->conf.address);
+		return false;
+	}
+	enter(c, CONNECTING);
+	loop_watch(c->loop, &c->io, LOOP_WRITE);
+	loop_after(c->loop, &c->timer, GREETING_MS);
+	return true;
+}
+
+/* Goes on with the next address that there is. `why`: what was wrong with the
+ * one before. */
+static void
+try_next(struct mqtt_client *c, struct err *why)
+{
+	while (c->next_address != NULL) {
+		const struct addrinfo *ai = c->next_address;
+
+		c->next_address = ai->ai_next;
+		if (begin_to_connect(c, ai->ai_addr, ai->ai_addrlen, why))
+			return;
+	}
+	mqtt_client_lost(c, why);
 }
 
 static void
 on_connected(struct mqtt_client *c)
 {
-	socklen_t len = sizeof(errno);
+	socklen_t len = sizeof(int);
+	struct err why;
 	int e = 0;
 
 	if (getsockopt(c->io.fd, SOL_SOCKET, SO_ERROR, &e, &len) < 0)
 		e = errno;
-	if (e != 0) {
-		struct err why;
-
-		errno = e;
-		(void)err_errno(&why, "connect");
-		lost(c, &why);
+	if (e == 0) {
+		greet(c);
 		return;
 	}
-	greet(c);
+	errno = e;
+	(void)err_errno(&why, "connect to %s", c->conf.address);
+	try_next(c, &why);
 }
 
 static void
 on_ready(struct loop_io *io, unsigned what)
 {
 	struct mqtt_client *c = container_of(io, struct mqtt_client, io);
+	unsigned epoch = c->epoch;
 
 	if (c->state == CONNECTING) {
 		on_connected(c);
 		return;
 	}
-	if (what & LOOP_WRITE) {
-		c->blocked = false;
-		wake(c);
+	if (what & LOOP_WRITE && stream_flush(c->stream) < 0 &&
+	    errno != EAGAIN && errno != EWOULDBLOCK) {
+		stream_broke(c, "write");
+		return;
 	}
 	if (what & LOOP_READ)
-		on_readable(c);
+		while (read_some(c))
+			continue;
+	if (c->epoch != epoch)
+		return;
+	/* A handshake that went on may let writing go on as well. */
+	if (what & LOOP_WRITE || !c->plain)
+		c->blocked = false;
+	if (c->out_sent < c->out.len || what & LOOP_WRITE)
+		mqtt_client_wake(c);
+	else
+		watch(c);
+}
+
+static bool
+unix_address(const char *address, struct sockaddr_un *ret)
+{
+	struct str path = str_of(address);
+
+	if (!str_starts(path, UNIX_PREFIX))
+		return false;
+	path.ptr += UNIX_PREFIX.len;
+	path.len -= UNIX_PREFIX.len;
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (path.len >= sizeof(ret->sun_path))
+		return false;
+	memcpy(ret->sun_path, path.ptr, path.len);
+	return true;
+}
+
+static void
+on_resolved(void *owner, struct addrinfo *found, const struct err *why)
+{
+	struct mqtt_client *c = owner;
+	struct err none;
+
+	c->resolve = NULL;
+	if (found == NULL) {
+		mqtt_client_lost(c, why);
+		return;
+	}
+	c->found = c->next_address = found;
+	(void)err_set(&none, ERR_IO, "no address");
+	try_next(c, &none);
 }
 
 static void
 connect_now(struct mqtt_client *c)
 {
-	const int one = 1;
+	struct sockaddr_un local;
 	struct err why;
 
-	c->io.fd = socket(
-	    c->peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->io.fd < 0) {
-		(void)err_errno(&why, "socket");
-		lost(c, &why);
+	if (unix_address(c->conf.address, &local)) {
+		if (!begin_to_connect(
+			c, (struct sockaddr *)&local, sizeof(local), &why))
+			mqtt_client_lost(c, &why);
 		return;
 	}
-	(void)setsockopt(c->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(c->io.fd, (struct sockaddr *)&c->peer, c->peer_len) < 0 &&
-	    errno != EINPROGRESS) {
-		(void)err_errno(&why, "connect");
-		lost(c, &why);
+	c->found = mqtt_resolve_numeric(c->conf.address, c->conf.port);
+	c->next_address = c->found;
+	if (c->found != NULL) {
+		try_next(c, &why);
 		return;
 	}
-	enter(c, CONNECTING);
-	loop_watch(c->loop, &c->io, LOOP_WRITE);
+	enter(c, RESOLVING);
 	loop_after(c->loop, &c->timer, GREETING_MS);
+	c->resolve = mqtt_resolve_start(
+	    c->loop, c->conf.address, c->conf.port, on_resolved, c);
+	if (c->resolve == NULL)
+		lost_because(c, ERR_LIMIT, "too many names to be found");
 }
 
 static void
 keep_alive(struct mqtt_client *c)
 {
-	int64_t period = (int64_t)c->conf.keepalive_s * 1000;
+	int64_t period = (int64_t)c->server.keepalive_s * 1000;
 
 	if (c->pinged && c->heard_ms + period * 3 / 2 <= clock_mono()) {
 		lost_because(c, ERR_CLOSED, "the server is silent");
@@ -567,7 +665,7 @@ keep_alive(struct mqtt_client *c)
 	}
 	c->pinged = true;
 	mqtt_put_empty(&c->out, MQTT_PINGREQ);
-	wake(c);
+	mqtt_client_wake(c);
 	loop_after(c->loop, &c->timer, period);
 }
 
@@ -575,37 +673,22 @@ static void
 on_timer(struct loop_timer *t)
 {
 	struct mqtt_client *c = container_of(t, struct mqtt_client, timer);
+	struct err why;
 
+	(void)err_set(&why, ERR_CLOSED, "no answer from %s", c->conf.address);
 	if (c->state == WAITING)
 		connect_now(c);
 	else if (c->state == ONLINE)
 		keep_alive(c);
+	else if (c->state == CONNECTING)
+		try_next(c, &why);
 	else
-		lost_because(c, ERR_CLOSED, "no answer");
+		mqtt_client_lost(c, &why);
 }
 
 /* --- life ---------------------------------------------------------------- */
 
-static int
-resolve(struct mqtt_client *c, struct err *err)
-{
-	struct addrinfo hints = {
-		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-		.ai_socktype = SOCK_STREAM,
-	}, *ai;
-	char service[8];
-	int rc;
-
-	snprintf(service, sizeof(service), "%u", c->conf.port);
-	rc = getaddrinfo(c->conf.address, service, &hints, &ai);
-	if (rc != 0)
-		return err_set(err, ERR_PARAM, "address %s: %s",
-		    c->conf.address, gai_strerror(rc));
-	memcpy(&c->peer, ai->ai_addr, ai->ai_addrlen);
-	c->peer_len = ai->ai_addrlen;
-	freeaddrinfo(ai);
-	return 0;
-}
+#define OR(value, otherwise) ((value) != 0 ? (value) : (otherwise))
 
 static void
 copy_conf(struct mqtt_client *c, const struct mqtt_client_conf *conf)
@@ -621,18 +704,33 @@ copy_conf(struct mqtt_client *c, const struct mqtt_client_conf *conf)
 	own->will_topic = str_dupz(str_of(conf->will_topic));
 	own->will_payload = str_copy(
 	    conf->will_payload.ptr != NULL ? conf->will_payload : STR(""));
-	if (own->retry_min_ms == 0)
-		own->retry_min_ms = 1000;
-	if (own->retry_max_ms == 0)
-		own->retry_max_ms = 60000;
-	if (own->max_inflight == 0)
-		own->max_inflight = 100;
-	own->max_inflight = MIN_OF(own->max_inflight, 10000u);
-	if (own->max_waiting == 0)
-		own->max_waiting = 10000;
-	if (own->max_packet == 0)
-		own->max_packet = 16u << 20;
-	c->delay_ms = own->retry_min_ms;
+	own->retry_min_ms = OR(conf->retry_min_ms, 1000);
+	own->retry_max_ms = OR(conf->retry_max_ms, 60000);
+	own->retry_max_ms = MAX_OF(own->retry_max_ms, own->retry_min_ms);
+	own->max_inflight = MIN_OF(OR(conf->max_inflight, 100), 10000u);
+	own->max_waiting = OR(conf->max_waiting, 10000);
+	own->max_received = OR(conf->max_received, 100);
+	own->max_packet = OR(conf->max_packet, 16u << 20);
+}
+
+static int
+check_conf(const struct mqtt_client_conf *conf, struct err *err)
+{
+	struct sockaddr_un local;
+
+	if (conf->address == NULL || conf->address[0] == '\0')
+		return err_set(err, ERR_PARAM, "no address");
+	if (str_starts(str_of(conf->address), UNIX_PREFIX) &&
+	    !unix_address(conf->address, &local))
+		return err_set(
+		    err, ERR_PARAM, "%s: path too long", conf->address);
+	if (conf->level != 0 && conf->level != 4 && conf->level != 5)
+		return err_set(err, ERR_PARAM, "level %u", conf->level);
+	if (conf->will_topic != NULL &&
+	    (!mqtt_topic_ok(str_of(conf->will_topic)) || conf->will_qos > 2 ||
+		conf->will_payload.len > MQTT_TEXT_MAX))
+		return err_set(err, ERR_PARAM, "bad will");
+	return 0;
 }
 
 int
@@ -640,9 +738,12 @@ mqtt_client_new(struct loop *loop, const struct mqtt_client_conf *conf,
     const struct mqtt_client_events *events, void *owner,
     struct mqtt_client **ret, struct err *err)
 {
-	struct mqtt_client *c = mem_new(struct mqtt_client);
-	int rc;
+	struct mqtt_client *c;
+	int rc = check_conf(conf, err);
 
+	if (rc != 0)
+		return rc;
+	c = mem_new(struct mqtt_client);
 	c->loop = loop;
 	c->events = events;
 	c->owner = owner;
@@ -650,15 +751,9 @@ mqtt_client_new(struct loop *loop, const struct mqtt_client_conf *conf,
 	c->io.ready = on_ready;
 	c->timer.fire = on_timer;
 	c->flush.run = on_flush;
-	list_init(&c->waiting);
-	list_init(&c->told);
-	list_init(&c->subs);
+	mqtt_client_out_init(c);
+	mqtt_client_in_init(c);
 	copy_conf(c, conf);
-	rc = resolve(c, err);
-	if (rc != 0) {
-		mqtt_client_free(c);
-		return rc;
-	}
 	*ret = c;
 	return 0;
 }
@@ -669,6 +764,7 @@ mqtt_client_start(struct mqtt_client *c)
 	if (c->state != IDLE)
 		return;
 	c->delay_ms = c->conf.retry_min_ms;
+	speak_most(c);
 	/* In the next turn, so that no callback comes before we return. */
 	enter(c, WAITING);
 	loop_after(c->loop, &c->timer, 0);
@@ -679,34 +775,21 @@ mqtt_client_stop(struct mqtt_client *c)
 {
 	if (c->state == IDLE)
 		return;
-	if (c->state == ONLINE) {
-		mqtt_put_empty(&c->out, MQTT_DISCONNECT);
-		(void)write_out(c); /* or the server finds out by itself */
-	}
-	retry_later(c);
+	say_goodbye(c, MQTT_R_OK);
 	enter(c, IDLE);
 }
 
 void
 mqtt_client_free(struct mqtt_client *c)
 {
-	struct outgoing *o;
-
 	if (c == NULL)
 		return;
 	mqtt_client_stop(c);
 	loop_undefer(c->loop, &c->flush);
 	c->freed = true;
 	c->epoch++;
-	while ((o = list_first(&c->waiting, struct outgoing, link)) != NULL)
-		outgoing_free(o);
-	while ((o = list_first(&c->told, struct outgoing, link)) != NULL)
-		outgoing_free(o);
-	LIST_EACH (s, &c->subs, struct subscription, link) {
-		s->dead = true;
-		if (c->telling == 0)
-			subscription_free(s);
-	}
+	mqtt_client_out_fini(c);
+	mqtt_client_in_fini(c);
 	buf_free(&c->in);
 	buf_free(&c->out);
 	free((char *)c->conf.address);
@@ -724,98 +807,26 @@ mqtt_client_is_up(const struct mqtt_client *c)
 	return c->state == ONLINE;
 }
 
-uint32_t
-mqtt_client_waiting(const struct mqtt_client *c)
+uint8_t
+mqtt_client_level(const struct mqtt_client *c)
 {
-	return c->n_waiting;
+	return c->level;
 }
 
-/* --- publishing and subscribing ------------------------------------------ */
-
-int
-mqtt_client_publish(struct mqtt_client *c, struct str topic, struct str payload,
-    uint8_t qos, bool retain, mqtt_client_done *done, void *ctx)
+bool
+mqtt_client_echoes(const struct mqtt_client *c)
 {
-	struct outgoing *o;
-
-	if (!mqtt_topic_ok(topic) || qos > 1 ||
-	    payload.len > MQTT_REMAINING_MAX - topic.len - 4)
-		return ERR_PARAM;
-	if (qos == 0 && c->state != ONLINE)
-		return ERR_CLOSED;
-	if (qos == 1 && c->n_waiting >= c->conf.max_waiting)
-		return ERR_LIMIT;
-	if (qos == 0 && c->out.len - c->out_sent > OUT_MAX)
-		return ERR_LIMIT;
-
-	o = mem_new(struct outgoing);
-	o->topic = str_copy(topic);
-	o->payload = str_copy(payload.ptr != NULL ? payload : STR(""));
-	o->qos = qos;
-	o->retain = retain;
-	o->done = done;
-	o->ctx = ctx;
-	list_init(&o->link);
-	if (qos == 0) {
-		put_publish(c, o);
-		list_add(&c->told, &o->link);
-	} else {
-		list_add(&c->waiting, &o->link);
-		c->n_waiting++;
-	}
-	wake(c);
-	return 0;
+	return c->level < 5 && !c->bridging;
 }
 
-int
-mqtt_client_subscribe(struct mqtt_client *c, struct str filter, uint8_t qos,
-    mqtt_client_heard *heard, void *ctx)
+const char *
+mqtt_client_id(const struct mqtt_client *c)
 {
-	struct subscription *s = NULL;
-	struct str group, inner;
-	int rc;
-
-	if (!mqtt_filter_ok(filter) || qos > 1)
-		return ERR_PARAM;
-	rc = mqtt_share_split(filter, &group, &inner);
-	if (rc == ERR_PARAM)
-		return rc;
-	LIST_EACH (old, &c->subs, struct subscription, link) {
-		if (!old->dead && str_eq(old->filter, filter))
-			s = old;
-	}
-	if (s == NULL) {
-		s = mem_new(struct subscription);
-		s->filter = str_copy(filter);
-		s->inner = s->filter;
-		if (rc == 0) {
-			s->inner.ptr += inner.ptr - filter.ptr;
-			s->inner.len = inner.len;
-		}
-		list_add(&c->subs, &s->link);
-	}
-	s->qos = qos;
-	s->heard = heard;
-	s->ctx = ctx;
-	if (c->state == ONLINE)
-		send_subscribe(c, s);
-	return 0;
+	return c->conf.client_id;
 }
 
-void
-mqtt_client_unsubscribe(struct mqtt_client *c, struct str filter)
+uint8_t
+mqtt_client_reason(const struct mqtt_client *c)
 {
-	LIST_EACH (s, &c->subs, struct subscription, link) {
-		if (s->dead || !str_eq(s->filter, filter))
-			continue;
-		if (c->state == ONLINE) {
-			mqtt_put_unsubscribe(&c->out, new_id(c), &s->filter, 1);
-			wake(c);
-		}
-		if (c->telling > 0)
-			s->dead = true;
-		else
-			subscription_free(s);
-		return;
-	}
+	return c->reason;
 }

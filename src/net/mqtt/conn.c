@@ -1,29 +1,38 @@
 /*
  * net/mqtt/conn.c - one connection: bytes in, packets to serve.c, bytes out.
  *
- *    AWAIT_CONNECT --> AWAIT_VERDICT --> UP --> CLOSED     (see login.c)
- *
+ *    AWAIT_PROXY --> AWAIT_CONNECT --> AWAIT_VERDICT --> UP --> CLOSED
+ *                                                        (see login.c)
  * Any state goes to CLOSED by mqtt_conn_close(). What holds in each:
  *
+ *    AWAIT_PROXY    a PROXY header is due; `timer` bounds the wait
  *    AWAIT_CONNECT  watched for reading; `timer` bounds the wait
  *    AWAIT_VERDICT  `login` is set; not read
  *    UP             `session` is set; `timer` watches the keep-alive
- *    CLOSED         no descriptor, timer or session; freed after this turn
+ *    CLOSED         no session; in its lane's next turn the last words are
+ *                   sent, the socket is closed, and it is freed. If it was us
+ *                   who ended it, the socket lingers until the peer has closed,
+ *                   too: or what it still sends would take our words back
  *
- * Reading. All connections read into one buffer of the server; only a packet
- * whose end has not arrived is kept (`in`), so that an idle connection has no
- * buffer at all. While a packet must wait (a verdict, `publish_max`, a peer
- * that does not read) the socket is not read.
+ * Reading. All connections of a lane read into one buffer; only a packet whose
+ * end has not arrived is kept (`in`), so that an idle connection has no buffer
+ * at all. While a packet must wait (a verdict, `publish_max`, the journal, a
+ * peer that does not read) the socket is not read.
  *
- * Writing. What is to be sent gathers in `out` and is written once, when the
- * turn ends. Small payloads are copied there, large ones are spliced in by
- * reference. mqtt_conn_has_room() keeps PUBLISHes within `max_output`; answers
- * are bounded because a peer that does not take them is not read.
+ * Writing. What is to be sent gathers in `out`, by whatever thread, and is
+ * written once, when the lane's turn ends: then it moves to `tx`, which only
+ * the lane touches. mqtt_conn_has_room() keeps PUBLISHes within `max_output`;
+ * answers are bounded because a peer that does not take them is not read.
+ *
+ * Waiting for the disk. A gate marks a place in `out`: what is behind it is
+ * sent when the journal has got so far. So an answer can not overtake what it
+ * promises, and the order of answers stays.
  */
 #include "net/mqtt/private.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/proxy.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -32,282 +41,418 @@
 #include <unistd.h>
 
 #define SPLICE_MIN 4096 /* payloads of this size are not copied */
-#define CONNECT_MAX (5u * (MQTT_TEXT_MAX + 2) + 20)
-#define IOV_MAX_USED 64
-#define SPARE_OUT_CAP (256u << 10) /* larger buffers are not kept */
-#define ANSWERS_MAX (64u << 10)    /* bytes beyond max_output */
+#define CONNECT_MAX (6u * (MQTT_TEXT_MAX + 2) + 4096)
+#define ANSWERS_MAX (64u << 10) /* bytes beyond max_output */
+#define READS_MAX 16            /* of one stream in a row */
+#define LINGER_MS 2000          /* for the peer to close after us */
 
-/* --- TCP ----------------------------------------------------------------- */
+/* --- the socket ---------------------------------------------------------- */
 
 static ssize_t
-tcp_read(struct conn *c, void *p, size_t len)
+receive(struct conn *c, void *p, size_t len)
 {
-	return recv(c->io.fd, p, len, MSG_DONTWAIT);
+	return c->stream != NULL ? stream_read(c->stream, p, len)
+				 : recv(c->io.fd, p, len, MSG_DONTWAIT);
 }
 
 static ssize_t
-tcp_writev(struct conn *c, const struct iovec *iov, int n)
+send_some(struct conn *c, const struct iovec *iov, int n)
 {
 	struct msghdr m = { .msg_iov = (struct iovec *)iov,
 		.msg_iovlen = (size_t)n };
 
+	if (c->stream != NULL)
+		return stream_writev(c->stream, iov, n);
 	return sendmsg(c->io.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-const struct transport mqtt_tcp = { tcp_read, tcp_writev };
-
 /* --- out ----------------------------------------------------------------- */
+
+static inline uint64_t
+unsent(const struct conn *c)
+{
+	return c->out.unsent + c->tx.unsent;
+}
 
 bool
 mqtt_conn_has_room(struct conn *c)
 {
-	if (c->out_bytes < c->server->conf.max_output)
+	if (unsent(c) < c->server->conf.max_output)
 		return true;
 	c->starved = true;
 	return false;
 }
 
-/* The buffer to add to; a turn will write it. */
-static struct buf *
-begin(struct conn *c)
+struct buf *
+mqtt_conn_begin(struct conn *c)
 {
 	struct mqtt_server *s = c->server;
 
-	if (c->out.ptr == NULL && s->n_spare_out > 0)
-		c->out = s->spare_out[--s->n_spare_out];
+	if (c->out.bytes.ptr == NULL && s->n_spare_out > 0)
+		c->out.bytes = s->spare_out[--s->n_spare_out];
 	mqtt_conn_wake(c);
-	return &c->out;
-}
-
-static void
-out_release(struct conn *c)
-{
-	struct mqtt_server *s = c->server;
-
-	for (unsigned i = c->splice_first; i < c->n_splices; i++)
-		mqtt_msg_unref(c->splices[i].msg);
-	free(c->splices);
-	c->splices = NULL;
-	c->n_splices = c->cap_splices = c->splice_first = 0;
-	c->splice_sent = 0;
-	c->out_sent = 0;
-	c->out_bytes = 0;
-	if (c->out.ptr == NULL)
-		return;
-	if (s->n_spare_out < COUNT_OF(s->spare_out) &&
-	    c->out.cap <= SPARE_OUT_CAP) {
-		buf_clear(&c->out);
-		s->spare_out[s->n_spare_out++] = c->out;
-	} else {
-		free(c->out.ptr);
-	}
-	c->out = (struct buf){ 0 };
-}
-
-static void
-splice(struct conn *c, struct mqtt_msg *m)
-{
-	if (c->n_splices == c->cap_splices) {
-		c->cap_splices = c->cap_splices * 2 + 8;
-		c->splices =
-		    mem_resize(c->splices, c->cap_splices, sizeof(*c->splices));
-	}
-	c->splices[c->n_splices++] =
-	    (struct splice){ c->out.len, mqtt_msg_ref(m) };
+	return &c->out.bytes;
 }
 
 void
-mqtt_conn_send_publish(
-    struct conn *c, struct mqtt_msg *m, struct mqtt_publish_flags f)
+mqtt_conn_added(struct conn *c, size_t was)
 {
-	struct buf *out = begin(c);
-	size_t was = out->len, topic = 2u + m->topic_len;
+	c->out.unsent += c->out.bytes.len - was;
+}
+
+void
+mqtt_conn_gate(struct conn *c, uint64_t group, enum mqtt_durability durability)
+{
+	struct gate *g;
+
+	if (mqtt_keep_reached(&c->server->keep, group, durability))
+		return;
+	if (c->gates == NULL)
+		c->gates = mem_array(GATES_MAX, sizeof(*c->gates));
+	if (c->n_gates > 0) {
+		g = &c->gates[c->n_gates - 1];
+		if ((g->group == group && (int)g->level >= (int)durability) ||
+		    c->n_gates == GATES_MAX) {
+			g->group = MAX_OF(g->group, group);
+			g->level =
+			    MAX_OF(g->level, (enum journal_level)durability);
+			return;
+		}
+	}
+	c->gates[c->n_gates++] = (struct gate){ c->out.bytes.len, group,
+		(enum journal_level)durability };
+	mqtt_conn_wait_for_keep(c);
+}
+
+void
+mqtt_conn_wait_for_keep(struct conn *c)
+{
+	if (list_empty(&c->gated))
+		list_add(&c->server->gated, &c->gated);
+}
+
+/* How many bytes of `out` may be sent; gates that are open are forgotten. */
+static size_t
+open_gates(struct conn *c)
+{
+	unsigned n = 0;
+
+	while (n < c->n_gates &&
+	    mqtt_keep_reached(&c->server->keep, c->gates[n].group,
+		(enum mqtt_durability)c->gates[n].level))
+		n++;
+	c->n_gates -= n;
+	if (n > 0 && c->n_gates > 0)
+		memmove(c->gates, c->gates + n, c->n_gates * sizeof(*c->gates));
+	if (c->n_gates == 0)
+		return c->out.bytes.len;
+	mqtt_conn_wait_for_keep(c);
+	return c->gates[0].at;
+}
+
+/* What may be sent goes to `tx`. */
+static void
+fill_tx(struct conn *c)
+{
+	size_t limit;
+
+	if (c->out.bytes.len == 0)
+		return;
+	limit = open_gates(c);
+	if (limit == 0)
+		return;
+	mqtt_output_move(c->server, &c->out, &c->tx, limit);
+	for (unsigned i = 0; i < c->n_gates; i++)
+		c->gates[i].at -= limit;
+}
+
+/* --- PUBLISH out --------------------------------------------------------- */
+
+/* The properties of level 5 before those the message keeps. */
+struct head_props {
+	uint8_t bytes[16 + 3];
+	size_t len;
+};
+
+static uint32_t
+seconds_left(const struct mqtt_msg *m)
+{
+	int64_t ms = m->expires_ms - clock_mono();
+
+	return ms > 0 ? (uint32_t)((ms + 999) / 1000) : 0;
+}
+
+static size_t
+put_sub_id(uint8_t *p, uint32_t id)
+{
+	p[0] = MQTT_P_SUB_ID;
+	return 1 + mqtt_varint_put(p + 1, id);
+}
+
+static void
+head_props(struct head_props *h, const struct mqtt_msg *m,
+    const struct copy *copy, uint16_t alias)
+{
+	uint8_t *p = h->bytes;
+
+	if (m->expires_ms != 0) {
+		uint32_t left = seconds_left(m);
+
+		*p++ = MQTT_P_MESSAGE_EXPIRY;
+		*p++ = (uint8_t)(left >> 24);
+		*p++ = (uint8_t)(left >> 16);
+		*p++ = (uint8_t)(left >> 8);
+		*p++ = (uint8_t)left;
+	}
+	if (alias != 0) {
+		*p++ = MQTT_P_ALIAS;
+		*p++ = (uint8_t)(alias >> 8);
+		*p++ = (uint8_t)alias;
+	}
+	if (copy->sub_id != 0)
+		p += put_sub_id(p, copy->sub_id);
+	h->len = (size_t)(p - h->bytes);
+}
+
+static size_t
+more_ids_size(const struct copy *copy)
+{
+	size_t n = 0;
+
+	for (const uint32_t *id = copy->more_ids; id != NULL && *id != 0; id++)
+		n += 1 + mqtt_varint_size(*id);
+	return n;
+}
+
+/* Without an alias, which can only make it shorter. */
+size_t
+mqtt_conn_publish_size(
+    const struct conn *c, const struct mqtt_msg *m, const struct copy *copy)
+{
+	size_t n = 2u + m->topic_len + (copy->qos > 0 ? 2 : 0) + m->payload_len;
+	struct head_props h;
+	size_t props;
+
+	if (c->level == 5) {
+		head_props(&h, m, copy, 0);
+		props = h.len + more_ids_size(copy) + m->props_len;
+		n += mqtt_varint_size((uint32_t)props) + props;
+	}
+	return 1 + mqtt_varint_size((uint32_t)n) + n;
+}
+
+/* The alias to use for a topic: *fresh if the client has to be told. 0: none.
+ */
+static uint16_t
+alias_for(struct conn *c, struct str topic, bool *fresh)
+{
+	uint16_t max = (uint16_t)MIN_OF(
+	    c->alias_max, MIN_OF(c->server->conf.max_aliases, 65535u));
+	struct aliases *a = c->aliases;
+	struct str *key;
+	void *known;
+
+	*fresh = false;
+	if (max == 0)
+		return 0;
+	if (a == NULL)
+		a = c->aliases = mem_new(struct aliases);
+	known = map_get(&a->out, topic);
+	if (known != NULL)
+		return (uint16_t)(uintptr_t)known;
+	if (a->n_out >= max)
+		return 0;
+	if (a->out_names == NULL)
+		a->out_names = mem_array(max, sizeof(*a->out_names));
+	key = &a->out_names[a->n_out++];
+	*key = str_copy(topic);
+	(void)map_put(&a->out, *key, (void *)(uintptr_t)a->n_out);
+	*fresh = true;
+	return a->n_out;
+}
+
+void
+mqtt_aliases_free(struct aliases *a)
+{
+	if (a == NULL)
+		return;
+	for (unsigned i = 0; i < a->n_in; i++)
+		str_free(a->in[i]);
+	for (unsigned i = 0; i < a->n_out; i++)
+		str_free(a->out_names[i]);
+	free(a->in);
+	free(a->out_names);
+	map_fini(&a->out);
+	free(a);
+}
+
+static void
+publish_5(struct conn *c, struct mqtt_msg *m, struct mqtt_publish_flags f,
+    const struct copy *copy)
+{
+	size_t copied = m->payload_len < SPLICE_MIN ? m->payload_len : 0;
+	struct buf *out = mqtt_conn_begin(c);
+	size_t was = out->len, more = 0, props, topic;
+	struct head_props h;
+	uint16_t alias = 0;
+	bool fresh = true;
 	uint8_t *p;
 
-	COUNT(publish_out);
-	buf_reserve(out,
-	    MQTT_HEAD_MAX + topic + 2 +
-		(m->payload_len < SPLICE_MIN ? m->payload_len : 0));
+	if (c->alias_max > 0)
+		alias = alias_for(c, mqtt_msg_topic(m), &fresh);
+	topic = alias == 0 || fresh ? m->topic_len : 0;
+	head_props(&h, m, copy, alias);
+	if (copy->more_ids != NULL)
+		more = more_ids_size(copy);
+	props = h.len + more + m->props_len;
+	buf_reserve(out, MQTT_HEAD_MAX + 2 + topic + 2 + 4 + props + copied);
 	p = (uint8_t *)out->ptr + was;
-	p += mqtt_publish_head(p, f, m->topic_len, m->payload_len);
-	memcpy(p, m->wire, topic);
-	p += topic;
+	p += mqtt_publish_head(p, f,
+	    2 + topic + (f.qos > 0 ? 2 : 0) +
+		mqtt_varint_size((uint32_t)props) + props + m->payload_len);
+	if (topic > 0) {
+		p = mempcpy(p, m->wire, 2 + topic);
+	} else {
+		*p++ = 0;
+		*p++ = 0;
+	}
 	if (f.qos > 0) {
 		*p++ = (uint8_t)(f.id >> 8);
 		*p++ = (uint8_t)f.id;
 	}
-	if (m->payload_len < SPLICE_MIN) {
-		memcpy(p, m->wire + topic, m->payload_len);
-		p += m->payload_len;
-	}
+	p += mqtt_varint_put(p, (uint32_t)props);
+	p = mempcpy(p, h.bytes, h.len);
+	for (const uint32_t *id = copy->more_ids; id != NULL && *id != 0; id++)
+		p += put_sub_id(p, *id);
+	/* kept properties and payload lie behind each other */
+	p = mempcpy(p, m->wire + 2 + m->topic_len, m->props_len + copied);
 	out->len = (size_t)((char *)p - out->ptr);
-	c->out_bytes += out->len - was;
-	if (m->payload_len >= SPLICE_MIN) {
-		c->out_bytes += m->payload_len;
-		splice(c, m);
+	mqtt_conn_added(c, was);
+}
+
+static void
+publish_4(struct conn *c, struct mqtt_msg *m, struct mqtt_publish_flags f)
+{
+	size_t copied = m->payload_len < SPLICE_MIN ? m->payload_len : 0;
+	struct buf *out = mqtt_conn_begin(c);
+	size_t was = out->len, topic = 2u + m->topic_len;
+	uint8_t *p;
+
+	buf_reserve(out, MQTT_HEAD_MAX + topic + 2 + copied);
+	p = (uint8_t *)out->ptr + was;
+	p += mqtt_publish_head(
+	    p, f, topic + (f.qos > 0 ? 2 : 0) + m->payload_len);
+	p = mempcpy(p, m->wire, topic);
+	if (f.qos > 0) {
+		*p++ = (uint8_t)(f.id >> 8);
+		*p++ = (uint8_t)f.id;
 	}
+	p = mempcpy(p, m->wire + topic + m->props_len, copied);
+	out->len = (size_t)((char *)p - out->ptr);
+	mqtt_conn_added(c, was);
 }
 
 void
-mqtt_conn_send_connack(struct conn *c, bool present, uint8_t code)
+mqtt_conn_send_publish(struct conn *c, struct mqtt_msg *m,
+    struct mqtt_publish_flags f, const struct copy *copy)
 {
-	mqtt_put_connack(begin(c), present, code);
-	c->out_bytes += 4;
+	COUNT(publish_out);
+	if (c->level == 5)
+		publish_5(c, m, f, copy);
+	else
+		publish_4(c, m, f);
+	if (m->payload_len >= SPLICE_MIN)
+		mqtt_output_splice(&c->out, m);
 }
 
 void
-mqtt_conn_send_ack(struct conn *c, enum mqtt_type type, uint16_t id)
+mqtt_conn_send_ack(
+    struct conn *c, enum mqtt_type type, uint16_t id, uint8_t code)
 {
-	mqtt_put_ack(begin(c), type, id);
-	c->out_bytes += 4;
-}
-
-void
-mqtt_conn_send_suback(
-    struct conn *c, uint16_t id, const uint8_t *codes, size_t n)
-{
-	struct buf *out = begin(c);
+	struct buf *out = mqtt_conn_begin(c);
 	size_t was = out->len;
 
-	mqtt_put_suback(out, id, codes, n);
-	c->out_bytes += out->len - was;
-}
-
-void
-mqtt_conn_send_pingresp(struct conn *c)
-{
-	mqtt_put_empty(begin(c), MQTT_PINGRESP);
-	c->out_bytes += 2;
-}
-
-static int
-gather(struct conn *c, struct iovec iov[IOV_MAX_USED])
-{
-	size_t pos = c->out_sent, skip = c->splice_sent;
-	unsigned i = c->splice_first;
-	int n = 0;
-
-	for (; i < c->n_splices && n + 2 < IOV_MAX_USED; i++) {
-		struct str payload = mqtt_msg_payload(c->splices[i].msg);
-
-		if (c->splices[i].at > pos)
-			iov[n++] = (struct iovec){ c->out.ptr + pos,
-				c->splices[i].at - pos };
-		pos = c->splices[i].at;
-		iov[n++] = (struct iovec){ (char *)payload.ptr + skip,
-			payload.len - skip };
-		skip = 0;
-	}
-	if (i == c->n_splices && pos < c->out.len)
-		iov[n++] = (struct iovec){ c->out.ptr + pos, c->out.len - pos };
-	return n;
-}
-
-/* Forgets the first `n` bytes. */
-static void
-sent(struct conn *c, size_t n)
-{
-	c->out_bytes -= n;
-	while (n > 0) {
-		struct splice *sp = c->splice_first < c->n_splices
-		    ? &c->splices[c->splice_first]
-		    : NULL;
-		size_t end = sp != NULL ? sp->at : c->out.len;
-		size_t take = MIN_OF(n, end - c->out_sent);
-
-		c->out_sent += take;
-		n -= take;
-		if (n == 0 || sp == NULL)
-			return;
-		take = MIN_OF(n, sp->msg->payload_len - c->splice_sent);
-		c->splice_sent += take;
-		n -= take;
-		if (c->splice_sent == sp->msg->payload_len) {
-			mqtt_msg_unref(sp->msg);
-			c->splice_first++;
-			c->splice_sent = 0;
-		}
-	}
-}
-
-/* Moves the unsent bytes to the front when much before them is sent, or the
- * buffer of a peer that is always behind would grow for ever. */
-static void
-compact(struct conn *c)
-{
-	if (c->out_sent < READ_SIZE || c->out_sent < c->out.len / 2)
-		return;
-	memmove(c->out.ptr, c->out.ptr + c->out_sent, c->out.len - c->out_sent);
-	c->out.len -= c->out_sent;
-	c->n_splices -= c->splice_first;
-	if (c->n_splices > 0)
-		memmove(c->splices, c->splices + c->splice_first,
-		    c->n_splices * sizeof(*c->splices));
-	for (unsigned i = 0; i < c->n_splices; i++)
-		c->splices[i].at -= c->out_sent;
-	c->splice_first = 0;
-	c->out_sent = 0;
-}
-
-/* Writes until all is sent or the socket is full. False: it is broken. */
-static bool
-write_out(struct conn *c)
-{
-	struct iovec iov[IOV_MAX_USED];
-	ssize_t n;
-
-	c->blocked = false;
-	while (c->out_bytes > 0) {
-		n = c->transport->writev(c, iov, gather(c, iov));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
-			return false;
-		if (n < 0) {
-			c->blocked = true;
-			compact(c);
-			return true;
-		}
-		COUNT_BY(bytes_out, n);
-		sent(c, (size_t)n);
-	}
-	out_release(c);
-	return true;
+	mqtt_put_ack(out, c->level, type, id, code, NULL);
+	mqtt_conn_added(c, was);
 }
 
 /* --- the turn ------------------------------------------------------------ */
 
 /* May the next packet be served? */
 static bool
-ready(const struct conn *c)
+ready(struct conn *c)
 {
 	const struct mqtt_server_conf *conf = &c->server->conf;
 
-	return (c->state == AWAIT_CONNECT || c->state == UP) && !c->doomed &&
-	    c->n_arrivals < conf->publish_max &&
-	    c->out_bytes < conf->max_output + conf->max_packet + ANSWERS_MAX;
+	if ((c->state != AWAIT_CONNECT && c->state != UP &&
+		c->state != AWAIT_PROXY) ||
+	    c->doomed || c->limited || c->n_arrivals >= conf->publish_max ||
+	    unsent(c) >= conf->max_output + conf->max_packet + ANSWERS_MAX)
+		return false;
+	if (!list_empty(&c->held))
+		return false;
+	if (c->state == UP && mqtt_is_busy(c->server)) {
+		list_add(&c->server->held, &c->held);
+		return false;
+	}
+	return true;
 }
 
+/* Lane's own; under the lock because of what ready() looks at. */
 static void
 watch(struct conn *c)
 {
-	loop_watch(c->server->loop, &c->io,
-	    (ready(c) ? LOOP_READ : 0) | (c->blocked ? LOOP_WRITE : 0));
+	unsigned wants = c->stream != NULL ? stream_wants(c->stream) : 0;
+
+	if (c->gone)
+		return;
+	loop_watch(c->lane->loop, &c->io,
+	    (ready(c) ? LOOP_READ : 0) |
+		(c->blocked || wants & LOOP_WRITE ? LOOP_WRITE : 0));
 }
 
 void
 mqtt_conn_wake(struct conn *c)
 {
-	if (!c->turning && c->state != CLOSED)
-		loop_defer(c->server->loop, &c->turn);
+	if (c->state == CLOSED && c->gone)
+		return;
+	if (c->server->n_lanes > 1 && mqtt_lane_here(c->server) != c->lane)
+		mqtt_lane_wake(c);
+	else if (!c->turning)
+		loop_defer(c->lane->loop, &c->turn);
 }
 
 void
 mqtt_conn_doom(struct conn *c)
 {
+	if (c->doomed || c->state == CLOSED)
+		return;
 	c->doomed = true;
-	c->turning = false;
+	if (c->server->n_lanes == 1 || mqtt_lane_here(c->server) == c->lane)
+		c->turning = false;
 	mqtt_conn_wake(c);
+}
+
+void
+mqtt_conn_end(struct conn *c, uint8_t reason, const char *text)
+{
+	struct mqtt_props props = { 0 };
+	struct buf *out;
+	size_t was;
+
+	if (c->state == CLOSED || c->doomed)
+		return;
+	if (c->state == UP && c->level == 5) {
+		if (text != NULL && c->want_problem) {
+			props.has = 1ull << MQTT_P_REASON;
+			props.reason = str_of(text);
+		}
+		out = mqtt_conn_begin(c);
+		was = out->len;
+		mqtt_put_end(out, 5, MQTT_DISCONNECT, reason, &props);
+		mqtt_conn_added(c, was);
+	}
+	mqtt_conn_doom(c);
 }
 
 /* Who has not logged in gets no more than a CONNECT may need. */
@@ -319,12 +464,29 @@ packet_max(const struct conn *c)
 	return c->state == UP ? max : MIN_OF(max, CONNECT_MAX);
 }
 
+static void
+broken_rule(struct conn *c, int rc, uint8_t reason, const struct err *err)
+{
+	if (rc == ERR_LIMIT) {
+		COUNT(too_large);
+		reason = MQTT_R_TOO_LARGE;
+	} else {
+		COUNT(protocol_errors);
+	}
+	if (c->state == UP && c->level == 5 && !c->doomed)
+		mqtt_conn_end(c, reason, err->text);
+	else if (!c->doomed)
+		mqtt_conn_close(c);
+}
+
 /* Serves what is whole in `bytes`; returns how much that was. */
 static size_t
 serve_all(struct conn *c, struct str bytes)
 {
 	struct mqtt_packet p;
 	struct str rest = bytes;
+	struct err err = { 0 };
+	uint8_t reason;
 	size_t len;
 	int rc;
 
@@ -334,21 +496,19 @@ serve_all(struct conn *c, struct str bytes)
 			c->stalled = rest.len > 0;
 			break;
 		}
-		rc = mqtt_parse(rest, packet_max(c), &p, &len, NULL);
+		rc = mqtt_parse(rest, c->level, packet_max(c), &p, &len, &err);
 		if (rc == ERR_AGAIN)
 			break;
+		reason = p.code;
 		if (rc == 0) {
 			rest.ptr += len;
 			rest.len -= len;
-			rc = mqtt_serve(c, &p);
+			err.text[0] = '\0';
+			rc = mqtt_serve(c, &p, &reason);
 		}
 		if (rc == 0)
 			continue;
-		if (rc == ERR_LIMIT)
-			COUNT(too_large);
-		else
-			COUNT(protocol_errors);
-		mqtt_conn_close(c);
+		broken_rule(c, rc, reason, &err);
 		break;
 	}
 	return c->state == CLOSED ? bytes.len : bytes.len - rest.len;
@@ -370,11 +530,11 @@ keep(struct conn *c, const char *p, size_t len)
 		memcpy(bigger, p, len);
 		free(c->in);
 		c->in = bigger;
-		c->in_cap = len;
+		c->in_cap = (uint32_t)len;
 	} else {
 		memmove(c->in, p, len);
 	}
-	c->in_len = len;
+	c->in_len = (uint32_t)len;
 	return true;
 }
 
@@ -393,7 +553,7 @@ serve_and_keep(struct conn *c, struct str bytes)
 static bool
 in_grow(struct conn *c)
 {
-	size_t cap = c->in_cap * 2;
+	uint32_t cap = c->in_cap * 2;
 	char *bigger;
 
 	if (c->in_cap - c->in_len >= READ_SIZE / 2)
@@ -413,56 +573,168 @@ mqtt_conn_feed(struct conn *c, struct str bytes)
 {
 	struct buf all = { 0 };
 
+	mqtt_lock(c->server);
 	c->heard_ms = clock_mono();
 	COUNT_BY(bytes_in, bytes.len);
 	buf_add(&all, c->in, c->in_len);
 	buf_add_str(&all, bytes);
 	if (all.len > 0)
 		serve_and_keep(c, buf_str(&all));
+	mqtt_unlock(c->server);
 	buf_free(&all);
 }
 
-static void
-on_readable(struct conn *c)
+/* Reads once. True: there may be more to read at once. */
+static bool
+read_some(struct conn *c)
 {
 	bool large = c->in_len >= READ_SIZE / 2;
-	char *buf = c->server->read_buf;
 	size_t have = c->in_len, cap = READ_SIZE;
+	struct mqtt_server *s = c->server;
+	char *buf = c->lane->read_buf;
+	bool more;
 	ssize_t n;
 
-	if (large) {
-		if (!in_grow(c)) {
-			mqtt_conn_close(c);
-			return;
+	if (large && !in_grow(c)) {
+		n = 0;
+	} else {
+		if (large) {
+			buf = c->in;
+			cap = c->in_cap;
+		} else if (have > 0) {
+			memcpy(buf, c->in, have);
 		}
-		buf = c->in;
-		cap = c->in_cap;
-	} else if (have > 0) {
-		memcpy(buf, c->in, have);
+		n = receive(c, buf + have, cap - have);
+		if (n < 0 &&
+		    (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+			return false;
 	}
-	n = c->transport->read(c, buf + have, cap - have);
-	if (n < 0 &&
-	    (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-		return;
+	mqtt_lock(s);
 	if (n <= 0) {
 		mqtt_conn_close(c);
-		return;
+		more = false;
+	} else {
+		c->heard_ms = clock_mono();
+		COUNT_BY(bytes_in, n);
+		if (large)
+			c->in_len += (uint32_t)n;
+		serve_and_keep(c, (struct str){ buf, have + (size_t)n });
+		more = c->stream != NULL && c->state != CLOSED && ready(c);
 	}
-	c->heard_ms = clock_mono();
-	COUNT_BY(bytes_in, n);
-	if (large)
-		c->in_len += (size_t)n;
-	serve_and_keep(c, (struct str){ buf, have + (size_t)n });
+	mqtt_unlock(s);
+	return more;
 }
 
-/* The last words, CONNACK above all, should arrive: with unread bytes in the
- * socket, closing would take them back. */
+/* --- PROXY --------------------------------------------------------------- */
+
+/* Takes the header and not a byte more: what follows belongs to TLS, perhaps.
+ */
+static void
+read_proxy(struct conn *c)
+{
+	char bytes[PROXY_MAX];
+	struct proxy_header head;
+	struct mqtt_server *s = c->server;
+	size_t have = c->in_len, len = 0;
+	ssize_t n;
+	int rc;
+
+	if (have > 0)
+		memcpy(bytes, c->in, have);
+	n = recv(c->io.fd, bytes + have, sizeof(bytes) - have,
+	    MSG_DONTWAIT | MSG_PEEK);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	rc = n <= 0
+	    ? ERR_CLOSED
+	    : proxy_parse((struct str){ bytes, have + (size_t)n }, &head, NULL);
+	len = rc == 0 ? head.len : have + (size_t)n;
+	if (rc == 0 || rc == ERR_AGAIN) /* all of it is ours */
+		n = recv(c->io.fd, bytes + have, len - have, MSG_DONTWAIT);
+	mqtt_lock(s);
+	if (rc == ERR_AGAIN && have + (size_t)n < sizeof(bytes)) {
+		if (!keep(c, bytes, have + (size_t)n))
+			mqtt_conn_close(c);
+	} else if (rc != 0) {
+		COUNT(protocol_errors);
+		mqtt_conn_close(c);
+	} else {
+		(void)keep(c, NULL, 0);
+		if (!head.local && head.source.ss_family != AF_UNSPEC)
+			mqtt_address_key(&head.source, c->address);
+		if (head.cn.ptr != NULL)
+			c->proxy_cn = str_copy(head.cn);
+		c->state = AWAIT_CONNECT;
+		if (!mqtt_listener_wrap(c))
+			mqtt_conn_close(c);
+	}
+	mqtt_unlock(s);
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+/* Writes `tx` until the socket is full; returns the bytes, -1 if it is broken.
+ * Without the lock: `tx` is changed by the caller. */
+static ssize_t
+write_tx(struct conn *c)
+{
+	struct iovec iov[IOV_MAX_USED];
+	ssize_t n;
+
+	for (;;) {
+		n = send_some(c, iov, mqtt_output_gather(&c->tx, iov));
+		if (n >= 0 || errno != EINTR)
+			break;
+	}
+	if (n >= 0)
+		return n;
+	if (errno != EAGAIN && errno != EWOULDBLOCK)
+		return -1;
+	c->blocked = true;
+	return 0;
+}
+
+/* Writes what may be sent, until all is or the socket is full; called with the
+ * lock, which is given up while it writes. False: it is broken. */
+static bool
+write_out(struct conn *c)
+{
+	struct mqtt_server *s = c->server;
+	ssize_t n;
+
+	c->blocked = false;
+	for (;;) {
+		if (c->tx.unsent == 0)
+			fill_tx(c);
+		if (c->tx.unsent == 0)
+			break;
+		mqtt_unlock(s);
+		n = write_tx(c);
+		mqtt_lock(s);
+		if (n < 0)
+			return false;
+		COUNT_BY(bytes_out, n);
+		mqtt_output_sent(&c->tx, (size_t)n);
+		if (c->blocked)
+			return true;
+	}
+	mqtt_output_release(s, &c->tx);
+	return true;
+}
+
+/* Sends what may be sent still. */
 static void
 say_goodbye(struct conn *c)
 {
-	(void)write_out(c);
-	(void)!c->transport->read(c, c->server->read_buf, READ_SIZE);
-	mqtt_conn_close(c);
+	ssize_t n = 0;
+
+	for (int i = 0; i < 2 && n >= 0; i++) {
+		fill_tx(c);
+		if (c->tx.unsent > 0 && (n = write_tx(c)) > 0)
+			mqtt_output_sent(&c->tx, (size_t)n);
+	}
+	if (c->stream != NULL)
+		stream_bye(c->stream);
 }
 
 static void
@@ -473,58 +745,185 @@ pump(struct conn *c)
 		mqtt_session_pump(c->session);
 }
 
+/* What it has beside its socket. */
 static void
-take_turn(struct conn *c)
+release_all(struct conn *c)
 {
-	if (c->doomed) {
-		say_goodbye(c);
+	struct mqtt_server *s = c->server;
+
+	mqtt_output_release(s, &c->out);
+	mqtt_output_release(s, &c->tx);
+	list_del(&c->gated);
+	mqtt_aliases_free(c->aliases);
+	c->aliases = NULL;
+	str_free(c->proxy_cn);
+	c->proxy_cn = STR_NULL;
+	free(c->gates);
+	c->gates = NULL;
+	c->n_gates = 0;
+	loop_free_later(c->lane->loop, c->in); /* it may be being parsed */
+	c->in = NULL;
+}
+
+/* Of a closed one: waits for the peer to close. */
+static void
+linger(struct conn *c)
+{
+	struct loop *loop = c->lane->loop;
+
+	say_goodbye(c);
+	release_all(c);
+	c->lingers = true;
+	(void)shutdown(c->io.fd, SHUT_WR);
+	loop_watch(loop, &c->io, LOOP_READ);
+	loop_after(loop, &c->timer, LINGER_MS);
+}
+
+static void
+discard(struct conn *c)
+{
+	ssize_t n = recv(c->io.fd, c->lane->read_buf, READ_SIZE, MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		mqtt_conn_bury(c);
+}
+
+void
+mqtt_conn_bury(struct conn *c)
+{
+	struct mqtt_server *s = c->server;
+	struct loop *loop = c->lane->loop;
+
+	if (c->gone)
 		return;
-	}
-	c->turning = true;
-	if (c->stalled && ready(c))
-		serve_and_keep(c, (struct str){ c->in, c->in_len });
-	if (c->pump)
-		pump(c);
+	c->gone = true;
+	loop_unwatch(loop, &c->io);
+	loop_cancel(loop, &c->timer);
+	loop_undefer(loop, &c->turn);
+	list_del(&c->woken);
+	if (!c->lingers)
+		say_goodbye(c);
+	stream_free(c->stream);
+	close(c->io.fd);
+	list_del(&c->link);
+	s->n_conns--;
+	c->lane->n_conns--;
+	c->listener->n_conns--;
+	COUNT_BY(connections, -1);
+	release_all(c);
+	loop_free_later(loop, c);
+}
+
+static void
+write_and_pump(struct conn *c)
+{
 	/* What writing makes room for is sent at once, but not for ever. */
 	for (int round = 0; round < 4 && c->state != CLOSED; round++) {
 		if (!c->blocked && !write_out(c)) {
 			mqtt_conn_close(c);
-			break;
+			return;
 		}
 		if (!c->starved || !mqtt_conn_has_room(c))
 			break;
 		c->starved = false;
 		pump(c);
 	}
-	c->turning = false;
-	if (c->state == CLOSED)
+}
+
+static void
+take_turn(struct conn *c)
+{
+	if (c->doomed)
+		mqtt_conn_close(c);
+	if (c->state == CLOSED) {
+		if (c->doomed && !c->lingers)
+			linger(c);
+		else if (!c->lingers)
+			mqtt_conn_bury(c);
 		return;
-	if (c->out_bytes > 0)
-		c->blocked = true; /* go on when the socket says so */
+	}
+	c->turning = true;
+	mqtt_login_finish(c);
 	if (c->stalled && ready(c))
+		serve_and_keep(c, (struct str){ c->in, c->in_len });
+	if (c->pump)
+		pump(c);
+	write_and_pump(c);
+	c->turning = false;
+	if (c->state == CLOSED) {
+		mqtt_conn_wake(c);
+		return;
+	}
+	if (c->doomed || (c->stalled && ready(c)) ||
+	    (!c->blocked && c->out.unsent > 0 && c->n_gates == 0))
 		mqtt_conn_wake(c);
 	watch(c);
+	if (c->stream != NULL && ready(c) &&
+	    stream_wants(c->stream) & LOOP_READ) {
+		c->again = true;
+		mqtt_conn_wake(c);
+	}
 }
 
 static void
 on_turn(struct loop_defer *d)
 {
-	take_turn(container_of(d, struct conn, turn));
+	struct conn *c = container_of(d, struct conn, turn);
+	struct mqtt_server *s = c->server;
+
+	if (c->again) {
+		c->again = false;
+		(void)read_some(c);
+	}
+	mqtt_lock(s);
+	take_turn(c);
+	mqtt_keep_kick(s);
+	mqtt_unlock(s);
+}
+
+static void
+flush_stream(struct conn *c)
+{
+	if (stream_wants(c->stream) & LOOP_WRITE &&
+	    stream_flush(c->stream) < 0 && errno != EAGAIN)
+		mqtt_conn_close(c);
 }
 
 static void
 on_ready(struct loop_io *io, unsigned what)
 {
 	struct conn *c = container_of(io, struct conn, io);
+	struct mqtt_server *s = c->server;
+	int rounds = READS_MAX;
+	bool may;
 
+	mqtt_lock(s);
+	if (c->lingers) {
+		discard(c);
+		mqtt_unlock(s);
+		return;
+	}
 	if (what & LOOP_WRITE) {
 		c->blocked = false;
+		if (c->stream != NULL)
+			flush_stream(c);
 		mqtt_conn_wake(c);
 	}
-	if (what & LOOP_READ && ready(c))
-		on_readable(c);
-	if (c->state != CLOSED)
+	may = what & LOOP_READ && ready(c);
+	mqtt_unlock(s);
+	if (may && c->state == AWAIT_PROXY)
+		read_proxy(c);
+	else if (may)
+		while (read_some(c) && --rounds > 0)
+			;
+	mqtt_lock(s);
+	if (c->state != CLOSED) {
 		watch(c);
+		if (c->stream != NULL) /* are there bytes in a layer? */
+			mqtt_conn_wake(c);
+	}
+	mqtt_keep_kick(s);
+	mqtt_unlock(s);
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -533,40 +932,68 @@ static void
 on_timer(struct loop_timer *t)
 {
 	struct conn *c = container_of(t, struct conn, timer);
-	int64_t left = c->heard_ms + c->silence_ms - clock_mono();
+	struct mqtt_server *s = c->server;
+	struct loop *loop = c->lane->loop;
+	int64_t left;
 
-	if (c->state == AWAIT_CONNECT) {
+	mqtt_lock(s);
+	if (c->lingers) {
+		mqtt_conn_bury(c);
+		mqtt_unlock(s);
+		return;
+	}
+	left = c->heard_ms + c->silence_ms - clock_mono();
+	if (c->limited) {
+		c->limited = false;
+		mqtt_conn_wake(c);
+	}
+	if (c->state == AWAIT_CONNECT || c->state == AWAIT_PROXY) {
 		COUNT(connect_timeouts);
 		mqtt_conn_close(c);
+	} else if (c->state == CLOSED || c->silence_ms == 0) {
+		;
 	} else if (left > 0 || !ready(c)) {
 		/* Heard since; or it is us who do not listen. */
-		loop_after(c->server->loop, t, left > 0 ? left : c->silence_ms);
+		loop_after(loop, t, left > 0 ? left : c->silence_ms);
 	} else {
 		COUNT(keepalive_timeouts);
-		mqtt_conn_close(c);
+		if (c->level == 5)
+			mqtt_conn_end(c, MQTT_R_KEEPALIVE, NULL);
+		else
+			mqtt_conn_close(c);
 	}
+	mqtt_unlock(s);
 }
 
 struct conn *
-mqtt_conn_new(struct mqtt_server *s, int fd, const struct transport *transport,
-    const uint8_t address[16])
+mqtt_conn_new(struct lane *lane, struct mqtt_listener *l, int fd,
+    struct stream *stream, const uint8_t address[16])
 {
+	struct mqtt_server *s = lane->server;
 	struct conn *c = mem_new(struct conn);
 
 	c->server = s;
-	c->transport = transport;
+	c->lane = lane;
+	c->listener = l;
+	c->stream = stream;
+	c->state = l->conf.proxy ? AWAIT_PROXY : AWAIT_CONNECT;
 	c->io.fd = fd;
 	c->io.ready = on_ready;
 	c->timer.fire = on_timer;
 	c->turn.run = on_turn;
 	memcpy(c->address, address, sizeof(c->address));
 	list_init(&c->arrivals);
+	list_init(&c->woken);
+	list_init(&c->held);
+	list_init(&c->gated);
 	list_add(&s->conns, &c->link);
 	s->n_conns++;
+	lane->n_conns++;
+	l->n_conns++;
 	COUNT(connections);
 	c->heard_ms = clock_mono();
 	if (s->conf.connect_timeout_ms > 0)
-		loop_after(s->loop, &c->timer, s->conf.connect_timeout_ms);
+		loop_after(lane->loop, &c->timer, s->conf.connect_timeout_ms);
 	watch(c);
 	return c;
 }
@@ -576,43 +1003,27 @@ mqtt_conn_close(struct conn *c)
 {
 	struct mqtt_server *s = c->server;
 	struct session *session = c->session;
-	struct account *account;
+	struct will *will = c->will;
 
 	if (c->state == CLOSED)
 		return;
 	c->state = CLOSED;
-	loop_unwatch(s->loop, &c->io);
-	loop_cancel(s->loop, &c->timer);
-	loop_undefer(s->loop, &c->turn);
-	close(c->io.fd);
-	list_del(&c->link);
-	s->n_conns--;
-	COUNT_BY(connections, -1);
-	out_release(c);
-	if (c->login != NULL)
-		c->login->conn = NULL;
-
-	account = mqtt_account_ref(session != NULL ? session->account : NULL);
-	mqtt_arrivals_abandon(
-	    c, session != NULL && !session->clean ? session : NULL);
+	list_del(&c->held);
+	mqtt_login_leave(c);
 	c->session = NULL;
-	if (session != NULL && !c->graceful && !s->closing && c->will != NULL) {
-		if (account != NULL) /* the will still needs it */
-			mqtt_account_enter(account, NULL);
-		mqtt_session_detach(session);
-		mqtt_will_publish(s, account, c->will);
-		c->will = NULL;
-		if (account != NULL)
-			mqtt_account_leave(account, NULL);
-	} else if (session != NULL) {
-		mqtt_session_detach(session);
-	}
-	mqtt_account_unref(account);
-	mqtt_will_free(c->will);
 	c->will = NULL;
-	if (c->in != NULL)
-		loop_free_later(s->loop, c->in); /* it may be being parsed */
-	c->in = NULL;
-	c->in_len = c->in_cap = 0;
-	loop_free_later(s->loop, c);
+	mqtt_arrivals_abandon(
+	    c, session != NULL && session->expiry_s > 0 ? session : NULL);
+	if (c->graceful || s->closing) {
+		mqtt_will_free(will);
+		will = NULL;
+	}
+	if (session != NULL)
+		mqtt_session_detach(session, will);
+	else
+		mqtt_will_free(will);
+	if (s->n_lanes == 1 || mqtt_lane_here(s) == c->lane)
+		loop_defer(c->lane->loop, &c->turn);
+	else
+		mqtt_lane_wake(c);
 }

@@ -33,6 +33,10 @@ group_new(struct mqtt_server *s, struct str key, struct str filter)
 	topic = mqtt_topics_get(&s->topics, g->filter);
 	g->queue = topic != NULL ? topic->queue : NULL;
 	(void)map_put(&s->groups, g->key, g);
+	list_init(&g->owner.in_segment);
+	mqtt_keep_begin(s, &g->owner, OWNER_GROUP,
+	    g->queue != NULL ? (enum mqtt_durability)g->queue->owner.durability
+			     : s->conf.durability);
 	return g;
 }
 
@@ -51,12 +55,18 @@ group_free(struct group *g)
 
 		mqtt_fifo_remove(&g->waiting, d);
 		if (topic != NULL && topic->queue != NULL && !s->closing &&
-		    !mqtt_topic_wanted(s, name))
-			(void)mqtt_queue_put(topic->queue, d->msg);
-		else
+		    !mqtt_topic_wanted(s, name) &&
+		    mqtt_queue_put(topic->queue, d->msg) == 0)
+			mqtt_keep_moved(
+			    s, NULL, &topic->queue->owner, d->msg, NULL);
+		else if (!s->closing)
 			COUNT(dropped_abandoned);
+		if (!s->closing)
+			mqtt_keep_forget(s, &g->owner, d->msg);
 		mqtt_delivery_free(s, d);
 	}
+	if (!s->closing)
+		mqtt_keep_end(s, &g->owner);
 	str_free(g->key);
 	free(g);
 }
@@ -107,6 +117,10 @@ hand(struct group *g, struct sub *member, struct delivery *d)
 {
 	d->qos = MIN_OF(d->qos, member->qos);
 	d->group = g;
+	d->ord = 0;
+	d->sub_id = member->sub_id;
+	if (d->qos == 0)
+		mqtt_keep_gone(g->server, &g->owner, d->msg);
 	if (g->queue != NULL)
 		mqtt_rate_add(&g->queue->out, clock_mono(), 1);
 	mqtt_session_send(member->session, d);
@@ -115,9 +129,11 @@ hand(struct group *g, struct sub *member, struct delivery *d)
 static void
 expire(struct group *g)
 {
+	int64_t limit = INT64_MIN;
+
 	if (g->queue != NULL && g->queue->ttl_ms > 0)
-		mqtt_fifo_expire(
-		    &g->waiting, g->server, clock_mono() - g->queue->ttl_ms);
+		limit = clock_mono() - g->queue->ttl_ms;
+	(void)mqtt_fifo_expire(&g->waiting, g->server, &g->owner, limit);
 }
 
 static bool
@@ -132,6 +148,25 @@ fits(const struct group *g, const struct mqtt_msg *m)
 	    &g->waiting, conf->queue_messages, conf->queue_bytes, m);
 }
 
+/* Makes room as the setting says. */
+static bool
+make_room(struct group *g, const struct mqtt_msg *m)
+{
+	struct delivery *d;
+
+	expire(g);
+	while (!fits(g, m)) {
+		d = mqtt_fifo_first(&g->waiting);
+		COUNT(dropped_queue_full);
+		if (d == NULL || g->server->conf.full != MQTT_FULL_DROP_OLDEST)
+			return false;
+		mqtt_fifo_remove(&g->waiting, d);
+		mqtt_keep_gone(g->server, &g->owner, d->msg);
+		mqtt_delivery_free(g->server, d);
+	}
+	return true;
+}
+
 enum accept
 mqtt_group_deliver(struct group *g, struct mqtt_msg *m)
 {
@@ -141,32 +176,27 @@ mqtt_group_deliver(struct group *g, struct mqtt_msg *m)
 	if (g->waiting.n == 0) {
 		member = next_member(g, m->qos);
 		if (member != NULL) {
+			if (MIN_OF(m->qos, member->qos) > 0)
+				mqtt_keep_target(s, &g->owner, NULL);
 			hand(g, member, mqtt_delivery_new(s, m, m->qos, false));
 			return ACCEPTED;
 		}
 	}
-	if (!fits(g, m)) {
-		expire(g);
-		if (!fits(g, m)) {
-			COUNT(dropped_queue_full);
-			return REFUSED;
-		}
-	}
+	if (!fits(g, m) && !make_room(g, m))
+		return REFUSED;
 	mqtt_fifo_add(&g->waiting, mqtt_delivery_new(s, m, m->qos, false));
-	if (g->queue != NULL && g->queue->ttl_ms > 0)
-		mqtt_server_tick(s);
+	mqtt_keep_target(s, &g->owner, NULL);
 	return ACCEPTED;
 }
 
 void
 mqtt_group_return(struct group *g, struct delivery *d)
 {
-	d->id = 0;
+	d->ord = 0;
 	d->qos = d->msg->qos;
 	d->group = NULL;
+	d->again = false; /* another member has not seen it */
 	mqtt_fifo_add_first(&g->waiting, d);
-	if (g->queue != NULL && g->queue->ttl_ms > 0)
-		mqtt_server_tick(g->server);
 }
 
 void
@@ -174,8 +204,10 @@ mqtt_group_take_queue(struct group *g, struct queue *q)
 {
 	struct delivery *d;
 
-	while ((d = mqtt_queue_take(q)) != NULL)
+	while ((d = mqtt_queue_take(q)) != NULL) {
 		mqtt_fifo_add(&g->waiting, d);
+		mqtt_keep_moved(g->server, &q->owner, &g->owner, d->msg, NULL);
+	}
 }
 
 void
@@ -197,5 +229,6 @@ mqtt_group_pump(struct group *g)
 void
 mqtt_group_clear(struct group *g)
 {
-	COUNT_BY(dropped_abandoned, mqtt_fifo_clear(&g->waiting, g->server));
+	COUNT_BY(dropped_abandoned,
+	    mqtt_fifo_clear(&g->waiting, g->server, &g->owner));
 }

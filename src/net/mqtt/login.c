@@ -1,6 +1,5 @@
 /*
- * net/mqtt/login.c - from CONNECT to a session: the owner's verdict, accounts,
- * and the limit on failed logins per address.
+ * net/mqtt/login.c - from CONNECT to a session: the owner's verdict, accounts.
  *
  *    AWAIT_CONNECT --CONNECT--> AWAIT_VERDICT --accepted--> UP
  *                                     |
@@ -14,20 +13,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "net/tls.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define FAILURE_WINDOW_MS 60000
-#define FAILURES_MAX 4096 /* addresses remembered; the oldest is forgotten */
-
 /* --- accounts ------------------------------------------------------------ */
-
-static struct str
-pointer_key(void *const *ptr)
-{
-	return (struct str){ (const char *)ptr, sizeof(*ptr) };
-}
 
 struct account *
 mqtt_account_ref(struct account *a)
@@ -40,30 +31,34 @@ mqtt_account_ref(struct account *a)
 void
 mqtt_account_unref(struct account *a)
 {
-	if (a != NULL && --a->refs == 0)
-		free(a);
+	if (a == NULL || --a->refs > 0)
+		return;
+	if (!a->server->closing)
+		(void)map_del(&a->server->accounts, a->name);
+	str_free(a->name);
+	free(a);
 }
 
 struct account *
-mqtt_account_get(struct mqtt_server *s, void *ptr)
+mqtt_account_get(struct mqtt_server *s, struct str name)
 {
-	struct account *a = map_get(&s->accounts, pointer_key(&ptr));
+	struct account *a = map_get(&s->accounts, name);
 
 	if (a != NULL)
 		return mqtt_account_ref(a);
 	a = mem_new(struct account);
 	a->server = s;
-	a->ptr = ptr;
+	a->name = str_copy(name);
 	a->refs = 1;
 	list_init(&a->sessions);
+	(void)map_put(&s->accounts, a->name, a);
 	return a;
 }
 
 void
 mqtt_account_enter(struct account *a, struct list *link)
 {
-	if (a->n_sessions++ == 0)
-		(void)map_put(&a->server->accounts, pointer_key(&a->ptr), a);
+	a->n_in_use++;
 	if (link != NULL)
 		list_add(&a->sessions, link);
 }
@@ -71,89 +66,112 @@ mqtt_account_enter(struct account *a, struct list *link)
 void
 mqtt_account_leave(struct account *a, struct list *link)
 {
-	struct mqtt_server *s = a->server;
-	void *ptr = a->ptr;
-
 	if (link != NULL)
 		list_del(link);
-	if (--a->n_sessions > 0)
+	if (--a->n_in_use > 0 || a->unused_due || a->ptr == NULL)
 		return;
-	(void)map_del(&s->accounts, pointer_key(&a->ptr));
-	a->ptr = NULL; /* messages may refer to us longer */
-	if (s->events.account_unused != NULL)
+	a->unused_due = true;
+	mqtt_call(a->server, CALL_UNUSED, mqtt_account_ref(a), NULL);
+}
+
+/* On the home loop, without the lock: logins are answered here too, so nobody
+ * can begin to use it between the look and the call. */
+void
+mqtt_account_tell_unused(struct account *a)
+{
+	struct mqtt_server *s = a->server;
+	void *ptr = NULL;
+
+	mqtt_lock(s);
+	a->unused_due = false;
+	if (a->n_in_use == 0) {
+		ptr = a->ptr;
+		a->ptr = NULL; /* messages may refer to us longer */
+	}
+	mqtt_account_unref(a);
+	mqtt_unlock(s);
+	if (ptr != NULL && s->events.account_unused != NULL)
 		s->events.account_unused(s->owner, ptr);
 }
 
-/* --- failed logins ------------------------------------------------------- */
+/* --- CONNACK ------------------------------------------------------------- */
 
-static struct str
-address_key(const uint8_t address[16])
+static void
+set(struct mqtt_props *p, enum mqtt_property id)
 {
-	return (struct str){ (const char *)address, 16 };
+	p->has |= 1ull << id;
 }
 
 static void
-failures_forget(struct mqtt_server *s, struct failures *f)
+connack_5(struct conn *c, const struct mqtt_login *l, struct mqtt_props *p)
 {
-	(void)map_del(&s->failed_addresses, address_key(f->address));
-	list_del(&f->link);
-	free(f);
-}
+	const struct mqtt_server_conf *conf = &c->server->conf;
 
-void
-mqtt_failures_expire(struct mqtt_server *s)
-{
-	int64_t limit = clock_mono() - FAILURE_WINDOW_MS;
-
-	LIST_EACH (f, &s->failures, struct failures, link) {
-		if (f->since_ms > limit)
-			return;
-		failures_forget(s, f);
+	if (l->capped) {
+		set(p, MQTT_P_SESSION_EXPIRY);
+		p->session_expiry_s = l->expiry_s;
 	}
-}
-
-void
-mqtt_failures_clear(struct mqtt_server *s)
-{
-	LIST_EACH (f, &s->failures, struct failures, link)
-		failures_forget(s, f);
-	map_fini(&s->failed_addresses);
-}
-
-static bool
-too_many_failures(struct mqtt_server *s, const uint8_t address[16])
-{
-	struct failures *f;
-
-	if (s->conf.max_auth_failures == 0)
-		return false;
-	mqtt_failures_expire(s);
-	f = map_get(&s->failed_addresses, address_key(address));
-	return f != NULL && f->n >= s->conf.max_auth_failures;
+	set(p, MQTT_P_RECEIVE_MAX);
+	p->receive_max = (uint16_t)MIN_OF(conf->publish_max, 65535u);
+	set(p, MQTT_P_MAX_PACKET);
+	p->max_packet = conf->max_packet;
+	if (conf->max_aliases > 0) {
+		set(p, MQTT_P_ALIAS_MAX);
+		p->alias_max = (uint16_t)MIN_OF(conf->max_aliases, 65535u);
+	}
+	if (conf->max_retained == 0)
+		set(p, MQTT_P_HAS_RETAIN); /* 0: there is none */
+	if (l->assigned) {
+		set(p, MQTT_P_CLIENT_ID);
+		p->client_id = l->client_id;
+	}
+	if (c->silence_ms != (int64_t)l->keepalive_s * 1500) {
+		set(p, MQTT_P_KEEPALIVE);
+		p->keepalive_s = (uint16_t)(c->silence_ms / 1500);
+	}
+	if (l->want_response && conf->response_info != NULL) {
+		set(p, MQTT_P_RESPONSE_INFO);
+		p->response_info = str_of(conf->response_info);
+	}
 }
 
 static void
-note_failure(struct mqtt_server *s, const uint8_t address[16])
+send_connack(
+    struct conn *c, bool present, uint8_t code, const struct mqtt_props *props)
 {
-	struct failures *f;
+	struct buf *out = mqtt_conn_begin(c);
+	size_t was = out->len;
 
-	COUNT(auth_failures);
-	if (s->conf.max_auth_failures == 0)
-		return;
-	mqtt_failures_expire(s);
-	f = map_get(&s->failed_addresses, address_key(address));
-	if (f == NULL) {
-		if (s->failed_addresses.n >= FAILURES_MAX)
-			failures_forget(
-			    s, list_first(&s->failures, struct failures, link));
-		f = mem_new(struct failures);
-		memcpy(f->address, address, 16);
-		f->since_ms = clock_mono();
-		list_add(&s->failures, &f->link);
-		(void)map_put(&s->failed_addresses, address_key(f->address), f);
-		mqtt_server_tick(s);
+	mqtt_put_connack(out, c->level, present, code, props);
+	mqtt_conn_added(c, was);
+}
+
+/* The same reason as each level calls it. */
+static uint8_t
+code_for(const struct conn *c, uint8_t reason)
+{
+	if (c->level == 5)
+		return reason;
+	switch (reason) {
+	case MQTT_R_BAD_VERSION:
+		return MQTT_BAD_LEVEL;
+	case MQTT_R_BAD_CLIENT_ID:
+		return MQTT_BAD_CLIENT_ID;
+	case MQTT_R_BAD_PASSWORD:
+		return MQTT_BAD_PASSWORD;
+	case MQTT_R_UNAVAILABLE:
+	case MQTT_R_BUSY:
+		return MQTT_UNAVAILABLE;
+	default:
+		return MQTT_NOT_AUTHORIZED;
 	}
-	f->n++;
+}
+
+static void
+refuse(struct conn *c, uint8_t reason)
+{
+	send_connack(c, false, code_for(c, reason), NULL);
+	mqtt_conn_doom(c);
 }
 
 /* --- the session begins -------------------------------------------------- */
@@ -167,6 +185,7 @@ take_over(struct mqtt_server *s, struct account *a, const struct mqtt_login *l)
 
 	if (old != NULL && old->conn != NULL) {
 		COUNT(takeovers);
+		mqtt_conn_end(old->conn, MQTT_R_TAKEN_OVER, NULL);
 		mqtt_conn_close(old->conn);
 		old = mqtt_session_find(s, a, l->client_id);
 	}
@@ -181,77 +200,143 @@ static void
 establish(struct conn *c, struct mqtt_login *l, struct account *a)
 {
 	struct mqtt_server *s = c->server;
+	struct mqtt_props props = { 0 };
 	struct session *old;
 
 	if (a != NULL) /* it stays in use while sessions change */
 		mqtt_account_enter(a, NULL);
 	old = take_over(s, a, l);
-	if (c->state == AWAIT_VERDICT) {
-		c->session = old != NULL
-		    ? old
-		    : mqtt_session_new(
-			  s, mqtt_account_ref(a), l->client_id, l->clean);
-		mqtt_session_attach(c->session, c);
-		c->state = UP;
-		c->heard_ms = clock_mono();
-		if (c->silence_ms > 0)
-			loop_after(s->loop, &c->timer, c->silence_ms);
-		mqtt_conn_send_connack(c, old != NULL, MQTT_ACCEPTED);
-		mqtt_session_resume(c->session);
-	}
+	c->session = old != NULL ? old
+				 : mqtt_session_new(s, mqtt_account_ref(a),
+				       l->client_id, l->expiry_s);
+	c->session->expiry_s = l->expiry_s;
+	mqtt_session_attach(c->session, c);
+	mqtt_session_keep(c->session, c->listener->conf.durability);
+	c->state = UP;
+	c->heard_ms = clock_mono();
+	if (c->silence_ms > 0)
+		loop_after(c->lane->loop, &c->timer, c->silence_ms);
+	if (c->level == 5)
+		connack_5(c, l, &props);
+	send_connack(c, old != NULL, 0, &props);
+	mqtt_session_resume(c->session);
 	if (a != NULL)
 		mqtt_account_leave(a, NULL);
 }
 
+/* The rest happens on the connection's own lane, whose timers it sets. */
 static void
-refuse(struct conn *c, uint8_t code)
+establish_here(struct conn *c)
 {
-	mqtt_conn_send_connack(c, false, code);
-	mqtt_conn_doom(c);
-}
+	struct mqtt_login *l = c->login;
+	struct account *a = l->account;
 
-/* Accepted, but the connection has gone: nobody uses the account through us,
- * unless others do. */
-static void
-accepted_in_vain(struct mqtt_server *s, void *account)
-{
-	if (account != NULL && s->events.account_unused != NULL &&
-	    map_get(&s->accounts, pointer_key(&account)) == NULL)
-		s->events.account_unused(s->owner, account);
+	c->login = NULL;
+	establish(c, l, a);
+	if (a != NULL)
+		mqtt_account_leave(a, NULL);
+	mqtt_account_unref(a);
+	mqtt_login_free(l);
 }
 
 void
-mqtt_login_answer(
-    struct mqtt_login *l, bool accept, bool bad_password, void *account)
+mqtt_login_free(struct mqtt_login *l)
+{
+	if (l->password.len > 0)
+		explicit_bzero((char *)l->password.ptr, l->password.len);
+	str_free(l->client_id);
+	str_free(l->user);
+	str_free(l->password);
+	free(l);
+}
+
+static void
+accepted(struct mqtt_login *l, void *ptr, struct str name)
 {
 	struct mqtt_server *s = l->server;
 	struct conn *c = l->conn;
 	struct account *a = NULL;
 
-	if (s == NULL)
-		goto done;
-	list_del(&l->link);
-	if (c != NULL)
-		c->login = NULL;
-	if (!accept) {
-		note_failure(s, l->address);
-		if (c != NULL)
-			refuse(c,
-			    bad_password ? MQTT_BAD_PASSWORD
-					 : MQTT_NOT_AUTHORIZED);
-	} else if (c == NULL) {
-		accepted_in_vain(s, account);
-	} else {
-		if (account != NULL)
-			a = mqtt_account_get(s, account);
-		establish(c, l, a);
-		mqtt_account_unref(a);
-		mqtt_conn_wake(c);
+	if (ptr != NULL) {
+		a = mqtt_account_get(s, name);
+		if (a->ptr != NULL && a->ptr != ptr) /* all use the new one */
+			mqtt_call(s, CALL_REPLACED, a->ptr, NULL);
+		a->ptr = ptr;
+		mqtt_account_enter(a, NULL);
 	}
+	if (c == NULL) { /* in vain: nobody uses it through us */
+		if (a != NULL)
+			mqtt_account_leave(a, NULL);
+		mqtt_account_unref(a);
+		mqtt_login_free(l);
+		return;
+	}
+	l->account = a;
+	l->accepted = true;
+	mqtt_conn_wake(c);
+	if (mqtt_lane_here(s) == c->lane)
+		establish_here(c);
+}
 
-done:
-	str_free(l->client_id);
-	free(l);
+void
+mqtt_login_answer(struct mqtt_login *l, bool accept, bool bad_password,
+    void *account, struct str name)
+{
+	struct mqtt_server *s = l->server;
+	struct conn *c;
+
+	if (s == NULL) {
+		mqtt_login_free(l);
+		return;
+	}
+	mqtt_lock(s);
+	c = l->conn;
+	list_del(&l->link);
+	if (accept) {
+		accepted(l, account, name);
+	} else {
+		COUNT(auth_failures);
+		mqtt_address_fails(&s->addresses, l->address);
+		if (c != NULL) {
+			c->login = NULL;
+			refuse(c,
+			    bad_password ? MQTT_R_BAD_PASSWORD
+					 : MQTT_R_NOT_AUTHORIZED);
+		}
+		mqtt_login_free(l);
+	}
+	mqtt_unlock(s);
+}
+
+void
+mqtt_login_finish(struct conn *c)
+{
+	if (c->login != NULL && c->login->accepted)
+		establish_here(c);
+}
+
+/* The connection goes while its login is under way. */
+void
+mqtt_login_leave(struct conn *c)
+{
+	struct mqtt_login *l = c->login;
+
+	c->login = NULL;
+	if (l == NULL)
+		return;
+	l->conn = NULL;
+	if (!l->accepted)
+		return;
+	if (l->account != NULL)
+		mqtt_account_leave(l->account, NULL);
+	mqtt_account_unref(l->account);
+	mqtt_login_free(l);
+}
+
+bool
+mqtt_login_is_certified(const struct mqtt_login *l)
+{
+	return l->certified;
 }
 
 void
@@ -261,20 +346,21 @@ mqtt_logins_abandon(struct mqtt_server *s)
 		list_del(&l->link);
 		l->server = NULL;
 		l->conn = NULL;
+		if (!l->asked) /* nobody knows of it */
+			mqtt_login_free(l);
 	}
 }
 
-/* --- CONNECT ------------------------------------------------------------- */
-
-static void
-keep_will(struct conn *c, const struct mqtt_connect *p)
+void
+mqtt_login_ask(struct mqtt_login *l)
 {
-	c->will = mem_new(struct will);
-	c->will->topic = str_copy(p->will_topic);
-	c->will->payload = str_copy(p->will_payload);
-	c->will->qos = p->will_qos;
-	c->will->retain = p->will_retain;
+	struct mqtt_server *s = l->server;
+
+	l->asked = true;
+	s->events.login(s->owner, l, l->client_id, l->user, l->password);
 }
+
+/* --- CONNECT ------------------------------------------------------------- */
 
 /* One and a half times what the client asked for [3.1.2-24], within our limit.
  */
@@ -288,61 +374,163 @@ silence_allowed(const struct mqtt_server *s, uint16_t keepalive_s)
 	return (int64_t)k * 1500;
 }
 
-static struct str
-client_id_of(const struct mqtt_connect *p)
+uint32_t
+mqtt_expiry_allowed(const struct mqtt_server *s, uint32_t seconds)
+{
+	int64_t max = s->conf.session_expiry_ms / 1000;
+
+	if (s->conf.session_expiry_ms == 0)
+		return seconds;
+	return (uint32_t)MIN_OF((int64_t)seconds, MAX_OF(max, 1));
+}
+
+/* How long the session is to outlive its connection. */
+static void
+set_expiry(struct mqtt_login *l, const struct mqtt_server *s,
+    const struct mqtt_packet *p)
+{
+	uint32_t wanted = 0;
+
+	if (p->connect.level < 5)
+		wanted = p->connect.clean ? 0 : MQTT_EXPIRY_NEVER;
+	else if (mqtt_has(&p->props, MQTT_P_SESSION_EXPIRY))
+		wanted = p->props.session_expiry_s;
+	l->expiry_s = mqtt_expiry_allowed(s, wanted);
+	l->capped = l->expiry_s != wanted;
+}
+
+static void
+set_client_id(struct mqtt_login *l, const struct mqtt_connect *p)
 {
 	char text[32] = "auto-";
 
-	if (p->client_id.len > 0)
-		return str_copy(p->client_id);
+	l->assigned = p->client_id.len == 0;
+	if (!l->assigned) {
+		l->client_id = str_copy(p->client_id);
+		return;
+	}
 	rand_text(text + 5, 20);
-	return str_copy(str_of(text));
+	l->client_id = str_copy(str_of(text));
+}
+
+/* What the client can take. */
+static void
+set_client_limits(struct conn *c, const struct mqtt_props *p)
+{
+	c->want_problem = !mqtt_has(p, MQTT_P_WANT_PROBLEM) || p->want_problem;
+	c->receive_max =
+	    mqtt_has(p, MQTT_P_RECEIVE_MAX) ? p->receive_max : UINT16_MAX;
+	c->alias_max = mqtt_has(p, MQTT_P_ALIAS_MAX) ? p->alias_max : 0;
+	c->max_packet =
+	    mqtt_has(p, MQTT_P_MAX_PACKET) ? p->max_packet : UINT32_MAX;
+}
+
+/* The user that the certificate proves, if the listener wants that. Without
+ * one (they are optional there) user and password count. */
+static void
+certified_user(struct conn *c, struct mqtt_login *l)
+{
+	enum mqtt_peer_user which = c->listener->conf.peer_user;
+	struct buf name = { 0 };
+	int rc = ERR_NOT_FOUND;
+
+	if (which == MQTT_PEER_NONE)
+		return;
+	if (c->tls != NULL) {
+		rc = tls_stream_peer(c->tls,
+		    which == MQTT_PEER_CN ? TLS_PEER_CN : TLS_PEER_SAN, &name);
+	} else if (c->proxy_cn.len > 0 && which == MQTT_PEER_CN) {
+		buf_add_str(&name, c->proxy_cn);
+		rc = 0;
+	}
+	if (rc == 0 && name.len > 0) {
+		str_free(l->user);
+		l->user = str_copy(buf_str(&name));
+		l->certified = true;
+	}
+	buf_free(&name);
+}
+
+static uint8_t
+first_look(const struct conn *c, const struct mqtt_packet *p)
+{
+	struct mqtt_server *s = c->server;
+
+	if (mqtt_has(&p->props, MQTT_P_AUTH_METHOD))
+		return MQTT_R_BAD_AUTH_METHOD;
+	if (p->connect.client_id.len == 0 && p->connect.level < 5 &&
+	    (!p->connect.clean || p->connect.level < 4))
+		return MQTT_R_BAD_CLIENT_ID; /* [3.1.3-8] */
+	if (mqtt_address_failed(
+		&s->addresses, c->address, s->conf.max_auth_failures)) {
+		COUNT(auth_limited);
+		return MQTT_R_NOT_AUTHORIZED;
+	}
+	return 0;
+}
+
+static struct mqtt_login *
+login_new(struct conn *c, const struct mqtt_packet *p)
+{
+	const struct mqtt_connect *con = &p->connect;
+	struct mqtt_login *l = mem_new(struct mqtt_login);
+
+	l->server = c->server;
+	l->conn = c;
+	set_client_id(l, con);
+	set_expiry(l, c->server, p);
+	if (con->user.ptr != NULL)
+		l->user = str_copy(con->user);
+	if (con->password.ptr != NULL)
+		l->password = str_copy(con->password);
+	l->clean = con->clean;
+	l->keepalive_s = con->keepalive_s;
+	l->want_response =
+	    mqtt_has(&p->props, MQTT_P_WANT_RESPONSE) && p->props.want_response;
+	memcpy(l->address, c->address, sizeof(l->address));
+	return l;
 }
 
 int
-mqtt_login_begin(struct conn *c, const struct mqtt_connect *p)
+mqtt_login_begin(struct conn *c, const struct mqtt_packet *p)
 {
+	const struct mqtt_connect *con = &p->connect;
 	struct mqtt_server *s = c->server;
 	struct mqtt_login *l;
-	bool anonymous = p->user.ptr == NULL;
+	uint8_t bad;
 
-	loop_cancel(s->loop, &c->timer);
-	if (!p->supported) {
-		refuse(c, MQTT_BAD_LEVEL);
+	loop_cancel(c->lane->loop, &c->timer);
+	c->level = con->supported || con->level < 5 ? con->level : 5;
+	if (!con->supported) {
+		refuse(c, MQTT_R_BAD_VERSION);
 		return 0;
 	}
-	if (p->client_id.len == 0 && (!p->clean || p->level < 4)) {
-		refuse(c, MQTT_BAD_CLIENT_ID); /* [3.1.3-8] */
+	c->bridge = con->bridge;
+	set_client_limits(c, &p->props);
+	bad = first_look(c, p);
+	if (bad != 0) {
+		refuse(c, bad);
 		return 0;
 	}
-	if (too_many_failures(s, c->address)) {
-		COUNT(auth_limited);
-		refuse(c, MQTT_NOT_AUTHORIZED);
-		return 0;
-	}
-	if ((anonymous && !s->conf.allow_anonymous) ||
-	    (!anonymous && s->events.login == NULL)) {
+	l = login_new(c, p);
+	certified_user(c, l);
+	if ((l->user.ptr == NULL && !c->listener->conf.allow_anonymous) ||
+	    (l->user.ptr != NULL && s->events.login == NULL)) {
 		COUNT(auth_failures);
-		refuse(c, MQTT_NOT_AUTHORIZED);
+		mqtt_login_free(l);
+		refuse(c, MQTT_R_NOT_AUTHORIZED);
 		return 0;
 	}
-
-	c->silence_ms = silence_allowed(s, p->keepalive_s);
-	if (p->will)
-		keep_will(c, p);
-	l = mem_new(struct mqtt_login);
-	l->server = s;
-	l->conn = c;
-	l->client_id = client_id_of(p);
-	l->clean = p->clean;
-	memcpy(l->address, c->address, sizeof(l->address));
-	list_add(&s->logins, &l->link);
+	c->silence_ms = silence_allowed(s, con->keepalive_s);
+	if (con->will)
+		c->will = mqtt_will_new(con);
 	c->login = l;
 	c->state = AWAIT_VERDICT;
-	if (anonymous)
-		mqtt_login_answer(l, true, false, NULL);
-	else
-		s->events.login(
-		    s->owner, l, l->client_id, p->user, p->password);
+	if (l->user.ptr == NULL) {
+		accepted(l, NULL, STR_NULL);
+	} else {
+		list_add(&s->logins, &l->link);
+		mqtt_call(s, CALL_LOGIN, l, NULL);
+	}
 	return 0;
 }

@@ -1,8 +1,8 @@
 /*
  * net/mqtt/msg.c - one message, shared by all who get it.
  *
- * Topic and payload lie behind each other as they go over the wire, so that a
- * QoS 0 copy is one memcpy behind the fixed header.
+ * Topic, properties and payload lie behind each other nearly as they go over
+ * the wire, so that a copy is two or three memcpy() behind the fixed header.
  */
 #include "net/mqtt/private.h"
 
@@ -13,30 +13,57 @@
 #include <string.h>
 
 struct mqtt_msg *
-mqtt_msg_new(struct mqtt_server *s, struct account *account, struct str topic,
-    struct str payload, uint8_t qos, bool retain)
+mqtt_msg_new(
+    struct mqtt_server *s, struct account *account, const struct incoming *in)
 {
-	struct mqtt_msg *m = mem_try(sizeof(*m) + 2 + topic.len + payload.len);
+	struct str props = in->props;
+	struct mqtt_msg *m;
+	char *p;
 
+	if (props.len > 0 && !in->props_are_kept) {
+		buf_clear(&s->scratch);
+		mqtt_kept_props(props, &s->scratch);
+		props = buf_str(&s->scratch);
+	}
+	m = mem_try(
+	    sizeof(*m) + 2 + in->topic.len + props.len + in->payload.len);
 	if (m == NULL)
 		return NULL;
 	*m = (struct mqtt_msg){
 		.refs = 1,
-		.payload_len = (uint32_t)payload.len,
-		.topic_len = (uint16_t)topic.len,
-		.qos = qos,
-		.retain = retain,
+		.payload_len = (uint32_t)in->payload.len,
+		.props_len = (uint32_t)props.len,
+		.topic_len = (uint16_t)in->topic.len,
+		.qos = in->qos,
+		.retain = in->retain,
 		.at_ms = clock_mono(),
 		.seq = ++s->seq,
 		.server = s,
 		.account = mqtt_account_ref(account),
 	};
-	m->wire[0] = (char)(topic.len >> 8);
-	m->wire[1] = (char)topic.len;
-	memcpy(m->wire + 2, topic.ptr, topic.len);
-	if (payload.len > 0)
-		memcpy(m->wire + 2 + topic.len, payload.ptr, payload.len);
+	list_init(&m->kept.in_segment);
+	s->n_msgs++;
+	if (in->expires)
+		m->expires_ms = m->at_ms + (int64_t)in->expiry_s * 1000;
+	p = m->wire;
+	*p++ = (char)(in->topic.len >> 8);
+	*p++ = (char)in->topic.len;
+	p = mempcpy(p, in->topic.ptr, in->topic.len);
+	if (props.len > 0)
+		p = mempcpy(p, props.ptr, props.len);
+	if (in->payload.len > 0)
+		memcpy(p, in->payload.ptr, in->payload.len);
 	return m;
+}
+
+void
+mqtt_msg_release(struct mqtt_msg *m)
+{
+	if (m == NULL || --m->refs > 0)
+		return;
+	m->server->n_msgs--;
+	mqtt_account_unref(m->account);
+	free(m);
 }
 
 struct str
@@ -46,9 +73,16 @@ mqtt_msg_topic(const struct mqtt_msg *m)
 }
 
 struct str
+mqtt_msg_props(const struct mqtt_msg *m)
+{
+	return (struct str){ m->wire + 2 + m->topic_len, m->props_len };
+}
+
+struct str
 mqtt_msg_payload(const struct mqtt_msg *m)
 {
-	return (struct str){ m->wire + 2 + m->topic_len, m->payload_len };
+	return (struct str){ m->wire + 2 + m->topic_len + m->props_len,
+		m->payload_len };
 }
 
 uint8_t
@@ -72,32 +106,41 @@ mqtt_msg_account(const struct mqtt_msg *m)
 struct mqtt_msg *
 mqtt_msg_ref(struct mqtt_msg *m)
 {
+	mqtt_lock(m->server);
 	m->refs++;
+	mqtt_unlock(m->server);
 	return m;
 }
 
 void
 mqtt_msg_unref(struct mqtt_msg *m)
 {
-	if (m == NULL || --m->refs > 0)
+	struct mqtt_server *s;
+
+	if (m == NULL)
 		return;
-	mqtt_account_unref(m->account);
-	free(m);
+	s = m->server;
+	mqtt_lock(s);
+	mqtt_msg_release(m);
+	mqtt_unlock(s);
+	mqtt_server_maybe_free(s);
 }
 
 void
 mqtt_msg_done(struct mqtt_msg *m, bool ok)
 {
+	struct mqtt_server *s = m->server;
+
+	mqtt_lock(s);
 	if (!ok) {
 		m->failed = true;
 		COUNT(consume_failures);
 	}
-	if (--m->waits == 0) {
-		struct mqtt_server *s = m->server;
-
+	if (--m->waits == 0)
 		mqtt_verdict(m);
-		if (--s->n_outstanding == 0 && s->closing)
-			free(s);
-	}
-	mqtt_msg_unref(m); /* the consumer's */
+	mqtt_msg_release(m); /* the consumer's */
+	if (!s->ended)
+		mqtt_home_done(s);
+	mqtt_unlock(s);
+	mqtt_server_maybe_free(s);
 }

@@ -3,7 +3,7 @@
  * subscribe; and the bounded list that sessions and groups use too.
  *
  *  (1) Something waits in a queue only while no subscription matches its name,
- *      or while a consumer that failed is given time (`retry`).
+ *      or while a consumer that failed is given time (`retry_ms`).
  *  (2) A full queue refuses what is new; what it took it keeps until it is
  *      given away or has expired.
  */
@@ -30,7 +30,7 @@ mqtt_delivery_new(
 		d = mem_new(struct delivery);
 	}
 	*d = (struct delivery){
-		.msg = mqtt_msg_ref(m),
+		.msg = m != NULL ? msg_ref(m) : NULL,
 		.qos = qos,
 		.retain = retain,
 	};
@@ -41,7 +41,9 @@ mqtt_delivery_new(
 void
 mqtt_delivery_free(struct mqtt_server *s, struct delivery *d)
 {
-	mqtt_msg_unref(d->msg);
+	mqtt_msg_release(d->msg);
+	free(d->more_ids);
+	d->more_ids = NULL;
 	if (s->n_spare >= 1024) {
 		free(d);
 		return;
@@ -70,6 +72,7 @@ static void
 grown(struct fifo *f, const struct delivery *d)
 {
 	f->n++;
+	f->n_expiring += d->msg->expires_ms != 0;
 	f->bytes += msg_bytes(d->msg);
 	COUNT(queued_messages);
 	COUNT_BY(queued_bytes, msg_bytes(d->msg));
@@ -112,34 +115,48 @@ mqtt_fifo_remove(struct fifo *f, struct delivery *d)
 {
 	list_del(&d->link);
 	f->n--;
+	f->n_expiring -= d->msg->expires_ms != 0;
 	f->bytes -= msg_bytes(d->msg);
 	COUNT_BY(queued_messages, -1);
 	COUNT_BY(queued_bytes, -(int64_t)msg_bytes(d->msg));
 }
 
+/* Its end, without having been delivered. */
+static void
+drop(struct fifo *f, struct mqtt_server *s, struct owner *owner,
+    struct delivery *d)
+{
+	mqtt_fifo_remove(f, d);
+	if (owner != NULL)
+		mqtt_keep_gone_delivery(s, owner, d);
+	mqtt_delivery_free(s, d);
+}
+
 unsigned
-mqtt_fifo_clear(struct fifo *f, struct mqtt_server *s)
+mqtt_fifo_clear(struct fifo *f, struct mqtt_server *s, struct owner *owner)
 {
 	struct delivery *d;
 	unsigned n = 0;
 
-	while ((d = mqtt_fifo_first(f)) != NULL) {
-		mqtt_fifo_remove(f, d);
-		mqtt_delivery_free(s, d);
-		n++;
-	}
+	for (; (d = mqtt_fifo_first(f)) != NULL; n++)
+		drop(f, s, owner, d);
 	return n;
 }
 
 unsigned
-mqtt_fifo_expire(struct fifo *f, struct mqtt_server *s, int64_t limit_ms)
+mqtt_fifo_expire(struct fifo *f, struct mqtt_server *s, struct owner *owner,
+    int64_t limit_ms)
 {
-	struct delivery *d;
+	int64_t now = clock_mono();
 	unsigned n = 0;
 
-	while ((d = mqtt_fifo_first(f)) != NULL && d->msg->at_ms <= limit_ms) {
-		mqtt_fifo_remove(f, d);
-		mqtt_delivery_free(s, d);
+	LIST_EACH (d, &f->items, struct delivery, link) {
+		if (d->msg->at_ms > limit_ms && d->msg->expires_ms == 0 &&
+		    f->n_expiring == 0)
+			break;
+		if (d->msg->at_ms > limit_ms && !msg_has_expired(d->msg, now))
+			continue;
+		drop(f, s, owner, d);
 		n++;
 	}
 	COUNT_BY(dropped_expired, n);
@@ -179,12 +196,6 @@ mqtt_rate_get(struct rate *r, int64_t now_ms)
 
 /* --- named queues -------------------------------------------------------- */
 
-static void
-on_retry(struct loop_timer *t)
-{
-	mqtt_queue_drain(container_of(t, struct queue, retry));
-}
-
 static struct queue *
 queue_new(struct mqtt_server *s, struct topic *topic)
 {
@@ -192,9 +203,12 @@ queue_new(struct mqtt_server *s, struct topic *topic)
 
 	q->server = s;
 	q->topic = topic;
-	q->retry.fire = on_retry;
+	q->max_messages = s->conf.queue_messages;
+	q->max_bytes = s->conf.queue_bytes;
+	q->ttl_ms = s->conf.queue_ttl_ms;
 	mqtt_fifo_init(&q->waiting);
 	list_init(&q->nonempty);
+	list_init(&q->owner.in_segment);
 	list_add(&s->queues, &q->link);
 	topic->queue = q;
 	return q;
@@ -213,25 +227,35 @@ tell_groups(struct mqtt_server *s, struct str name, struct queue *q)
 	}
 }
 
-void
-mqtt_queue_declare(struct mqtt_server *s, struct str name,
-    const struct mqtt_queue_limits *limits)
+struct queue *
+mqtt_queue_make(
+    struct mqtt_server *s, struct str name, enum mqtt_durability durability)
 {
 	struct topic *topic;
 	struct queue *q;
 
 	if (!mqtt_topic_ok(name) || !mqtt_levels_ok(s, name))
-		return; /* nobody can publish there */
+		return NULL; /* nobody can publish there */
 	topic = mqtt_topics_make(&s->topics, name);
 	q = topic->queue;
 	if (q == NULL) {
 		q = queue_new(s, topic);
 		tell_groups(s, name, q);
 	}
-	q->max_messages = s->conf.queue_messages;
-	q->max_bytes = s->conf.queue_bytes;
-	q->ttl_ms = s->conf.queue_ttl_ms;
-	if (limits != NULL) {
+	if (q->owner.id == 0 || q->owner.durability != durability)
+		mqtt_keep_begin(s, &q->owner, OWNER_QUEUE, durability);
+	return q;
+}
+
+void
+mqtt_queue_declare_durable(struct mqtt_server *s, struct str name,
+    const struct mqtt_queue_limits *limits, enum mqtt_durability durability)
+{
+	struct queue *q;
+
+	mqtt_lock(s);
+	q = mqtt_queue_make(s, name, durability);
+	if (q != NULL && limits != NULL) {
 		if (limits->messages > 0)
 			q->max_messages = limits->messages;
 		if (limits->bytes > 0)
@@ -239,8 +263,15 @@ mqtt_queue_declare(struct mqtt_server *s, struct str name,
 		if (limits->ttl_ms > 0)
 			q->ttl_ms = limits->ttl_ms;
 	}
-	if (q->ttl_ms > 0)
-		mqtt_server_tick(s);
+	mqtt_home_done(s);
+	mqtt_unlock(s);
+}
+
+void
+mqtt_queue_declare(struct mqtt_server *s, struct str name,
+    const struct mqtt_queue_limits *limits)
+{
+	mqtt_queue_declare_durable(s, name, limits, s->conf.durability);
 }
 
 void
@@ -249,30 +280,37 @@ mqtt_queue_free(struct queue *q)
 	struct mqtt_server *s = q->server;
 	struct topic *topic = q->topic;
 
-	loop_cancel(s->loop, &q->retry);
 	tell_groups(s, topic->name, NULL);
-	COUNT_BY(dropped_abandoned, mqtt_fifo_clear(&q->waiting, s));
+	LIST_EACH (d, &q->waiting.items, struct delivery, link)
+		mqtt_keep_forget(s, &q->owner, d->msg);
+	COUNT_BY(dropped_abandoned, mqtt_fifo_clear(&q->waiting, s, NULL));
+	if (!s->closing)
+		mqtt_keep_end(s, &q->owner);
 	list_del(&q->nonempty);
 	list_del(&q->link);
 	topic->queue = NULL;
 	mqtt_topics_tidy(&s->topics, topic);
-	loop_free_later(s->loop, q); /* a drain may be under way */
+	free(q);
 }
 
 void
 mqtt_queue_delete(struct mqtt_server *s, struct str name)
 {
-	struct topic *topic = mqtt_topics_get(&s->topics, name);
+	struct topic *topic;
 	struct group *g;
 	size_t pos = 0;
 
-	if (topic == NULL || topic->queue == NULL)
-		return;
-	while ((g = map_next(&s->groups, &pos)) != NULL) {
-		if (g->queue == topic->queue)
-			mqtt_group_clear(g);
+	mqtt_lock(s);
+	topic = mqtt_topics_get(&s->topics, name);
+	if (topic != NULL && topic->queue != NULL) {
+		while ((g = map_next(&s->groups, &pos)) != NULL) {
+			if (g->queue == topic->queue)
+				mqtt_group_clear(g);
+		}
+		mqtt_queue_free(topic->queue);
 	}
-	mqtt_queue_free(topic->queue);
+	mqtt_home_done(s);
+	mqtt_unlock(s);
 }
 
 static void
@@ -280,16 +318,14 @@ note_nonempty(struct queue *q)
 {
 	if (list_empty(&q->nonempty))
 		list_add(&q->server->queues_nonempty, &q->nonempty);
-	if (q->ttl_ms > 0)
-		mqtt_server_tick(q->server);
 }
 
 static void
 expire(struct queue *q)
 {
-	if (q->ttl_ms > 0)
-		mqtt_fifo_expire(
-		    &q->waiting, q->server, clock_mono() - q->ttl_ms);
+	int64_t limit = q->ttl_ms > 0 ? clock_mono() - q->ttl_ms : INT64_MIN;
+
+	(void)mqtt_fifo_expire(&q->waiting, q->server, &q->owner, limit);
 	if (q->waiting.n == 0)
 		list_del(&q->nonempty);
 }
@@ -312,23 +348,36 @@ mqtt_queue_put(struct queue *q, struct mqtt_msg *m)
 }
 
 void
-mqtt_queue_return(struct mqtt_server *s, struct mqtt_msg *m)
+mqtt_queue_restore(struct queue *q, struct delivery *d)
+{
+	mqtt_fifo_add(&q->waiting, d);
+	note_nonempty(q);
+}
+
+void
+mqtt_queue_settle(struct mqtt_server *s, struct mqtt_msg *m)
 {
 	struct topic *topic = NULL;
-	struct delivery *d;
 	struct queue *q;
 
 	if (!s->closing)
 		topic = mqtt_topics_get(&s->topics, mqtt_msg_topic(m));
 	if (topic == NULL || topic->queue == NULL) {
-		COUNT(dropped_abandoned);
+		if (m->failed)
+			COUNT(dropped_abandoned);
 		return;
 	}
 	q = topic->queue;
-	d = mqtt_delivery_new(s, m, m->qos, false);
-	mqtt_fifo_add_by_age(&q->waiting, d);
+	if (!m->failed) {
+		mqtt_keep_gone(s, &q->owner, m);
+		return;
+	}
+	mqtt_fifo_add_by_age(
+	    &q->waiting, mqtt_delivery_new(s, m, m->qos, false));
+	if (m->kept.seq == 0)
+		mqtt_keep_moved(s, NULL, &q->owner, m, NULL);
 	note_nonempty(q);
-	loop_after(s->loop, &q->retry, QUEUE_RETRY_MS);
+	q->retry_ms = clock_mono() + QUEUE_RETRY_MS;
 }
 
 struct delivery *
@@ -347,50 +396,47 @@ mqtt_queue_take(struct queue *q)
 }
 
 /* Only consumers can be there, or a session or group that came just now and
- * has taken everything; see (1). A message that a consumer refuses at once is
- * at the head again: that ends the round. */
+ * has taken everything; see (1). */
 void
 mqtt_queue_drain(struct queue *q)
 {
 	struct mqtt_server *s = q->server;
 	struct delivery *d;
-	uint32_t n = q->waiting.n;
+	size_t base;
 
-	if (!mqtt_topic_wanted(s, q->topic->name))
+	if (q->retry_ms > clock_mono() || !mqtt_topic_wanted(s, q->topic->name))
 		return;
-	while (
-	    n-- > 0 && q->retry.pos == 0 && (d = mqtt_queue_take(q)) != NULL) {
-		struct mqtt_msg *m = mqtt_msg_ref(d->msg);
-		struct topic *topic = q->topic;
-		size_t base = mqtt_match(s, topic->name, topic);
+	q->retry_ms = 0;
+	base = mqtt_match(s, q->topic->name, q->topic, NULL);
+	while (s->n_calls < CALLS_MAX && (d = mqtt_queue_take(q)) != NULL) {
+		struct mqtt_msg *m = d->msg;
 
 		mqtt_rate_add(&q->out, clock_mono(), 1);
 		m->from_queue = true;
 		m->failed = false;
+		(void)mqtt_consume_hand(s, m, base);
 		mqtt_delivery_free(s, d);
-		m->waits++; /* so that the verdict comes after the last */
-		mqtt_consume_hand(s, m, base);
-		s->n_matches = base;
-		if (mqtt_consume_over(s, m))
-			mqtt_verdict(m);
-		mqtt_msg_unref(m);
-		if (topic->queue != q)
-			return; /* deleted by a consumer; freed later */
 	}
+	s->n_matches = base;
+	if (q->waiting.n > 0) /* when those have been heard */
+		q->retry_ms = clock_mono();
 }
 
 void
-mqtt_queues_expire(struct mqtt_server *s)
+mqtt_queues_tick(struct mqtt_server *s)
 {
 	struct group *g;
 	size_t pos = 0;
 
-	LIST_EACH (q, &s->queues_nonempty, struct queue, nonempty)
+	LIST_EACH (q, &s->queues_nonempty, struct queue, nonempty) {
 		expire(q);
+		if (q->waiting.n > 0 && q->retry_ms != 0)
+			mqtt_queue_drain(q);
+	}
 	while ((g = map_next(&s->groups, &pos)) != NULL) {
 		if (g->queue != NULL && g->queue->ttl_ms > 0)
-			mqtt_fifo_expire(
-			    &g->waiting, s, clock_mono() - g->queue->ttl_ms);
+			(void)mqtt_fifo_expire(&g->waiting, s, &g->owner,
+			    clock_mono() - g->queue->ttl_ms);
 	}
 }
 
@@ -412,9 +458,12 @@ void
 mqtt_queue_stats(
     struct mqtt_server *s, struct str name, struct mqtt_queue_stats *ret)
 {
-	struct topic *topic = mqtt_topics_get(&s->topics, name);
-	size_t base = mqtt_match(s, name, topic);
+	struct topic *topic;
+	size_t base;
 
+	mqtt_lock(s);
+	topic = mqtt_topics_get(&s->topics, name);
+	base = mqtt_match(s, name, topic, NULL);
 	*ret = (struct mqtt_queue_stats){ 0 };
 	for (size_t i = base; i < s->n_matches; i++) {
 		struct match *m = &s->matches[i];
@@ -448,4 +497,5 @@ mqtt_queue_stats(
 		ret->publish_rate = mqtt_rate_get(&q->in, now);
 		ret->deliver_rate = mqtt_rate_get(&q->out, now);
 	}
+	mqtt_unlock(s);
 }

@@ -1,5 +1,6 @@
 /*
- * net/mqtt/server.c - see server.h: the listener, and what needs a clock.
+ * net/mqtt/server.c - see server.h: opening and closing, what needs a clock,
+ * and the calls that the home loop makes for all lanes.
  */
 #include "net/mqtt/private.h"
 
@@ -7,18 +8,8 @@
 #include "base/mem.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#define ACCEPT_BATCH 64     /* connections taken per turn */
-#define ACCEPT_PAUSE_MS 100 /* when descriptors have run out */
 
 bool
 mqtt_levels_ok(const struct mqtt_server *s, struct str topic)
@@ -37,137 +28,118 @@ on_tick(struct loop_timer *t)
 {
 	struct mqtt_server *s = container_of(t, struct mqtt_server, tick);
 
+	mqtt_lock(s);
 	mqtt_sessions_expire(s);
-	mqtt_queues_expire(s);
-	mqtt_failures_expire(s);
-	if (s->groups.n > 0 || s->n_detached > 0 ||
-	    !list_empty(&s->queues_nonempty) || !list_empty(&s->failures))
-		mqtt_server_tick(s);
+	mqtt_queues_tick(s);
+	mqtt_retained_expire(s);
+	mqtt_addresses_expire(&s->addresses);
+	LIST_EACH (c, &s->conns, struct conn, link) {
+		/* a slow client had its time: its publishers go on */
+		if (c->session != NULL && !list_empty(&c->session->slowed) &&
+		    !mqtt_session_is_pressed(c->session))
+			mqtt_session_pump(c->session);
+	}
+	mqtt_keep_kick(s);
+	mqtt_unlock(s);
+	loop_after(s->loop, &s->tick, TICK_MS);
+}
+
+/* --- calls of the home loop ---------------------------------------------- */
+
+static void
+on_calls(struct loop_defer *d)
+{
+	struct mqtt_server *s = container_of(d, struct mqtt_server, run_calls);
+	struct call *call, *next;
+
+	mqtt_lock(s);
+	call = s->calls;
+	s->calls = NULL;
+	s->last_call = &s->calls;
+	mqtt_unlock(s);
+	for (; call != NULL; call = next) {
+		next = call->next;
+		s->n_calls--;
+		switch (call->kind) {
+		case CALL_LOGIN:
+			mqtt_login_ask(call->what);
+			break;
+		case CALL_CONSUME:
+			mqtt_consumer_call(call->what, call->msg);
+			break;
+		case CALL_UNUSED:
+			mqtt_account_tell_unused(call->what);
+			break;
+		case CALL_REPLACED:
+			if (s->events.account_unused != NULL)
+				s->events.account_unused(s->owner, call->what);
+			break;
+		}
+		free(call);
+	}
+	mqtt_lock(s);
+	mqtt_release_held(s);
+	mqtt_keep_kick(s);
+	mqtt_unlock(s);
+}
+
+static void
+on_calls_post(struct loop_post *p)
+{
+	struct mqtt_server *s = container_of(p, struct mqtt_server, calls_post);
+
+	mqtt_lock(s);
+	s->calls_posted = false;
+	mqtt_unlock(s);
+	on_calls(&s->run_calls);
 }
 
 void
-mqtt_server_tick(struct mqtt_server *s)
+mqtt_call(
+    struct mqtt_server *s, enum call_kind kind, void *what, struct mqtt_msg *m)
 {
-	if (s->tick.pos == 0 && !s->closing)
-		loop_after(s->loop, &s->tick, TICK_MS);
-}
+	struct call *call = mem_new(struct call);
 
-/* --- the listener -------------------------------------------------------- */
-
-/* What logins are counted by: an IPv4 address, or the network of an IPv6 one,
- * in which a host has as many addresses as it likes. */
-static void
-remote_key(const struct sockaddr_storage *ss, uint8_t ret[16])
-{
-	memset(ret, 0, 16);
-	if (ss->ss_family == AF_INET) {
-		memcpy(ret, &((const struct sockaddr_in *)ss)->sin_addr, 4);
-	} else if (ss->ss_family == AF_INET6) {
-		const struct in6_addr *a =
-		    &((const struct sockaddr_in6 *)ss)->sin6_addr;
-
-		if (IN6_IS_ADDR_V4MAPPED(a))
-			memcpy(ret, a->s6_addr + 12, 4);
-		else
-			memcpy(ret + 8, a->s6_addr, 8);
+	call->kind = kind;
+	call->what = what;
+	call->msg = m;
+	*s->last_call = call;
+	s->last_call = &call->next;
+	s->n_calls++;
+	if (s->closing)
+		return;
+	if (mqtt_lane_here(s) == &s->lanes[0]) {
+		loop_defer(s->loop, &s->run_calls);
+	} else if (!s->calls_posted) {
+		s->calls_posted = true;
+		loop_post(s->loop, &s->calls_post);
 	}
 }
 
-static void
-on_accept_again(struct loop_timer *t)
+void
+mqtt_home_done(struct mqtt_server *s)
 {
-	struct mqtt_server *s =
-	    container_of(t, struct mqtt_server, accept_again);
-
-	loop_watch(s->loop, &s->listener, LOOP_READ);
+	if (s->keep.dirty)
+		loop_defer(s->loop, &s->run_calls);
 }
 
-static void
-on_acceptable(struct loop_io *io, unsigned what)
+bool
+mqtt_is_busy(const struct mqtt_server *s)
 {
-	struct mqtt_server *s = container_of(io, struct mqtt_server, listener);
-	const int one = 1;
-
-	(void)what;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		struct sockaddr_storage ss = { 0 };
-		socklen_t len = sizeof(ss);
-		uint8_t address[16];
-		int fd = accept4(io->fd, (struct sockaddr *)&ss, &len,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE ||
-			    errno == ENOBUFS || errno == ENOMEM) {
-				loop_watch(s->loop, io, 0);
-				loop_after(
-				    s->loop, &s->accept_again, ACCEPT_PAUSE_MS);
-			}
-			return;
-		}
-		if (s->n_conns >= s->conf.max_connections) {
-			COUNT(connections_refused);
-			close(fd);
-			continue;
-		}
-		COUNT(connections_accepted);
-		(void)setsockopt(
-		    fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		remote_key(&ss, address);
-		(void)mqtt_conn_new(s, fd, &mqtt_tcp, address);
-	}
+	return s->n_calls >= CALLS_MAX || s->keep.full;
 }
 
-static int
-listen_on(const char *address, uint16_t port, struct err *err)
+void
+mqtt_release_held(struct mqtt_server *s)
 {
-	struct addrinfo hints = {
-		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-		.ai_socktype = SOCK_STREAM,
-	}, *ai = NULL;
-	const int one = 1, zero = 0;
-	char service[8];
-	int fd, rc;
+	struct conn *c;
 
-	snprintf(service, sizeof(service), "%u", port);
-	rc = getaddrinfo(address, service, &hints, &ai);
-	if (rc != 0)
-		return err_set(err, ERR_PARAM, "address %s: %s", address,
-		    gai_strerror(rc));
-	fd = socket(
-	    ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0) {
-		rc = err_errno(err, "socket");
-		goto done;
+	if (mqtt_is_busy(s))
+		return;
+	while ((c = list_first(&s->held, struct conn, held)) != NULL) {
+		list_del(&c->held);
+		mqtt_conn_wake(c);
 	}
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (ai->ai_family == AF_INET6) /* "::" is IPv4 too */
-		(void)setsockopt(
-		    fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 ||
-	    listen(fd, SOMAXCONN) < 0) {
-		rc = err_errno(err, "listen on %s port %u", address, port);
-		close(fd);
-		goto done;
-	}
-	rc = fd;
-
-done:
-	freeaddrinfo(ai);
-	return rc;
-}
-
-static uint16_t
-port_of(int fd)
-{
-	struct sockaddr_storage ss = { 0 };
-	socklen_t len = sizeof(ss);
-
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
-		return 0;
-	return ntohs(ss.ss_family == AF_INET6
-		? ((struct sockaddr_in6 *)&ss)->sin6_port
-		: ((struct sockaddr_in *)&ss)->sin_port);
 }
 
 /* --- opening and closing ------------------------------------------------- */
@@ -192,28 +164,41 @@ server_new(struct loop *loop, const struct mqtt_server_conf *conf,
     const struct mqtt_server_events *events, void *owner)
 {
 	struct mqtt_server *s = mem_new(struct mqtt_server);
+	pthread_mutexattr_t attr;
 
 	s->loop = loop;
 	s->conf = *conf;
-	s->address = str_dupz(str_of(conf->address));
-	s->conf.address = s->address;
-	s->conf.max_inflight = MIN_OF(conf->max_inflight, 65535u);
+	s->conf.threads = MAX_OF(conf->threads, 1u);
+	if (conf->dir != NULL)
+		s->conf.dir = s->dir = str_dupz(str_of(conf->dir));
+	if (conf->response_info != NULL)
+		s->conf.response_info = s->response_info =
+		    str_dupz(str_of(conf->response_info));
+	s->conf.max_inflight = MIN_OF(conf->max_inflight, ID_COUNT);
 	s->events = *events;
 	s->owner = owner;
-	s->read_buf = mem_alloc(READ_SIZE);
 	s->tick.fire = on_tick;
-	s->accept_again.fire = on_accept_again;
-	s->listener.ready = on_acceptable;
+	s->run_calls.run = on_calls;
+	s->calls_post.run = on_calls_post;
+	s->last_call = &s->calls;
+	list_init(&s->listeners);
 	list_init(&s->conns);
+	list_init(&s->held);
+	list_init(&s->gated);
 	list_init(&s->detached);
 	list_init(&s->queues);
 	list_init(&s->queues_nonempty);
 	list_init(&s->consumers);
 	list_init(&s->logins);
-	list_init(&s->failures);
 	list_init(&s->spare_deliveries);
+	mqtt_addresses_init(&s->addresses);
 	mqtt_topics_init(&s->topics);
 	mqtt_counters_register();
+	/* held for microseconds: spinning is cheaper than sleeping */
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&s->mutex, &attr);
+	pthread_mutexattr_destroy(&attr);
 	return s;
 }
 
@@ -223,26 +208,23 @@ mqtt_server_open(struct loop *loop, const struct mqtt_server_conf *conf,
     struct mqtt_server **ret, struct err *err)
 {
 	struct mqtt_server *s;
-	int fd, rc;
+	int rc;
 
 	rc = check_conf(conf, err);
 	if (rc != 0)
 		return rc;
-	fd = listen_on(conf->address, conf->port, err);
-	if (fd < 0)
-		return fd;
 	s = server_new(loop, conf, events, owner);
-	s->listener.fd = fd;
-	s->port = port_of(fd);
-	loop_watch(loop, &s->listener, LOOP_READ);
+	rc = mqtt_keep_open(s, err);
+	if (rc == 0)
+		rc = mqtt_lanes_open(s, s->conf.threads, err);
+	if (rc != 0) {
+		mqtt_server_close(s);
+		return rc;
+	}
+	loop_after(loop, &s->tick, TICK_MS);
+	mqtt_sys_open(s);
 	*ret = s;
 	return 0;
-}
-
-uint16_t
-mqtt_server_port(const struct mqtt_server *s)
-{
-	return s->port;
 }
 
 static void
@@ -253,8 +235,12 @@ end_everything(struct mqtt_server *s)
 	struct queue *q;
 	size_t pos;
 
+	LIST_EACH (each, &s->conns, struct conn, link) {
+		mqtt_conn_end(each, MQTT_R_SHUTTING_DOWN, NULL);
+		mqtt_conn_close(each);
+	}
 	while ((c = list_first(&s->conns, struct conn, link)) != NULL)
-		mqtt_conn_close(c);
+		mqtt_conn_bury(c);
 	mqtt_logins_abandon(s);
 	while (pos = 0, (session = map_next(&s->sessions, &pos)) != NULL)
 		mqtt_session_free(session);
@@ -262,21 +248,64 @@ end_everything(struct mqtt_server *s)
 		mqtt_queue_free(q);
 }
 
+/* Messages for consumers that have ended go back to nobody; accounts are given
+ * back. */
+static void
+end_calls(struct mqtt_server *s)
+{
+	struct call *call, *next;
+
+	for (call = s->calls; call != NULL; call = next) {
+		next = call->next;
+		if (call->kind == CALL_CONSUME) {
+			call->msg->arrival = NULL;
+			mqtt_msg_release(call->msg);
+			mqtt_consumer_unref(call->what);
+		} else if (call->kind == CALL_UNUSED) {
+			mqtt_account_tell_unused(call->what);
+		} else if (call->kind == CALL_REPLACED &&
+		    s->events.account_unused != NULL) {
+			s->events.account_unused(s->owner, call->what);
+		}
+		free(call);
+	}
+	s->calls = NULL;
+	s->last_call = &s->calls;
+}
+
+void
+mqtt_server_maybe_free(struct mqtt_server *s)
+{
+	if (!s->ended || s->n_msgs > 0)
+		return;
+	pthread_mutex_destroy(&s->mutex);
+	free(s);
+}
+
 void
 mqtt_server_close(struct mqtt_server *s)
 {
+	struct mqtt_listener *l;
+
 	if (s == NULL)
 		return;
 	assert(list_empty(&s->consumers));
+	if (s->lanes == NULL) /* it never came to that */
+		(void)mqtt_lanes_open(s, 1, NULL);
+	mqtt_lanes_stop(s);
 	s->closing = true;
-	loop_unwatch(s->loop, &s->listener);
-	close(s->listener.fd);
 	loop_cancel(s->loop, &s->tick);
-	loop_cancel(s->loop, &s->accept_again);
+	mqtt_sys_close(s);
 	end_everything(s);
+	end_calls(s);
+	while (
+	    (l = list_first(&s->listeners, struct mqtt_listener, link)) != NULL)
+		mqtt_listener_close(l);
+	mqtt_keep_close(s);
 
-	mqtt_failures_clear(s);
+	mqtt_addresses_fini(&s->addresses);
 	mqtt_topics_fini(&s->topics);
+	heap_fini(&s->due);
 	map_fini(&s->sessions);
 	map_fini(&s->groups);
 	map_fini(&s->accounts);
@@ -284,30 +313,40 @@ mqtt_server_close(struct mqtt_server *s)
 		free(d);
 	for (unsigned i = 0; i < s->n_spare_out; i++)
 		buf_free(&s->spare_out[i]);
-	free(s->address);
-	/* We may have been called by one of our own callbacks. */
-	loop_free_later(s->loop, s->matches);
-	loop_free_later(s->loop, s->read_buf);
-	if (s->n_outstanding == 0) /* else with the last report */
-		loop_free_later(s->loop, s);
+	buf_free(&s->scratch);
+	free(s->dir);
+	free(s->response_info);
+	free(s->matches);
+	free(s->match_ids);
+	mqtt_lanes_free(s);
+	loop_undefer(s->loop, &s->run_calls);
+	loop_unpost(s->loop, &s->calls_post);
+	s->ended = true;
+	mqtt_server_maybe_free(s);
 }
 
 void
-mqtt_server_kick(struct mqtt_server *s, void *account)
+mqtt_server_kick(struct mqtt_server *s, struct str name)
 {
 	struct account *a;
 	struct session *session;
 
-	if (account == NULL)
-		return;
-	a = mqtt_account_get(s, account);
-	while ((session = list_first(
-		    &a->sessions, struct session, in_account)) != NULL) {
-		session->clean = true; /* nothing is to be remembered */
-		if (session->conn != NULL)
-			mqtt_conn_close(session->conn);
-		else
+	mqtt_lock(s);
+	a = mqtt_account_ref(map_get(&s->accounts, name));
+	while (a != NULL &&
+	    (session = list_first(&a->sessions, struct session, in_account)) !=
+		NULL) {
+		struct conn *c = session->conn;
+
+		session->kicked = true; /* nothing is to be remembered */
+		if (c != NULL) {
+			mqtt_conn_end(c, MQTT_R_ADMIN, NULL);
+			mqtt_conn_close(c);
+		} else {
 			mqtt_session_free(session);
+		}
 	}
 	mqtt_account_unref(a);
+	mqtt_home_done(s);
+	mqtt_unlock(s);
 }

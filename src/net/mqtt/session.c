@@ -2,18 +2,22 @@
  * net/mqtt/session.c - what the server remembers about a client: messages owed
  * to it, packet ids in use, QoS 2 ids received.
  *
- * A session outlives its connection if the client asked for it (clean session
- * off). At most one connection is attached; when the same client id of the same
- * account connects again, the new connection takes the session over.
+ * A session outlives its connection by its expiry (clean session off: by the
+ * server's). At most one connection is attached; when the same client id of the
+ * same account connects again, the new connection takes the session over.
  *
  *  (1) A QoS 1 or 2 message is in `owed` or `inflight` from the moment it was
  *      accepted until the client has acknowledged it.
  *  (2) Both lists are in order of arrival, `inflight` before `owed`; resuming
  *      sends in that order.
- *  (3) A packet id is in use exactly while the delivery that has it is in
- *      `inflight`. Freed ids queue up, so that one is not used again soon.
- *  (4) `owed` is not empty only while the client is away, has `max_inflight`
- *      messages unanswered, or does not read.
+ *  (3) Each QoS 1 or 2 delivery gets a number when it is accepted, and the
+ *      packet id follows from the number. So the ids are the same again after a
+ *      crash, when they are read back, and an id is not used twice within 65535
+ *      deliveries. Of those in flight the first and last differ by less.
+ *  (4) `owed` is not empty only while the client is away, has as many messages
+ *      unanswered as it or we allow, does not read, or has to wait for the
+ *      disk: a QoS 2 message is sent to a session that is kept only when its
+ *      number is safe, or it might come again under another.
  */
 #include "net/mqtt/private.h"
 
@@ -23,113 +27,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RECEIVED_BYTES (65536 / 8)
-
-/* --- packet ids ---------------------------------------------------------- */
-
-static void
-id_put(struct session *s, uint16_t id)
-{
-	s->slots[id - 1] = (struct slot){ 0 };
-	if (s->free_last != 0)
-		s->slots[s->free_last - 1].next_free = id;
-	else
-		s->free_first = id;
-	s->free_last = id;
-}
-
-/* More slots: 8, 32, ... up to max_inflight. */
-static void
-ids_grow(struct session *s)
-{
-	uint32_t max = MIN_OF(s->server->conf.max_inflight, 65535);
-	uint32_t n = MIN_OF(s->n_slots == 0 ? 8 : s->n_slots * 4, max);
-
-	s->slots = mem_resize(s->slots, n, sizeof(*s->slots));
-	for (uint32_t id = s->n_slots + 1; id <= n; id++)
-		id_put(s, (uint16_t)id);
-	s->n_slots = n;
-}
-
-/* The caller has checked n_inflight. */
-static uint16_t
-id_take(struct session *s, struct delivery *d)
-{
-	uint16_t id;
-
-	if (s->free_first == 0)
-		ids_grow(s);
-	id = s->free_first;
-	s->free_first = s->slots[id - 1].next_free;
-	if (s->free_first == 0)
-		s->free_last = 0;
-	s->slots[id - 1] = (struct slot){ .delivery = d };
-	return id;
-}
-
-static struct delivery *
-by_id(const struct session *s, uint16_t id)
-{
-	return id <= s->n_slots ? s->slots[id - 1].delivery : NULL;
-}
-
-/* Takes `d` out of flight; it is the caller's. */
-static void
-land(struct session *s, struct delivery *d)
-{
-	list_del(&d->link);
-	id_put(s, d->id);
-	d->id = 0;
-	s->n_inflight--;
-	COUNT_BY(inflight, -1);
-}
+#define PRESSED 2 /* "so full that publishers wait": one part in so many */
 
 /* --- life ---------------------------------------------------------------- */
 
 /* Client ids belong to an account: a tenant can not take over, or guess, the
  * session of another. */
-static void
-make_key(struct buf *key, const struct account *a, struct str client_id)
+static struct str
+make_key(struct mqtt_server *s, const struct account *a, struct str client_id)
 {
-	void *ptr = account_ptr(a);
+	struct buf *b = &s->scratch;
 
-	buf_add(key, &ptr, sizeof(ptr));
-	buf_add_str(key, client_id);
+	buf_clear(b);
+	if (a != NULL)
+		buf_add_str(b, a->name);
+	buf_addc(b, '\0');
+	buf_add_str(b, client_id);
+	return buf_str(b);
 }
 
 struct session *
 mqtt_session_find(
     struct mqtt_server *server, struct account *a, struct str client_id)
 {
-	struct buf key = { 0 };
-	struct session *s;
-
-	make_key(&key, a, client_id);
-	s = map_get(&server->sessions, buf_str(&key));
-	buf_free(&key);
-	return s;
+	return map_get(&server->sessions, make_key(server, a, client_id));
 }
 
 struct session *
 mqtt_session_new(struct mqtt_server *server, struct account *a,
-    struct str client_id, bool clean)
+    struct str client_id, uint32_t expiry_s)
 {
 	struct session *s = mem_new(struct session);
-	struct buf key = { 0 };
 
-	make_key(&key, a, client_id);
 	s->server = server;
-	s->key = str_copy(buf_str(&key));
-	s->client_id =
-	    (struct str){ s->key.ptr + sizeof(void *), client_id.len };
-	buf_free(&key);
+	s->key = str_copy(make_key(server, a, client_id));
+	s->key_account = (uint16_t)(s->key.len - client_id.len);
 	s->account = a;
-	s->clean = clean;
+	s->expiry_s = expiry_s;
 	list_init(&s->in_account);
 	list_init(&s->detached);
+	list_init(&s->subs);
 	list_init(&s->memberships);
 	list_init(&s->inflight);
 	list_init(&s->orphans);
+	list_init(&s->slowed);
+	list_init(&s->owner.in_segment);
 	mqtt_fifo_init(&s->owed);
 	if (a != NULL)
 		mqtt_account_enter(a, &s->in_account);
@@ -138,14 +80,62 @@ mqtt_session_new(struct mqtt_server *server, struct account *a,
 	return s;
 }
 
+/* Nothing of it is kept any more. */
+static void
+forget_all(struct session *s)
+{
+	LIST_EACH (d, &s->inflight, struct delivery, link) {
+		if (d->group == NULL && !d->released)
+			mqtt_keep_forget(s->server, &s->owner, d->msg);
+	}
+	LIST_EACH (d, &s->owed.items, struct delivery, link) {
+		if (d->qos > 0)
+			mqtt_keep_forget(s->server, &s->owner, d->msg);
+	}
+	mqtt_keep_end(s->server, &s->owner);
+}
+
+void
+mqtt_session_keep(struct session *s, enum mqtt_durability durability)
+{
+	if (s->expiry_s == 0)
+		forget_all(s);
+	else if (s->owner.id == 0 || s->owner.durability != durability)
+		mqtt_keep_begin(
+		    s->server, &s->owner, OWNER_SESSION, durability);
+	else
+		mqtt_keep_away(s);
+	s->owner.durability = (uint8_t)durability;
+}
+
+static void
+no_longer_detached(struct session *s)
+{
+	heap_del(&s->server->due, &s->due);
+	if (list_empty(&s->detached))
+		return;
+	list_del(&s->detached);
+	s->server->n_detached--;
+}
+
 void
 mqtt_session_attach(struct session *s, struct conn *conn)
 {
-	if (!list_empty(&s->detached)) {
-		list_del(&s->detached);
-		s->server->n_detached--;
-	}
+	no_longer_detached(s);
+	mqtt_will_free(s->will); /* the client is back in time */
+	s->will = NULL;
 	s->conn = conn;
+	s->restored = false;
+	s->moved_ms = clock_mono();
+}
+
+/* Takes `d` out of flight; it is the caller's. */
+static void
+land(struct session *s, struct delivery *d)
+{
+	list_del(&d->link);
+	s->n_inflight--;
+	COUNT_BY(inflight, -1);
 }
 
 /* What came from a group goes back there, newest first, so that the oldest is
@@ -175,27 +165,75 @@ pump_groups(struct session *s)
 	}
 }
 
+static void
+release_slowed(struct session *s)
+{
+	struct conn *c;
+
+	while ((c = list_first(&s->slowed, struct conn, held)) != NULL) {
+		list_del(&c->held);
+		mqtt_conn_wake(c);
+	}
+}
+
+static void
+set_due(struct session *s)
+{
+	int64_t at = s->expires_ms;
+
+	if (s->will != NULL)
+		at = MIN_OF(at, s->will_ms);
+	if (at != INT64_MAX)
+		heap_put(&s->server->due, &s->due, at);
+	else
+		heap_del(&s->server->due, &s->due);
+}
+
 void
-mqtt_session_detach(struct session *s)
+mqtt_session_wait(struct session *s, int64_t left_ms)
 {
 	struct mqtt_server *server = s->server;
 
+	s->expires_ms = s->expiry_s == MQTT_EXPIRY_NEVER
+	    ? INT64_MAX
+	    : clock_mono() + left_ms;
+	list_add(&server->detached, &s->detached);
+	server->n_detached++;
+	set_due(s);
+}
+
+void
+mqtt_session_detach(struct session *s, struct will *will)
+{
+	struct mqtt_server *server = s->server;
+	bool ends = s->expiry_s == 0 || s->kicked;
+
 	s->conn = NULL;
-	if (s->n_received == 0) {
+	if (s->received != NULL && s->received->n == 0) {
 		free(s->received);
 		s->received = NULL;
 	}
-	if (s->clean) {
+	release_slowed(s);
+	if (will != NULL && !ends && will->delay_s > 0) {
+		s->will = will;
+		s->will_ms = clock_mono() + (int64_t)will->delay_s * 1000;
+	} else if (will != NULL) {
+		mqtt_will_publish(server, s, will);
+	}
+	if (ends) {
 		mqtt_session_free(s);
 		return;
 	}
 	return_to_groups(s);
 	pump_groups(s);
-	s->detached_ms = clock_mono();
-	list_add(&server->detached, &s->detached);
-	server->n_detached++;
-	mqtt_sessions_expire(server);
-	mqtt_server_tick(server);
+	s->detached_ms = clock_now();
+	mqtt_keep_away(s);
+	mqtt_session_wait(s, (int64_t)s->expiry_s * 1000);
+	while (server->n_detached > server->conf.max_sessions) {
+		COUNT(sessions_evicted);
+		mqtt_session_free(
+		    list_first(&server->detached, struct session, detached));
+	}
 }
 
 /* A message that nobody got: back to its queue if it was sent to one that now
@@ -210,14 +248,15 @@ bequeath(struct session *s, struct delivery *d)
 		topic =
 		    mqtt_topics_get(&server->topics, mqtt_msg_topic(d->msg));
 		if (topic != NULL && topic->queue != NULL &&
-		    !mqtt_topic_wanted(server, topic->name)) {
-			(void)mqtt_queue_put(topic->queue, d->msg);
-			mqtt_delivery_free(server, d);
-			return;
-		}
+		    !mqtt_topic_wanted(server, topic->name) &&
+		    mqtt_queue_put(topic->queue, d->msg) == 0)
+			mqtt_keep_moved(
+			    server, NULL, &topic->queue->owner, d->msg, NULL);
+		else
+			COUNT(dropped_abandoned);
 	}
-	if (!d->released)
-		COUNT(dropped_abandoned);
+	if (d->qos > 0 && d->msg != NULL && !server->closing)
+		mqtt_keep_forget(server, &s->owner, d->msg);
 	mqtt_delivery_free(server, d);
 }
 
@@ -225,16 +264,19 @@ void
 mqtt_session_free(struct session *s)
 {
 	struct mqtt_server *server = s->server;
+	struct will *will = s->will;
 	struct delivery *d;
 
-	if (!list_empty(&s->detached)) {
-		list_del(&s->detached);
-		server->n_detached--;
-	}
+	no_longer_detached(s);
 	(void)map_del(&server->sessions, s->key);
+	release_slowed(s);
 	return_to_groups(s);
 	pump_groups(s);
 	mqtt_unsubscribe_all(s);
+	if (will != NULL && !server->closing && !s->kicked)
+		mqtt_will_publish(server, s, will); /* the session ends */
+	else
+		mqtt_will_free(will);
 
 	while ((d = list_first(&s->inflight, struct delivery, link)) != NULL) {
 		land(s, d);
@@ -250,12 +292,12 @@ mqtt_session_free(struct session *s)
 			a->msg->arrival = NULL;
 		free(a);
 	}
+	if (!server->closing)
+		mqtt_keep_end(server, &s->owner);
 	if (s->account != NULL) {
 		mqtt_account_leave(s->account, &s->in_account);
 		mqtt_account_unref(s->account);
 	}
-	map_fini(&s->subs);
-	free(s->slots);
 	free(s->received);
 	str_free(s->key);
 	free(s);
@@ -265,112 +307,287 @@ mqtt_session_free(struct session *s)
 void
 mqtt_sessions_expire(struct mqtt_server *server)
 {
-	const struct mqtt_server_conf *conf = &server->conf;
-	int64_t limit = clock_mono() - conf->session_expiry_ms;
-	struct session *s;
+	int64_t now = clock_mono();
+	struct heap_item *first;
 
-	while ((s = list_first(&server->detached, struct session, detached)) !=
-	    NULL) {
-		bool old =
-		    conf->session_expiry_ms > 0 && s->detached_ms <= limit;
+	while ((first = heap_first(&server->due)) != NULL && first->at <= now) {
+		struct session *s = container_of(first, struct session, due);
+		struct will *will = s->will;
 
-		if (!old && server->n_detached <= conf->max_sessions)
-			return;
-		if (old)
+		if (s->expires_ms <= now) {
 			COUNT(sessions_expired);
-		else
-			COUNT(sessions_evicted);
-		mqtt_session_free(s);
+			mqtt_session_free(s);
+			continue;
+		}
+		s->will = NULL;
+		set_due(s);
+		mqtt_will_publish(server, s, will);
 	}
 }
 
 /* --- to the client ------------------------------------------------------- */
 
+static uint32_t
+window(const struct session *s)
+{
+	return MIN_OF(
+	    s->server->conf.max_inflight, (uint32_t)s->conn->receive_max);
+}
+
+/* Is the packet id that `ord` gives still in use? */
+static bool
+id_is_taken(const struct session *s, uint64_t ord)
+{
+	const struct delivery *first =
+	    list_first(&s->inflight, struct delivery, link);
+
+	return first != NULL && ord - first->ord >= ID_COUNT;
+}
+
 bool
-mqtt_session_has_room(const struct session *s, uint8_t qos)
+mqtt_session_has_room(struct session *s, uint8_t qos)
 {
 	return s->conn != NULL && s->owed.n == 0 &&
 	    mqtt_conn_has_room(s->conn) &&
-	    (qos == 0 || s->n_inflight < s->server->conf.max_inflight);
+	    (qos == 0 ||
+		(s->n_inflight < window(s) &&
+		    !id_is_taken(s, s->next_ord + 1)));
+}
+
+bool
+mqtt_session_is_pressed(struct session *s)
+{
+	const struct mqtt_server_conf *conf = &s->server->conf;
+
+	return conf->full == MQTT_FULL_SLOW && s->conn != NULL &&
+	    (s->owed.n >= conf->queue_messages / PRESSED ||
+		s->owed.bytes >= conf->queue_bytes / PRESSED) &&
+	    clock_mono() - s->moved_ms < conf->slow_ms;
+}
+
+static struct copy
+copy_of(const struct delivery *d)
+{
+	return (struct copy){ .qos = d->qos,
+		.retain = d->retain,
+		.sub_id = d->sub_id,
+		.more_ids = d->more_ids };
 }
 
 static void
-send_publish(struct session *s, const struct delivery *d, bool dup)
+send_publish(struct session *s, const struct delivery *d)
 {
+	const struct copy copy = copy_of(d);
+
 	mqtt_conn_send_publish(s->conn, d->msg,
-	    (struct mqtt_publish_flags){
-		.qos = d->qos, .dup = dup, .retain = d->retain, .id = d->id });
+	    (struct mqtt_publish_flags){ .qos = d->qos,
+		.dup = d->again && d->qos > 0,
+		.retain = d->retain,
+		.id = d->qos > 0 ? delivery_id(d) : 0 },
+	    &copy);
+}
+
+/* Would the client take it at all? What is too large for it is as good as
+ * delivered [5:3.1.2-25]. */
+static bool
+fits_client(
+    const struct session *s, const struct mqtt_msg *m, const struct copy *copy)
+{
+	if (s->conn->max_packet == UINT32_MAX ||
+	    mqtt_conn_publish_size(s->conn, m, copy) <= s->conn->max_packet)
+		return true;
+	COUNT(dropped_too_large);
+	return false;
+}
+
+static void
+put_in_flight(struct session *s, struct delivery *d)
+{
+	list_add(&s->inflight, &d->link);
+	s->n_inflight++;
+	COUNT(inflight);
+}
+
+static void
+give_number(struct session *s, struct delivery *d)
+{
+	if (d->qos > 0 && d->ord == 0)
+		d->ord = ++s->next_ord;
 }
 
 void
 mqtt_session_send(struct session *s, struct delivery *d)
 {
-	if (d->qos == 0) {
-		send_publish(s, d, false);
+	const struct copy copy = copy_of(d);
+
+	if (!fits_client(s, d->msg, &copy)) {
+		mqtt_keep_gone_delivery(s->server,
+		    d->group != NULL ? &d->group->owner : &s->owner, d);
 		mqtt_delivery_free(s->server, d);
 		return;
 	}
-	d->id = id_take(s, d);
-	list_add(&s->inflight, &d->link);
-	s->n_inflight++;
-	COUNT(inflight);
-	send_publish(s, d, false);
+	give_number(s, d);
+	send_publish(s, d);
+	d->again = true;
+	if (d->qos == 0)
+		mqtt_delivery_free(s->server, d);
+	else
+		put_in_flight(s, d);
+}
+
+/* Its number must be on disk before it may be sent; see (4). */
+static bool
+must_wait(const struct session *s, uint8_t qos)
+{
+	return qos == 2 && s->owner.id != 0 && s->server->keep.journal != NULL;
+}
+
+static struct delivery *
+delivery_for(struct session *s, struct mqtt_msg *m, const struct copy *copy)
+{
+	struct delivery *d =
+	    mqtt_delivery_new(s->server, m, copy->qos, copy->retain);
+	size_t n = 0;
+
+	d->sub_id = copy->sub_id;
+	if (copy->more_ids != NULL) {
+		while (copy->more_ids[n] != 0)
+			n++;
+		d->more_ids = mem_array(n + 1, sizeof(*d->more_ids));
+		memcpy(d->more_ids, copy->more_ids, n * sizeof(*d->more_ids));
+	}
+	give_number(s, d);
+	return d;
+}
+
+/* Makes room by dropping what has expired, or as the setting says. */
+static enum accept
+make_room(struct session *s, const struct mqtt_msg *m)
+{
+	const struct mqtt_server_conf *conf = &s->server->conf;
+	struct delivery *d;
+
+	(void)mqtt_fifo_expire(&s->owed, s->server, &s->owner, INT64_MIN);
+	while (!mqtt_fifo_fits(
+	    &s->owed, conf->queue_messages, conf->queue_bytes, m)) {
+		d = mqtt_fifo_first(&s->owed);
+		if (conf->full != MQTT_FULL_DROP_OLDEST || d == NULL) {
+			COUNT(dropped_queue_full);
+			if (conf->full == MQTT_FULL_DISCONNECT &&
+			    s->conn != NULL)
+				mqtt_conn_end(s->conn, MQTT_R_QUOTA,
+				    "too many messages wait for you");
+			return REFUSED;
+		}
+		mqtt_fifo_remove(&s->owed, d);
+		if (d->qos == 0)
+			s->n_owed_0--;
+		mqtt_keep_gone_delivery(s->server, &s->owner, d);
+		mqtt_delivery_free(s->server, d);
+		COUNT(dropped_queue_full);
+	}
+	return ACCEPTED;
+}
+
+static enum accept
+deliver_later(struct session *s, struct mqtt_msg *m, const struct copy *copy)
+{
+	const struct mqtt_server_conf *conf = &s->server->conf;
+	struct delivery *d;
+
+	if (!mqtt_fifo_fits(
+		&s->owed, conf->queue_messages, conf->queue_bytes, m) &&
+	    make_room(s, m) != ACCEPTED)
+		return REFUSED;
+	d = delivery_for(s, m, copy);
+	mqtt_fifo_add(&s->owed, d);
+	if (d->qos == 0)
+		s->n_owed_0++;
+	else
+		mqtt_keep_target(s->server, &s->owner, d);
+	return ACCEPTED;
 }
 
 enum accept
 mqtt_session_deliver(
-    struct session *s, struct mqtt_msg *m, uint8_t qos, bool retain, bool keep)
+    struct session *s, struct mqtt_msg *m, const struct copy *copy)
 {
-	const struct mqtt_server_conf *conf = &s->server->conf;
-
-	if (qos == 0 && !(keep && s->conn != NULL) && s->n_owed_0 == 0) {
+	if (copy->qos == 0 && !(copy->keep && s->conn != NULL) &&
+	    s->n_owed_0 == 0) {
 		if (s->conn == NULL)
 			return DROPPED; /* as agreed at QoS 0 */
 		if (!mqtt_conn_has_room(s->conn)) {
 			COUNT(dropped_output_full);
 			return DROPPED;
 		}
-	} else if (!mqtt_session_has_room(s, qos)) {
-		if (!mqtt_fifo_fits(
-			&s->owed, conf->queue_messages, conf->queue_bytes, m)) {
-			COUNT(dropped_queue_full);
-			return REFUSED;
-		}
-		mqtt_session_owe(
-		    s, mqtt_delivery_new(s->server, m, qos, retain));
-		return ACCEPTED;
+	} else if (!mqtt_session_has_room(s, copy->qos) ||
+	    must_wait(s, copy->qos)) {
+		return deliver_later(s, m, copy);
 	}
-	if (qos == 0)
+	if (copy->qos > 0) {
+		struct delivery *d = delivery_for(s, m, copy);
+
+		mqtt_keep_target(s->server, &s->owner, d);
+		mqtt_session_send(s, d);
+	} else if (fits_client(s, m, copy)) {
 		mqtt_conn_send_publish(s->conn, m,
-		    (struct mqtt_publish_flags){ .retain = retain });
-	else
-		mqtt_session_send(
-		    s, mqtt_delivery_new(s->server, m, qos, retain));
+		    (struct mqtt_publish_flags){ .retain = copy->retain },
+		    copy);
+	}
 	return ACCEPTED;
 }
 
 void
 mqtt_session_owe(struct session *s, struct delivery *d)
 {
+	give_number(s, d);
 	mqtt_fifo_add(&s->owed, d);
 	if (d->qos == 0)
 		s->n_owed_0++;
 }
 
+/* May the first of those owed be sent now? */
+static bool
+may_go(struct session *s, const struct delivery *d)
+{
+	if (d->qos == 0)
+		return true;
+	if (s->n_inflight >= window(s) || id_is_taken(s, d->ord))
+		return false;
+	if (must_wait(s, d->qos) && !mqtt_keep_has_msg(s->server, d->msg)) {
+		mqtt_conn_wait_for_keep(s->conn);
+		return false;
+	}
+	return true;
+}
+
 void
 mqtt_session_pump(struct session *s)
 {
+	struct mqtt_server *server = s->server;
+	int64_t now = clock_mono();
 	struct delivery *d;
 
 	while (s->conn != NULL && mqtt_conn_has_room(s->conn) &&
 	    (d = mqtt_fifo_first(&s->owed)) != NULL) {
-		if (d->qos > 0 && s->n_inflight >= s->server->conf.max_inflight)
-			return;
+		bool old = msg_has_expired(d->msg, now);
+
+		if (!old && !may_go(s, d))
+			break;
 		mqtt_fifo_remove(&s->owed, d);
 		if (d->qos == 0)
 			s->n_owed_0--;
-		mqtt_session_send(s, d);
+		s->moved_ms = now;
+		if (old) {
+			COUNT(dropped_expired);
+			mqtt_keep_gone_delivery(server, &s->owner, d);
+			mqtt_delivery_free(server, d);
+		} else {
+			mqtt_session_send(s, d);
+		}
 	}
+	if (!list_empty(&s->slowed) && !mqtt_session_is_pressed(s))
+		release_slowed(s);
 	if (s->owed.n == 0)
 		pump_groups(s);
 }
@@ -380,72 +597,110 @@ mqtt_session_resume(struct session *s)
 {
 	LIST_EACH (d, &s->inflight, struct delivery, link) {
 		if (d->released)
-			mqtt_conn_send_ack(s->conn, MQTT_PUBREL, d->id);
+			mqtt_conn_send_ack(
+			    s->conn, MQTT_PUBREL, delivery_id(d), 0);
 		else
-			send_publish(s, d, true); /* [4.4.0-1] */
+			send_publish(s, d); /* [4.4.0-1] */
 	}
 	mqtt_session_pump(s);
 }
 
+void
+mqtt_session_restore(struct session *s, struct delivery *d)
+{
+	s->next_ord = MAX_OF(s->next_ord, d->ord);
+	d->again = true;
+	if (d->released)
+		put_in_flight(s, d);
+	else
+		mqtt_fifo_add(&s->owed, d);
+}
+
 /* --- from the client ----------------------------------------------------- */
+
+/* Answers mostly come in the order of sending, or nearly so. */
+static struct delivery *
+by_id(const struct session *s, uint16_t id)
+{
+	LIST_EACH (d, &s->inflight, struct delivery, link) {
+		if (delivery_id(d) == id)
+			return d;
+	}
+	return NULL;
+}
 
 static void
 room_appeared(struct session *s)
 {
-	if (s->owed.n == 0 && list_empty(&s->memberships))
+	s->moved_ms = clock_mono();
+	if (s->owed.n == 0 && list_empty(&s->memberships) &&
+	    list_empty(&s->slowed))
 		return;
 	s->conn->pump = true;
 	mqtt_conn_wake(s->conn);
 }
 
+/* The client has it, or will not: nobody needs it for this one any more. */
+static void
+settled(struct session *s, struct delivery *d)
+{
+	mqtt_keep_gone(
+	    s->server, d->group != NULL ? &d->group->owner : &s->owner, d->msg);
+	land(s, d);
+	mqtt_delivery_free(s->server, d);
+	room_appeared(s);
+}
+
 /* An id that means nothing to us is no error: the client may answer to a
  * session that we have forgotten. */
-void
+bool
 mqtt_session_puback(struct session *s, uint16_t id)
 {
 	struct delivery *d = by_id(s, id);
 
 	if (d == NULL || d->qos != 1)
-		return;
-	land(s, d);
-	mqtt_delivery_free(s->server, d);
-	room_appeared(s);
+		return false;
+	settled(s, d);
+	return true;
 }
 
 bool
-mqtt_session_pubrec(struct session *s, uint16_t id)
+mqtt_session_pubrec(struct session *s, uint16_t id, uint8_t code)
 {
 	struct delivery *d = by_id(s, id);
 
-	if (d == NULL)
-		return true; /* lets it end what it thinks is going on */
-	if (d->qos != 2)
+	if (d == NULL || d->qos != 2)
 		return false;
-	if (!d->released) {
+	if (code >= 0x80 && !d->released) {
+		settled(s, d);
+	} else if (!d->released) {
+		mqtt_keep_released(s, d);
 		d->released = true;
 		d->group = NULL;
-		mqtt_msg_unref(d->msg);
+		mqtt_msg_release(d->msg);
 		d->msg = NULL;
 	}
 	return true;
 }
 
-void
+bool
 mqtt_session_pubcomp(struct session *s, uint16_t id)
 {
 	struct delivery *d = by_id(s, id);
 
 	if (d == NULL || !d->released)
-		return;
+		return false;
+	mqtt_keep_completed(s, d);
 	land(s, d);
 	mqtt_delivery_free(s->server, d);
 	room_appeared(s);
+	return true;
 }
 
 bool
 mqtt_session_received(const struct session *s, uint16_t id)
 {
-	return s->received != NULL && s->received[id / 8] >> id % 8 & 1;
+	return s->received != NULL && s->received->bits[id / 8] >> id % 8 & 1;
 }
 
 void
@@ -454,7 +709,9 @@ mqtt_session_set_received(struct session *s, uint16_t id, bool on)
 	if (mqtt_session_received(s, id) == on)
 		return;
 	if (s->received == NULL)
-		s->received = mem_alloc(RECEIVED_BYTES);
-	s->received[id / 8] ^= (uint8_t)(1 << id % 8);
-	s->n_received += on ? 1 : -1u;
+		s->received = mem_new(struct received);
+	s->received->bits[id / 8] ^= (uint8_t)(1 << id % 8);
+	s->received->n += on ? 1 : -1u;
+	if (!on)
+		mqtt_keep_received(s, id, false);
 }

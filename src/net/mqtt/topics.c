@@ -10,6 +10,7 @@
  */
 #include "net/mqtt/private.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -22,8 +23,13 @@ node_new(struct node *parent, struct str level)
 	n->parent = parent;
 	n->level = str_copy(level);
 	list_init(&n->subs);
-	if (parent != NULL)
-		(void)map_put(&parent->children, n->level, n);
+	if (parent == NULL)
+		return n;
+	(void)map_put(&parent->children, n->level, n);
+	if (str_eqz(level, "+"))
+		parent->plus = n;
+	else if (str_eqz(level, "#"))
+		parent->hash = n;
 	return n;
 }
 
@@ -44,6 +50,10 @@ node_tidy(struct node *n)
 		struct node *parent = n->parent;
 
 		(void)map_del(&parent->children, n->level);
+		if (n == parent->plus)
+			parent->plus = NULL;
+		else if (n == parent->hash)
+			parent->hash = NULL;
 		node_free(n);
 		n = parent;
 	}
@@ -83,7 +93,7 @@ tree_free(struct node *n)
 
 	while ((child = map_next(&n->children, &pos)) != NULL)
 		tree_free(child);
-	mqtt_msg_unref(n->retained);
+	mqtt_msg_release(n->retained);
 	node_free(n);
 }
 
@@ -130,12 +140,16 @@ mqtt_topics_tidy(struct topics *t, struct topic *topic)
 void
 mqtt_topics_add(struct topics *t, struct str filter, struct sub *sub)
 {
-	if (mqtt_has_wildcard(filter)) {
-		sub->node = node_at(t->wild, filter, true);
-		list_add(&sub->node->subs, &sub->link);
+	struct topic *topic;
+	struct node *node;
+
+	sub->exact = !mqtt_has_wildcard(filter);
+	if (sub->exact) {
+		sub->at = topic = mqtt_topics_make(t, filter);
+		list_add(&topic->subs, &sub->link);
 	} else {
-		sub->topic = mqtt_topics_make(t, filter);
-		list_add(&sub->topic->subs, &sub->link);
+		sub->at = node = node_at(t->wild, filter, true);
+		list_add(&node->subs, &sub->link);
 	}
 }
 
@@ -143,12 +157,11 @@ void
 mqtt_topics_remove(struct topics *t, struct sub *sub)
 {
 	list_del(&sub->link);
-	if (sub->topic != NULL)
-		mqtt_topics_tidy(t, sub->topic);
+	if (sub->exact)
+		mqtt_topics_tidy(t, sub->at);
 	else
-		node_tidy(sub->node);
-	sub->topic = NULL;
-	sub->node = NULL;
+		node_tidy(sub->at);
+	sub->at = NULL;
 }
 
 struct search {
@@ -169,28 +182,22 @@ match_below(const struct search *s, struct node *n, struct str rest, bool first)
 {
 	struct str level = str_cut(&rest, '/');
 	bool hidden = first && level.len > 0 && level.ptr[0] == '$';
-	struct node *next[2] = { map_get(&n->children, level) };
+	struct node *next[2] = { NULL, hidden ? NULL : n->plus };
 
-	if (!hidden) { /* [4.7.2-1] */
-		struct node *all = map_get(&n->children, STR("#"));
-
-		next[1] = map_get(&n->children, STR("+"));
-		if (all != NULL)
-			visit_subs(s, &all->subs);
-	}
+	if (n->children.n > (n->plus != NULL) + (size_t)(n->hash != NULL))
+		next[0] = map_get(&n->children, level);
+	if (!hidden && n->hash != NULL) /* [4.7.2-1] */
+		visit_subs(s, &n->hash->subs);
 	for (unsigned i = 0; i < 2; i++) {
 		if (next[i] == NULL)
 			continue;
 		if (rest.ptr != NULL) {
 			match_below(s, next[i], rest, false);
-		} else {
-			struct node *all =
-			    map_get(&next[i]->children, STR("#"));
-
-			visit_subs(s, &next[i]->subs);
-			if (all != NULL) /* "a/#" matches "a" */
-				visit_subs(s, &all->subs);
+			continue;
 		}
+		visit_subs(s, &next[i]->subs);
+		if (next[i]->hash != NULL) /* "a/#" matches "a" */
+			visit_subs(s, &next[i]->hash->subs);
 	}
 }
 
@@ -214,12 +221,14 @@ retained_put(struct topics *t, struct node *n, struct mqtt_msg *m)
 	int64_t messages = 0, bytes = 0;
 
 	if (n->retained != NULL) {
+		t->n_retained_expiring -= n->retained->expires_ms != 0;
 		messages--;
 		bytes -= (int64_t)msg_bytes(n->retained);
-		mqtt_msg_unref(n->retained);
+		mqtt_msg_release(n->retained);
 	}
 	n->retained = m;
 	if (m != NULL) {
+		t->n_retained_expiring += m->expires_ms != 0;
 		messages++;
 		bytes += (int64_t)msg_bytes(m);
 	}
@@ -248,8 +257,16 @@ mqtt_retained_set(
 	}
 	if (n == NULL)
 		n = node_at(t->retained, mqtt_msg_topic(m), true);
-	retained_put(t, n, mqtt_msg_ref(m));
+	retained_put(t, n, msg_ref(m));
 	return true;
+}
+
+struct mqtt_msg *
+mqtt_retained_get(struct topics *t, struct str name)
+{
+	struct node *n = node_at(t->retained, name, false);
+
+	return n != NULL ? n->retained : NULL;
 }
 
 void
@@ -315,4 +332,37 @@ mqtt_retained_match(
 	struct retained_search s = { visit, ctx };
 
 	retained_below(&s, t->retained, filter, true);
+}
+
+/* --- those that have expired --------------------------------------------- */
+
+#define EXPIRE_BATCH 64 /* in one go */
+
+struct expired {
+	struct mqtt_msg *msgs[EXPIRE_BATCH];
+	unsigned n;
+	int64_t now;
+};
+
+static void
+note_expired(void *ctx, struct mqtt_msg *m)
+{
+	struct expired *e = ctx;
+
+	if (e->n < EXPIRE_BATCH && msg_has_expired(m, e->now))
+		e->msgs[e->n++] = m;
+}
+
+void
+mqtt_retained_expire(struct mqtt_server *s)
+{
+	struct expired e = { .now = clock_mono() };
+
+	if (s->topics.n_retained_expiring == 0)
+		return;
+	mqtt_retained_match(&s->topics, STR("#"), note_expired, &e);
+	for (unsigned i = 0; i < e.n; i++) {
+		mqtt_keep_unretained(s, e.msgs[i]);
+		mqtt_retained_clear(&s->topics, mqtt_msg_topic(e.msgs[i]));
+	}
 }

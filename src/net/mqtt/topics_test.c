@@ -33,6 +33,16 @@ random_path(
 	return str_of(p);
 }
 
+static struct mqtt_msg *
+msg(struct mqtt_server *s, struct str topic, struct str payload)
+{
+	const struct incoming in = {
+		.topic = topic, .payload = payload, .retain = true
+	};
+
+	return mqtt_msg_new(s, NULL, &in);
+}
+
 static void
 count_match(void *ctx, struct sub *sub)
 {
@@ -94,13 +104,12 @@ retained_messages_are_found_by_every_filter_that_matches(void **state)
 	mqtt_topics_init(&t);
 	for (int i = 0; i < 200; i++) {
 		struct str name = random_path(names[n], &seed, words, 4, false);
-		struct mqtt_msg *m =
-		    mqtt_msg_new(&s, NULL, name, STR("x"), 0, true);
+		struct mqtt_msg *m = msg(&s, name, STR("x"));
 		size_t had = t.n_retained;
 
 		assert_true(mqtt_retained_set(&t, m, 1000, 1 << 20));
 		n += t.n_retained > had;
-		mqtt_msg_unref(m);
+		mqtt_msg_release(m);
 	}
 	for (int round = 0; round < 500; round++) {
 		struct str f = random_path(filter, &seed, words, 6, true);
@@ -127,15 +136,15 @@ a_retained_message_that_is_too_much_leaves_none_behind(void **state)
 	struct topics t;
 
 	(void)state;
-	small = mqtt_msg_new(&s, NULL, STR("t"), STR("x"), 0, true);
-	big = mqtt_msg_new(&s, NULL, STR("t"), STR("0123456789"), 0, true);
+	small = msg(&s, STR("t"), STR("x"));
+	big = msg(&s, STR("t"), STR("0123456789"));
 	mqtt_topics_init(&t);
 	assert_true(mqtt_retained_set(&t, small, 1, msg_bytes(small)));
 	assert_false(mqtt_retained_set(&t, big, 1, msg_bytes(small)));
 	assert_int_equal(t.n_retained, 0);
 	assert_int_equal(t.retained->children.n, 0);
-	mqtt_msg_unref(small);
-	mqtt_msg_unref(big);
+	mqtt_msg_release(small);
+	mqtt_msg_release(big);
 	mqtt_topics_fini(&t);
 }
 

@@ -1,0 +1,753 @@
+/*
+ * net/mqtt/restore.c - reading the journal back: record by record into what it
+ * says, and at its end into sessions, groups, queues and messages.
+ *
+ * A record that does not read as keep.c wrote it is damage that the checksum
+ * did not see, or of another version: opening ends with an error.
+ */
+#include "net/mqtt/private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct old_sub {
+	struct str filter; /* owned */
+	uint8_t options;
+	uint32_t sub_id;
+};
+
+struct old_owner {
+	uint32_t id;
+	uint8_t kind; /* enum owner_kind */
+	uint8_t durability;
+	uint32_t expiry_s;
+	uint64_t away_ms;
+	uint64_t next_ord;
+	struct str key; /* owned */
+	struct old_sub *subs;
+	uint32_t n_subs, cap_subs;
+	struct received *received;
+	struct buf released; /* ords */
+	uint64_t segment;
+	size_t bytes;
+	struct owner *now; /* what it has become; NULL: nothing */
+};
+
+struct old_target {
+	uint32_t owner;
+	uint64_t ord;
+	uint8_t flags;
+	uint32_t sub_id;
+	uint32_t *more_ids; /* owned */
+};
+
+struct old_msg {
+	uint64_t seq;
+	uint8_t flags;
+	uint64_t at_ms, expires_ms;
+	struct mqtt_msg *msg; /* a reference */
+	struct old_target *targets;
+	uint32_t n_targets, cap_targets;
+	uint64_t segment;
+	size_t bytes;
+};
+
+struct restore {
+	struct mqtt_server *server;
+	struct map owners, msgs; /* by the bytes of id and seq */
+	uint32_t last_owner;
+	uint64_t last_seq;
+};
+
+/* --- reading ------------------------------------------------------------- */
+
+struct reader {
+	const char *p, *end;
+	bool bad; /* something was not there; all is 0 from then on */
+};
+
+static void
+take(struct reader *r, void *ret, size_t n)
+{
+	if (r->bad || (size_t)(r->end - r->p) < n) {
+		r->bad = true;
+		memset(ret, 0, n);
+		return;
+	}
+	memcpy(ret, r->p, n);
+	r->p += n;
+}
+
+#define TAKE(name, type)                                                       \
+	static type name(struct reader *r)                                     \
+	{                                                                      \
+		type n;                                                        \
+                                                                               \
+		take(r, &n, sizeof(n));                                        \
+		return n;                                                      \
+	}
+TAKE(take8, uint8_t)
+TAKE(take16, uint16_t)
+TAKE(take32, uint32_t)
+TAKE(take64, uint64_t)
+
+static struct str
+take_text(struct reader *r)
+{
+	uint32_t len = take32(r);
+	struct str s;
+
+	if (r->bad || (size_t)(r->end - r->p) < len) {
+		r->bad = true;
+		return STR("");
+	}
+	s = (struct str){ r->p, len };
+	r->p += len;
+	return s;
+}
+
+/* --- finding ------------------------------------------------------------- */
+
+static struct str
+key32(const uint32_t *id)
+{
+	return (struct str){ (const char *)id, sizeof(*id) };
+}
+
+static struct str
+key64(const uint64_t *seq)
+{
+	return (struct str){ (const char *)seq, sizeof(*seq) };
+}
+
+static struct old_owner *
+owner_of(struct restore *r, uint32_t id)
+{
+	return map_get(&r->owners, key32(&id));
+}
+
+static struct old_msg *
+msg_of(struct restore *r, uint64_t seq)
+{
+	return map_get(&r->msgs, key64(&seq));
+}
+
+/* --- owners -------------------------------------------------------------- */
+
+static void
+owner_clear(struct old_owner *o)
+{
+	for (uint32_t i = 0; i < o->n_subs; i++)
+		str_free(o->subs[i].filter);
+	free(o->subs);
+	free(o->received);
+	buf_free(&o->released);
+	str_free(o->key);
+}
+
+static struct old_owner *
+owner_make(struct restore *r, uint32_t id)
+{
+	struct old_owner *o = owner_of(r, id);
+	uint64_t next_ord = 0;
+
+	if (o != NULL) { /* said again: this replaces it */
+		next_ord = o->next_ord;
+		owner_clear(o);
+		*o = (struct old_owner){ .id = id, .next_ord = next_ord };
+		return o;
+	}
+	o = mem_new(struct old_owner);
+	o->id = id;
+	(void)map_put(&r->owners, key32(&o->id), o);
+	r->last_owner = MAX_OF(r->last_owner, id);
+	return o;
+}
+
+static void
+put_sub(struct old_owner *o, struct str filter, uint8_t options, uint32_t id)
+{
+	uint32_t i = 0;
+
+	while (i < o->n_subs && !str_eq(o->subs[i].filter, filter))
+		i++;
+	if (i == o->n_subs) {
+		if (o->n_subs == o->cap_subs) {
+			o->cap_subs = o->cap_subs * 2 + 4;
+			o->subs =
+			    mem_resize(o->subs, o->cap_subs, sizeof(*o->subs));
+		}
+		o->subs[o->n_subs++].filter = str_copy(filter);
+	}
+	o->subs[i].options = options;
+	o->subs[i].sub_id = id;
+}
+
+static void
+del_sub(struct old_owner *o, struct str filter)
+{
+	for (uint32_t i = 0; i < o->n_subs; i++) {
+		if (!str_eq(o->subs[i].filter, filter))
+			continue;
+		str_free(o->subs[i].filter);
+		o->subs[i] = o->subs[--o->n_subs];
+		return;
+	}
+}
+
+static void
+set_received(struct old_owner *o, uint16_t id, bool on)
+{
+	bool was =
+	    o->received != NULL && o->received->bits[id / 8] >> id % 8 & 1;
+
+	if (was == on)
+		return;
+	if (o->received == NULL)
+		o->received = mem_new(struct received);
+	o->received->bits[id / 8] ^= (uint8_t)(1 << id % 8);
+	o->received->n += on ? 1 : -1u;
+}
+
+static void
+add_released(struct old_owner *o, uint64_t ord)
+{
+	buf_add(&o->released, &ord, sizeof(ord));
+	o->next_ord = MAX_OF(o->next_ord, ord);
+}
+
+static void
+del_released(struct old_owner *o, uint64_t ord)
+{
+	uint64_t each;
+
+	for (size_t i = 0; i < o->released.len; i += sizeof(each)) {
+		memcpy(&each, o->released.ptr + i, sizeof(each));
+		if (each != ord)
+			continue;
+		memmove(o->released.ptr + i, o->released.ptr + i + sizeof(each),
+		    o->released.len - i - sizeof(each));
+		o->released.len -= sizeof(each);
+		return;
+	}
+}
+
+static void
+read_session(struct restore *rs, struct reader *r)
+{
+	struct old_owner *o = owner_make(rs, take32(r));
+	uint64_t ord;
+
+	o->kind = OWNER_SESSION;
+	o->durability = take8(r);
+	o->expiry_s = take32(r);
+	o->away_ms = take64(r);
+	ord = take64(r);
+	o->next_ord = MAX_OF(o->next_ord, ord);
+	o->key = str_copy(take_text(r));
+	for (uint32_t n = take32(r); n > 0 && !r->bad; n--) {
+		struct str filter = take_text(r);
+		uint8_t options = take8(r);
+
+		put_sub(o, filter, options, take32(r));
+	}
+	for (uint32_t n = take32(r); n > 0 && !r->bad; n--)
+		set_received(o, take16(r), true);
+	for (uint32_t n = take32(r); n > 0 && !r->bad; n--)
+		add_released(o, take64(r));
+}
+
+static void
+read_named(struct restore *rs, struct reader *r, enum owner_kind kind)
+{
+	struct old_owner *o = owner_make(rs, take32(r));
+
+	o->kind = (uint8_t)kind;
+	o->durability = take8(r);
+	o->key = str_copy(take_text(r));
+}
+
+/* --- messages ------------------------------------------------------------ */
+
+static void
+targets_clear(struct old_msg *m)
+{
+	for (uint32_t i = 0; i < m->n_targets; i++)
+		free(m->targets[i].more_ids);
+	m->n_targets = 0;
+}
+
+static void
+msg_free(struct old_msg *m)
+{
+	targets_clear(m);
+	free(m->targets);
+	mqtt_msg_release(m->msg);
+	free(m);
+}
+
+static void
+del_target(struct old_msg *m, uint32_t owner)
+{
+	for (uint32_t i = 0; m != NULL && i < m->n_targets; i++) {
+		if (m->targets[i].owner != owner)
+			continue;
+		free(m->targets[i].more_ids);
+		m->targets[i] = m->targets[--m->n_targets];
+		return;
+	}
+}
+
+static void
+drop_if_dead(struct restore *rs, struct old_msg *m)
+{
+	if (m == NULL || m->n_targets > 0)
+		return;
+	(void)map_del(&rs->msgs, key64(&m->seq));
+	msg_free(m);
+}
+
+static void
+read_targets(struct restore *rs, struct reader *r, struct old_msg *m)
+{
+	for (uint32_t n = take32(r); n > 0 && !r->bad; n--) {
+		struct old_target t = { .owner = take32(r) };
+		struct old_owner *o = owner_of(rs, t.owner);
+		uint8_t more;
+
+		t.ord = take64(r);
+		t.flags = take8(r);
+		t.sub_id = take32(r);
+		more = take8(r);
+		if (more > 0)
+			t.more_ids = mem_array(more + 1u, sizeof(*t.more_ids));
+		for (uint8_t i = 0; i < more; i++)
+			t.more_ids[i] = take32(r);
+		if (o != NULL)
+			o->next_ord = MAX_OF(o->next_ord, t.ord);
+		if (m->n_targets == m->cap_targets) {
+			m->cap_targets = m->cap_targets * 2 + 1;
+			m->targets = mem_resize(
+			    m->targets, m->cap_targets, sizeof(*m->targets));
+		}
+		m->targets[m->n_targets++] = t;
+	}
+}
+
+static void
+read_msg(struct restore *rs, struct reader *r)
+{
+	uint64_t seq = take64(r);
+	struct old_msg *m = msg_of(rs, seq);
+	struct incoming in = { .props_are_kept = true };
+	struct old_owner *from;
+	uint32_t publisher;
+	uint16_t note;
+
+	if (m == NULL) {
+		m = mem_new(struct old_msg);
+		m->seq = seq;
+		(void)map_put(&rs->msgs, key64(&m->seq), m);
+		rs->last_seq = MAX_OF(rs->last_seq, seq);
+	}
+	targets_clear(m);
+	mqtt_msg_release(m->msg);
+	m->flags = take8(r);
+	m->at_ms = take64(r);
+	m->expires_ms = take64(r);
+	in.topic = take_text(r);
+	in.props = take_text(r);
+	in.payload = take_text(r);
+	in.qos = m->flags & 3;
+	in.retain = m->flags >> 2 & 1;
+	if (in.topic.len > MQTT_TEXT_MAX)
+		r->bad = true;
+	m->msg = r->bad ? NULL : mqtt_msg_new(rs->server, NULL, &in);
+	if (m->msg == NULL)
+		r->bad = true;
+	publisher = take32(r);
+	note = take16(r);
+	from = publisher != 0 ? owner_of(rs, publisher) : NULL;
+	if (from != NULL && note != 0)
+		set_received(from, note, true);
+	read_targets(rs, r, m);
+}
+
+/* --- one record ---------------------------------------------------------- */
+
+static void
+read_released(struct restore *rs, struct reader *r)
+{
+	struct old_owner *o = owner_of(rs, take32(r));
+	uint64_t ord = take64(r);
+	uint32_t had = take32(r);
+	struct old_msg *m = msg_of(rs, take64(r));
+
+	if (o != NULL)
+		add_released(o, ord);
+	del_target(m, had);
+	drop_if_dead(rs, m);
+}
+
+static void
+read_small(struct restore *rs, struct reader *r, uint8_t kind)
+{
+	uint32_t id = take32(r);
+	struct old_owner *o = owner_of(rs, id);
+	struct str filter;
+	struct old_msg *m;
+	uint8_t options;
+	uint16_t packet;
+
+	switch (kind) {
+	case RECORD_END:
+		if (o == NULL)
+			return;
+		(void)map_del(&rs->owners, key32(&o->id));
+		owner_clear(o);
+		free(o);
+		return;
+	case RECORD_SUB:
+		filter = take_text(r);
+		options = take8(r);
+		if (o != NULL)
+			put_sub(o, filter, options, take32(r));
+		return;
+	case RECORD_UNSUB:
+		filter = take_text(r);
+		if (o != NULL)
+			del_sub(o, filter);
+		return;
+	case RECORD_AWAY:
+		if (o != NULL) {
+			o->expiry_s = take32(r);
+			o->away_ms = take64(r);
+		}
+		return;
+	case RECORD_RECEIVED:
+		packet = take16(r);
+		if (o != NULL)
+			set_received(o, packet, take8(r));
+		return;
+	case RECORD_COMPLETED:
+		if (o != NULL)
+			del_released(o, take64(r));
+		return;
+	case RECORD_GONE:
+		m = msg_of(rs, take64(r));
+		del_target(m, id);
+		drop_if_dead(rs, m);
+		return;
+	default:
+		r->bad = true;
+	}
+}
+
+static void
+read_moved(struct restore *rs, struct reader *r)
+{
+	struct old_msg *m = msg_of(rs, take64(r));
+	uint32_t from = take32(r);
+
+	if (m == NULL)
+		return; /* its owners had ended */
+	read_targets(rs, r, m);
+	if (from != 0)
+		del_target(m, from);
+	drop_if_dead(rs, m);
+}
+
+static void
+note_segment(struct restore *rs, struct str record, uint64_t segment)
+{
+	struct reader r = { record.ptr + 1, record.ptr + record.len, false };
+	struct old_owner *o;
+	struct old_msg *m;
+
+	if (record.ptr[0] == RECORD_MSG) {
+		m = msg_of(rs, take64(&r));
+		if (m != NULL) {
+			m->segment = segment;
+			m->bytes = record.len;
+		}
+		return;
+	}
+	o = owner_of(rs, take32(&r));
+	if (o != NULL) {
+		o->segment = segment;
+		o->bytes = record.len;
+	}
+}
+
+int
+mqtt_restore_record(
+    struct restore *rs, uint64_t segment, struct str record, struct err *err)
+{
+	struct reader r = { record.ptr, record.ptr + record.len, false };
+	uint8_t kind = take8(&r);
+
+	switch (kind) {
+	case RECORD_SESSION:
+		read_session(rs, &r);
+		break;
+	case RECORD_GROUP:
+		read_named(rs, &r, OWNER_GROUP);
+		break;
+	case RECORD_QUEUE:
+		read_named(rs, &r, OWNER_QUEUE);
+		break;
+	case RECORD_MSG:
+		read_msg(rs, &r);
+		break;
+	case RECORD_RELEASED:
+		read_released(rs, &r);
+		break;
+	case RECORD_MOVED:
+		read_moved(rs, &r);
+		break;
+	default:
+		read_small(rs, &r, kind);
+	}
+	if (r.bad)
+		return err_set(err, ERR_PROTO,
+		    "a record of kind %u and %zu bytes is not one of ours",
+		    kind, record.len);
+	if (kind == RECORD_SESSION || kind == RECORD_GROUP ||
+	    kind == RECORD_QUEUE || kind == RECORD_MSG)
+		note_segment(rs, record, segment);
+	return 0;
+}
+
+/* --- making it of that --------------------------------------------------- */
+
+static void
+become(struct restore *rs, struct old_owner *old, struct owner *now)
+{
+	old->now = now;
+	now->id = old->id;
+	now->kind = old->kind;
+	now->durability = old->durability;
+	mqtt_keep_link_owner(&rs->server->keep, now, old->segment, old->bytes);
+}
+
+static void
+build_released(struct session *s, const struct old_owner *o)
+{
+	uint64_t ord;
+
+	for (size_t i = 0; i < o->released.len; i += sizeof(ord)) {
+		struct delivery *d =
+		    mqtt_delivery_new(s->server, NULL, 2, false);
+
+		memcpy(&ord, o->released.ptr + i, sizeof(ord));
+		d->ord = ord;
+		d->released = true;
+		mqtt_session_restore(s, d);
+	}
+}
+
+/* What is left of its life, in milliseconds. */
+static int64_t
+time_left(const struct old_owner *o)
+{
+	int64_t now = clock_now();
+	int64_t away = o->away_ms != 0 ? (int64_t)o->away_ms : now;
+
+	return (int64_t)o->expiry_s * 1000 - MAX_OF(now - away, (int64_t)0);
+}
+
+static void
+build_session(struct restore *rs, struct old_owner *o)
+{
+	struct mqtt_server *server = rs->server;
+	struct str id = o->key, name = str_cut(&id, '\0');
+	struct account *a =
+	    name.len > 0 ? mqtt_account_get(server, name) : NULL;
+	struct session *s;
+
+	if (mqtt_session_find(server, a, id) != NULL) {
+		mqtt_account_unref(a);
+		return; /* an older one of the same client */
+	}
+	s = mqtt_session_new(server, a, id, o->expiry_s);
+	become(rs, o, &s->owner);
+	s->restored = true;
+	s->next_ord = o->next_ord;
+	s->detached_ms = o->away_ms != 0 ? (int64_t)o->away_ms : clock_now();
+	for (uint32_t i = 0; i < o->n_subs; i++) {
+		const struct old_sub *sub = &o->subs[i];
+		const struct mqtt_filter f = {
+			.filter = sub->filter,
+			.qos = sub->options & 3,
+			.no_local = sub->options >> 2 & 1,
+			.retain_as_published = sub->options >> 3 & 1,
+			.retain_handling = sub->options >> 4 & 3,
+		};
+
+		(void)mqtt_subscribe_restored(s, &f, sub->sub_id);
+	}
+	/* Numbers of what came from groups are not written: leave them out. */
+	if (!list_empty(&s->memberships))
+		s->next_ord += ID_COUNT / 2;
+	s->received = o->received;
+	o->received = NULL;
+	build_released(s, o);
+	mqtt_session_wait(s, time_left(o));
+}
+
+static int
+by_seq(const void *a, const void *b)
+{
+	const struct old_msg *const *x = a, *const *y = b;
+
+	return ((*x)->seq > (*y)->seq) - ((*x)->seq < (*y)->seq);
+}
+
+static bool
+give(struct restore *rs, struct mqtt_msg *m, struct old_target *t)
+{
+	struct mqtt_server *s = rs->server;
+	struct old_owner *o = owner_of(rs, t->owner);
+	struct delivery *d;
+
+	if (t->owner == OWNER_RETAINED) {
+		m->kept.retained = mqtt_retained_set(&s->topics, m,
+		    s->conf.max_retained, s->conf.max_retained_bytes);
+		return m->kept.retained;
+	}
+	if (o == NULL || o->now == NULL)
+		return false;
+	d = mqtt_delivery_new(s, m, m->qos, false);
+	switch (o->kind) {
+	case OWNER_SESSION:
+		d->ord = t->ord;
+		d->qos = t->flags & 3;
+		d->retain = t->flags >> 2 & 1;
+		d->sub_id = t->sub_id;
+		d->more_ids = t->more_ids;
+		t->more_ids = NULL;
+		mqtt_session_restore(
+		    container_of(o->now, struct session, owner), d);
+		break;
+	case OWNER_GROUP:
+		mqtt_fifo_add(
+		    &container_of(o->now, struct group, owner)->waiting, d);
+		break;
+	default:
+		mqtt_queue_restore(
+		    container_of(o->now, struct queue, owner), d);
+	}
+	return true;
+}
+
+static void
+build_msg(struct restore *rs, struct old_msg *old)
+{
+	struct keep *k = &rs->server->keep;
+	struct mqtt_msg *m = old->msg;
+	int64_t shift = clock_mono() - clock_now();
+
+	m->at_ms = (int64_t)old->at_ms + shift;
+	if (old->expires_ms != 0)
+		m->expires_ms = MAX_OF((int64_t)old->expires_ms + shift, 1);
+	for (uint32_t i = 0; i < old->n_targets; i++)
+		m->kept.targets += give(rs, m, &old->targets[i]);
+	if (m->kept.targets == 0)
+		return;
+	m->kept.seq = old->seq;
+	mqtt_keep_link_msg(k, m, old->segment, old->bytes);
+}
+
+static void
+build_msgs(struct restore *rs)
+{
+	struct old_msg **all, *m;
+	size_t pos = 0, n = 0;
+
+	all = mem_array(rs->msgs.n + 1, sizeof(struct old_msg *));
+	while ((m = map_next(&rs->msgs, &pos)) != NULL)
+		all[n++] = m;
+	qsort(all, n, sizeof(struct old_msg *), by_seq);
+	for (size_t i = 0; i < n; i++)
+		build_msg(rs, all[i]);
+	free(all);
+}
+
+void
+mqtt_restore_build(struct restore *rs)
+{
+	struct mqtt_server *s = rs->server;
+	struct old_owner *o;
+	struct group *g;
+	struct queue *q;
+	size_t pos = 0;
+
+	while ((o = map_next(&rs->owners, &pos)) != NULL) {
+		if (o->kind == OWNER_SESSION)
+			build_session(rs, o);
+	}
+	pos = 0; /* groups are there by their members now */
+	while ((o = map_next(&rs->owners, &pos)) != NULL) {
+		g = o->kind == OWNER_GROUP ? map_get(&s->groups, o->key) : NULL;
+		q = o->kind == OWNER_QUEUE
+		    ? mqtt_queue_make(s, o->key, MQTT_NONE)
+		    : NULL;
+		if (g != NULL)
+			become(rs, o, &g->owner);
+		if (q != NULL)
+			become(rs, o, &q->owner);
+	}
+	build_msgs(rs);
+	s->keep.next_owner = MAX_OF(s->keep.next_owner, rs->last_owner);
+	s->keep.next_seq = rs->last_seq;
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+struct restore *
+mqtt_restore_new(struct mqtt_server *s)
+{
+	struct restore *rs = mem_new(struct restore);
+
+	rs->server = s;
+	return rs;
+}
+
+void
+mqtt_restore_end(struct restore *rs)
+{
+	struct old_owner *o;
+	size_t pos = 0;
+
+	while ((o = map_next(&rs->owners, &pos)) != NULL) {
+		struct owner gone = { .id = o->id };
+
+		list_init(&gone.in_segment);
+		if (o->now == NULL)
+			mqtt_keep_end(rs->server, &gone);
+	}
+	mqtt_restore_free(rs);
+}
+
+void
+mqtt_restore_free(struct restore *rs)
+{
+	struct old_owner *o;
+	struct old_msg *m;
+	size_t pos = 0;
+
+	while ((o = map_next(&rs->owners, &pos)) != NULL) {
+		owner_clear(o);
+		free(o);
+	}
+	pos = 0;
+	while ((m = map_next(&rs->msgs, &pos)) != NULL)
+		msg_free(m);
+	map_fini(&rs->owners);
+	map_fini(&rs->msgs);
+	free(rs);
+}

@@ -1,0 +1,29 @@
+/*
+ * net/ws_upgrade.h - the HTTP request that a WebSocket begins with, and its
+ * answer.
+ */
+#ifndef NET_WS_UPGRADE_H
+#define NET_WS_UPGRADE_H
+
+#include "base/str.h"
+
+#define WS_REQUEST_MAX 8192 /* bytes of a request, else 431 */
+
+/* Reads a whole request, its empty line included, and adds the answer to it to
+ * `answer`. Returns the status: 101, or what is wrong. `path` is the one that
+ * is served; NULL: any. */
+int ws_upgrade(struct str request, const char *path, struct buf *answer);
+
+/* Adds the answer to a request that can not be read (status 400, 431). */
+void ws_refuse(int status, struct buf *answer);
+
+/* For those who read the request themselves: */
+
+/* The subprotocol for us in a list "a, b"; STR_NULL if there is none. */
+struct str ws_subprotocol(struct str list);
+/* Is it a well-formed Sec-WebSocket-Key? */
+bool ws_key_ok(struct str key);
+/* Adds the Sec-WebSocket-Accept of a key. */
+void ws_accept(struct str key, struct buf *b);
+
+#endif
