@@ -568,11 +568,37 @@ choices_line(struct buf *out, const struct conf_field *f)
 		buf_addf(out, "%s%s", i > 0 ? ", " : "", f->choices[i]);
 }
 
+static void
+sample_row(struct buf *out, const struct item *it, struct str name, int indent)
+{
+	wrapped(out, (size_t)indent, "// ", it->field->help);
+	if (it->field->choices != NULL) {
+		buf_addf(out, "%*s// One of: ", indent, "");
+		choices_line(out, it->field);
+		buf_addc(out, '\n');
+	}
+	buf_addf(out, "%*s//\"" STR_FMT "\": ", indent, "", STR_ARG(name));
+	sample_value(out, it->field);
+	buf_addz(out, ",\n");
+}
+
+#define DEPTH_MAX 8
+
+static size_t
+split(struct str key, struct str part[DEPTH_MAX])
+{
+	size_t n = 0;
+
+	while (key.ptr != NULL && n < DEPTH_MAX)
+		part[n++] = str_cut(&key, '.');
+	return n;
+}
+
 void
 conf_sample(const struct conf *c, struct buf *out)
 {
 	const struct conf_section *section = NULL;
-	struct str open[8] = { 0 }; /* groups entered, below the section */
+	struct str open[DEPTH_MAX] = { 0 }; /* groups entered */
 	size_t depth = 0;
 
 	buf_addz(out,
@@ -583,49 +609,37 @@ conf_sample(const struct conf *c, struct buf *out)
 	    "// set it.\n{\n");
 	for (size_t i = 0; i < c->n; i++) {
 		const struct item *it = &c->items[i];
-		struct str rest = str_of(it->field->key), part[8];
-		size_t n = 0, same = 0;
+		struct str part[DEPTH_MAX], unused[DEPTH_MAX];
+		size_t n = split(it->key, part), same = 0;
+		size_t top = split(str_of(it->section->prefix), unused);
 
-		while (rest.ptr != NULL && n < COUNT_OF(part))
-			part[n++] = str_cut(&rest, '.');
-		if (it->section == section)
-			while (same < depth && same + 1 < n &&
-			    str_eq(open[same], part[same]))
-				same++;
-		while (depth > same || (section != it->section && depth > 0)) {
-			depth--;
-			buf_addf(out, "%*s},\n", (int)(depth * 4 + 8), "");
-		}
-		if (section != it->section) {
-			if (section != NULL)
-				buf_addz(out, "    },\n");
-			section = it->section;
-			buf_addc(out, '\n');
-			wrapped(out, 4, "// ", section->help);
-			buf_addf(out, "    \"%s\": {\n", section->prefix);
-		}
+		if (it->section->repeats)
+			continue;
+		while (same < depth && same + 1 < n &&
+		    str_eq(open[same], part[same]))
+			same++;
+		if (it->section != section && same >= top)
+			same = top - 1;
+		for (; depth > same; depth--)
+			buf_addf(out, "%*s},\n", (int)depth * 4, "");
 		for (; depth + 1 < n; depth++) {
+			int indent = (int)(depth + 1) * 4;
+
+			if (depth + 1 == top) {
+				buf_addc(out, '\n');
+				wrapped(out, (size_t)indent, "// ",
+				    it->section->help);
+			}
 			open[depth] = part[depth];
-			buf_addf(out, "%*s\"" STR_FMT "\": {\n",
-			    (int)(depth * 4 + 8), "", STR_ARG(part[depth]));
+			buf_addf(out, "%*s\"" STR_FMT "\": {\n", indent, "",
+			    STR_ARG(part[depth]));
 		}
-		wrapped(out, depth * 4 + 8, "// ", it->field->help);
-		if (it->field->choices != NULL) {
-			buf_addf(
-			    out, "%*s// One of: ", (int)(depth * 4 + 8), "");
-			choices_line(out, it->field);
-			buf_addc(out, '\n');
-		}
-		buf_addf(out, "%*s//\"" STR_FMT "\": ", (int)(depth * 4 + 8),
-		    "", STR_ARG(part[n - 1]));
-		sample_value(out, it->field);
-		buf_addz(out, ",\n");
+		section = it->section;
+		sample_row(out, it, part[n - 1], (int)(depth + 1) * 4);
 	}
-	while (depth > 0) {
-		depth--;
-		buf_addf(out, "%*s},\n", (int)(depth * 4 + 8), "");
-	}
-	buf_addz(out, "    },\n}\n");
+	for (; depth > 0; depth--)
+		buf_addf(out, "%*s},\n", (int)depth * 4, "");
+	buf_addz(out, "}\n");
 }
 
 void
@@ -636,6 +650,8 @@ conf_usage(const struct conf *c, struct buf *out)
 	for (size_t i = 0; i < c->n; i++) {
 		const struct item *it = &c->items[i];
 
+		if (it->section->repeats)
+			continue;
 		buf_addf(out, "  --%s\n", flag_of(it, &a));
 		wrapped(out, 8, "", it->field->help);
 		if (it->field->choices != NULL) {
@@ -658,6 +674,8 @@ conf_reference(const struct conf *c, struct buf *out)
 	for (size_t i = 0; i < c->n; i++) {
 		const struct item *it = &c->items[i];
 
+		if (it->section->repeats)
+			continue;
 		if (it->section != section) {
 			section = it->section;
 			buf_addf(out, "\n## %s\n\n%s\n\n", section->prefix,

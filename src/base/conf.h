@@ -82,10 +82,12 @@ struct conf_field {
 	CONF_ROW(S, m, int64_t, CONF_TYPE_MS, name, __VA_ARGS__)
 
 struct conf_section {
-	const char *prefix; /* "server", "broker" */
+	const char *prefix; /* "server", "mqtt.listener1" */
 	const char *help;
 	const struct conf_field *fields; /* ends with a row whose key is NULL */
 	void *values;                    /* the module's struct, borrowed */
+	bool repeats; /* has the rows of the section before it, whose help says
+		       * so: people read them only once */
 };
 
 enum conf_source {

@@ -27,6 +27,7 @@ struct loop {
 	void **dead; /* to be freed when the turn is over */
 	size_t n_dead, cap_dead;
 	bool stopping;
+	bool turn_over; /* loop_turn() is not to wait any longer */
 
 	pthread_mutex_t lock; /* guards the posts */
 	struct loop_post *first, **last;
@@ -259,7 +260,9 @@ on_before_wait(uv_prepare_t *h)
 	fire_due(loop);
 	run_deferred(loop);
 	uv_timer_stop(&loop->alarm);
-	if (loop->timers.n > 0) {
+	if (loop->turn_over) {
+		uv_timer_start(&loop->alarm, on_alarm, 0, 0);
+	} else if (loop->timers.n > 0) {
 		wait = heap_first(&loop->timers)->at - clock_mono();
 		uv_update_time(&loop->uv);
 		uv_timer_start(
@@ -320,21 +323,28 @@ loop_stop(struct loop *loop)
 }
 
 /* Bounds the wait of loop_turn(). */
+struct bound {
+	struct loop_timer timer;
+	struct loop *loop;
+};
+
 static void
 on_turn_over(struct loop_timer *t)
 {
-	(void)t;
+	container_of(t, struct bound, timer)->loop->turn_over = true;
 }
 
 void
 loop_turn(struct loop *loop, int wait_ms)
 {
-	struct loop_timer bound = { .fire = on_turn_over };
+	struct bound bound = { .timer.fire = on_turn_over, .loop = loop };
 
+	loop->turn_over = false;
 	if (wait_ms > 0)
-		loop_after(loop, &bound, wait_ms);
+		loop_after(loop, &bound.timer, wait_ms);
 	uv_run(&loop->uv, wait_ms > 0 ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-	loop_cancel(loop, &bound);
+	loop_cancel(loop, &bound.timer);
+	loop->turn_over = false;
 	fire_due(loop);
 	run_deferred(loop);
 }

@@ -103,8 +103,15 @@ mqtt_has_wildcard(struct str filter)
 bool
 mqtt_topic_ok(struct str topic)
 {
-	return topic.len > 0 && !mqtt_has_wildcard(topic) &&
-	    mqtt_text_ok(topic);
+	const uint8_t *p = (const uint8_t *)topic.ptr;
+	size_t i = 0;
+
+	/* plain ASCII, the common case, in one pass */
+	while (i < topic.len && p[i] - 1u < 0x7f && p[i] != '+' && p[i] != '#')
+		i++;
+	if (i == topic.len)
+		return topic.len > 0 && topic.len <= MQTT_TEXT_MAX;
+	return !mqtt_has_wildcard(topic) && mqtt_text_ok(topic);
 }
 
 bool

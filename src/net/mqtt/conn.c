@@ -63,6 +63,9 @@ send_some(struct conn *c, const struct iovec *iov, int n)
 
 	if (c->stream != NULL)
 		return stream_writev(c->stream, iov, n);
+	if (n == 1)
+		return send(c->io.fd, iov->iov_base, iov->iov_len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
 	return sendmsg(c->io.fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -356,7 +359,7 @@ void
 mqtt_conn_send_publish(struct conn *c, struct mqtt_msg *m,
     struct mqtt_publish_flags f, const struct copy *copy)
 {
-	COUNT(publish_out);
+	TALLY(c->server, publish_out, 1);
 	if (c->level == 5)
 		publish_5(c, m, f, copy);
 	else
@@ -574,8 +577,8 @@ mqtt_conn_feed(struct conn *c, struct str bytes)
 	struct buf all = { 0 };
 
 	mqtt_lock(c->server);
-	c->heard_ms = clock_mono();
-	COUNT_BY(bytes_in, bytes.len);
+	c->server->now_ms = c->heard_ms = clock_mono();
+	TALLY(c->server, bytes_in, bytes.len);
 	buf_add(&all, c->in, c->in_len);
 	buf_add_str(&all, bytes);
 	if (all.len > 0)
@@ -614,8 +617,8 @@ read_some(struct conn *c)
 		mqtt_conn_close(c);
 		more = false;
 	} else {
-		c->heard_ms = clock_mono();
-		COUNT_BY(bytes_in, n);
+		s->now_ms = c->heard_ms = clock_mono();
+		TALLY(s, bytes_in, n);
 		if (large)
 			c->in_len += (uint32_t)n;
 		serve_and_keep(c, (struct str){ buf, have + (size_t)n });
@@ -713,7 +716,7 @@ write_out(struct conn *c)
 		mqtt_lock(s);
 		if (n < 0)
 			return false;
-		COUNT_BY(bytes_out, n);
+		TALLY(s, bytes_out, n);
 		mqtt_output_sent(&c->tx, (size_t)n);
 		if (c->blocked)
 			return true;
@@ -756,6 +759,8 @@ release_all(struct conn *c)
 	list_del(&c->gated);
 	mqtt_aliases_free(c->aliases);
 	c->aliases = NULL;
+	mqtt_last_match_free(c->last);
+	c->last = NULL;
 	str_free(c->proxy_cn);
 	c->proxy_cn = STR_NULL;
 	free(c->gates);
@@ -877,7 +882,7 @@ on_turn(struct loop_defer *d)
 	}
 	mqtt_lock(s);
 	take_turn(c);
-	mqtt_keep_kick(s);
+	mqtt_turn_over(s);
 	mqtt_unlock(s);
 }
 
@@ -922,7 +927,7 @@ on_ready(struct loop_io *io, unsigned what)
 		if (c->stream != NULL) /* are there bytes in a layer? */
 			mqtt_conn_wake(c);
 	}
-	mqtt_keep_kick(s);
+	mqtt_turn_over(s);
 	mqtt_unlock(s);
 }
 
@@ -937,6 +942,7 @@ on_timer(struct loop_timer *t)
 	int64_t left;
 
 	mqtt_lock(s);
+	s->now_ms = clock_mono();
 	if (c->lingers) {
 		mqtt_conn_bury(c);
 		mqtt_unlock(s);

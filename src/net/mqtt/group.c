@@ -122,7 +122,7 @@ hand(struct group *g, struct sub *member, struct delivery *d)
 	if (d->qos == 0)
 		mqtt_keep_gone(g->server, &g->owner, d->msg);
 	if (g->queue != NULL)
-		mqtt_rate_add(&g->queue->out, clock_mono(), 1);
+		mqtt_rate_add(&g->queue->out, g->server->now_ms, 1);
 	mqtt_session_send(member->session, d);
 }
 

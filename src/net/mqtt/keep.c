@@ -875,6 +875,7 @@ on_progress(struct loop_post *post)
 
 	k->posted = false;
 	mqtt_lock(s);
+	s->now_ms = clock_mono();
 	journal_progress(k->journal, &p);
 	k->written = p.written;
 	k->synced = p.synced;

@@ -36,7 +36,7 @@ mqtt_msg_new(
 		.topic_len = (uint16_t)in->topic.len,
 		.qos = in->qos,
 		.retain = in->retain,
-		.at_ms = clock_mono(),
+		.at_ms = s->now_ms,
 		.seq = ++s->seq,
 		.server = s,
 		.account = mqtt_account_ref(account),
@@ -132,6 +132,7 @@ mqtt_msg_done(struct mqtt_msg *m, bool ok)
 	struct mqtt_server *s = m->server;
 
 	mqtt_lock(s);
+	s->now_ms = clock_mono();
 	if (!ok) {
 		m->failed = true;
 		COUNT(consume_failures);

@@ -357,6 +357,7 @@ struct node {
 };
 
 struct topics {
+	uint64_t gen; /* changes when a match may have another result */
 	struct map exact; /* -> struct topic */
 	struct node *wild;
 	struct node *retained;
@@ -617,6 +618,17 @@ struct aliases {
 	uint16_t n_out;
 };
 
+/* What the last PUBLISH of a connection matched: most publish to one topic. */
+struct last_match {
+	struct str topic; /* owned */
+	uint64_t gen;     /* of the topics, then */
+	struct topic *exact;
+	struct match *matches;
+	size_t n, cap;
+};
+
+#define LAST_MATCH_MAX 1024 /* more are not remembered */
+
 struct conn {
 	struct mqtt_server *server;
 	struct lane *lane;
@@ -666,6 +678,7 @@ struct conn {
 	struct mqtt_login *login; /* in AWAIT_VERDICT */
 	struct will *will;
 	struct aliases *aliases; /* NULL: none used yet */
+	struct last_match *last; /* NULL: nothing published yet */
 	struct gate *gates;      /* GATES_MAX, NULL: none yet */
 	struct list arrivals;
 	struct output out;
@@ -862,6 +875,7 @@ bool mqtt_topic_wanted(struct mqtt_server *s, struct str name);
 /* Pushes matches; returns where they begin. Ends with s->n_matches = base. */
 size_t mqtt_match(struct mqtt_server *s, struct str name, struct topic *exact,
     const struct session *from);
+void mqtt_last_match_free(struct last_match *last); /* NULL is fine */
 
 /* --- consumers (consume.c) ----------------------------------------------- */
 
@@ -895,7 +909,7 @@ void mqtt_will_publish(
 
 int mqtt_keep_open(struct mqtt_server *s, struct err *err);
 void mqtt_keep_close(struct mqtt_server *s);
-/* Lets the journal write what was appended; once per turn. */
+/* Lets the journal write what was appended. */
 void mqtt_keep_kick(struct mqtt_server *s);
 /* Has `group` got as far as `durability` asks for? */
 bool mqtt_keep_reached(
@@ -974,6 +988,25 @@ enum record {
 
 /* --- the server ---------------------------------------------------------- */
 
+/* Counters of the message path, gathered under the lock and added to those that
+ * everybody sees once per turn. */
+#define TALLIES(X)                                                             \
+	X(publish_in)                                                          \
+	X(publish_out)                                                         \
+	X(bytes_in)                                                            \
+	X(bytes_out)                                                           \
+	X(inflight)                                                            \
+	X(queued_messages)                                                     \
+	X(queued_bytes)
+
+struct tallies {
+#define X(name) int64_t name;
+	TALLIES(X)
+#undef X
+};
+
+#define TALLY(s, name, by) ((s)->tallies.name += (int64_t)(by))
+
 enum call_kind { CALL_LOGIN, CALL_CONSUME, CALL_UNUSED, CALL_REPLACED };
 
 /* Something that the home loop is to call without the lock. */
@@ -1026,6 +1059,8 @@ struct mqtt_server {
 	struct topics topics;
 	struct keep keep;
 
+	struct tallies tallies;
+	int64_t now_ms; /* monotonic, when this turn began */
 	uint64_t stamp; /* of the last match */
 	uint64_t seq;   /* of the last message */
 	struct match *matches;
@@ -1057,7 +1092,9 @@ mqtt_unlock(struct mqtt_server *s)
 /* Has the home loop call something, after what is waiting. Under the lock. */
 void mqtt_call(
     struct mqtt_server *s, enum call_kind kind, void *what, struct mqtt_msg *m);
-/* At the end of a call from outside: the journal is kicked in this turn. */
+/* At the end of a lane's turn: the journal is kicked, counters are told. */
+void mqtt_turn_over(struct mqtt_server *s);
+/* At the end of a call from outside: the same, later in this turn. */
 void mqtt_home_done(struct mqtt_server *s);
 /* Consumers have more than they should; who publishes waits. */
 bool mqtt_is_busy(const struct mqtt_server *s);

@@ -74,8 +74,8 @@ grown(struct fifo *f, const struct delivery *d)
 	f->n++;
 	f->n_expiring += d->msg->expires_ms != 0;
 	f->bytes += msg_bytes(d->msg);
-	COUNT(queued_messages);
-	COUNT_BY(queued_bytes, msg_bytes(d->msg));
+	TALLY(d->msg->server, queued_messages, 1);
+	TALLY(d->msg->server, queued_bytes, msg_bytes(d->msg));
 }
 
 void
@@ -117,8 +117,8 @@ mqtt_fifo_remove(struct fifo *f, struct delivery *d)
 	f->n--;
 	f->n_expiring -= d->msg->expires_ms != 0;
 	f->bytes -= msg_bytes(d->msg);
-	COUNT_BY(queued_messages, -1);
-	COUNT_BY(queued_bytes, -(int64_t)msg_bytes(d->msg));
+	TALLY(d->msg->server, queued_messages, -1);
+	TALLY(d->msg->server, queued_bytes, -(int64_t)msg_bytes(d->msg));
 }
 
 /* Its end, without having been delivered. */

@@ -291,7 +291,7 @@ on_publish(struct conn *c, struct mqtt_packet *p, uint8_t *reason)
 {
 	struct session *session = c->session;
 
-	COUNT(publish_in);
+	TALLY(c->server, publish_in, 1);
 	*reason = publish_refused(c, p);
 	if (*reason != 0)
 		return ERR_PROTO;

@@ -29,6 +29,7 @@ on_tick(struct loop_timer *t)
 	struct mqtt_server *s = container_of(t, struct mqtt_server, tick);
 
 	mqtt_lock(s);
+	s->now_ms = clock_mono();
 	mqtt_sessions_expire(s);
 	mqtt_queues_tick(s);
 	mqtt_retained_expire(s);
@@ -39,7 +40,7 @@ on_tick(struct loop_timer *t)
 		    !mqtt_session_is_pressed(c->session))
 			mqtt_session_pump(c->session);
 	}
-	mqtt_keep_kick(s);
+	mqtt_turn_over(s);
 	mqtt_unlock(s);
 	loop_after(s->loop, &s->tick, TICK_MS);
 }
@@ -78,8 +79,9 @@ on_calls(struct loop_defer *d)
 		free(call);
 	}
 	mqtt_lock(s);
+	s->now_ms = clock_mono();
 	mqtt_release_held(s);
-	mqtt_keep_kick(s);
+	mqtt_turn_over(s);
 	mqtt_unlock(s);
 }
 
@@ -116,9 +118,30 @@ mqtt_call(
 	}
 }
 
+static void
+tell_tallies(struct mqtt_server *s)
+{
+	struct tallies *t = &s->tallies;
+
+#define X(name)                                                                \
+	if (t->name != 0)                                                      \
+		COUNT_BY(name, t->name);
+	TALLIES(X)
+#undef X
+	*t = (struct tallies){ 0 };
+}
+
+void
+mqtt_turn_over(struct mqtt_server *s)
+{
+	tell_tallies(s);
+	mqtt_keep_kick(s);
+}
+
 void
 mqtt_home_done(struct mqtt_server *s)
 {
+	tell_tallies(s);
 	if (s->keep.dirty)
 		loop_defer(s->loop, &s->run_calls);
 }
@@ -167,6 +190,7 @@ server_new(struct loop *loop, const struct mqtt_server_conf *conf,
 	pthread_mutexattr_t attr;
 
 	s->loop = loop;
+	s->now_ms = clock_mono();
 	s->conf = *conf;
 	s->conf.threads = MAX_OF(conf->threads, 1u);
 	if (conf->dir != NULL)
@@ -321,6 +345,7 @@ mqtt_server_close(struct mqtt_server *s)
 	mqtt_lanes_free(s);
 	loop_undefer(s->loop, &s->run_calls);
 	loop_unpost(s->loop, &s->calls_post);
+	tell_tallies(s);
 	s->ended = true;
 	mqtt_server_maybe_free(s);
 }

@@ -135,7 +135,7 @@ land(struct session *s, struct delivery *d)
 {
 	list_del(&d->link);
 	s->n_inflight--;
-	COUNT_BY(inflight, -1);
+	TALLY(s->server, inflight, -1);
 }
 
 /* What came from a group goes back there, newest first, so that the oldest is
@@ -362,7 +362,7 @@ mqtt_session_is_pressed(struct session *s)
 	return conf->full == MQTT_FULL_SLOW && s->conn != NULL &&
 	    (s->owed.n >= conf->queue_messages / PRESSED ||
 		s->owed.bytes >= conf->queue_bytes / PRESSED) &&
-	    clock_mono() - s->moved_ms < conf->slow_ms;
+	    s->server->now_ms - s->moved_ms < conf->slow_ms;
 }
 
 static struct copy
@@ -405,7 +405,7 @@ put_in_flight(struct session *s, struct delivery *d)
 {
 	list_add(&s->inflight, &d->link);
 	s->n_inflight++;
-	COUNT(inflight);
+	TALLY(s->server, inflight, 1);
 }
 
 static void
@@ -505,6 +505,8 @@ deliver_later(struct session *s, struct mqtt_msg *m, const struct copy *copy)
 		s->n_owed_0++;
 	else
 		mqtt_keep_target(s->server, &s->owner, d);
+	if (s->conn != NULL && must_wait(s, d->qos))
+		mqtt_conn_wait_for_keep(s->conn);
 	return ACCEPTED;
 }
 
@@ -565,7 +567,7 @@ void
 mqtt_session_pump(struct session *s)
 {
 	struct mqtt_server *server = s->server;
-	int64_t now = clock_mono();
+	int64_t now = server->now_ms;
 	struct delivery *d;
 
 	while (s->conn != NULL && mqtt_conn_has_room(s->conn) &&
@@ -632,7 +634,7 @@ by_id(const struct session *s, uint16_t id)
 static void
 room_appeared(struct session *s)
 {
-	s->moved_ms = clock_mono();
+	s->moved_ms = s->server->now_ms;
 	if (s->owed.n == 0 && list_empty(&s->memberships) &&
 	    list_empty(&s->slowed))
 		return;

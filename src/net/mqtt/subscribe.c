@@ -97,6 +97,7 @@ set_options(struct sub *sub, const struct mqtt_filter *f, uint32_t sub_id)
 	sub->retain_as_published = f->retain_as_published;
 	sub->retain_handling = f->retain_handling;
 	sub->sub_id = sub_id;
+	sub->session->server->topics.gen++;
 }
 
 uint8_t

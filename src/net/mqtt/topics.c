@@ -120,6 +120,7 @@ mqtt_topics_make(struct topics *t, struct str name)
 
 	if (topic != NULL)
 		return topic;
+	t->gen++;
 	topic = mem_new(struct topic);
 	topic->name = str_copy(name);
 	list_init(&topic->subs);
@@ -132,6 +133,7 @@ mqtt_topics_tidy(struct topics *t, struct topic *topic)
 {
 	if (!list_empty(&topic->subs) || topic->queue != NULL)
 		return;
+	t->gen++;
 	(void)map_del(&t->exact, topic->name);
 	str_free(topic->name);
 	free(topic);
@@ -143,6 +145,7 @@ mqtt_topics_add(struct topics *t, struct str filter, struct sub *sub)
 	struct topic *topic;
 	struct node *node;
 
+	t->gen++;
 	sub->exact = !mqtt_has_wildcard(filter);
 	if (sub->exact) {
 		sub->at = topic = mqtt_topics_make(t, filter);
@@ -156,6 +159,7 @@ mqtt_topics_add(struct topics *t, struct str filter, struct sub *sub)
 void
 mqtt_topics_remove(struct topics *t, struct sub *sub)
 {
+	t->gen++;
 	list_del(&sub->link);
 	if (sub->exact)
 		mqtt_topics_tidy(t, sub->at);
