@@ -2,15 +2,16 @@
  * test/conformance/mqttd.c - the MQTT server alone, for tests from outside.
  *
  *    mqttd [--NAME VALUE]... [--user NAME:PASSWORD]... [--queue NAME]...
- *        [--dir DIR] [--durability none|os|disk] [--websocket 1] [--unix PATH]
+ *        [--dir DIR] [--durability none|os|disk] [--websocket 1] [--proxy 1]
+ *        [--unix PATH] [--response-info TEXT]
  *
  * NAME is a number of struct mqtt_server_conf, with "-" for "_", or "port".
  * Without --user everybody may come in. Everything is allowed but topics that
  * begin with "denied", and subscribing to those that begin with "deaf" or are
  * given with --deny-subscribe. A consumer inside hears "consume/#"; it takes a
- * message "ok", fails "fail", and takes "later" after 50 ms. Prints its port,
- * and behind it that of WebSocket. On SIGUSR1 it prints its counters and a line
- * "end".
+ * message "ok", fails "fail", takes "later" after 50 ms, and "slow..." after
+ * --slow-consumer-ms. Prints its port, and behind it those of WebSocket and of
+ * the PROXY protocol. On SIGUSR1 it prints its counters and a line "end".
  */
 #include "base/base.h"
 #include "base/counter.h"
@@ -32,6 +33,7 @@ struct daemon {
 	size_t n_users;
 	char *deaf[USERS_MAX]; /* filters that are refused */
 	size_t n_deaf;
+	int64_t slow_ms; /* that a consumer needs for a "slow..." */
 };
 
 struct later {
@@ -56,7 +58,8 @@ static const struct number numbers[] = { N(threads), N(max_connections),
 	N(max_subscriptions), N(max_topic_levels), N(max_retained),
 	N(max_retained_bytes), N(max_keepalive_s), N(connect_timeout_ms),
 	N(max_auth_failures), N(max_output), N(max_aliases), N(full),
-	N(slow_ms), N(max_connect_rate), N(max_rate), N(sys_interval_ms) };
+	N(slow_ms), N(max_connect_rate), N(max_rate), N(sys_interval_ms),
+	N(salvage) };
 
 static struct daemon self;
 
@@ -130,16 +133,17 @@ heard(void *owner, struct mqtt_msg *m)
 {
 	struct daemon *d = owner;
 	struct str payload = mqtt_msg_payload(m);
+	bool slow = str_starts(payload, STR("slow"));
 	struct later *l;
 
-	if (!str_eqz(payload, "later")) {
+	if (!slow && !str_eqz(payload, "later")) {
 		mqtt_msg_done(m, !str_eqz(payload, "fail"));
 		return;
 	}
 	l = mem_new(struct later);
 	l->msg = m;
 	l->timer.fire = on_later;
-	loop_after(d->loop, &l->timer, 50);
+	loop_after(d->loop, &l->timer, slow ? d->slow_ms : 50);
 }
 
 static void
@@ -199,7 +203,7 @@ struct options {
 	struct mqtt_server_conf conf;
 	struct mqtt_listener_conf listener;
 	const char *unix_path;
-	bool websocket;
+	bool websocket, proxy;
 	const char *queues[16];
 	size_t n_queues;
 };
@@ -226,6 +230,12 @@ set_option(struct options *o, const char *name, char *value)
 		o->unix_path = value;
 	} else if (strcmp(name, "websocket") == 0) {
 		o->websocket = true;
+	} else if (strcmp(name, "proxy") == 0) {
+		o->proxy = true;
+	} else if (strcmp(name, "response-info") == 0) {
+		o->conf.response_info = value;
+	} else if (strcmp(name, "slow-consumer-ms") == 0) {
+		self.slow_ms = strtoll(value, NULL, 10);
 	} else if (strcmp(name, "durability") == 0) {
 		for (unsigned i = 0; i < COUNT_OF(levels); i++)
 			if (strcmp(value, levels[i]) == 0)
@@ -240,7 +250,7 @@ static int
 listen_all(struct options *o, struct err *err)
 {
 	struct mqtt_listener_conf more = o->listener;
-	uint16_t port, ws_port = 0;
+	uint16_t port, ws_port = 0, proxy_port = 0;
 	char path[200];
 	int rc;
 
@@ -250,13 +260,19 @@ listen_all(struct options *o, struct err *err)
 		more.websocket = true;
 		rc = mqtt_server_listen(self.server, &more, &ws_port, err);
 	}
+	more.websocket = false;
+	if (rc == 0 && o->proxy) {
+		more.port = 0;
+		more.proxy = true;
+		rc = mqtt_server_listen(self.server, &more, &proxy_port, err);
+	}
+	more.proxy = false;
 	if (rc == 0 && o->unix_path != NULL) {
 		snprintf(path, sizeof(path), "unix:%s", o->unix_path);
 		more.address = path;
-		more.websocket = false;
 		rc = mqtt_server_listen(self.server, &more, NULL, err);
 	}
-	printf("%u %u\n", port, ws_port);
+	printf("%u %u %u\n", port, ws_port, proxy_port);
 	fflush(stdout);
 	return rc;
 }
@@ -306,6 +322,7 @@ main(int argc, char **argv)
 	    mqtt_consume_start(self.server, STR("consume/#"), heard, &self);
 	for (size_t i = 0; i < o.n_queues; i++)
 		mqtt_queue_declare(self.server, str_of(o.queues[i]), NULL);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on files is as a full disk */
 	signal(SIGTERM, stop);
 	signal(SIGINT, stop);
 	signal(SIGUSR1, on_usr1);

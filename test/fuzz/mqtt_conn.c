@@ -5,7 +5,7 @@
  * The input is cut into pieces: a byte that says which of three connections
  * gets it, and sometimes that it is closed instead; a byte of length; the
  * piece. The first two begin with a CONNECT, for one client id, remembered or
- * not; the third has to find its own.
+ * not, of level 4 or 5 by the first byte; the third has to find its own.
  */
 #include "base/base.h"
 #include "base/clock.h"
@@ -24,6 +24,7 @@ static struct mqtt_server *server;
 static struct mqtt_listener listener; /* none: connections are made here */
 static struct conn *conns[CONNS];
 static int peers[CONNS];
+static uint8_t level;
 
 static void
 heard(void *owner, struct mqtt_msg *m)
@@ -80,7 +81,12 @@ static void
 dial(int i)
 {
 	static const uint8_t address[16];
-	struct mqtt_connect c = { .level = 4, .clean = i == 0 };
+	struct mqtt_connect c = { .level = level, .clean = i == 0 };
+	struct mqtt_props props = { .has = level == 5 && i == 1
+		    ? 1ull << MQTT_P_SESSION_EXPIRY | 1ull << MQTT_P_ALIAS_MAX
+		    : 0,
+		.session_expiry_s = 100,
+		.alias_max = 2 };
 	struct buf b = { 0 };
 	int fds[2];
 
@@ -96,7 +102,7 @@ dial(int i)
 	c.will_topic = STR("t");
 	c.will_payload = STR("w");
 	c.will_qos = 1;
-	mqtt_put_connect(&b, &c, NULL);
+	mqtt_put_connect(&b, &c, &props);
 	mqtt_conn_feed(conns[i], buf_str(&b));
 	buf_free(&b);
 	loop_turn(loop, 0);
@@ -129,7 +135,7 @@ one_piece(int i, struct str piece)
 		dial(i);
 		look_around();
 	}
-	if (conns[i] != NULL && !conns[i]->doomed)
+	if (conns[i] != NULL && !conns[i]->doomed && conns[i]->state != CLOSED)
 		mqtt_conn_feed(conns[i], piece);
 	look_around();
 }
@@ -140,6 +146,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct mqtt_consumer *c;
 
 	set_up();
+	level = size > 0 && data[0] & 1 ? 5 : 4;
 	c = mqtt_consume_start(server, STR("c/#"), heard, NULL);
 	while (size >= 2) {
 		int i = data[0] % CONNS;

@@ -668,7 +668,8 @@ read_proxy(struct conn *c)
 		if (head.cn.ptr != NULL)
 			c->proxy_cn = str_copy(head.cn);
 		c->state = AWAIT_CONNECT;
-		if (!mqtt_listener_wrap(c))
+		if (!mqtt_listener_admits(c->listener, c->address) ||
+		    !mqtt_listener_wrap(c))
 			mqtt_conn_close(c);
 	}
 	mqtt_unlock(s);

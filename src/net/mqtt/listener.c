@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "net/tls.h"
-#include "net/ws.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -53,7 +52,6 @@ bool
 mqtt_listener_wrap(struct conn *c)
 {
 	struct mqtt_listener *l = c->listener;
-	struct ws_conf ws = { .max_frame = l->server->conf.max_packet };
 	struct stream *top;
 
 	if (l->conf.tls == NULL && !l->conf.websocket)
@@ -62,9 +60,21 @@ mqtt_listener_wrap(struct conn *c)
 	if (l->conf.tls != NULL)
 		c->tls = top = tls_server_stream(l->conf.tls, top, NULL);
 	if (top != NULL && l->conf.websocket)
-		top = ws_stream(&ws, top);
+		top = ws_stream(&l->ws, top);
 	c->stream = top;
 	return top != NULL;
+}
+
+bool
+mqtt_listener_admits(struct mqtt_listener *l, const uint8_t address[16])
+{
+	struct mqtt_server *s = l->server;
+
+	if (mqtt_address_connects(
+		&s->addresses, address, s->conf.max_connect_rate))
+		return true;
+	COUNT(connections_limited);
+	return false;
 }
 
 /* Is there room for one more, also from this address? */
@@ -79,12 +89,8 @@ may_come(struct mqtt_listener *l, const uint8_t address[16])
 		COUNT(connections_refused);
 		return false;
 	}
-	if (!mqtt_address_connects(
-		&s->addresses, address, s->conf.max_connect_rate)) {
-		COUNT(connections_limited);
-		return false;
-	}
-	return true;
+	/* behind a balancer the address is not known yet */
+	return l->conf.proxy || mqtt_listener_admits(l, address);
 }
 
 static void
@@ -257,6 +263,7 @@ listener_new(struct mqtt_server *s, const struct mqtt_listener_conf *conf)
 
 	l->server = s;
 	l->conf = *conf;
+	l->ws.max_frame = s->conf.max_packet;
 	l->io.fd = -1;
 	l->io.ready = on_acceptable;
 	l->again.fire = on_again;

@@ -44,6 +44,7 @@
 #include "codec/mqtt.h"
 #include "net/mqtt/counters.h"
 #include "net/mqtt/server.h"
+#include "net/ws.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -778,6 +779,7 @@ struct mqtt_listener {
 	char *address;
 	struct loop_io io;       /* fd -1: of adopted connections */
 	struct loop_timer again; /* descriptors had run out */
+	struct ws_conf ws;
 	unsigned n_conns;
 	bool is_unix;
 };
@@ -785,6 +787,9 @@ struct mqtt_listener {
 void mqtt_listener_close(struct mqtt_listener *l);
 /* Sets the streams of a new connection; false: it can not be. */
 bool mqtt_listener_wrap(struct conn *c);
+/* May its address have one more connection? */
+bool mqtt_listener_admits(
+    struct mqtt_listener *l, const uint8_t address[16]);
 void mqtt_address_key(const void *sockaddr, uint8_t ret[16]);
 
 /* --- limits per address (address.c) -------------------------------------- */
