@@ -358,7 +358,7 @@ struct node {
 };
 
 struct topics {
-	uint64_t gen; /* changes when a match may have another result */
+	uint64_t gen;     /* changes when a match may have another result */
 	struct map exact; /* -> struct topic */
 	struct node *wild;
 	struct node *retained;
@@ -788,8 +788,7 @@ void mqtt_listener_close(struct mqtt_listener *l);
 /* Sets the streams of a new connection; false: it can not be. */
 bool mqtt_listener_wrap(struct conn *c);
 /* May its address have one more connection? */
-bool mqtt_listener_admits(
-    struct mqtt_listener *l, const uint8_t address[16]);
+bool mqtt_listener_admits(struct mqtt_listener *l, const uint8_t address[16]);
 void mqtt_address_key(const void *sockaddr, uint8_t ret[16]);
 
 /* --- limits per address (address.c) -------------------------------------- */

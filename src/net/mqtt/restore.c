@@ -95,6 +95,19 @@ TAKE(take16, uint16_t)
 TAKE(take32, uint32_t)
 TAKE(take64, uint64_t)
 
+#define TIME_MAX ((uint64_t)1 << 53) /* milliseconds; later is no time */
+
+static uint64_t
+take_time(struct reader *r)
+{
+	uint64_t ms = take64(r);
+
+	if (ms <= TIME_MAX)
+		return ms;
+	r->bad = true;
+	return 0;
+}
+
 static struct str
 take_text(struct reader *r)
 {
@@ -245,7 +258,7 @@ read_session(struct restore *rs, struct reader *r)
 	o->kind = OWNER_SESSION;
 	o->durability = take8(r);
 	o->expiry_s = take32(r);
-	o->away_ms = take64(r);
+	o->away_ms = take_time(r);
 	ord = take64(r);
 	o->next_ord = MAX_OF(o->next_ord, ord);
 	o->key = str_copy(take_text(r));
@@ -357,8 +370,8 @@ read_msg(struct restore *rs, struct reader *r)
 	targets_clear(m);
 	mqtt_msg_release(m->msg);
 	m->flags = take8(r);
-	m->at_ms = take64(r);
-	m->expires_ms = take64(r);
+	m->at_ms = take_time(r);
+	m->expires_ms = take_time(r);
 	in.topic = take_text(r);
 	in.props = take_text(r);
 	in.payload = take_text(r);
@@ -367,8 +380,11 @@ read_msg(struct restore *rs, struct reader *r)
 	if (in.topic.len > MQTT_TEXT_MAX)
 		r->bad = true;
 	m->msg = r->bad ? NULL : mqtt_msg_new(rs->server, NULL, &in);
-	if (m->msg == NULL)
+	if (m->msg == NULL) {
 		r->bad = true;
+		drop_if_dead(rs, m);
+		return;
+	}
 	publisher = take32(r);
 	note = take16(r);
 	from = publisher != 0 ? owner_of(rs, publisher) : NULL;
@@ -425,7 +441,7 @@ read_small(struct restore *rs, struct reader *r, uint8_t kind)
 	case RECORD_AWAY:
 		if (o != NULL) {
 			o->expiry_s = take32(r);
-			o->away_ms = take64(r);
+			o->away_ms = take_time(r);
 		}
 		return;
 	case RECORD_RECEIVED:
