@@ -12,7 +12,7 @@ from durable import (Publisher, Server, Subscriber, check, crash_rounds,
                      wait_until)
 
 
-@pytest.mark.parametrize("durability,threads", [("disk", 1), ("os", 2)])
+@pytest.mark.parametrize("durability,threads", [("disk", 2), ("os", 1)])
 def test_a_few_crashes_lose_nothing(tmp_path, durability, threads):
     n = crash_rounds(tmp_path / "j", 12, random.Random(7), durability,
                      threads)
@@ -50,7 +50,7 @@ def test_a_full_disk_stops_answers_and_is_told_and_old_data_is_safe(tmp_path):
 
 
 def journal_with_messages(tmp_path):
-    server = Server(tmp_path / "j")
+    server = Server(tmp_path / "j", "--threads", 2)
     assert server.start()
     sub = Subscriber(server, "sub", "t/#", 1)
     assert sub.subscribed.wait(10)

@@ -314,8 +314,10 @@ mqtt_server_close(struct mqtt_server *s)
 	if (s == NULL)
 		return;
 	assert(list_empty(&s->consumers));
-	if (s->lanes == NULL) /* it never came to that */
+	if (s->lanes == NULL) { /* it never came to that */
+		s->conf.threads = 1;
 		(void)mqtt_lanes_open(s, 1, NULL);
+	}
 	mqtt_lanes_stop(s);
 	s->closing = true;
 	loop_cancel(s->loop, &s->tick);
