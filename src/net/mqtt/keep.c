@@ -40,9 +40,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEGMENT_BYTES (16u << 20)
-#define CLEAN_MS 10 /* between segments that are emptied */
-
 /* --- records ------------------------------------------------------------- */
 
 static void
@@ -89,8 +86,8 @@ begin(struct keep *k, enum record kind)
 	put8(k, kind);
 }
 
-static bool
-append(struct mqtt_server *s, int level, uint64_t *segment)
+bool
+mqtt_keep_append(struct mqtt_server *s, int level, uint64_t *segment)
 {
 	struct keep *k = &s->keep;
 	struct str record = buf_str(&k->record);
@@ -124,7 +121,8 @@ say(struct mqtt_server *s, const struct owner *o)
 {
 	uint64_t segment;
 
-	return append(s, MAX_OF(o->durability, (uint8_t)MQTT_OS), &segment);
+	return mqtt_keep_append(
+	    s, MAX_OF(o->durability, (uint8_t)MQTT_OS), &segment);
 }
 
 bool
@@ -188,8 +186,8 @@ mqtt_keep_link_owner(
 	list_add(&segment_of(k, segment)->owners, &o->in_segment);
 }
 
-static void
-msg_is_dead(struct keep *k, struct mqtt_msg *m)
+void
+mqtt_keep_dead(struct keep *k, struct mqtt_msg *m)
 {
 	list_del(&m->kept.in_segment);
 	k->live_bytes -= m->kept.bytes;
@@ -275,8 +273,8 @@ put_named(
 }
 
 /* All about it, as it is now. */
-static bool
-say_owner(struct mqtt_server *s, struct owner *o)
+bool
+mqtt_keep_say_owner(struct mqtt_server *s, struct owner *o)
 {
 	struct keep *k = &s->keep;
 	uint64_t segment;
@@ -289,7 +287,7 @@ say_owner(struct mqtt_server *s, struct owner *o)
 	else
 		put_named(k, RECORD_QUEUE, o,
 		    container_of(o, struct queue, owner)->topic->name);
-	if (!append(s, o->durability, &segment))
+	if (!mqtt_keep_append(s, o->durability, &segment))
 		return false;
 	mqtt_keep_link_owner(k, o, segment, k->record.len);
 	return true;
@@ -309,7 +307,7 @@ mqtt_keep_begin(struct mqtt_server *s, struct owner *o, enum owner_kind kind,
 		return;
 	if (o->id == 0)
 		o->id = ++k->next_owner;
-	if (!say_owner(s, o) && o->bytes == 0)
+	if (!mqtt_keep_say_owner(s, o) && o->bytes == 0)
 		o->id = 0; /* nothing of it is kept */
 }
 
@@ -410,8 +408,8 @@ mqtt_keep_completed(struct session *s, const struct delivery *d)
 
 /* --- messages ------------------------------------------------------------ */
 
-static void
-note_target(struct keep *k, const struct owner *o, const struct delivery *d)
+void
+mqtt_keep_note(struct keep *k, const struct owner *o, const struct delivery *d)
 {
 	if (k->n_targets == k->cap_targets) {
 		k->cap_targets = k->cap_targets * 2 + 16;
@@ -434,7 +432,7 @@ mqtt_keep_target(
     struct mqtt_server *s, const struct owner *o, const struct delivery *d)
 {
 	if (s->keep.journal != NULL && o->id != 0)
-		note_target(&s->keep, o, d);
+		mqtt_keep_note(&s->keep, o, d);
 }
 
 static void
@@ -457,8 +455,8 @@ put_targets(struct keep *k)
 	}
 }
 
-static int
-targets_level(const struct keep *k)
+int
+mqtt_keep_level(const struct keep *k)
 {
 	int level = MQTT_OS;
 
@@ -476,9 +474,9 @@ to_wall(int64_t mono_ms)
 	    : (uint64_t)(clock_now() + (mono_ms - clock_mono()));
 }
 
-static void
-put_msg(struct keep *k, const struct mqtt_msg *m, uint64_t seq, uint32_t from,
-    uint16_t note)
+void
+mqtt_keep_put_msg(struct keep *k, const struct mqtt_msg *m, uint64_t seq,
+    uint32_t from, uint16_t note)
 {
 	begin(k, RECORD_MSG);
 	put64(k, seq);
@@ -504,11 +502,11 @@ say_moved(struct mqtt_server *s, struct mqtt_msg *m, uint32_t from)
 	put64(k, m->kept.seq);
 	put32(k, from);
 	put_targets(k);
-	if (!append(s, targets_level(k), &segment))
+	if (!mqtt_keep_append(s, mqtt_keep_level(k), &segment))
 		return false;
 	m->kept.targets += k->n_targets;
 	m->kept.group = k->group;
-	m->kept.level = (uint8_t)targets_level(k);
+	m->kept.level = (uint8_t)mqtt_keep_level(k);
 	return true;
 }
 
@@ -518,13 +516,13 @@ say_msg(struct mqtt_server *s, struct mqtt_msg *m, uint32_t from, uint16_t note)
 	struct keep *k = &s->keep;
 	uint64_t segment, seq = k->next_seq + 1;
 
-	put_msg(k, m, seq, from, note);
-	if (!append(s, targets_level(k), &segment))
+	mqtt_keep_put_msg(k, m, seq, from, note);
+	if (!mqtt_keep_append(s, mqtt_keep_level(k), &segment))
 		return false;
 	k->next_seq = seq;
 	m->kept.seq = seq;
 	m->kept.group = k->group;
-	m->kept.level = (uint8_t)targets_level(k);
+	m->kept.level = (uint8_t)mqtt_keep_level(k);
 	m->kept.targets = k->n_targets;
 	mqtt_keep_link_msg(k, m, segment, k->record.len);
 	return true;
@@ -573,7 +571,7 @@ mqtt_keep_forget(
 	if (o->id == 0 || m == NULL || m->kept.seq == 0)
 		return;
 	if (--m->kept.targets == 0)
-		msg_is_dead(&s->keep, m);
+		mqtt_keep_dead(&s->keep, m);
 }
 
 void
@@ -613,7 +611,7 @@ mqtt_keep_moved(struct mqtt_server *s, const struct owner *from,
 	if (k->journal == NULL)
 		return;
 	if (enters) {
-		note_target(k, to, d);
+		mqtt_keep_note(k, to, d);
 		if (m->kept.seq == 0)
 			(void)say_msg(s, m, 0, 0);
 		else if (say_moved(s, m, leaves ? from->id : 0) && leaves)
@@ -641,196 +639,6 @@ mqtt_keep_has_msg(struct mqtt_server *s, const struct mqtt_msg *m)
 	return m->kept.seq == 0 ||
 	    mqtt_keep_reached(
 		&s->keep, m->kept.group, (enum mqtt_durability)m->kept.level);
-}
-
-/* --- cleaning ------------------------------------------------------------ */
-
-static bool
-needs_cleaning(const struct keep *k)
-{
-	return journal_bytes(k->journal) >
-	    2 * k->live_bytes + 2 * (uint64_t)SEGMENT_BYTES;
-}
-
-/* Who has the messages of one segment: each message begins a chain. */
-struct holders {
-	struct chained {
-		struct target target;
-		uint32_t next; /* place + 1; 0 ends */
-	} * all;
-	uint32_t n, cap;
-	uint32_t *first; /* by the message's mark - 1 */
-	struct keep *keep;
-};
-
-static void
-hold(struct holders *h, const struct owner *o, const struct mqtt_msg *m,
-    const struct delivery *d)
-{
-	uint32_t *first;
-
-	if (o->id == 0 || m == NULL || m->kept.mark == 0)
-		return;
-	if (h->n == h->cap) {
-		h->cap = h->cap * 2 + 1024;
-		h->all = mem_resize(h->all, h->cap, sizeof(*h->all));
-	}
-	note_target(h->keep, o, d);
-	first = &h->first[m->kept.mark - 1];
-	h->all[h->n] = (struct chained){ h->keep->targets[0], *first };
-	h->keep->n_targets = 0;
-	*first = ++h->n;
-}
-
-static void
-hold_list(struct holders *h, const struct owner *o, const struct list *items)
-{
-	LIST_EACH (d, items, struct delivery, link) {
-		if (d->group != NULL)
-			hold(h, &d->group->owner, d->msg, NULL);
-		else if (o->kind != OWNER_SESSION || d->qos > 0)
-			hold(h, o, d->msg, o->kind == OWNER_SESSION ? d : NULL);
-	}
-}
-
-static void
-hold_retained(void *ctx, struct mqtt_msg *m)
-{
-	static const struct owner retained = { .id = OWNER_RETAINED };
-
-	if (m->kept.retained)
-		hold(ctx, &retained, m, NULL);
-}
-
-/* Looks through everything that can have a message. */
-static void
-find_holders(struct mqtt_server *s, struct holders *h)
-{
-	struct session *session;
-	struct group *g;
-	size_t pos = 0;
-
-	while ((session = map_next(&s->sessions, &pos)) != NULL) {
-		hold_list(h, &session->owner, &session->inflight);
-		hold_list(h, &session->owner, &session->owed.items);
-	}
-	pos = 0;
-	while ((g = map_next(&s->groups, &pos)) != NULL)
-		hold_list(h, &g->owner, &g->waiting.items);
-	LIST_EACH (q, &s->queues, struct queue, link)
-		hold_list(h, &q->owner, &q->waiting.items);
-	mqtt_retained_match(&s->topics, STR("#"), hold_retained, h);
-}
-
-/* Messages of a queue that are with consumers now are in no list. */
-static void
-hold_consumed(struct mqtt_server *s, struct holders *h, struct mqtt_msg *m)
-{
-	struct topic *topic = mqtt_topics_get(&s->topics, mqtt_msg_topic(m));
-
-	if (m->from_queue && m->waits > 0 && topic != NULL &&
-	    topic->queue != NULL)
-		hold(h, &topic->queue->owner, m, NULL);
-}
-
-/* Says a message again, with those who have it now. */
-static bool
-say_again(struct mqtt_server *s, struct holders *h, struct mqtt_msg *m)
-{
-	struct keep *k = &s->keep;
-	uint64_t segment;
-	int level;
-
-	for (uint32_t i = h->first[m->kept.mark - 1]; i != 0;
-	     i = h->all[i - 1].next) {
-		const struct owner o = { .id = OWNER_RETAINED };
-
-		note_target(k, &o, NULL);
-		k->targets[k->n_targets - 1] = h->all[i - 1].target;
-	}
-	put_msg(k, m, m->kept.seq, 0, 0);
-	level = targets_level(k);
-	m->kept.targets = k->n_targets;
-	k->n_targets = 0;
-	m->kept.mark = 0;
-	if (m->kept.targets == 0) {
-		msg_is_dead(k, m);
-		return true;
-	}
-	if (!append(s, level, &segment))
-		return false;
-	mqtt_keep_link_msg(k, m, segment, k->record.len);
-	return true;
-}
-
-static bool
-say_all_again(struct mqtt_server *s, struct segment *seg)
-{
-	struct holders h = { .keep = &s->keep };
-	uint32_t n = 0;
-	bool ok = true;
-
-	LIST_EACH (m, &seg->msgs, struct mqtt_msg, kept.in_segment)
-		m->kept.mark = ++n;
-	if (n > 0) {
-		h.first = mem_array(n, sizeof(*h.first));
-		LIST_EACH (m, &seg->msgs, struct mqtt_msg, kept.in_segment)
-			hold_consumed(s, &h, m);
-		find_holders(s, &h);
-	}
-	LIST_EACH (o, &seg->owners, struct owner, in_segment)
-		ok = ok && say_owner(s, o);
-	LIST_EACH (m, &seg->msgs, struct mqtt_msg, kept.in_segment) {
-		ok = ok && say_again(s, &h, m);
-		m->kept.mark = 0;
-	}
-	free(h.all);
-	free(h.first);
-	return ok;
-}
-
-static struct segment *
-oldest(const struct keep *k)
-{
-	return list_first(&k->segments, struct segment, link);
-}
-
-/* Forgets segments that hold nothing, and has their files deleted. */
-static void
-drop_empty(struct keep *k)
-{
-	uint64_t newest = journal_newest(k->journal), first = newest;
-	struct segment *seg;
-
-	while ((seg = oldest(k)) != NULL && seg->no < newest &&
-	    list_empty(&seg->msgs) && list_empty(&seg->owners)) {
-		list_del(&seg->link);
-		free(seg);
-	}
-	if (seg != NULL)
-		first = MIN_OF(seg->no, newest);
-	if (first > journal_oldest(k->journal))
-		journal_drop_before(k->journal, first);
-}
-
-static void
-on_clean(struct loop_timer *t)
-{
-	struct mqtt_server *s = container_of(t, struct mqtt_server, keep.clean);
-	struct keep *k = &s->keep;
-	struct segment *seg;
-
-	mqtt_lock(s);
-	drop_empty(k);
-	seg = oldest(k);
-	if (needs_cleaning(k) && seg != NULL &&
-	    seg->no < journal_newest(k->journal)) {
-		if (say_all_again(s, seg))
-			drop_empty(k);
-		mqtt_keep_kick(s);
-		loop_after(s->loop, t, CLEAN_MS);
-	}
-	mqtt_unlock(s);
 }
 
 /* --- progress ------------------------------------------------------------ */
@@ -888,7 +696,7 @@ on_progress(struct loop_post *post)
 	    k->group_bytes + k->before_bytes > s->conf.dir_bytes / 2;
 	wake_gated(s);
 	mqtt_release_held(s);
-	if (!loop_is_running(&k->clean) && needs_cleaning(k))
+	if (!loop_is_running(&k->clean) && mqtt_keep_needs_cleaning(k))
 		loop_after(s->loop, &k->clean, CLEAN_MS);
 	mqtt_keep_kick(s);
 	mqtt_unlock(s);
@@ -935,7 +743,7 @@ mqtt_keep_open(struct mqtt_server *s, struct err *err)
 	list_init(&k->segments);
 	k->next_owner = OWNER_RETAINED;
 	k->post.run = on_progress;
-	k->clean.fire = on_clean;
+	k->clean.fire = mqtt_keep_clean;
 	if (s->conf.dir == NULL)
 		return 0;
 	if (conf.pending_bytes < 2 * SEGMENT_BYTES)

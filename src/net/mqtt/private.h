@@ -6,8 +6,9 @@
  *    listener.c  sockets that are listened on; accepting
  *    login.c     accounts, the verdict over a CONNECT
  *    address.c   limits per address: failed logins, connections
- *    conn.c      one connection: bytes in, parser, bytes out
- *    output.c    bytes that wait to be sent, and until when they must
+ *    conn.c      one connection: bytes in, parser, bytes out, its end
+ *    send.c      packets that go out, and until when they must wait
+ *    output.c    bytes that wait to be sent
  *    serve.c     what each packet does
  *    session.c   what is remembered of a client: messages owed, packet ids
  *    subscribe.c subscriptions of sessions, shared groups' members
@@ -17,7 +18,8 @@
  *    route.c     from one published message to everyone who gets it
  *    consume.c   consumers inside the process
  *    will.c      last words
- *    keep.c      the journal: what is written;  restore.c  what is read back
+ *    keep.c      the journal: what is written;  clean.c  and said again
+ *    restore.c   what is read back
  *    msg.c       one message;  sys.c  the $SYS tree
  *
  * Threads. Connections are spread over lanes, one loop thread each; lane 0 is
@@ -704,11 +706,20 @@ void mqtt_conn_bury(struct conn *c);
 void mqtt_conn_wake(struct conn *c);
 /* False: `max_output` is reached; it will be pumped when that changes. */
 bool mqtt_conn_has_room(struct conn *c);
+/* What may be sent now goes from `out` to `tx`. */
+void mqtt_conn_fill_tx(struct conn *c);
 /* It is to be pumped when the journal has got further. */
 void mqtt_conn_wait_for_keep(struct conn *c);
 /* The PUBLISH `m` as this client gets it, in bytes. */
 size_t mqtt_conn_publish_size(
     const struct conn *c, const struct mqtt_msg *m, const struct copy *copy);
+
+/* Bytes that it has not been able to send. */
+static inline uint64_t
+conn_unsent(const struct conn *c)
+{
+	return c->out.unsent + c->tx.unsent;
+}
 
 /* The buffer to add a packet to; a turn will write it. */
 struct buf *mqtt_conn_begin(struct conn *c);
@@ -962,6 +973,21 @@ void mqtt_keep_moved(struct mqtt_server *s, const struct owner *from,
     const struct owner *to, struct mqtt_msg *m, const struct delivery *d);
 /* As a retained message. */
 void mqtt_keep_unretained(struct mqtt_server *s, struct mqtt_msg *m);
+
+/* Between keep.c and clean.c. A record that is ready goes to the journal;
+ * false: it was not taken. */
+#define SEGMENT_BYTES (16u << 20)
+#define CLEAN_MS 10 /* between segments that are emptied */
+bool mqtt_keep_append(struct mqtt_server *s, int level, uint64_t *segment);
+bool mqtt_keep_say_owner(struct mqtt_server *s, struct owner *o);
+void mqtt_keep_note(
+    struct keep *k, const struct owner *o, const struct delivery *d);
+int mqtt_keep_level(const struct keep *k); /* what the targets want */
+void mqtt_keep_put_msg(struct keep *k, const struct mqtt_msg *m, uint64_t seq,
+    uint32_t from, uint16_t note);
+void mqtt_keep_dead(struct keep *k, struct mqtt_msg *m);
+bool mqtt_keep_needs_cleaning(const struct keep *k);
+void mqtt_keep_clean(struct loop_timer *t);
 
 /* Reads records back, one by one, then makes of them what they say. */
 struct restore *mqtt_restore_new(struct mqtt_server *s);
