@@ -131,8 +131,8 @@ class Client(threading.Thread):
 class Publisher(Client):
     """Sends numbered messages to one topic, WINDOW unanswered at a time."""
 
-    def __init__(self, server, cid, topic, qos):
-        self.topic, self.qos = topic, qos
+    def __init__(self, server, cid, topic, qos, pad=0):
+        self.topic, self.qos, self.pad = topic, qos, b" " * pad
         self.next, self.open, self.acked = 0, {}, []
         super().__init__(server, cid)
 
@@ -143,7 +143,8 @@ class Publisher(Client):
             return
         self.sock.sendall(packet(
             0x30 | (8 if dup else 0) | self.qos << 1,
-            text(self.topic) + struct.pack(">H", pid) + b"%d" % n))
+            text(self.topic) + struct.pack(">H", pid) + b"%d" % n +
+            self.pad))
 
     def fill(self):
         while len(self.open) < WINDOW:

@@ -115,3 +115,48 @@ def test_a_flipped_bit_is_never_believed(tmp_path):
         assert got == list(range(len(got)))
         server.stop()
     assert refused > 0
+
+
+def size_of(folder):
+    return sum(f.stat().st_size for f in folder.glob("*.log"))
+
+
+def test_the_journal_is_cleaned_and_what_counts_stays(tmp_path):
+    server = Server(tmp_path / "j", "--queue", "q", durability="os")
+    assert server.start()
+    away = Subscriber(server, "away", "old/#", 2)
+    shared = Subscriber(server, "member", "$share/g/old/1", 1)
+    reader = Subscriber(server, "reader", "new/#", 1)
+    for s in away, shared, reader:
+        assert s.subscribed.wait(10)
+    away.stop()
+    shared.stop()
+    old = [Publisher(server, "old0", "old/0", 1),
+           Publisher(server, "old1", "old/1", 2),
+           Publisher(server, "old2", "q", 1)]
+    wait_until(lambda: all(len(p.acked) > 30 for p in old))
+    for p in old:
+        p.stop()
+    # far more than is ever waiting goes through the journal
+    busy = [Publisher(server, f"new{i}", f"new/{i}", 1, pad=20000)
+            for i in range(4)]
+    wait_until(lambda: sum(len(p.acked) for p in busy) > 6000, 60)
+    for p in busy:
+        p.stop()
+    written = 20000 * sum(len(p.acked) for p in busy)
+    wait_until(lambda: size_of(tmp_path / "j") < written / 2)
+    reader.stop()
+    server.kill()
+    assert server.start(), server.said()
+    away = Subscriber(server, "away", "old/#", 2)
+    shared = Subscriber(server, "member", "$share/g/old/1", 1)
+    queue = Subscriber(server, "taker", "q", 1)
+    wait_until(lambda: set(old[0].acked) <= set(away.got.get("old/0", [])))
+    wait_until(lambda: set(old[1].acked) <= set(away.got.get("old/1", [])))
+    wait_until(lambda: set(old[1].acked) <= set(shared.got.get("old/1", [])))
+    wait_until(lambda: set(old[2].acked) <= set(queue.got.get("q", [])))
+    for s in away, shared, queue:
+        s.stop()
+    check(old[:2], away)
+    check([old[2]], queue)
+    server.stop()

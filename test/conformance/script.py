@@ -22,12 +22,16 @@ The lines of a script, where A is any name of a connection:
                             ws=N frames of N bytes. Its answer: A< 101, A< 400
     A< PACKET FIELD=VALUE...       this packet comes next. Fields not named may
                             be anything, but code, dup, retain and present,
-                            which are 0 then. FIELD=* is there, FIELD=- is not
+                            which are 0 then. FIELD=* is there, FIELD=- is not,
+                            FIELD=V||W is one of these
     A< PACKET ... | PACKET ...     two packets, in any order
     A< hex 40 02 ...        just these bytes come next
     A< nothing              nothing is on its way (a PINGREQ is answered first)
     A< closed [MIN..MAX]    the server closes (after so many seconds)
-    A< ended CODE...        level 5: DISCONNECT with one of the codes, closed
+    A< ended CODE... [MIN..MAX]    level 5: DISCONNECT with one of the codes,
+                            closed
+    A< refused [CODE...]    CONNACK with one of the codes, closed; without codes
+                            any from 0x80 on, or closed at once
     wait SECONDS            for time limits that are whole seconds
     different $x $y         two names have different values
 
@@ -225,8 +229,14 @@ def take_string(b, at):
     return b[at + 2:at + 2 + n], at + 2 + n
 
 
+def least_varint(b, at):
+    n, end = take_varint(b, at)
+    assert b[at:end] == varint(n), "a number of more bytes than it needs"
+    return n, end
+
+
 def take_props(b, at, ret):
-    size, at = take_varint(b, at)
+    size, at = least_varint(b, at)
     end = at + size
     assert end <= len(b), "properties beyond the packet"
     while at < end:
@@ -239,7 +249,7 @@ def take_props(b, at, ret):
             v, at = take_string(b, at)
             v = k + b":" + v
         elif kind == "v":
-            v, at = take_varint(b, at)
+            v, at = least_varint(b, at)
         else:
             v = struct.unpack_from(">" + kind, b, at)[0]
             at += struct.calcsize(kind)
@@ -315,10 +325,10 @@ def differs(words, kind, got, known):
         if name in got:
             want.setdefault(name, "0")
     for name, v in want.items():
-        if v == "-":
-            if name in got:
-                return name + " is there"
+        if "-" in v.split("||") and name not in got:
             continue
+        if v == "-":
+            return name + " is there"
         if name not in got:
             return name + " is not there"
         if v == "*":
@@ -329,10 +339,10 @@ def differs(words, kind, got, known):
                 return "%s is not %r" % (name, known[v])
             continue
         if name == "code" or name == "codes":
-            v = ",".join(str(int(x, 0)) for x in v.split(","))
+            v = re.sub("0x[0-9a-f]+", lambda m: str(int(m[0], 16)), v)
         elif name == "sub_id":
             b = b",".join(sorted(got[name]))
-        if value(v) != b:
+        if b not in [value(x) for x in v.split("||")]:
             return "%s is %r" % (name, b)
     return None
 
@@ -433,6 +443,7 @@ class Connection:
                 except IndexError:
                     n = at = 1 << 30
                 if len(self.buf) >= at + n:
+                    assert self.buf[1:at] == varint(n), "a length too long"
                     first, body = self.buf[0], self.buf[at:at + n]
                     whole = self.buf[:at + n]
                     self.buf = self.buf[at + n:]
@@ -516,9 +527,12 @@ class Run:
             assert len(words) == 1 or low <= after <= high, after
             return None
         if words[0] == "ended":
+            span = [w for w in words if ".." in w]
             self.expect(c, [["DISCONNECT", "code=" + code]
-                            for code in words[1:]])
-            return self.incoming(c, ["closed"])
+                            for code in words[1:] if code not in span])
+            return self.incoming(c, ["closed"] + span)
+        if words[0] == "refused":
+            return self.refused(c, words[1:])
         if words[0] == "hex":
             want = bytes.fromhex("".join(words[1:]))
             got = c.take()[2]
@@ -536,6 +550,19 @@ class Run:
         while options:
             del options[self.expect(c, options)]
         return None
+
+    def refused(self, c, codes):
+        try:
+            first, body, _ = c.take()
+        except EOFError:
+            c.ended = True
+            assert not codes, "closed without CONNACK"
+            return
+        kind, got = get_packet(first, body, c.level)
+        assert kind == "CONNACK" and got["present"] == 0, (kind, got)
+        assert got["code"] in [int(x, 0) for x in codes] or \
+            not codes and got["code"] >= 0x80, got
+        self.incoming(c, ["closed"])
 
     def line(self, line):
         if line.startswith("wait "):

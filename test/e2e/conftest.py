@@ -62,22 +62,26 @@ OPENER = urllib.request.build_opener(NoRedirect)
 
 
 class Server:
-    """One `marram serve`."""
+    """One `marram serve`; `only`: the MQTT server alone."""
 
     def __init__(self, folder, *options, program=None, env=None,
-                 password="admin"):
+                 password="admin", only=False):
         self.folder = pathlib.Path(folder)
         self.options = options
         self.program = program or [PROGRAM, "serve"]
         self.env = env or {}
         self.password = password
+        self.only = only
         self.process = None
         self.start()
 
     def start(self):
         command = [*self.program, "--data-dir", str(self.folder / "data"),
-                   "--http-port", "0", "--mqtt-port", "0"]
-        if self.password:
+                   "--http-port", "0", "--mqtt-port", "0",
+                   "--mqtt.tls-port", "0"]
+        if self.only:
+            command += ["--only", "mqtt"]
+        elif self.password:
             command += ["--admin-password", self.password]
         self.log = open(self.folder / "log", "ab")
         self.process = subprocess.Popen(
@@ -87,13 +91,18 @@ class Server:
         self.said = ""
         for line in self.process.stdout:
             self.said += line
-            found = re.match(r"ready: http://(\S+):(\d+).* "
-                             r"mqtt://(\S+):(\d+) data", line)
-            if found:
-                self.http_port = int(found.group(2))
-                self.mqtt_port = int(found.group(4))
+            if line.startswith("ready:"):
+                self.ports = [(scheme, int(port)) for scheme, port in
+                              re.findall(r" (\w+)://\S+?:(\d+)(?= )", line)]
+                self.http_port = self.port("http")
+                self.mqtt_port = self.port("mqtt")
                 return
         raise AssertionError("the server did not start: " + self.logged())
+
+    def port(self, scheme, no=0):
+        """The port of the n-th listener that speaks it, as it was said."""
+        found = [port for name, port in self.ports if name == scheme]
+        return found[no] if no < len(found) else None
 
     def logged(self):
         return (self.folder / "log").read_text()
