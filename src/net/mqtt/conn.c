@@ -142,6 +142,10 @@ mqtt_conn_end(struct conn *c, uint8_t reason, const char *text)
 		out = mqtt_conn_begin(c);
 		was = out->len;
 		mqtt_put_end(out, 5, MQTT_DISCONNECT, reason, &props);
+		if (out->len - was > c->max_packet) { /* [5:3.14.2-3] */
+			out->len = was;
+			mqtt_put_end(out, 5, MQTT_DISCONNECT, reason, NULL);
+		}
 		mqtt_conn_added(c, was);
 	}
 	mqtt_conn_doom(c);

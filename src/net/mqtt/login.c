@@ -143,7 +143,8 @@ send_connack(
 	size_t was = out->len;
 
 	mqtt_put_connack(out, c->level, present, code, props);
-	mqtt_conn_added(c, was);
+	if (!mqtt_conn_added_answer(c, was))
+		mqtt_conn_doom(c);
 }
 
 /* The same reason as each level calls it. */
@@ -461,6 +462,9 @@ first_look(const struct conn *c, const struct mqtt_packet *p)
 	if (p->connect.client_id.len == 0 && p->connect.level < 5 &&
 	    (!p->connect.clean || p->connect.level < 4))
 		return MQTT_R_BAD_CLIENT_ID; /* [3.1.3-8] */
+	if (p->connect.level == 5 && p->connect.will &&
+	    p->connect.will_retain && s->conf.max_retained == 0)
+		return MQTT_R_NO_RETAIN; /* [5:3.2.2-13] */
 	if (mqtt_address_failed(
 		&s->addresses, c->address, s->conf.max_auth_failures)) {
 		COUNT(auth_limited);

@@ -12,7 +12,8 @@
  * persistent session, no shared group, no consumer), what is published there
  * is kept, within limits, and given to the first subscriber or shared group.
  * A shared group owns one queue of its own; what a vanished member had not
- * acknowledged returns to its head and goes to another member.
+ * acknowledged returns to its head and goes to another member. Only QoS 2
+ * messages that were sent to a member stay with it, as MQTT 5 wants (4.8.2).
  *
  * Durability. What waits for a persistent session, a shared group or a queue,
  * and what is retained, is written to a journal (mqtt_server_conf.dir) as far

@@ -139,7 +139,8 @@ land(struct session *s, struct delivery *d)
 }
 
 /* What came from a group goes back there, newest first, so that the oldest is
- * at the head in the end. */
+ * at the head in the end. At QoS 2 it stays: it may have been received, and
+ * nobody else may get it [5:4.8.2-4] [5:4.8.2-5]. */
 static void
 return_to_groups(struct session *s)
 {
@@ -151,6 +152,12 @@ return_to_groups(struct session *s)
 		prev = l->prev;
 		if (d->group == NULL || d->released)
 			continue;
+		if (d->qos == 2) {
+			mqtt_keep_moved(
+			    s->server, &d->group->owner, &s->owner, d->msg, d);
+			d->group = NULL;
+			continue;
+		}
 		land(s, d);
 		mqtt_group_return(d->group, d);
 	}
