@@ -692,7 +692,8 @@ on_progress(struct loop_post *post)
 		k->group_bytes = 0;
 	if (p.written + 1 >= k->group)
 		k->before_bytes = 0;
-	k->full = k->broken ||
+	/* broken: who wants to be durable is refused, the others go on */
+	k->full = !k->broken &&
 	    k->group_bytes + k->before_bytes > s->conf.dir_bytes / 2;
 	wake_gated(s);
 	mqtt_release_held(s);

@@ -630,7 +630,7 @@ struct last_match {
 	size_t n, cap;
 };
 
-#define LAST_MATCH_MAX 1024 /* more are not remembered */
+#define LAST_MATCH_MAX 128 /* more are not remembered */
 
 struct conn {
 	struct mqtt_server *server;
