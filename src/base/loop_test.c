@@ -195,6 +195,50 @@ posts_of_another_thread_run_in_order(void **state)
 	assert_string_equal(f->heard, "xyz");
 }
 
+static struct note taken_back[4];
+
+static void
+take_back(struct loop_post *p)
+{
+	run_note(p);
+	loop_unpost(now->loop, &taken_back[1].post); /* of this turn */
+	loop_unpost(now->loop, &taken_back[3].post);
+}
+
+static void
+a_post_can_be_taken_back_until_it_runs(void **state)
+{
+	static const char *const texts[] = { "x", "y", "z", "w" };
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 4; i++) {
+		taken_back[i].post.run = i == 0 ? take_back : run_note;
+		strcpy(taken_back[i].text, texts[i]);
+		loop_post(f->loop, &taken_back[i].post);
+	}
+	loop_turn(f->loop, 100);
+	assert_string_equal(f->heard, "xz");
+	loop_post(f->loop, &taken_back[2].post);
+	loop_unpost(f->loop, &taken_back[2].post); /* before its turn */
+	loop_post(f->loop, &taken_back[3].post);
+	loop_turn(f->loop, 100);
+	assert_string_equal(f->heard, "xzw");
+}
+
+static void
+a_turn_ends_when_its_time_is_over(void **state)
+{
+	struct fixture *f = *state;
+	int64_t before = clock_mono();
+
+	f->timers[0].fire = fire_a;
+	loop_after(f->loop, &f->timers[0], 3600000);
+	for (int i = 0; i < 50; i++)
+		loop_turn(f->loop, 1);
+	assert_true(clock_mono() - before < 60000);
+	loop_cancel(f->loop, &f->timers[0]);
+}
+
 static void
 on_defer(struct loop_defer *d)
 {
@@ -238,6 +282,8 @@ main(void)
 		T(many_timers_keep_their_order),
 		T(an_unwatched_descriptor_is_not_heard_though_it_was_ready),
 		T(posts_of_another_thread_run_in_order),
+		T(a_post_can_be_taken_back_until_it_runs),
+		T(a_turn_ends_when_its_time_is_over),
 		T(a_deferred_call_runs_once_after_the_others),
 	};
 
