@@ -135,7 +135,7 @@ mqtt_conn_end(struct conn *c, uint8_t reason, const char *text)
 	if (c->state == CLOSED || c->doomed)
 		return;
 	if (c->state == UP && c->level == 5) {
-		if (text != NULL && c->want_problem) {
+		if (text != NULL && text[0] != '\0' && c->want_problem) {
 			props.has = 1ull << MQTT_P_REASON;
 			props.reason = str_of(text);
 		}
