@@ -143,8 +143,14 @@ send_connack(
 	size_t was = out->len;
 
 	mqtt_put_connack(out, c->level, present, code, props);
-	if (!mqtt_conn_added_answer(c, was))
+	if (c->level == 5 && out->len - was > c->max_packet) {
+		out->len = was;
+		if (c->max_packet >= 5)
+			mqtt_put_connack(
+			    out, 5, false, MQTT_R_TOO_LARGE, NULL);
 		mqtt_conn_doom(c);
+	}
+	mqtt_conn_added(c, was);
 }
 
 /* The same reason as each level calls it. */
@@ -220,7 +226,8 @@ establish(struct conn *c, struct mqtt_login *l, struct account *a)
 	if (c->level == 5)
 		connack_5(c, l, &props);
 	send_connack(c, old != NULL, 0, &props);
-	mqtt_session_resume(c->session);
+	if (!c->doomed)
+		mqtt_session_resume(c->session);
 	if (a != NULL)
 		mqtt_account_leave(a, NULL);
 }

@@ -726,7 +726,7 @@ struct buf *mqtt_conn_begin(struct conn *c);
 void mqtt_conn_added(struct conn *c, size_t was);
 /* The same for what may be larger than the client takes: then it is taken back,
  * and the connection ends. */
-bool mqtt_conn_added_answer(struct conn *c, size_t was);
+void mqtt_conn_added_answer(struct conn *c, size_t was);
 /* What is added from here on is sent when the journal is there. */
 void mqtt_conn_gate(
     struct conn *c, uint64_t group, enum mqtt_durability durability);

@@ -40,17 +40,16 @@ mqtt_conn_added(struct conn *c, size_t was)
 	c->out.unsent += c->out.bytes.len - was;
 }
 
-bool
+void
 mqtt_conn_added_answer(struct conn *c, size_t was)
 {
 	if (c->level == 5 && c->out.bytes.len - was > c->max_packet) {
 		c->out.bytes.len = was; /* it would not take it [5:3.1.2-24] */
 		mqtt_conn_end(
 		    c, MQTT_R_TOO_LARGE, "the answer is too large for you");
-		return false;
+	} else {
+		mqtt_conn_added(c, was);
 	}
-	mqtt_conn_added(c, was);
-	return true;
 }
 
 void

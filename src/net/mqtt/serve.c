@@ -362,7 +362,7 @@ send_suback(struct conn *c, const struct mqtt_packet *p, enum mqtt_type type,
 	out = mqtt_conn_begin(c);
 	was = out->len;
 	mqtt_put_suback(out, c->level, type, p->id, codes, p->n_filters, NULL);
-	(void)mqtt_conn_added_answer(c, was);
+	mqtt_conn_added_answer(c, was);
 }
 
 static int
