@@ -226,6 +226,95 @@ def memory(servers):
     return out
 
 
+# What is measured over layers: name, QoS, subscribers, count of the probe.
+LAYERS = [("1to1-q1", 1, 1, 20000), ("1to50-q0", 0, 50, 1000)]
+
+
+def layered(build, layer, port, pid, count, qos, subs):
+    done = subprocess.run(
+        [str(x) for x in (build / "bench/layers", layer, port, pid, count,
+                          qos, subs)],
+        capture_output=True, text=True, timeout=300)
+    r = json.loads(done.stdout) if done.returncode == 0 else {}
+    return r if r and not r["lost"] else None
+
+
+def layers(servers, folder, runs):
+    """TLS 1.3 and WebSocket, with the load of our own client on both."""
+    build = servers.build
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+         "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", cert,
+         "-days", "2", "-subj", "/CN=localhost"], check=True,
+        capture_output=True)
+    ports = {(n, x): free_port() for n in ("mosquitto", "marram")
+             for x in ("plain", "ws", "tls")}
+    conf = folder / "layers.conf"
+    conf.write_text("\n".join([
+        "user root", "allow_anonymous true", "max_queued_messages 1000000",
+        "max_inflight_messages 1000", "per_listener_settings false",
+        f"listener {ports['mosquitto', 'plain']} 127.0.0.1",
+        f"listener {ports['mosquitto', 'ws']} 127.0.0.1",
+        "protocol websockets",
+        f"listener {ports['mosquitto', 'tls']} 127.0.0.1",
+        f"certfile {cert}", f"keyfile {key}"]) + "\n")
+    local = ["--mqtt.allow-anonymous", "true", "--mqtt.durability", "none"]
+    for i, x in ((1, "ws"), (2, "tls")):
+        local += [f"--mqtt.listener{i}.address", "127.0.0.1",
+                  f"--mqtt.listener{i}.port", ports["marram", x],
+                  f"--mqtt.listener{i}.allow-anonymous", "true"]
+    local += ["--mqtt.listener1.websocket", "true",
+              "--mqtt.listener2.cert-file", cert,
+              "--mqtt.listener2.key-file", key]
+    started = {
+        "mosquitto": ["/usr/sbin/mosquitto", "-c", conf],
+        "marram": [build / "src/app/marram", "serve", "--only", "mqtt",
+                   "--data-dir", folder / "data", "--mqtt-port",
+                   ports["marram", "plain"], *local],
+    }
+    lines = ["", "Over layers (load of our own client; µs of the server's "
+             "processor time per delivery):", "",
+             "| | mosquitto | marram | share |", "|---|---|---|---|"]
+    running = {}
+    try:
+        for n, command in started.items():
+            running[n] = subprocess.Popen(
+                [str(c) for c in command], stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL)
+        for port in ports.values():
+            wait_for(port)
+        for name, qos, subs, probe in LAYERS:
+            for x in ("plain", "ws", "tls"):
+                lines.append(layer_row(build, ports, running, runs, x, name,
+                                       qos, subs, probe))
+                print(lines[-1], flush=True)
+    finally:
+        for p in running.values():
+            p.kill()
+            p.wait()
+    return lines
+
+
+def layer_row(build, ports, running, runs, x, name, qos, subs, probe):
+    counts, cost = {}, {"mosquitto": [], "marram": []}
+    for n, p in running.items():
+        r = layered(build, x, ports[n, x], p.pid, probe, qos, subs)
+        counts[n] = min(int(probe * TARGET_S / max(r["seconds"], 0.001)),
+                        1_000_000)
+    for _ in range(runs):
+        pair = {n: layered(build, x, ports[n, x], p.pid, counts[n], qos, subs)
+                for n, p in running.items()}
+        if all(pair.values()):
+            for n, r in pair.items():
+                cost[n].append(r["us_per_delivery"])
+    share = interval([a / b for a, b in zip(cost["marram"],
+                                            cost["mosquitto"])])
+    return (f"| {name} {x} | {statistics.median(cost['mosquitto']):.2f} "
+            f"| {statistics.median(cost['marram']):.2f} "
+            f"| {share[0]:.3f} ({share[1]:.3f}–{share[2]:.3f}) |")
+
+
 def sync_ms(folder, n=300):
     """What the disk itself takes to flush 32 KiB: median and p99."""
     took = []
@@ -313,6 +402,8 @@ def main():
                     ("latency", lambda: latency(servers, args.runs)),
                     ("memory", lambda: memory(servers)),
                     ("threads", lambda: threads(servers, args.runs)),
+                    ("layers", lambda: layers(servers, Path(folder),
+                                              args.runs)),
                     ("disk", lambda: disk(servers, Path(folder),
                                           args.runs))):
                 if not args.only or name in args.only:
