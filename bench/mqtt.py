@@ -288,7 +288,6 @@ def layers(servers, folder, runs):
             for x in ("plain", "ws", "tls"):
                 lines.append(layer_row(build, ports, running, runs, x, name,
                                        qos, subs, probe))
-                print(lines[-1], flush=True)
     finally:
         for p in running.values():
             p.kill()
@@ -407,8 +406,9 @@ def main():
                     ("disk", lambda: disk(servers, Path(folder),
                                           args.runs))):
                 if not args.only or name in args.only:
-                    lines += more()
-                    print(lines[-1], flush=True)
+                    found = more()
+                    print(*found, sep="\n", flush=True)
+                    lines += found
         finally:
             servers.stop()
     if args.write:
