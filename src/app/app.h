@@ -21,6 +21,9 @@ int cli_main(int argc, char **argv);
 /* `marram demo`: a unit with simulated devices. */
 int demo_main(int argc, char **argv);
 
+/* `marram mqtt passwd FILE USER`: users of `marram serve --only mqtt`. */
+int mqtt_main(int argc, char **argv);
+
 /* `marram config sample|reference`. */
 int config_main(int argc, char **argv);
 

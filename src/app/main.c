@@ -68,6 +68,7 @@ static const struct {
 } commands[] = {
 	{ "serve", serve, "start the platform" },
 	{ "demo", demo_main, "make a unit with simulated devices" },
+	{ "mqtt", mqtt_main, "users of an MQTT server without platform" },
 	{ "config", config_main, "print settings: sample, reference" },
 };
 

@@ -1,13 +1,17 @@
 /*
- * app/server.c - `marram serve`: everything in one process.
+ * app/server.c - `marram serve`: everything in one process; with --only mqtt
+ * the MQTT server alone.
  *
  * Threads: the main thread runs the loop with HTTP on it; a second one runs the
  * loop with the MQTT server and the message path; workers answer requests; the
- * data writer commits the history. Ending goes the other way round: no new
- * requests, then no new messages, then what waits is written, then all is
- * closed.
+ * data writer commits the history. SIGHUP has a worker read files again. Ending
+ * goes the other way round: no new requests, then no new messages, then what
+ * waits is written, then all is closed.
  */
 #include "app/app.h"
+#include "app/mqtt_http.h"
+#include "app/mqtt_listeners.h"
+#include "app/mqtt_users.h"
 #include "app/pages.h"
 #include "app/settings.h"
 
@@ -51,6 +55,7 @@ struct server {
 	struct settings set;
 	struct conf *conf;
 	const char *name; /* how the program was called */
+	bool only_mqtt;
 	char *dir;
 	int lock;
 
@@ -64,7 +69,9 @@ struct server {
 	pthread_t msg_thread;
 	bool msg_running;
 	struct mqtt_server *mqtt;
-	uint16_t mqtt_port;
+	struct mqtt_listeners *listeners;
+	struct mqtt_users *users; /* with --only mqtt */
+	struct mqtt_http *mqtt_http;
 	struct http_server *http;
 	struct worker_pool *workers, *slow;
 	struct str tls_cert, tls_key;
@@ -75,6 +82,9 @@ struct server {
 	struct worker_job clean_job;
 	struct loop_post cleaned;
 	unsigned rounds;
+	struct worker_job reload_job;
+	struct loop_post reloaded;
+	bool reloading, reload_again;
 	struct arena arena;
 };
 
@@ -104,7 +114,8 @@ usage(const char *name, struct conf *c)
 	for (size_t i = 0; i < COUNT_OF(short_flags); i++)
 		printf("  %-18s          %s\n", short_flags[i].flag,
 		    short_flags[i].help);
-	printf("  -h, --help                  show this\n"
+	printf("  --only mqtt                 start the MQTT server alone\n"
+	       "  -h, --help                  show this\n"
 	       "  -V, --version               show the version\n\n"
 	       "Every setting has a flag; `marram config sample` prints them "
 	       "as a file.\nThe file wins over flags, flags over environment "
@@ -112,6 +123,23 @@ usage(const char *name, struct conf *c)
 	conf_usage(c, &b);
 	fputs(buf_z(&b), stdout);
 	buf_free(&b);
+}
+
+/* --only at argv[*i]: 1 taken, 0 something else, negative on error. */
+static int
+only_flag(struct server *s, int argc, char **argv, int *i, struct err *err)
+{
+	struct str value = str_of(argv[*i]), name = str_cut(&value, '=');
+
+	if (!str_eqz(name, "--only"))
+		return 0;
+	if (value.ptr == NULL && *i + 1 < argc)
+		value = str_of(argv[++*i]);
+	if (!str_eqz(value, "mqtt"))
+		return err_set(err, ERR_PARAM,
+		    "--only: what can be started alone is mqtt");
+	s->only_mqtt = true;
+	return 1;
 }
 
 /* One of short_flags at argv[*i]: 1 taken, 0 not one, negative on error. */
@@ -166,7 +194,9 @@ read_arguments(struct server *s, int argc, char **argv, struct err *err)
 			file = strchr(a, '=') + 1;
 			continue;
 		}
-		rc = short_flag(s->conf, argc, argv, &i, err);
+		rc = only_flag(s, argc, argv, &i, err);
+		if (rc == 0)
+			rc = short_flag(s->conf, argc, argv, &i, err);
 		if (rc == 0)
 			rc = conf_flag(s->conf, argc, argv, &i, err);
 		if (rc < 0)
@@ -279,12 +309,8 @@ read_certificate(struct server *s, struct err *err)
 	const struct server_conf *c = &s->set.server;
 	int rc;
 
-	if (c->cert_file.len == 0 && c->key_file.len == 0)
+	if (c->cert_file.len == 0)
 		return 0;
-	if (c->cert_file.len == 0 || c->key_file.len == 0)
-		return err_set(err, ERR_PARAM,
-		    "server.certFile and server.keyFile go together: one is "
-		    "not set");
 	rc = read_pem(s, c->cert_file, &s->tls_cert, err);
 	return rc == 0 ? read_pem(s, c->key_file, &s->tls_key, err) : rc;
 }
@@ -295,12 +321,6 @@ listen_address(const struct server *s)
 	if (s->set.server.listen.len > 0)
 		return s->set.server.listen.ptr;
 	return s->tls_cert.ptr != NULL ? "::" : "127.0.0.1";
-}
-
-static bool
-is_loopback(const char *address)
-{
-	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
 }
 
 /* --- modules ------------------------------------------------------------- */
@@ -401,7 +421,8 @@ fill_mqtt(struct server *s, struct mqtt_server_conf *c)
 
 	*c = (struct mqtt_server_conf){
 		.threads = (uint32_t)m->threads,
-		.dir = m->durability != MQTT_NONE
+		.dir = m->durability != MQTT_NONE ||
+			mqtt_listeners_durable(s->listeners)
 		    ? arena_printf(&s->arena, "%s/mqtt", s->dir).ptr
 		    : NULL,
 		.dir_bytes = (uint64_t)m->pending,
@@ -445,35 +466,62 @@ run_messages(void *arg)
 }
 
 static int
-start_messages(struct server *s, struct err *err)
+open_mqtt(struct server *s, const struct mqtt_server_events *events,
+    void *owner, struct err *err)
 {
-	bool no_data = conf_is_null(s->conf, "broker.mqChannels.data.url");
-	struct route_sink sink = { no_data ? NULL : put_records, s };
 	struct mqtt_server_conf conf;
-	struct mqtt_listener_conf listener = {
-		.address = listen_address(s),
-		.port = (uint16_t)s->set.mqtt.port,
-		.allow_anonymous = s->set.mqtt.allow_anonymous,
-		.durability = (enum mqtt_durability)s->set.mqtt.durability,
-	};
 	int rc;
 
-	s->msg_loop = loop_new();
 	fill_mqtt(s, &conf);
-	rc = mqtt_server_open(
-	    s->msg_loop, &conf, &route_mqtt_events, s->route, &s->mqtt, err);
-	if (rc == 0)
-		rc = mqtt_server_listen(s->mqtt, &listener, &s->mqtt_port, err);
-	if (rc != 0)
-		return rc;
-	data_start(s->data, s->msg_loop);
-	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);
-	if (rc != 0)
-		return rc;
+	rc = mqtt_server_open(s->msg_loop, &conf, events, owner, &s->mqtt, err);
+	return rc == 0 ? mqtt_listeners_open(s->listeners, s->mqtt, err) : rc;
+}
+
+static int
+run_message_loop(struct server *s, struct err *err)
+{
 	if (pthread_create(&s->msg_thread, NULL, run_messages, s) != 0)
 		return err_set(err, ERR_IO, "start a thread");
 	s->msg_running = true;
 	return 0;
+}
+
+static int
+start_messages(struct server *s, struct err *err)
+{
+	bool no_data = conf_is_null(s->conf, "broker.mqChannels.data.url");
+	struct route_sink sink = { no_data ? NULL : put_records, s };
+	int rc;
+
+	s->msg_loop = loop_new();
+	rc = open_mqtt(s, &route_mqtt_events, s->route, err);
+	if (rc != 0)
+		return rc;
+	data_start(s->data, s->msg_loop);
+	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);
+	return rc == 0 ? run_message_loop(s, err) : rc;
+}
+
+/* The same without platform: users and rights come from files. */
+static int
+start_mqtt_alone(struct server *s, struct err *err)
+{
+	const struct mqtt_users_conf conf = { s->set.mqtt.password_file.ptr,
+		s->set.mqtt.acl_file.ptr };
+	int rc;
+
+	s->msg_loop = loop_new();
+	rc = mqtt_users_open(s->msg_loop, &conf, &s->users, err);
+	if (rc == 0)
+		rc = open_mqtt(s, &mqtt_users_events, s->users, err);
+	if (rc != 0)
+		return rc;
+	mqtt_users_start(s->users, s->mqtt);
+	if (conf.password_file == NULL &&
+	    mqtt_listeners_need_password(s->listeners))
+		log_warn("nobody can sign in: set mqtt.passwordFile, or "
+			 "mqtt.allowAnonymous");
+	return run_message_loop(s, err);
 }
 
 /* --- HTTP ---------------------------------------------------------------- */
@@ -507,6 +555,14 @@ on_unmatched(void *owner, struct http_call *c)
 }
 
 static void
+on_upgraded(void *owner, const struct http_upgraded *u)
+{
+	struct server *s = owner;
+
+	mqtt_http_upgraded(s->mqtt_http, u);
+}
+
+static void
 add_rows(void *ctx, const struct http_route *rows)
 {
 	http_server_add(ctx, rows);
@@ -517,7 +573,13 @@ start_http(struct server *s, struct err *err)
 {
 	const struct server_conf *c = &s->set.server;
 	const struct http_server_events ev = { on_access, on_after,
-		on_unmatched };
+		on_unmatched, on_upgraded };
+	const struct mqtt_http_conf mqtt_conf = {
+		.max_connections = (uint32_t)s->set.mqtt.max_http_websockets,
+		.max_packet = (uint32_t)s->set.mqtt.max_packet,
+		.allow_anonymous = s->set.mqtt.allow_anonymous,
+		.durability = (enum mqtt_durability)s->set.mqtt.durability,
+	};
 	const struct http_server_conf conf = {
 		.address = listen_address(s),
 		.port = (uint16_t)c->http_port,
@@ -535,6 +597,7 @@ start_http(struct server *s, struct err *err)
 		.slow = s->slow,
 	};
 
+	s->mqtt_http = mqtt_http_new(s->msg_loop, s->mqtt, &mqtt_conf);
 	s->http = http_server_new(s->main_loop, &conf, &ev, s);
 	s->pages = pages_new(s->name, c->static_path, s->http);
 	pages_routes(s->pages, add_rows, s->http);
@@ -543,6 +606,7 @@ start_http(struct server *s, struct err *err)
 	route_routes(s->route, "/broker/api/v1", 0, add_rows, s->http);
 	coremgr_routes(s->coremgr, s->auth, s->route, add_rows, s->http);
 	data_routes(s->data, add_rows, s->http);
+	mqtt_http_routes(s->mqtt_http, add_rows, s->http);
 	return http_server_start(s->http, err);
 }
 
@@ -641,29 +705,79 @@ notify(const char *state)
 }
 
 static void
-tell_ready(struct server *s)
+tell_http(struct server *s, struct buf *out)
 {
 	const char *address = listen_address(s);
-	const char *host = is_loopback(address) || strcmp(address, "::") == 0 ||
-		strcmp(address, "0.0.0.0") == 0
-	    ? "localhost"
-	    : address;
 	uint16_t tls = http_server_tls_port(s->http);
+	struct buf text = { 0 };
+	const char *host = address_host(address, &text);
 
 	if (s->setup_code[0] != '\0')
 		printf("First start. Set the password of the account \"admin\" "
 		       "at http://%s:%u/auth/setup\nwith this setup code, good "
 		       "for one hour and for one use: %s\n",
 		    host, http_server_port(s->http), s->setup_code);
-	if (!is_loopback(address) && tls == 0)
+	if (!address_is_loopback(address) && tls == 0)
 		log_warn("passwords and data cross the network in clear: set "
 			 "server.certFile and server.keyFile");
-	printf("ready: http://%s:%u", host, http_server_port(s->http));
+	buf_addf(out, " http://%s:%u", host, http_server_port(s->http));
 	if (tls != 0)
-		printf(" https://%s:%u", host, tls);
-	printf(" mqtt://%s:%u data %s\n", host, s->mqtt_port, s->dir);
+		buf_addf(out, " https://%s:%u", host, tls);
+	buf_free(&text);
+}
+
+static void
+tell_ready(struct server *s)
+{
+	struct buf b = { 0 };
+
+	if (s->http != NULL)
+		tell_http(s, &b);
+	mqtt_listeners_warn(s->listeners);
+	mqtt_listeners_say(s->listeners, &b);
+	printf("ready:%s data %s\n", buf_z(&b), s->dir);
+	buf_free(&b);
 	fflush(stdout);
 	notify("READY=1\n");
+}
+
+/* --- reading files again ------------------------------------------------- */
+
+/* On a worker. */
+static void
+reload(struct worker_job *job)
+{
+	struct server *s = container_of(job, struct server, reload_job);
+	struct err err;
+
+	mqtt_listeners_reload(s->listeners);
+	if (s->users != NULL && mqtt_users_reload(s->users, &err) != 0)
+		log_error("%s; what was read before stays in use", err.text);
+	else if (s->users != NULL)
+		log_info("users and their rights were read again");
+	loop_post(s->main_loop, &s->reloaded);
+}
+
+static void
+begin_reload(struct server *s)
+{
+	s->reload_again = s->reloading;
+	if (s->reloading)
+		return;
+	s->reloading = worker_submit(s->slow, &s->reload_job) == 0;
+	if (!s->reloading)
+		log_warn("too much is under way to read files again; send the "
+			 "signal once more");
+}
+
+static void
+on_reloaded(struct loop_post *p)
+{
+	struct server *s = container_of(p, struct server, reloaded);
+
+	s->reloading = false;
+	if (s->reload_again)
+		begin_reload(s);
 }
 
 /* --- start and end ------------------------------------------------------- */
@@ -677,6 +791,10 @@ on_signal(struct loop_io *io, unsigned what)
 	(void)what;
 	if (read(io->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
+	if (info.ssi_signo == SIGHUP) {
+		begin_reload(s);
+		return;
+	}
 	log_info("ending on signal %u", info.ssi_signo);
 	loop_stop(s->main_loop);
 }
@@ -689,6 +807,7 @@ watch_signals(struct server *s, struct err *err)
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
 	signal(SIGPIPE, SIG_IGN);
 	s->signals.ready = on_signal;
@@ -696,6 +815,37 @@ watch_signals(struct server *s, struct err *err)
 	if (s->signals.fd < 0)
 		return err_errno(err, "signalfd");
 	loop_watch(s->main_loop, &s->signals, LOOP_READ);
+	return 0;
+}
+
+/* What is behind the HTTP server, it, and the upkeep. */
+static int
+start_platform(struct server *s, struct err *err)
+{
+	const struct server_conf *c = &s->set.server;
+	int rc;
+
+	if (s->set.mqtt.password_file.len > 0 || s->set.mqtt.acl_file.len > 0)
+		log_warn("mqtt.passwordFile and mqtt.aclFile have no effect: "
+			 "they are for --only mqtt");
+	rc = read_certificate(s, err);
+	if (rc == 0)
+		rc = open_modules(s, err);
+	if (rc == 0)
+		rc = start_messages(s, err);
+	if (rc != 0)
+		return rc;
+	s->workers =
+	    worker_pool_new("worker", (size_t)c->workers, (size_t)c->queue);
+	rc = start_http(s, err);
+	if (rc == 0)
+		rc = first_start(s, err);
+	if (rc != 0)
+		return rc;
+	s->clean_job.run = clean;
+	s->cleaned.run = on_cleaned;
+	s->clean_timer.fire = on_clean_due;
+	loop_after(s->main_loop, &s->clean_timer, CLEAN_MS);
 	return 0;
 }
 
@@ -708,29 +858,16 @@ start(struct server *s, struct err *err)
 	s->main_loop = loop_new();
 	rc = watch_signals(s, err);
 	if (rc == 0)
+		rc = mqtt_listeners_new(&s->set, s->conf, &s->listeners, err);
+	if (rc == 0)
 		rc = open_dir(s, err);
-	if (rc == 0)
-		rc = read_certificate(s, err);
-	if (rc == 0)
-		rc = open_modules(s, err);
-	if (rc == 0)
-		rc = start_messages(s, err);
 	if (rc != 0)
 		return rc;
-	s->workers =
-	    worker_pool_new("worker", (size_t)c->workers, (size_t)c->queue);
+	s->reload_job.run = reload;
+	s->reloaded.run = on_reloaded;
 	s->slow =
 	    worker_pool_new("slow", (size_t)c->slow_workers, (size_t)c->queue);
-	rc = start_http(s, err);
-	if (rc == 0)
-		rc = first_start(s, err);
-	if (rc != 0)
-		return rc;
-	s->clean_job.run = clean;
-	s->cleaned.run = on_cleaned;
-	s->clean_timer.fire = on_clean_due;
-	loop_after(s->main_loop, &s->clean_timer, CLEAN_MS);
-	return 0;
+	return s->only_mqtt ? start_mqtt_alone(s, err) : start_platform(s, err);
 }
 
 /* Runs a step of the ending on the message loop and waits for it. */
@@ -780,9 +917,10 @@ stop_routing(struct server *s)
 {
 	if (s->route != NULL)
 		route_stop(s->route);
+	mqtt_users_stop(s->users);
 }
 
-/* Runs behind what the workers of core/route have posted. */
+/* Runs behind what the workers of core/route, or the users, have posted. */
 static void
 let_settle(struct server *s)
 {
@@ -808,6 +946,8 @@ end_messages(struct server *s)
 	on_message_loop(s, close_mqtt);
 	if (s->msg_running)
 		pthread_join(s->msg_thread, NULL);
+	mqtt_http_free(s->mqtt_http);
+	mqtt_users_close(s->users);
 }
 
 static void
@@ -826,6 +966,7 @@ end(struct server *s)
 		loop_unwatch(s->main_loop, &s->signals);
 	}
 	end_messages(s);
+	mqtt_listeners_free(s->listeners);
 	coremgr_free(s->coremgr);
 	data_close(s->data);
 	route_close(s->route);

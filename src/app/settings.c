@@ -40,12 +40,13 @@ static const struct conf_field server_fields[] = {
 	    .help = "Port for HTTPS, used when certFile and keyFile are set."),
 	CONF_TEXT(S, cacert_file, "cacertFile", .flag = "server.cacertfile",
 	    .alias = cacert_alias,
-	    .inert = "it is for MQTT over TLS, which is not part of this "
-		     "version",
-	    .help = "Certificates of who may sign clients' certificates."),
+	    .help = "PEM file with the certificates of who may sign MQTT "
+		    "clients' certificates, at mqtt.tlsPort. Clients may come "
+		    "without one."),
 	CONF_TEXT(S, cert_file, "certFile", .flag = "server.certfile",
 	    .alias = cert_alias,
-	    .help = "PEM file with the certificate for HTTPS."),
+	    .help = "PEM file with the certificate for HTTPS, and for MQTT at "
+		    "mqtt.tlsPort."),
 	CONF_TEXT(S, key_file, "keyFile", .flag = "server.keyfile",
 	    .alias = key_alias, .help = "PEM file with its private key."),
 	CONF_TEXT(S, static_path, "staticPath", .flag = "server.static",
@@ -96,7 +97,21 @@ static const char *const fulls[] = { "slow", "dropOldest", "dropNewest",
 static const struct conf_field mqtt_fields[] = {
 	CONF_INT(M, port, "port", .also = "coremgr.mq.rumqttd.mqttPort",
 	    .def = "1883", .max = 65535,
-	    .help = "Port for MQTT. 0: a free one, which is printed."),
+	    .help = "Port for MQTT. 0: a free one, which is printed. It "
+		    "listens on server.listen, else on loopback only."),
+	CONF_INT(M, tls_port, "tlsPort", .def = "8883", .max = 65535,
+	    .help = "Port for MQTT over TLS, used when server.certFile and "
+		    "server.keyFile are set. 0: none."),
+	CONF_INT(M, max_http_websockets, "maxHttpWebSockets", .def = "100",
+	    .max = 1000000,
+	    .help = "MQTT clients that come by WebSocket to /mqtt on the HTTP "
+		    "ports, at most. 0: there is no such path."),
+	CONF_TEXT(M, password_file, "passwordFile",
+	    .help = "File with users and passwords in Mosquitto's format, for "
+		    "`marram serve --only mqtt`; see `marram mqtt passwd`."),
+	CONF_TEXT(M, acl_file, "aclFile",
+	    .help = "File in Mosquitto's format with what they may do, for "
+		    "`marram serve --only mqtt`. Not set: everything."),
 	CONF_BOOL(M, allow_anonymous, "allowAnonymous", .def = "false",
 	    .help = "Let clients in without user name. They may use no queue "
 		    "of an application or network."),
@@ -189,6 +204,57 @@ static const struct conf_field mqtt_fields[] = {
 	{ 0 },
 };
 
+static const char *const client_certs[] = { "none", "optional", "required",
+	NULL };
+static const char *const tls_versions[] = { "1.2", "1.3", NULL };
+static const char *const peer_users[] = { "none", "cn", "san", NULL };
+
+#define R struct mqtt_listener_rows
+static const struct conf_field listener_fields[] = {
+	CONF_TEXT(R, address, "address",
+	    .help = "Address to listen on: 127.0.0.1, ::, or unix:/run/x.sock. "
+		    "Not set: with certFile as HTTPS, else as mqtt.port."),
+	CONF_INT(R, port, "port", .max = 65535,
+	    .help = "Port. 0: a free one, which is printed. Not set: 1883, "
+		    "with certFile 8883."),
+	CONF_TEXT(R, cert_file, "certFile",
+	    .help = "PEM file with the certificate: TLS is spoken then."),
+	CONF_TEXT(
+	    R, key_file, "keyFile", .help = "PEM file with its private key."),
+	CONF_TEXT(R, ca_file, "caFile",
+	    .help = "PEM file with the certificates of who may sign clients' "
+		    "certificates."),
+	CONF_TEXT(R, crl_file, "crlFile",
+	    .help = "PEM file that says which of those are revoked."),
+	CONF_ENUM(R, client_certs, "clientCerts", .choices = client_certs,
+	    .help = "Whether clients need a certificate. Not set: required "
+		    "when caFile is set."),
+	CONF_ENUM(R, min_tls, "minTls", .choices = tls_versions, .def = "1.2",
+	    .help = "Oldest version of TLS that is spoken."),
+	CONF_ENUM(R, peer_user, "peerUser", .choices = peer_users,
+	    .def = "none",
+	    .help = "Part of the client's certificate that is its user name. "
+		    "cn: common name. san: first alternative name. With "
+		    "--only mqtt no password is needed then; the platform's "
+		    "accounts need theirs as well."),
+	CONF_BOOL(R, websocket, "websocket", .def = "false",
+	    .help = "MQTT over WebSocket, at any path."),
+	CONF_BOOL(R, proxy, "proxy", .def = "false",
+	    .help = "Each connection begins with a PROXY header, version 1 or "
+		    "2. Only a proxy may reach this listener then."),
+	CONF_BOOL(R, allow_anonymous, "allowAnonymous", .def = "false",
+	    .help = "Let clients in without user name."),
+	CONF_INT(R, max_connections, "maxConnections", .def = "0",
+	    .max = 1000000,
+	    .help = "Clients at most. 0: only mqtt.maxConnections."),
+	CONF_ENUM(R, durability, "durability", .choices = durabilities,
+	    .help = "As mqtt.durability, for what its clients send and wait "
+		    "for. Not set: as that."),
+	CONF_TEXT(R, socket_mode, "socketMode",
+	    .help = "Permissions of a Unix socket. Not set: 0660."),
+	{ 0 },
+};
+
 #define L struct cli_conf
 static const struct conf_field cli_fields[] = {
 	CONF_TEXT(L, auth, "auth", .def = "http://localhost:1080/auth",
@@ -205,11 +271,15 @@ static const struct conf_field cli_fields[] = {
 	{ 0 },
 };
 
+static const char listener_help[] =
+    "One more MQTT listener: there is one when its port or address is set. "
+    "mqtt.listener2 to mqtt.listener8 have the same settings.";
+
 struct conf *
 settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
-	static _Thread_local struct conf_section sections[10];
+	static _Thread_local struct conf_section sections[10 + MQTT_LISTENERS];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -217,6 +287,17 @@ settings_new(struct settings *s)
 		    server_fields, &s->server },
 		{ "mqtt", "The MQTT server inside the program.", mqtt_fields,
 		    &s->mqtt },
+#define LISTENER(no)                                                           \
+	{ "mqtt.listener" #no, listener_help, listener_fields,                 \
+		&s->mqtt.listeners[no - 1], no > 1 }
+		LISTENER(1),
+		LISTENER(2),
+		LISTENER(3),
+		LISTENER(4),
+		LISTENER(5),
+		LISTENER(6),
+		LISTENER(7),
+		LISTENER(8),
 		{ "auth", "Users, clients and tokens.", auth_fields, &s->auth },
 		{ "broker", "Networks, applications and the way between them.",
 		    route_fields, &s->broker },

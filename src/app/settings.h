@@ -22,8 +22,20 @@ struct server_conf {
 	    connections, connections_per_address;
 };
 
+/* One more MQTT listener; app/mqtt_listeners.c knows what goes together. */
+struct mqtt_listener_rows {
+	struct str address, cert_file, key_file, ca_file, crl_file, socket_mode;
+	int64_t port, client_certs, min_tls, peer_user, max_connections,
+	    durability;
+	bool websocket, proxy, allow_anonymous;
+};
+
+#define MQTT_LISTENERS 8
+
 struct mqtt_conf {
-	int64_t port;
+	int64_t port, tls_port, max_http_websockets;
+	struct str password_file, acl_file;
+	struct mqtt_listener_rows listeners[MQTT_LISTENERS];
 	bool allow_anonymous;
 	int64_t max_connections, max_packet, max_inflight, publish_max,
 	    queue_messages, queue_bytes, queue_ttl_ms, max_sessions,

@@ -204,6 +204,44 @@ the_sample_names_every_setting(void **state)
 	conf_free(c);
 }
 
+static void
+sections_that_repeat_are_told_once(void **state)
+{
+	static struct values v2;
+	static const struct conf_section three[] = {
+		{ "server", "A section.", fields, &v },
+		{ "server.one", "Inside of it; two is the same.", fields, &v2 },
+		{ "server.two", "", fields, &v2, true },
+		{ 0 },
+	};
+	struct conf *c = conf_new(three);
+	char *argv[] = { "x", "--server.two.http-port", "7" };
+	struct buf b = { 0 };
+	int i = 1;
+
+	(void)state;
+	assert_int_equal(conf_flag(c, 3, argv, &i, NULL), 1);
+	assert_int_equal(conf_apply(c, NULL), 0);
+	assert_int_equal(v2.port, 7);
+	assert_int_equal(v.port, 1080);
+	conf_sample(c, &b);
+	assert_null(strstr(buf_z(&b), "two\""));
+	/* inside of the section before it */
+	assert_non_null(strstr(buf_z(&b),
+	    "        //\"on\": false,\n\n"
+	    "        // Inside of it; two is the same.\n"
+	    "        \"one\": {\n"
+	    "            // Port.\n"
+	    "            //\"httpPort\": 1080,\n"));
+	assert_non_null(strstr(buf_z(&b), "        },\n    },\n}\n"));
+	buf_clear(&b);
+	conf_reference(c, &b);
+	assert_null(strstr(buf_z(&b), "server.two."));
+	assert_non_null(strstr(buf_z(&b), "## server.one\n"));
+	buf_free(&b);
+	conf_free(c);
+}
+
 int
 main(void)
 {
@@ -217,6 +255,7 @@ main(void)
 		cmocka_unit_test(
 		    a_bad_variable_or_unknown_word_means_the_default),
 		cmocka_unit_test(the_sample_names_every_setting),
+		cmocka_unit_test(sections_that_repeat_are_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,16 +30,6 @@ static const struct status {
 	    "The request is too long.\n" },
 };
 
-/* What is looked at of a request. */
-struct request {
-	struct str method, target, version;
-	bool host, body;
-	bool upgrade;    /* Upgrade has "websocket" */
-	bool connection; /* Connection has "upgrade" */
-	struct str ws_version, key, protocol;
-	unsigned keys; /* how many were sent */
-};
-
 void
 ws_refuse(int status, struct buf *answer)
 {
@@ -130,8 +120,8 @@ is_clean(struct str line)
 	return true;
 }
 
-static void
-take_header(struct request *r, struct str name, struct str value)
+void
+ws_request_header(struct ws_request *r, struct str name, struct str value)
 {
 	if (str_eq_nocase(name, STR("host"))) {
 		r->host = true;
@@ -140,7 +130,7 @@ take_header(struct request *r, struct str name, struct str value)
 	} else if (str_eq_nocase(name, STR("connection"))) {
 		r->connection |= has_token(value, STR("upgrade"));
 	} else if (str_eq_nocase(name, STR("sec-websocket-version"))) {
-		r->ws_version = value;
+		r->version = value;
 	} else if (str_eq_nocase(name, STR("sec-websocket-key"))) {
 		r->key = value;
 		r->keys++;
@@ -172,7 +162,7 @@ next_line(struct str *rest)
 }
 
 static bool
-read_request(struct str rest, struct request *r)
+read_request(struct str rest, struct ws_request *r)
 {
 	struct str line = next_line(&rest);
 
@@ -180,9 +170,8 @@ read_request(struct str rest, struct request *r)
 		return false;
 	r->method = str_cut(&line, ' ');
 	r->target = str_cut(&line, ' ');
-	r->version = line;
 	if (r->method.len == 0 || r->target.len == 0 ||
-	    !str_eqz(r->version, "HTTP/1.1"))
+	    !str_eqz(line, "HTTP/1.1"))
 		return false;
 	while ((line = next_line(&rest)).len > 0) {
 		struct str name;
@@ -193,13 +182,13 @@ read_request(struct str rest, struct request *r)
 		if (name.len == 0 || str_trim(name).len != name.len ||
 		    memchr(name.ptr, ' ', name.len) != NULL)
 			return false; /* folded lines, too */
-		take_header(r, name, str_trim(line));
+		ws_request_header(r, name, str_trim(line));
 	}
 	return true;
 }
 
-static int
-judge(const struct request *r, const char *path)
+int
+ws_request_judge(const struct ws_request *r, const char *path)
 {
 	struct str target = r->target;
 
@@ -209,7 +198,7 @@ judge(const struct request *r, const char *path)
 		return 400;
 	if (path != NULL && !str_eqz(str_cut(&target, '?'), path))
 		return 404;
-	if (!r->upgrade || !str_eqz(r->ws_version, "13"))
+	if (!r->upgrade || !str_eqz(r->version, "13"))
 		return 426;
 	if (!r->connection || r->keys != 1 || !ws_key_ok(r->key) ||
 	    r->protocol.ptr == NULL)
@@ -220,8 +209,9 @@ judge(const struct request *r, const char *path)
 int
 ws_upgrade(struct str request, const char *path, struct buf *answer)
 {
-	struct request r = { 0 };
-	int status = read_request(request, &r) ? judge(&r, path) : 400;
+	struct ws_request r = { 0 };
+	int status =
+	    read_request(request, &r) ? ws_request_judge(&r, path) : 400;
 
 	if (status != 101) {
 		ws_refuse(status, answer);

@@ -578,13 +578,18 @@ class Run:
             return self.out(c, m[3].split())
         return self.incoming(c, m[3].split())
 
-    def case(self, case):
-        for where, line in case.lines:
+    def lines(self, where, lines):
+        for n, line in enumerate(lines, 1):
+            at = line if isinstance(line, tuple) else (
+                "%s, line %d" % (where, n), line)
             try:
-                self.line(line)
+                self.line(at[1])
             except Exception as why:
                 raise AssertionError("%s: %s\n    %s: %s" % (
-                    where, line, type(why).__name__, why)) from None
+                    *at, type(why).__name__, why)) from None
         for c in self.conns.values():
             if c.s is not None:
                 c.s.close()
+
+    def case(self, case):
+        self.lines(case.number, case.lines)

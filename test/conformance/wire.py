@@ -194,13 +194,19 @@ class Client:
             while True:
                 self.take()
         except (EOFError, ConnectionError):
-            pass
+            self.drop()
 
     def drop(self):
         self.s.close()
 
 
 # --- the server --------------------------------------------------------------
+
+def is_sanitized():
+    """Address sanitizer keeps what was freed: its growth says nothing."""
+    with open(MQTTD, "rb") as f:
+        return b"__asan_init" in f.read()
+
 
 class Server:
     def __init__(self, *args):

@@ -373,6 +373,8 @@ help_all(const struct cli *cli, const struct cli_commands *all, FILE *to)
 		    "  serve                start it\n"
 		    "  demo                 make a unit with simulated "
 		    "devices\n"
+		    "  mqtt passwd          set the password of an MQTT user "
+		    "in a file\n"
 		    "  config               print settings: sample, "
 		    "reference\n\n");
 	}

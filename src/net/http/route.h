@@ -37,6 +37,9 @@ struct http_schema {
 #define HTTP_HIDDEN 2u      /* not in OpenAPI: pages, aliases */
 #define HTTP_FORM 4u        /* takes a form instead of JSON */
 #define HTTP_CREDENTIALS 8u /* OAuth pages: CORS with credentials */
+/* `handle` runs on the loop, at once, without an access check. When it answers
+ * 101 the connection goes to the owner: see http_server_events.upgraded. */
+#define HTTP_UPGRADE 16u
 
 struct http_route {
 	const char *method;

@@ -9,6 +9,15 @@
  *     +----> SEND            v                     v come: a worker, then back
  *                           LATE (408 is sent; freed when the worker is done)
  *
+ * A HTTP_UPGRADE route is answered in GATHER, by the loop itself. After 101
+ * libmicrohttpd hands out a descriptor: of plain HTTP the connection, which it
+ * then is made to forget; of HTTPS one end of a socket pair whose other end it
+ * goes on serving until it is told of the end. So each has a tunnel:
+ *
+ *    upgraded --> OPEN ---http_tunnel_end()--> freed
+ *                  | http_server_free()          ^
+ *                  +--> server NULL -------------+
+ *
  * Once the server is stopping nothing is given to a worker: GATHER goes to SEND
  * with 503, a stream that wants more breaks off.
  *
@@ -28,6 +37,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -62,6 +72,16 @@ struct http_server {
 	bool stopping;
 	struct list waiting; /* streams that found the worker queue full */
 	struct tallies *tallies;
+	struct list tunnels;
+};
+
+/* What libmicrohttpd still holds of an upgraded connection. */
+struct http_tunnel {
+	struct http_server *server; /* NULL: it has gone */
+	struct loop *loop;
+	struct list link;                      /* in server->tunnels */
+	struct MHD_UpgradeResponseHandle *urh; /* NULL: nothing */
+	struct loop_post ended;
 };
 
 struct request {
@@ -419,6 +439,121 @@ send_preflight(struct request *r)
 	return send_response(r, 200, resp);
 }
 
+/* --- connections that become something else ------------------------------ */
+
+static void
+tunnel_close(struct http_tunnel *t)
+{
+	if (t->urh == NULL)
+		return;
+	MHD_upgrade_action(t->urh, MHD_UPGRADE_ACTION_CLOSE);
+	t->urh = NULL;
+	loop_defer(t->server->loop, &t->server->run);
+}
+
+static void
+on_tunnel_ended(struct loop_post *p)
+{
+	struct http_tunnel *t = container_of(p, struct http_tunnel, ended);
+
+	if (t->server != NULL) {
+		tunnel_close(t);
+		list_del(&t->link);
+	}
+	free(t);
+}
+
+void
+http_tunnel_end(struct http_tunnel *t)
+{
+	if (t != NULL)
+		loop_post(t->loop, &t->ended);
+}
+
+/* libmicrohttpd has sent 101. Our own descriptor for `sock` outlives its. */
+static void
+on_upgraded(void *cls, struct MHD_Connection *connection, void *con_cls,
+    const char *extra, size_t extra_len, MHD_socket sock,
+    struct MHD_UpgradeResponseHandle *urh)
+{
+	struct request *r = cls;
+	struct http_server *s = r->server;
+	struct http_tunnel *t = mem_new(struct http_tunnel);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	struct http_upgraded u = { .route = r->call.route,
+		.fd = fcntl(sock, F_DUPFD_CLOEXEC, 0),
+		.address = info != NULL ? info->client_addr : NULL,
+		.already = { extra, extra_len },
+		.tunnel = t };
+
+	(void)con_cls;
+	t->server = s;
+	t->loop = s->loop;
+	t->urh = urh;
+	t->ended.run = on_tunnel_ended;
+	list_add(&s->tunnels, &t->link);
+	if (u.fd < 0) { /* no descriptors are left */
+		http_tunnel_end(t);
+		return;
+	}
+	(void)fcntl(u.fd, F_SETFL, fcntl(u.fd, F_GETFL) | O_NONBLOCK);
+	s->ev.upgraded(s->owner, &u);
+	/* the descriptor is the connection itself: nothing is between us */
+	if (r->daemon == &s->plain)
+		tunnel_close(t);
+}
+
+struct visit {
+	void (*each)(void *ctx, struct str name, struct str value);
+	void *ctx;
+};
+
+static enum MHD_Result
+visit_header(
+    void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct visit *v = cls;
+
+	(void)kind;
+	v->each(v->ctx, str_of(key), value != NULL ? str_of(value) : STR(""));
+	return MHD_YES;
+}
+
+void
+http_server_headers(const struct http_call *c,
+    void (*each)(void *ctx, struct str name, struct str value), void *ctx)
+{
+	const struct request *r = container_of(c, struct request, call);
+	struct visit v = { each, ctx };
+
+	MHD_get_connection_values(
+	    r->connection, MHD_HEADER_KIND, visit_header, &v);
+}
+
+static enum MHD_Result
+send_upgrade(struct request *r)
+{
+	struct http_server *s = r->server;
+	struct http_call *c = &r->call;
+	struct MHD_Response *resp;
+
+	if (s->stopping)
+		return send_error(r, 503, "err_rsc", "the server is ending");
+	r->state = SEND;
+	tallies_begin(s->tallies);
+	c->route->handle(c);
+	tallies_end(
+	    s->tallies, c->route, c->status, clock_mono() - c->came_mono);
+	if (c->status != 101)
+		return send_call(r);
+	resp = MHD_create_response_for_upgrade(on_upgraded, r);
+	for (size_t i = 0; i < c->n_headers; i++)
+		MHD_add_response_header(
+		    resp, c->headers[i].name, c->headers[i].value.ptr);
+	return send_response(r, 101, resp);
+}
+
 /* --- libmicrohttpd calls us ---------------------------------------------- */
 
 /* The first that is heard of a request: its target as it came. */
@@ -527,6 +662,8 @@ begin(struct request *r, const char *method)
 		r->answer = send_no_method;
 	} else if (c->route == NULL && s->ev.unmatched == NULL)
 		r->answer = send_nothing_there;
+	else if (c->route != NULL && c->route->flags & HTTP_UPGRADE)
+		r->answer = send_upgrade;
 	r->body_max = c->route != NULL && c->route->body_max > 0
 	    ? c->route->body_max
 	    : s->conf.body_max;
@@ -644,6 +781,7 @@ http_server_new(struct loop *loop, const struct http_server_conf *conf,
 	s->plain.server = s->tls.server = s;
 	s->plain.io.ready = s->tls.io.ready = on_epoll;
 	list_init(&s->waiting);
+	list_init(&s->tunnels);
 	return s;
 }
 
@@ -702,8 +840,8 @@ start_daemon(struct daemon *d, uint16_t port, bool tls, struct err *err)
 {
 	const struct http_server_conf *conf = &d->server->conf;
 	const union MHD_DaemonInfo *info;
-	unsigned flags =
-	    MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0);
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+	    MHD_ALLOW_UPGRADE | (tls ? MHD_USE_TLS : 0);
 	int fd = -1, rc;
 
 	rc = listen_on(conf->address, port, &d->port, &fd, err);
@@ -787,6 +925,11 @@ http_server_free(struct http_server *s)
 {
 	if (s == NULL)
 		return;
+	LIST_EACH (t, &s->tunnels, struct http_tunnel, link) {
+		tunnel_close(t); /* freed when its owner has ended it */
+		list_del(&t->link);
+		t->server = NULL;
+	}
 	stop_daemon(&s->plain);
 	stop_daemon(&s->tls);
 	loop_cancel(s->loop, &s->tick);

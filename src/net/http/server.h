@@ -33,6 +33,17 @@ struct http_server_conf {
 	struct worker_pool *workers, *slow; /* borrowed */
 };
 
+struct http_tunnel;
+
+/* A connection that was answered with 101. */
+struct http_upgraded {
+	const struct http_route *route;
+	int fd;                     /* non-blocking; the owner's from now on */
+	const void *address;        /* a sockaddr, lent; NULL: not known */
+	struct str already;         /* read behind the request; lent */
+	struct http_tunnel *tunnel; /* the owner's, until it ends it */
+};
+
 struct http_server_events {
 	/* Asked on a worker before the handler of a HTTP_TOKEN route. False:
 	 * the call holds the refusal. May set c->who. */
@@ -42,6 +53,8 @@ struct http_server_events {
 	/* Nothing matched: an answer of the owner's own (static files), on a
 	 * worker. NULL: 404. */
 	void (*unmatched)(void *owner, struct http_call *c);
+	/* On the loop, after a HTTP_UPGRADE route has answered with 101. */
+	void (*upgraded)(void *owner, const struct http_upgraded *u);
 };
 
 /* Routes are borrowed and stay; `routes` ends with a method NULL. To be called
@@ -60,6 +73,14 @@ void http_server_stop(struct http_server *s);
 /* Ends all connections. The pools must have been freed, and the loop have
  * turned once after it. NULL is fine. */
 void http_server_free(struct http_server *s);
+
+/* Visits the headers of a request, within the handler of a HTTP_UPGRADE route.
+ * Texts last until the handler returns. */
+void http_server_headers(const struct http_call *c,
+    void (*each)(void *ctx, struct str name, struct str value), void *ctx);
+/* The owner has closed the descriptor. It may come after http_server_free(),
+ * while the loop is there. [any thread] NULL is fine. */
+void http_tunnel_end(struct http_tunnel *t);
 
 /* Requests per route as Prometheus text. [any thread] */
 void http_server_metrics(struct http_server *s, struct buf *out);

@@ -3,6 +3,8 @@
  * loopback. The loop has a thread of its own; gates hold workers where a test
  * wants them.
  */
+#include "base/test.h"
+
 #include "net/http/test_server.h"
 
 #include "base/base.h"
@@ -25,6 +27,8 @@ static struct fixture {
 	struct arena arena;
 	struct gate gate;
 	_Atomic int after, ended, pages;
+	struct http_upgraded upgraded; /* fd 0: not yet */
+	struct buf already;
 } * fx; /* of the test that runs */
 
 /* --- handlers ------------------------------------------------------------ */
@@ -160,6 +164,38 @@ unmatched(void *owner, struct http_call *c)
 	http_text(c, 200, "text/plain", STR("a file"));
 }
 
+static void
+count_headers(void *ctx, struct str name, struct str value)
+{
+	int *n = ctx;
+
+	*n += str_eq_nocase(name, STR("x-word")) && value.len > 0;
+}
+
+/* Becomes something else, if it is asked with two words. */
+static void
+become(struct http_call *c)
+{
+	int n = 0;
+
+	http_server_headers(c, count_headers, &n);
+	if (n != 2) {
+		http_error(c, 426, "err_param", "two words are missing");
+		return;
+	}
+	http_empty(c, 101);
+	http_header(c, "Upgrade", STR("lines"));
+}
+
+static void
+upgraded(void *owner, const struct http_upgraded *u)
+{
+	struct fixture *f = owner;
+
+	buf_add_str(&f->already, u->already);
+	f->upgraded = *u;
+}
+
 static const struct http_route routes[] = {
 	{ "GET", "/thing/{thingId}", .handle = say_path },
 	{ "GET", "/thing/list", .handle = say_path },
@@ -173,6 +209,7 @@ static const struct http_route routes[] = {
 	{ "GET", "/stream/{pages}", .handle = stream },
 	{ "GET", "/authorizations", .handle = say_authorizations },
 	{ "POST", "/form", .handle = echo, .flags = HTTP_CREDENTIALS },
+	{ "GET", "/lines", .handle = become, .flags = HTTP_UPGRADE },
 	{ 0 },
 };
 
@@ -186,7 +223,8 @@ start_with(const struct http_server_events *ev)
 	test_server_start(&fx->t);
 }
 
-static const struct http_server_events events = { access_of, after, NULL };
+static const struct http_server_events events = { access_of, after, NULL,
+	upgraded };
 
 static int
 set_up(void **state)
@@ -229,6 +267,7 @@ tear_down(void **state)
 	test_server_stop(&fx->t);
 	pthread_mutex_destroy(&fx->gate.lock);
 	pthread_cond_destroy(&fx->gate.moved);
+	buf_free(&fx->already);
 	arena_fini(&fx->arena);
 	free(fx);
 	return 0;
@@ -783,6 +822,96 @@ with_a_list_only_its_origins_may_read(void **state)
 	header_is(&r, "Access-Control-Allow-Origin", NULL);
 }
 
+/* --- connections that become something else ------------------------------ */
+
+static struct test_client
+connect_upgraded(const char *behind)
+{
+	struct test_client c = test_connect(&fx->t);
+	struct buf ask = { 0 };
+	struct test_reply r;
+
+	buf_addf(&ask,
+	    "GET /lines HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+	    "Upgrade: lines\r\nX-Word: one\r\nX-Word: two\r\n\r\n%s",
+	    behind);
+	test_send(&c, buf_z(&ask));
+	buf_free(&ask);
+	while (c.in.len == 0)
+		(void)test_more(&c);
+	test_server_poke(&fx->t);
+	while (fx->upgraded.fd == 0)
+		test_server_poke(&fx->t);
+	assert_non_null(strstr(buf_z(&c.in), "\r\n\r\n"));
+	r.head = arena_str(&fx->arena, buf_str(&c.in));
+	assert_true(str_starts(r.head, STR("HTTP/1.1 101 ")));
+	assert_str(test_header(&r, "Upgrade"), "lines");
+	buf_clear(&c.in);
+	return c;
+}
+
+static void
+an_upgraded_connection_is_its_owners_until_it_ends_it(void **state)
+{
+	struct test_client c = connect_upgraded("already");
+	char some[8];
+
+	(void)state;
+	assert_ptr_equal(fx->upgraded.route->handle, become);
+	/* what came with the request, or the rest of it, is behind it */
+	while (fx->already.len < strlen("already")) {
+		struct pollfd p = { fx->upgraded.fd, POLLIN, 0 };
+		ssize_t n;
+
+		assert_int_equal(poll(&p, 1, TEST_WAIT_MS), 1);
+		n = recv(fx->upgraded.fd, some, sizeof(some), 0);
+		assert_true(n > 0);
+		buf_add(&fx->already, some, (size_t)n);
+	}
+	assert_str(buf_str(&fx->already), "already");
+	assert_int_equal(send(fx->upgraded.fd, "there", 5, 0), 5);
+	assert_true(test_more(&c));
+	assert_str(buf_str(&c.in), "there");
+	/* requests go on as before */
+	is(ask("GET /thing/1", NULL), 200, NULL);
+	close(fx->upgraded.fd);
+	http_tunnel_end(fx->upgraded.tunnel);
+	assert_false(test_more(&c));
+	test_close(&c);
+}
+
+static void
+an_upgrade_that_is_refused_is_an_answer_like_others(void **state)
+{
+	(void)state;
+	is(ask("GET /lines\nX-Word: one", NULL), 426, NULL);
+	is(ask("POST /lines", ""), 405, NULL);
+	assert_int_equal(fx->upgraded.fd, 0);
+}
+
+static void
+the_server_may_end_before_an_upgraded_connection(void **state)
+{
+	struct test_client c = connect_upgraded("");
+	struct test_server *t = &fx->t;
+
+	(void)state;
+	loop_stop(t->loop);
+	pthread_join(t->thread, NULL);
+	http_server_stop(t->http);
+	http_server_free(t->http);
+	assert_int_equal(send(fx->upgraded.fd, "still", 5, 0), 5);
+	assert_true(test_more(&c));
+	close(fx->upgraded.fd);
+	http_tunnel_end(fx->upgraded.tunnel);
+	assert_false(test_more(&c));
+	test_close(&c);
+	/* for the end of the test */
+	loop_turn(t->loop, 0);
+	t->http = NULL;
+	pthread_create(&t->thread, NULL, test_server_turn, t->loop);
+}
+
 /* --- the end ------------------------------------------------------------- */
 
 static void
@@ -903,6 +1032,9 @@ main(void)
 		T(a_preflight_is_allowed_what_it_asks_for),
 		T(any_origin_reads_the_api_and_pages_name_it),
 		T(with_a_list_only_its_origins_may_read),
+		T(an_upgraded_connection_is_its_owners_until_it_ends_it),
+		T(an_upgrade_that_is_refused_is_an_answer_like_others),
+		T(the_server_may_end_before_an_upgraded_connection),
 		T(idle_connections_end_with_the_server),
 		T(a_stream_in_its_middle_breaks_off_with_the_server),
 		T(what_a_worker_has_begun_is_answered_before_the_end),
