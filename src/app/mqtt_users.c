@@ -373,6 +373,17 @@ set_nameless(struct mqtt_users *u)
 }
 
 static bool
+is_gone(const struct mqtt_users *u, const struct client *c)
+{
+	const struct table *t = u->table;
+
+	if (map_get(&t->entries, c->user) != NULL)
+		return false;
+	return c->proof.ptr != NULL ||
+	    (t->acl != NULL && !acl_knows(t->acl, c->user));
+}
+
+static bool
 still_holds(const struct mqtt_users *u, const struct client *c)
 {
 	const struct table *t = u->table;
@@ -406,10 +417,16 @@ run_change(struct loop_post *p)
 	table_unref(u->table);
 	u->table = ch->table;
 	set_nameless(u);
-	if (u->checks != NULL) /* else it ends anyway */
-		LIST_EACH (c, &u->clients, struct client, link)
-			if (!still_holds(u, c))
-				mqtt_server_kick(u->mqtt, c->name);
+	if (u->checks == NULL)
+		goto done; /* it ends anyway */
+	LIST_EACH (c, &u->clients, struct client, link) {
+		if (is_gone(u, c))
+			mqtt_server_kick(u->mqtt, c->name);
+		else if (!still_holds(u, c))
+			mqtt_server_disconnect(u->mqtt, c->name);
+	}
+
+done:
 	free(ch);
 }
 

@@ -681,6 +681,8 @@ mqtt_conn_new(struct lane *lane, struct mqtt_listener *l, int fd,
 	c->io.ready = on_ready;
 	c->timer.fire = on_timer;
 	c->turn.run = on_turn;
+	c->max_packet = UINT32_MAX;
+	c->receive_max = UINT16_MAX;
 	memcpy(c->address, address, sizeof(c->address));
 	list_init(&c->arrivals);
 	list_init(&c->woken);

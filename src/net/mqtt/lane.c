@@ -58,6 +58,8 @@ welcome(struct lane *lane, struct newcomer *n)
 		mqtt_conn_feed(c, n->rest);
 		mqtt_lock(lane->server);
 	}
+	if (n->stream != NULL) /* bytes may lie in it already */
+		mqtt_conn_wake(c);
 	str_free(n->rest);
 	free(n);
 }

@@ -146,8 +146,7 @@ send_connack(
 	if (c->level == 5 && out->len - was > c->max_packet) {
 		out->len = was;
 		if (c->max_packet >= 5)
-			mqtt_put_connack(
-			    out, 5, false, MQTT_R_TOO_LARGE, NULL);
+			mqtt_put_connack(out, 5, false, MQTT_R_TOO_LARGE, NULL);
 		mqtt_conn_doom(c);
 	}
 	mqtt_conn_added(c, was);
@@ -212,11 +211,14 @@ establish(struct conn *c, struct mqtt_login *l, struct account *a)
 
 	if (a != NULL) /* it stays in use while sessions change */
 		mqtt_account_enter(a, NULL);
+	mqtt_sessions_expire(s); /* what is over is not found any more */
 	old = take_over(s, a, l);
 	c->session = old != NULL ? old
 				 : mqtt_session_new(s, mqtt_account_ref(a),
 				       l->client_id, l->expiry_s);
 	c->session->expiry_s = l->expiry_s;
+	if (old != NULL) /* rights may have changed */
+		mqtt_subscriptions_check(old);
 	mqtt_session_attach(c->session, c);
 	mqtt_session_keep(c->session, c->listener->conf.durability);
 	c->state = UP;

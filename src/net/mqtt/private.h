@@ -517,6 +517,8 @@ uint8_t mqtt_subscribe(struct session *s, const struct mqtt_filter *f,
 /* The same without asking anybody or writing it down. */
 struct sub *mqtt_subscribe_restored(
     struct session *s, const struct mqtt_filter *f, uint32_t sub_id);
+/* Takes away those that are not allowed any more. */
+void mqtt_subscriptions_check(struct session *s);
 /* What a subscription starts with: retained and waiting messages. */
 void mqtt_subscribe_start(struct session *s, struct str filter, bool retained);
 /* False: there was none. */

@@ -352,28 +352,59 @@ mqtt_server_close(struct mqtt_server *s)
 	mqtt_server_maybe_free(s);
 }
 
-void
-mqtt_server_kick(struct mqtt_server *s, struct str name)
+/* One of the account's sessions that is to be ended still, or NULL. Ending one
+ * may end others. */
+static struct session *
+next_to_end(struct account *a, bool forget)
 {
+	LIST_EACH (s, &a->sessions, struct session, in_account) {
+		if (s->conn != NULL || forget)
+			return s;
+	}
+	return NULL;
+}
+
+static void
+end_client(struct session *session, bool forget)
+{
+	struct conn *c = session->conn;
+
+	session->kicked |= forget;
+	if (c != NULL) {
+		mqtt_conn_end(c, MQTT_R_ADMIN, NULL);
+		mqtt_conn_close(c);
+	} else {
+		mqtt_session_free(session);
+	}
+}
+
+static void
+end_clients(struct mqtt_server *s, struct str name, bool forget)
+{
+	struct session *each;
 	struct account *a;
-	struct session *session;
 
 	mqtt_lock(s);
 	a = mqtt_account_ref(map_get(&s->accounts, name));
-	while (a != NULL &&
-	    (session = list_first(&a->sessions, struct session, in_account)) !=
-		NULL) {
-		struct conn *c = session->conn;
-
-		session->kicked = true; /* nothing is to be remembered */
-		if (c != NULL) {
-			mqtt_conn_end(c, MQTT_R_ADMIN, NULL);
-			mqtt_conn_close(c);
-		} else {
-			mqtt_session_free(session);
-		}
+	if (a != NULL) {
+		mqtt_account_enter(a, NULL); /* in use while they end */
+		while ((each = next_to_end(a, forget)) != NULL)
+			end_client(each, forget);
+		mqtt_account_leave(a, NULL);
 	}
 	mqtt_account_unref(a);
 	mqtt_home_done(s);
 	mqtt_unlock(s);
+}
+
+void
+mqtt_server_kick(struct mqtt_server *s, struct str name)
+{
+	end_clients(s, name, true);
+}
+
+void
+mqtt_server_disconnect(struct mqtt_server *s, struct str name)
+{
+	end_clients(s, name, false);
 }

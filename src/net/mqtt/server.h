@@ -163,9 +163,12 @@ void mqtt_login_answer(struct mqtt_login *login, bool accept, bool bad_password,
 /* The user name was proven by the client's certificate; no password is due. */
 bool mqtt_login_is_certified(const struct mqtt_login *login);
 
-/* Disconnects every session of the account with this name and forgets it
- * (password changed, application deleted). */
+/* Ends every session of the account with this name and forgets all about it
+ * (application deleted). */
 void mqtt_server_kick(struct mqtt_server *s, struct str name);
+/* Only disconnects them (rights or password changed): what waits for them is
+ * kept as their sessions ask for. */
+void mqtt_server_disconnect(struct mqtt_server *s, struct str name);
 
 struct mqtt_queue_limits {
 	uint32_t messages; /* 0: the server's */

@@ -69,6 +69,8 @@ refused(struct session *s, struct str filter)
 	return 0;
 }
 
+static void sub_free(struct sub *sub);
+
 static struct sub *
 sub_new(struct session *s, struct str filter, struct str inner, bool shared)
 {
@@ -125,6 +127,22 @@ mqtt_subscribe(struct session *s, const struct mqtt_filter *f, uint32_t sub_id,
 	set_options(sub, f, sub_id);
 	mqtt_keep_sub(s, sub);
 	return f->qos;
+}
+
+void
+mqtt_subscriptions_check(struct session *s)
+{
+	LIST_EACH (sub, &s->subs, struct sub, of_session) {
+		struct str inner;
+		bool shared;
+
+		if (!inner_filter(sub->filter, &shared, &inner) ||
+		    refused(s, inner) == 0)
+			continue;
+		COUNT(subscribe_denied);
+		mqtt_keep_unsub(s, sub->filter);
+		sub_free(sub);
+	}
 }
 
 struct sub *
