@@ -234,9 +234,9 @@ static const struct conf_field listener_fields[] = {
 	CONF_ENUM(R, peer_user, "peerUser", .choices = peer_users,
 	    .def = "none",
 	    .help = "Part of the client's certificate that is its user name. "
-		    "cn: common name. san: first alternative name. With "
-		    "--only mqtt no password is needed then; the platform's "
-		    "accounts need theirs as well."),
+		    "cn: common name. san: first alternative name. No "
+		    "password is needed then; for an application or network "
+		    "it must be the whole user name."),
 	CONF_BOOL(R, websocket, "websocket", .def = "false",
 	    .help = "MQTT over WebSocket, at any path."),
 	CONF_BOOL(R, proxy, "proxy", .def = "false",

@@ -11,7 +11,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from certificates import Authority
-from conftest import LIMIT, PROGRAM, until
+from conftest import LIMIT, PROGRAM, Site, until
 
 
 @pytest.fixture
@@ -189,6 +189,23 @@ def test_the_alternative_name_can_be_the_user(start, authority, tmp_path):
         done = publish(server.port("mqtts"), "--cafile", authority.ca,
                        "--cert", cert, "--key", key)
         assert (done.returncode == 0) == good, done.stderr
+
+
+def test_a_network_signs_in_by_its_certificate(start, authority):
+    server = start(*tls_listener(authority, caFile=authority.ca,
+                                 peerUser="cn"))
+    site = Site(server, server.login())
+    for name, good in (("network.demo.test-net-mqtt", True),
+                       ("test-net-mqtt", False),  # not the whole name
+                       ("network.demo.other", False)):
+        cert, key = authority.sign(name)
+        done = subprocess.run(
+            ["mosquitto_pub", "-h", "localhost", "-p",
+             str(server.port("mqtts")), "-q", "1", "-t",
+             site.net_topic("uldata"), "-m", "{}", "--cafile",
+             str(authority.ca), "--cert", str(cert), "--key", str(key)],
+            capture_output=True, timeout=LIMIT)
+        assert (done.returncode == 0) == good, (name, done.stderr)
 
 
 def test_an_optional_certificate_may_be_left_out(start, authority):

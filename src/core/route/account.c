@@ -5,6 +5,9 @@
  * bare code is accepted when exactly one account of that code has the
  * password. An account opens the queues of its application or network only.
  *
+ * Who shows a client certificate whose name is a whole user name needs no
+ * password, on listeners that take the user from it.
+ *
  * Passwords are kept as Argon2id. Checking one takes milliseconds, so it runs
  * on a thread of its own; a password that was right is remembered, as a keyed
  * hash, for reconnects.
@@ -40,6 +43,7 @@ struct login_job {
 	struct route *route;
 	struct mqtt_login *login;
 	struct str user, password;
+	bool certified; /* a certificate proves the user */
 	uint64_t epoch; /* of the accounts when the check began */
 	struct worker_job job;
 	struct loop_post done;
@@ -135,6 +139,8 @@ password_fits(struct login_job *l, const struct route_account *account)
 	char *hash;
 	bool fits;
 
+	if (l->certified)
+		return str_eq(account->user_name, l->user);
 	make_mark(l, account, mark);
 	if (remembered(l->route, mark))
 		return true;
@@ -194,7 +200,8 @@ session_account(struct route *r, const struct route_account *row)
 static void
 login_job_free(struct login_job *l)
 {
-	sodium_memzero((char *)l->password.ptr, l->password.len);
+	if (l->password.len > 0)
+		sodium_memzero((char *)l->password.ptr, l->password.len);
 	arena_fini(&l->arena);
 	free(l);
 }
@@ -239,7 +246,9 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
 	struct login_job *l;
 
 	(void)client_id;
-	if (user.len == 0 || password.ptr == NULL || r->logins == NULL) {
+	if (user.len == 0 ||
+	    (password.ptr == NULL && !mqtt_login_is_certified(login)) ||
+	    r->logins == NULL) {
 		counter_add(&r->counters.login_failed, 1);
 		mqtt_login_answer(login, false, true, NULL, STR_NULL);
 		return;
@@ -248,7 +257,9 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
 	l->route = r;
 	l->login = login;
 	l->user = arena_str(&l->arena, user);
-	l->password = arena_str(&l->arena, password);
+	l->certified = mqtt_login_is_certified(login);
+	if (password.ptr != NULL)
+		l->password = arena_str(&l->arena, password);
 	l->job.run = check_login;
 	l->done.run = on_checked;
 	if (check_on_worker(l))
