@@ -99,7 +99,8 @@ static const struct conf_field mqtt_fields[] = {
 	    .def = "1883", .max = 65535,
 	    .help = "Port for MQTT. 0: a free one, which is printed. It "
 		    "listens on server.listen, else on loopback only."),
-	CONF_INT(M, tls_port, "tlsPort", .def = "8883", .max = 65535,
+	CONF_INT(M, tls_port, "tlsPort", .also = "coremgr.mq.rumqttd.mqttsPort",
+	    .def = "8883", .max = 65535,
 	    .help = "Port for MQTT over TLS, used when server.certFile and "
 		    "server.keyFile are set. 0: none."),
 	CONF_INT(M, max_http_websockets, "maxHttpWebSockets", .def = "100",

@@ -27,7 +27,7 @@ struct coremgr_conf {
 		struct str api_key, api_secret, hosts;
 	} emqx;
 	struct {
-		int64_t mqtts_port, console_port;
+		int64_t console_port;
 	} rumqttd;
 	struct str data_url;
 	bool data_persistent;
