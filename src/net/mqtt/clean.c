@@ -92,8 +92,7 @@ hold_consumed(struct mqtt_server *s, struct holders *h, struct mqtt_msg *m)
 {
 	struct topic *topic = mqtt_topics_get(&s->topics, mqtt_msg_topic(m));
 
-	if (m->from_queue && m->waits > 0 && topic != NULL &&
-	    topic->queue != NULL)
+	if (m->queued && m->waits > 0 && topic != NULL && topic->queue != NULL)
 		hold(h, &topic->queue->owner, m, NULL);
 }
 

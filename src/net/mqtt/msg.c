@@ -61,6 +61,8 @@ mqtt_msg_release(struct mqtt_msg *m)
 {
 	if (m == NULL || --m->refs > 0)
 		return;
+	if (m->kept.seq != 0) /* only on disk from now on */
+		mqtt_keep_dead(&m->server->keep, m);
 	m->server->n_msgs--;
 	mqtt_account_unref(m->account);
 	free(m);

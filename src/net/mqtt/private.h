@@ -169,6 +169,7 @@ struct mqtt_msg {
 	bool retain;
 	bool failed;                /* a consumer said so */
 	bool from_queue;            /* a failure brings it back to the queue */
+	bool queued;                /* which has had it */
 	int64_t at_ms;              /* monotonic, when it came */
 	int64_t expires_ms;         /* monotonic; 0: never */
 	uint64_t seq;               /* its number in this server */

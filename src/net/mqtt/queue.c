@@ -227,6 +227,23 @@ tell_groups(struct mqtt_server *s, struct str name, struct queue *q)
 	}
 }
 
+static void
+set_durability(struct queue *q, enum mqtt_durability durability)
+{
+	struct mqtt_server *s = q->server;
+	bool was = q->owner.id != 0;
+
+	LIST_EACH (d, &q->waiting.items, struct delivery, link) {
+		if (durability == MQTT_NONE)
+			mqtt_keep_forget(s, &q->owner, d->msg);
+	}
+	mqtt_keep_begin(s, &q->owner, OWNER_QUEUE, durability);
+	LIST_EACH (d, &q->waiting.items, struct delivery, link) {
+		if (!was)
+			mqtt_keep_moved(s, NULL, &q->owner, d->msg, NULL);
+	}
+}
+
 struct queue *
 mqtt_queue_make(
     struct mqtt_server *s, struct str name, enum mqtt_durability durability)
@@ -243,7 +260,7 @@ mqtt_queue_make(
 		tell_groups(s, name, q);
 	}
 	if (q->owner.id == 0 || q->owner.durability != durability)
-		mqtt_keep_begin(s, &q->owner, OWNER_QUEUE, durability);
+		set_durability(q, durability);
 	return q;
 }
 
@@ -369,12 +386,13 @@ mqtt_queue_settle(struct mqtt_server *s, struct mqtt_msg *m)
 	}
 	q = topic->queue;
 	if (!m->failed) {
-		mqtt_keep_gone(s, &q->owner, m);
+		if (m->queued)
+			mqtt_keep_gone(s, &q->owner, m);
 		return;
 	}
 	mqtt_fifo_add_by_age(
 	    &q->waiting, mqtt_delivery_new(s, m, m->qos, false));
-	if (m->kept.seq == 0)
+	if (!m->queued)
 		mqtt_keep_moved(s, NULL, &q->owner, m, NULL);
 	note_nonempty(q);
 	q->retry_ms = clock_mono() + QUEUE_RETRY_MS;
@@ -395,6 +413,15 @@ mqtt_queue_take(struct queue *q)
 	return d;
 }
 
+static bool
+has_consumer(const struct mqtt_server *s, size_t base)
+{
+	for (size_t i = base; i < s->n_matches; i++)
+		if (s->matches[i].kind == SUB_CONSUMER)
+			return true;
+	return false;
+}
+
 /* Only consumers can be there, or a session or group that came just now and
  * has taken everything; see (1). */
 void
@@ -404,15 +431,20 @@ mqtt_queue_drain(struct queue *q)
 	struct delivery *d;
 	size_t base;
 
-	if (q->retry_ms > clock_mono() || !mqtt_topic_wanted(s, q->topic->name))
+	if (q->retry_ms > clock_mono())
 		return;
-	q->retry_ms = 0;
 	base = mqtt_match(s, q->topic->name, q->topic, NULL);
+	if (!has_consumer(s, base)) { /* who is there has its copy already */
+		s->n_matches = base;
+		return;
+	}
+	q->retry_ms = 0;
 	while (s->n_calls < CALLS_MAX && (d = mqtt_queue_take(q)) != NULL) {
 		struct mqtt_msg *m = d->msg;
 
 		mqtt_rate_add(&q->out, clock_mono(), 1);
 		m->from_queue = true;
+		m->queued = true;
 		m->failed = false;
 		(void)mqtt_consume_hand(s, m, base);
 		mqtt_delivery_free(s, d);

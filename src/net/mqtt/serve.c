@@ -71,6 +71,8 @@ answer(struct conn *c, const struct mqtt_packet *p, uint8_t code)
 static void
 answer_ready(struct conn *c)
 {
+	bool full = c->n_arrivals >= c->server->conf.publish_max;
+
 	LIST_EACH (a, &c->arrivals, struct arrival, link) {
 		if (a->msg != NULL)
 			break;
@@ -79,7 +81,7 @@ answer_ready(struct conn *c)
 		c->n_arrivals--;
 		free(a);
 	}
-	if (c->stalled)
+	if (c->stalled || full) /* it can be read again */
 		mqtt_conn_wake(c);
 }
 

@@ -95,17 +95,35 @@ forget_all(struct session *s)
 	mqtt_keep_end(s->server, &s->owner);
 }
 
+/* All of it is kept from now on. */
+static void
+remember_all(struct session *s)
+{
+	LIST_EACH (d, &s->inflight, struct delivery, link) {
+		if (d->group == NULL && !d->released)
+			mqtt_keep_moved(s->server, NULL, &s->owner, d->msg, d);
+	}
+	LIST_EACH (d, &s->owed.items, struct delivery, link) {
+		if (d->qos > 0)
+			mqtt_keep_moved(s->server, NULL, &s->owner, d->msg, d);
+	}
+}
+
 void
 mqtt_session_keep(struct session *s, enum mqtt_durability durability)
 {
-	if (s->expiry_s == 0)
+	bool was = s->owner.id != 0;
+
+	if (s->expiry_s == 0 || durability == MQTT_NONE)
 		forget_all(s);
-	else if (s->owner.id == 0 || s->owner.durability != durability)
+	else if (!was || s->owner.durability != durability)
 		mqtt_keep_begin(
 		    s->server, &s->owner, OWNER_SESSION, durability);
 	else
 		mqtt_keep_away(s);
 	s->owner.durability = (uint8_t)durability;
+	if (!was && s->owner.id != 0)
+		remember_all(s);
 }
 
 static void
