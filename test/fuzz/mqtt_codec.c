@@ -88,11 +88,14 @@ static void
 encode(const struct mqtt_packet *p, uint8_t level, struct buf *out)
 {
 	static struct mqtt_filter filters[FILTERS_MAX];
-	struct mqtt_publish_flags f = { p->qos, p->dup, p->retain,
-		p->qos > 0 ? p->id : 0 };
+	struct mqtt_publish_flags f = { 0 };
 	struct buf raw = { 0 }, will_raw = { 0 };
 	struct mqtt_props props = rebuilt(&p->props, &raw);
 	struct mqtt_connect c;
+
+	if (p->type == MQTT_PUBLISH)
+		f = (struct mqtt_publish_flags){ p->qos, p->dup, p->retain,
+			p->qos > 0 ? p->id : 0 };
 
 	switch (p->type) {
 	case MQTT_CONNECT:

@@ -54,6 +54,8 @@ group_free(struct group *g)
 		struct topic *topic = mqtt_topics_get(&s->topics, name);
 
 		mqtt_fifo_remove(&g->waiting, d);
+		if (!s->closing)
+			mqtt_keep_forget(s, &g->owner, d->msg);
 		if (topic != NULL && topic->queue != NULL && !s->closing &&
 		    !mqtt_topic_wanted(s, name) &&
 		    mqtt_queue_put(topic->queue, d->msg) == 0)
@@ -61,8 +63,6 @@ group_free(struct group *g)
 			    s, NULL, &topic->queue->owner, d->msg, NULL);
 		else if (!s->closing)
 			COUNT(dropped_abandoned);
-		if (!s->closing)
-			mqtt_keep_forget(s, &g->owner, d->msg);
 		mqtt_delivery_free(s, d);
 	}
 	if (!s->closing)

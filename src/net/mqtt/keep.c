@@ -29,8 +29,9 @@
  *   x  u32 id, u64 ord, u32 owner, u64 seq;   c  u32 id, u64 ord
  *   M  u64 seq, u8 flags, u64 at_ms, u64 expires_ms, text topic, text props,
  *      text payload, u32 publisher, u16 packet id, u32 n { target }
- *   A  u32 owner, u64 seq;   T  u64 seq, u32 from, u32 n { target }
- *   target  u32 owner, u64 ord, u8 flags, u32 sub_id, u8 n { u32 sub_id }
+ *   A  u32 owner, u64 seq, u64 ord (0: any);   T  u64 seq, u32 from, u32 n {
+ * target } target  u32 owner, u64 ord, u8 flags, u32 sub_id, u8 n { u32 sub_id
+ * }
  */
 #include "net/mqtt/private.h"
 
@@ -406,6 +407,21 @@ mqtt_keep_completed(struct session *s, const struct delivery *d)
 	(void)say(s->server, &s->owner);
 }
 
+static void
+wake_gated(struct mqtt_server *s)
+{
+	struct list all;
+	struct conn *c;
+
+	list_init(&all);
+	list_join(&all, &s->gated);
+	while ((c = list_first(&all, struct conn, gated)) != NULL) {
+		list_del(&c->gated);
+		c->pump = true;
+		mqtt_conn_wake(c);
+	}
+}
+
 /* --- messages ------------------------------------------------------------ */
 
 void
@@ -551,6 +567,8 @@ mqtt_keep_msg(struct mqtt_server *s, struct mqtt_msg *m,
 	} else {
 		return 0;
 	}
+	if (!*ok) /* who waits for it would wait for ever */
+		wake_gated(s);
 	return *ok ? k->group : 0;
 }
 
@@ -574,8 +592,9 @@ mqtt_keep_forget(
 		mqtt_keep_dead(&s->keep, m);
 }
 
-void
-mqtt_keep_gone(struct mqtt_server *s, const struct owner *o, struct mqtt_msg *m)
+static void
+gone(struct mqtt_server *s, const struct owner *o, struct mqtt_msg *m,
+    uint64_t ord)
 {
 	struct keep *k = &s->keep;
 
@@ -588,8 +607,15 @@ mqtt_keep_gone(struct mqtt_server *s, const struct owner *o, struct mqtt_msg *m)
 	begin(k, RECORD_GONE);
 	put32(k, o->id);
 	put64(k, m->kept.seq);
+	put64(k, ord);
 	(void)say(s, o);
 	mqtt_keep_forget(s, o, m);
+}
+
+void
+mqtt_keep_gone(struct mqtt_server *s, const struct owner *o, struct mqtt_msg *m)
+{
+	gone(s, o, m, 0);
 }
 
 void
@@ -597,7 +623,7 @@ mqtt_keep_gone_delivery(
     struct mqtt_server *s, const struct owner *o, const struct delivery *d)
 {
 	if (o->kind != OWNER_SESSION || d->qos > 0)
-		mqtt_keep_gone(s, o, d->msg);
+		gone(s, o, d->msg, o->kind == OWNER_SESSION ? d->ord : 0);
 }
 
 void
@@ -626,7 +652,7 @@ void
 mqtt_keep_unretained(struct mqtt_server *s, struct mqtt_msg *m)
 {
 	const struct owner retained = { .id = OWNER_RETAINED,
-		.durability = (uint8_t)s->conf.durability };
+		.durability = m->kept.level };
 
 	if (m->kept.retained)
 		mqtt_keep_gone(s, &retained, m);
@@ -656,21 +682,6 @@ tell_trouble(struct mqtt_server *s, const struct journal_progress *p)
 		COUNT(journal_troubles);
 	if (s->events.trouble != NULL)
 		s->events.trouble(s->owner, bad ? p->text : NULL);
-}
-
-static void
-wake_gated(struct mqtt_server *s)
-{
-	struct list all;
-	struct conn *c;
-
-	list_init(&all);
-	list_join(&all, &s->gated);
-	while ((c = list_first(&all, struct conn, gated)) != NULL) {
-		list_del(&c->gated);
-		c->pump = true;
-		mqtt_conn_wake(c);
-	}
 }
 
 static void
@@ -772,8 +783,12 @@ mqtt_keep_close(struct mqtt_server *s)
 	journal_close(k->journal);
 	k->journal = NULL;
 	loop_unpost(s->loop, &k->post);
-	LIST_EACH (seg, &k->segments, struct segment, link)
+	LIST_EACH (seg, &k->segments, struct segment, link) {
+		/* messages may be held longer than the segments */
+		LIST_EACH (m, &seg->msgs, struct mqtt_msg, kept.in_segment)
+			mqtt_keep_dead(k, m);
 		free(seg);
+	}
 	free(k->targets);
 	buf_free(&k->record);
 }

@@ -77,6 +77,8 @@ on_post(struct loop_post *p)
 	while (
 	    (n = list_first(&lane->newcomers, struct newcomer, link)) != NULL) {
 		list_del(&n->link);
+		lane->n_coming--;
+		s->n_coming--;
 		welcome(lane, n);
 	}
 	while ((c = list_first(&lane->woken, struct conn, woken)) != NULL) {
@@ -96,8 +98,11 @@ mqtt_lane_give(struct mqtt_server *s, struct newcomer *n)
 		return;
 	}
 	for (unsigned i = 1; i < s->n_lanes; i++)
-		if (s->lanes[i].n_conns < least->n_conns)
+		if (s->lanes[i].n_conns + s->lanes[i].n_coming <
+		    least->n_conns + least->n_coming)
 			least = &s->lanes[i];
+	least->n_coming++;
+	s->n_coming++;
 	list_add(&least->newcomers, &n->link);
 	post(least);
 }

@@ -83,7 +83,7 @@ may_come(struct mqtt_listener *l, const uint8_t address[16])
 {
 	struct mqtt_server *s = l->server;
 
-	if (s->n_conns >= s->conf.max_connections ||
+	if (s->n_conns + s->n_coming >= s->conf.max_connections ||
 	    (l->conf.max_connections > 0 &&
 		l->n_conns >= l->conf.max_connections)) {
 		COUNT(connections_refused);

@@ -311,6 +311,10 @@ struct delivery *mqtt_queue_take(struct queue *q);
 /* Gives what waits to the consumers that match. */
 void mqtt_queue_drain(struct queue *q);
 void mqtt_queue_free(struct queue *q);
+/* Queues that had to stop give on, if it is time. */
+void mqtt_queues_go_on(struct mqtt_server *s);
+/* Is one of the matches from `base` on a consumer? */
+bool mqtt_has_consumer(const struct mqtt_server *s, size_t base);
 /* What was read back. Takes `d`. */
 void mqtt_queue_restore(struct queue *q, struct delivery *d);
 /* What is too old goes; what failed is tried again. */
@@ -767,7 +771,7 @@ struct lane {
 	struct loop *loop;
 	pthread_t thread; /* of all but the home lane */
 	unsigned no;
-	unsigned n_conns;
+	unsigned n_conns, n_coming;
 	char *read_buf; /* READ_SIZE, shared by its connections */
 	struct loop_post post;
 	/* under the lock: */
@@ -1078,7 +1082,7 @@ struct mqtt_server {
 	bool calls_posted;
 
 	struct list conns;
-	unsigned n_conns;
+	unsigned n_conns, n_coming; /* newcomers */
 	struct list held;    /* connections not read until we are less busy */
 	struct list gated;   /* connections that wait for the journal */
 	struct map sessions; /* by key */

@@ -413,13 +413,35 @@ mqtt_queue_take(struct queue *q)
 	return d;
 }
 
-static bool
-has_consumer(const struct mqtt_server *s, size_t base)
+bool
+mqtt_has_consumer(const struct mqtt_server *s, size_t base)
 {
 	for (size_t i = base; i < s->n_matches; i++)
 		if (s->matches[i].kind == SUB_CONSUMER)
 			return true;
 	return false;
+}
+
+/* The consumer that had failed is gone, and others have subscribed since. */
+static void
+give_all(struct queue *q, const struct match *to)
+{
+	struct session *who = to->target;
+	struct delivery *d;
+
+	if (to->kind == SUB_GROUP) {
+		mqtt_group_take_queue(to->target, q);
+		mqtt_group_pump(to->target);
+		return;
+	}
+	while ((d = mqtt_queue_take(q)) != NULL) {
+		d->qos = MIN_OF(d->qos, to->qos);
+		d->sub_id = to->sub_id;
+		mqtt_session_owe(who, d);
+		mqtt_keep_moved(q->server, &q->owner,
+		    d->qos > 0 ? &who->owner : NULL, d->msg, d);
+	}
+	mqtt_session_pump(who);
 }
 
 /* Only consumers can be there, or a session or group that came just now and
@@ -434,7 +456,8 @@ mqtt_queue_drain(struct queue *q)
 	if (q->retry_ms > clock_mono())
 		return;
 	base = mqtt_match(s, q->topic->name, q->topic, NULL);
-	if (!has_consumer(s, base)) { /* who is there has its copy already */
+	if (!mqtt_has_consumer(
+		s, base)) { /* who is there has its copy already */
 		s->n_matches = base;
 		return;
 	}
@@ -455,16 +478,23 @@ mqtt_queue_drain(struct queue *q)
 }
 
 void
+mqtt_queues_go_on(struct mqtt_server *s)
+{
+	LIST_EACH (q, &s->queues_nonempty, struct queue, nonempty) {
+		if (q->retry_ms != 0)
+			mqtt_queue_drain(q);
+	}
+}
+
+void
 mqtt_queues_tick(struct mqtt_server *s)
 {
 	struct group *g;
 	size_t pos = 0;
 
-	LIST_EACH (q, &s->queues_nonempty, struct queue, nonempty) {
+	LIST_EACH (q, &s->queues_nonempty, struct queue, nonempty)
 		expire(q);
-		if (q->waiting.n > 0 && q->retry_ms != 0)
-			mqtt_queue_drain(q);
-	}
+	mqtt_queues_go_on(s);
 	while ((g = map_next(&s->groups, &pos)) != NULL) {
 		if (g->queue != NULL && g->queue->ttl_ms > 0)
 			(void)mqtt_fifo_expire(&g->waiting, s, &g->owner,

@@ -137,6 +137,14 @@ key64(const uint64_t *seq)
 	return (struct str){ (const char *)seq, sizeof(*seq) };
 }
 
+/* Every id that was ever given: none is given again. */
+static uint32_t
+note_id(struct restore *rs, uint32_t id)
+{
+	rs->last_owner = MAX_OF(rs->last_owner, id);
+	return id;
+}
+
 static struct old_owner *
 owner_of(struct restore *r, uint32_t id)
 {
@@ -304,10 +312,11 @@ msg_free(struct old_msg *m)
 }
 
 static void
-del_target(struct old_msg *m, uint32_t owner)
+del_target(struct old_msg *m, uint32_t owner, uint64_t ord)
 {
 	for (uint32_t i = 0; m != NULL && i < m->n_targets; i++) {
-		if (m->targets[i].owner != owner)
+		if (m->targets[i].owner != owner ||
+		    (ord != 0 && m->targets[i].ord != ord))
 			continue;
 		free(m->targets[i].more_ids);
 		m->targets[i] = m->targets[--m->n_targets];
@@ -328,7 +337,7 @@ static void
 read_targets(struct restore *rs, struct reader *r, struct old_msg *m)
 {
 	for (uint32_t n = take32(r); n > 0 && !r->bad; n--) {
-		struct old_target t = { .owner = take32(r) };
+		struct old_target t = { .owner = note_id(rs, take32(r)) };
 		struct old_owner *o = owner_of(rs, t.owner);
 		uint8_t more;
 
@@ -405,17 +414,18 @@ read_released(struct restore *rs, struct reader *r)
 
 	if (o != NULL)
 		add_released(o, ord);
-	del_target(m, had);
+	del_target(m, had, o != NULL && had == o->id ? ord : 0);
 	drop_if_dead(rs, m);
 }
 
 static void
 read_small(struct restore *rs, struct reader *r, uint8_t kind)
 {
-	uint32_t id = take32(r);
+	uint32_t id = note_id(rs, take32(r));
 	struct old_owner *o = owner_of(rs, id);
 	struct str filter;
 	struct old_msg *m;
+	uint64_t ord;
 	uint8_t options;
 	uint16_t packet;
 
@@ -455,7 +465,8 @@ read_small(struct restore *rs, struct reader *r, uint8_t kind)
 		return;
 	case RECORD_GONE:
 		m = msg_of(rs, take64(r));
-		del_target(m, id);
+		ord = take64(r);
+		del_target(m, id, ord);
 		drop_if_dead(rs, m);
 		return;
 	default:
@@ -473,7 +484,7 @@ read_moved(struct restore *rs, struct reader *r)
 		return; /* its owners had ended */
 	read_targets(rs, r, m);
 	if (from != 0)
-		del_target(m, from);
+		del_target(m, from, 0);
 	drop_if_dead(rs, m);
 }
 
@@ -667,6 +678,7 @@ build_msg(struct restore *rs, struct old_msg *old)
 	struct mqtt_msg *m = old->msg;
 	int64_t shift = clock_mono() - clock_now();
 
+	m->seq = ++rs->server->seq; /* they come in order */
 	m->at_ms = (int64_t)old->at_ms + shift;
 	if (old->expires_ms != 0)
 		m->expires_ms = MAX_OF((int64_t)old->expires_ms + shift, 1);
@@ -737,6 +749,7 @@ void
 mqtt_restore_end(struct restore *rs)
 {
 	struct old_owner *o;
+	struct group *g;
 	size_t pos = 0;
 
 	while ((o = map_next(&rs->owners, &pos)) != NULL) {
@@ -745,6 +758,12 @@ mqtt_restore_end(struct restore *rs)
 		list_init(&gone.in_segment);
 		if (o->now == NULL)
 			mqtt_keep_end(rs->server, &gone);
+	}
+	pos = 0; /* groups that were not kept before */
+	while ((g = map_next(&rs->server->groups, &pos)) != NULL) {
+		if (g->owner.id == 0)
+			mqtt_keep_begin(rs->server, &g->owner, OWNER_GROUP,
+			    rs->server->conf.durability);
 	}
 	mqtt_restore_free(rs);
 }

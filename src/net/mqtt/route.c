@@ -284,7 +284,7 @@ mqtt_route(struct mqtt_server *s, struct session *from, struct account *account,
 {
 	struct topic *exact;
 	struct queue *q;
-	bool kept = in->retain && in->payload.len > 0, ok = true;
+	bool kept = in->retain && in->payload.len > 0, ok = true, heard;
 	struct mqtt_msg *m;
 	size_t base;
 
@@ -310,9 +310,19 @@ mqtt_route(struct mqtt_server *s, struct session *from, struct account *account,
 	if (kept)
 		retain(s, m, durability);
 	deliver(s, m, q, base, ret);
-	ret->group = mqtt_keep_msg(s, m, from, note, &ok);
+	heard = !list_empty(&s->consumers) && mqtt_has_consumer(s, base);
+	if (heard && q != NULL && q->waiting.n > 0) { /* behind what waits */
+		heard = false;
+		if (mqtt_queue_put(q, m) == 0)
+			mqtt_keep_target(s, &q->owner, NULL);
+		else
+			ret->refused = true;
+	}
+	/* what a consumer is to hear is received when it has said so */
+	ret->group = mqtt_keep_msg(s, m, from, heard ? 0 : note, &ok);
 	ret->unkept = !ok;
-	if (!list_empty(&s->consumers) && mqtt_consume_hand(s, m, base) > 0) {
+	if (heard) {
+		(void)mqtt_consume_hand(s, m, base);
 		m->from_queue = from == NULL; /* nobody will repeat it */
 		ret->waiting = msg_ref(m);
 	}

@@ -65,9 +65,10 @@ mqtt_conn_gate(struct conn *c, uint64_t group, enum mqtt_durability durability)
 		g = &c->gates[c->n_gates - 1];
 		if ((g->group == group && (int)g->level >= (int)durability) ||
 		    c->n_gates == GATES_MAX) {
+			/* groups are committed in order: the newest says all */
+			if (group > g->group)
+				g->level = (enum journal_level)durability;
 			g->group = MAX_OF(g->group, group);
-			g->level =
-			    MAX_OF(g->level, (enum journal_level)durability);
 			return;
 		}
 	}
@@ -175,7 +176,7 @@ more_ids_size(const struct copy *copy)
 	return n;
 }
 
-/* Without an alias, which can only make it shorter. */
+/* At most: a new alias is told beside the whole topic. */
 size_t
 mqtt_conn_publish_size(
     const struct conn *c, const struct mqtt_msg *m, const struct copy *copy)
@@ -188,6 +189,8 @@ mqtt_conn_publish_size(
 		head_props(&h, m, copy, 0);
 		props = h.len + more_ids_size(copy) + m->props_len;
 		n += mqtt_varint_size((uint32_t)props) + props;
+		if (c->alias_max > 0)
+			n += 4;
 	}
 	return 1 + mqtt_varint_size((uint32_t)n) + n;
 }

@@ -108,6 +108,10 @@ mqtt_verdict(struct mqtt_msg *m)
 		return;
 	}
 	a->msg = NULL;
+	if (a->qos == 2 && !m->failed)
+		mqtt_keep_received(
+		    a->conn != NULL ? a->conn->session : a->session, a->id,
+		    true);
 	if (a->conn == NULL) {
 		if (m->failed)
 			mqtt_session_set_received(a->session, a->id, false);

@@ -80,6 +80,7 @@ on_calls(struct loop_defer *d)
 	}
 	mqtt_lock(s);
 	s->now_ms = clock_mono();
+	mqtt_queues_go_on(s);
 	mqtt_release_held(s);
 	mqtt_turn_over(s);
 	mqtt_unlock(s);

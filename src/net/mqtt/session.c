@@ -269,6 +269,8 @@ bequeath(struct session *s, struct delivery *d)
 	struct mqtt_server *server = s->server;
 	struct topic *topic;
 
+	if (d->qos > 0 && d->msg != NULL && !server->closing)
+		mqtt_keep_forget(server, &s->owner, d->msg);
 	if (!d->retain && d->msg != NULL && !server->closing) {
 		topic =
 		    mqtt_topics_get(&server->topics, mqtt_msg_topic(d->msg));
@@ -280,8 +282,6 @@ bequeath(struct session *s, struct delivery *d)
 		else
 			COUNT(dropped_abandoned);
 	}
-	if (d->qos > 0 && d->msg != NULL && !server->closing)
-		mqtt_keep_forget(server, &s->owner, d->msg);
 	mqtt_delivery_free(server, d);
 }
 
@@ -446,8 +446,9 @@ mqtt_session_send(struct session *s, struct delivery *d)
 	const struct copy copy = copy_of(d);
 
 	if (!fits_client(s, d->msg, &copy)) {
-		mqtt_keep_gone_delivery(s->server,
-		    d->group != NULL ? &d->group->owner : &s->owner, d);
+		if (d->group == NULL || d->qos > 0) /* else said already */
+			mqtt_keep_gone_delivery(s->server,
+			    d->group != NULL ? &d->group->owner : &s->owner, d);
 		mqtt_delivery_free(s->server, d);
 		return;
 	}
@@ -485,6 +486,14 @@ delivery_for(struct session *s, struct mqtt_msg *m, const struct copy *copy)
 	return d;
 }
 
+static void
+count_owed_0(struct session *s)
+{
+	s->n_owed_0 = 0;
+	LIST_EACH (d, &s->owed.items, struct delivery, link)
+		s->n_owed_0 += d->qos == 0;
+}
+
 /* Makes room by dropping what has expired, or as the setting says. */
 static enum accept
 make_room(struct session *s, const struct mqtt_msg *m)
@@ -492,7 +501,8 @@ make_room(struct session *s, const struct mqtt_msg *m)
 	const struct mqtt_server_conf *conf = &s->server->conf;
 	struct delivery *d;
 
-	(void)mqtt_fifo_expire(&s->owed, s->server, &s->owner, INT64_MIN);
+	if (mqtt_fifo_expire(&s->owed, s->server, &s->owner, INT64_MIN) > 0)
+		count_owed_0(s);
 	while (!mqtt_fifo_fits(
 	    &s->owed, conf->queue_messages, conf->queue_bytes, m)) {
 		d = mqtt_fifo_first(&s->owed);
@@ -619,10 +629,36 @@ mqtt_session_pump(struct session *s)
 		pump_groups(s);
 }
 
+static void settled(struct session *s, struct delivery *d);
+
+/* This connection may allow less in flight than the last: the newest wait. */
+static void
+fit_window(struct session *s)
+{
+	struct list *l = s->inflight.prev, *prev;
+
+	for (; l != &s->inflight && s->n_inflight > window(s); l = prev) {
+		struct delivery *d = container_of(l, struct delivery, link);
+
+		prev = l->prev;
+		if (d->released)
+			continue;
+		land(s, d);
+		mqtt_fifo_add_first(&s->owed, d);
+	}
+}
+
 void
 mqtt_session_resume(struct session *s)
 {
+	fit_window(s);
 	LIST_EACH (d, &s->inflight, struct delivery, link) {
+		const struct copy copy = copy_of(d);
+
+		if (!d->released && !fits_client(s, d->msg, &copy)) {
+			settled(s, d);
+			continue;
+		}
 		if (d->released)
 			mqtt_conn_send_ack(
 			    s->conn, MQTT_PUBREL, delivery_id(d), 0);

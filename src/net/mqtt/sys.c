@@ -128,6 +128,7 @@ on_sys(struct loop_timer *t)
 
 	mqtt_lock(s);
 	tell_all(s);
+	mqtt_turn_over(s);
 	mqtt_unlock(s);
 	loop_after(s->loop, t, s->conf.sys_interval_ms);
 }

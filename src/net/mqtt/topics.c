@@ -360,13 +360,15 @@ note_expired(void *ctx, struct mqtt_msg *m)
 void
 mqtt_retained_expire(struct mqtt_server *s)
 {
-	struct expired e = { .now = clock_mono() };
+	struct expired e = { .now = clock_mono(), .n = EXPIRE_BATCH };
 
-	if (s->topics.n_retained_expiring == 0)
-		return;
-	mqtt_retained_match(&s->topics, STR("#"), note_expired, &e);
-	for (unsigned i = 0; i < e.n; i++) {
-		mqtt_keep_unretained(s, e.msgs[i]);
-		mqtt_retained_clear(&s->topics, mqtt_msg_topic(e.msgs[i]));
+	while (s->topics.n_retained_expiring > 0 && e.n == EXPIRE_BATCH) {
+		e.n = 0;
+		mqtt_retained_match(&s->topics, STR("#"), note_expired, &e);
+		for (unsigned i = 0; i < e.n; i++) {
+			mqtt_keep_unretained(s, e.msgs[i]);
+			mqtt_retained_clear(
+			    &s->topics, mqtt_msg_topic(e.msgs[i]));
+		}
 	}
 }
