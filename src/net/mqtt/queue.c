@@ -456,8 +456,9 @@ mqtt_queue_drain(struct queue *q)
 	if (q->retry_ms > clock_mono())
 		return;
 	base = mqtt_match(s, q->topic->name, q->topic, NULL);
-	if (!mqtt_has_consumer(
-		s, base)) { /* who is there has its copy already */
+	if (!mqtt_has_consumer(s, base)) {
+		if (s->n_matches > base)
+			give_all(q, &s->matches[base]);
 		s->n_matches = base;
 		return;
 	}
