@@ -15,6 +15,7 @@
  */
 #include "base/base.h"
 #include "base/counter.h"
+#include "base/list.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "net/mqtt/server.h"
@@ -34,9 +35,11 @@ struct daemon {
 	char *deaf[USERS_MAX]; /* filters that are refused */
 	size_t n_deaf;
 	int64_t slow_ms; /* that a consumer needs for a "slow..." */
+	struct list later;
 };
 
 struct later {
+	struct list link; /* in self.later */
 	struct loop_timer timer;
 	struct mqtt_msg *msg;
 };
@@ -124,6 +127,7 @@ on_later(struct loop_timer *t)
 {
 	struct later *l = container_of(t, struct later, timer);
 
+	list_del(&l->link);
 	mqtt_msg_done(l->msg, true);
 	free(l);
 }
@@ -143,6 +147,7 @@ heard(void *owner, struct mqtt_msg *m)
 	l = mem_new(struct later);
 	l->msg = m;
 	l->timer.fire = on_later;
+	list_add(&d->later, &l->link);
 	loop_after(d->loop, &l->timer, slow ? d->slow_ms : 50);
 }
 
@@ -313,6 +318,7 @@ main(int argc, char **argv)
 	}
 	o.listener.allow_anonymous = self.n_users == 0;
 	self.loop = loop_new();
+	list_init(&self.later);
 	if (mqtt_server_open(
 		self.loop, &o.conf, &events, &self, &self.server, &err) != 0) {
 		fprintf(stderr, "mqttd: %s\n", err.text);
@@ -332,6 +338,10 @@ main(int argc, char **argv)
 	}
 	loop_run(self.loop);
 
+	LIST_EACH (l, &self.later, struct later, link) {
+		loop_cancel(self.loop, &l->timer);
+		on_later(&l->timer);
+	}
 	mqtt_consume_stop(consumer);
 	mqtt_server_close(self.server);
 	loop_free(self.loop);
