@@ -372,7 +372,7 @@ static void
 start_both(struct fixture *f)
 {
 	if (access(MOSQUITTO, X_OK) != 0)
-		skip();
+		fail_msg("%s", "Debian's mosquitto and openssl are needed");
 	start_server(f, &f->local);
 	start_server(f, &f->remote);
 	visit(f, &f->local);
@@ -562,7 +562,7 @@ the_remote_side_may_be_tls_with_certificates_on_both_ends(void **state)
 		.verify = true };
 
 	if (access(OPENSSL, X_OK) != 0)
-		skip();
+		fail_msg("%s", "Debian's mosquitto and openssl are needed");
 	assert_int_equal(system(make), 0);
 	assert_int_equal(tls_client_new(&conf, &f->tls, NULL), 0);
 	f->extra = lines;
