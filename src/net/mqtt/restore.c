@@ -370,6 +370,10 @@ read_msg(struct restore *rs, struct reader *r)
 	uint32_t publisher;
 	uint16_t note;
 
+	if (seq == 0) { /* never given */
+		r->bad = true;
+		return;
+	}
 	if (m == NULL) {
 		m = mem_new(struct old_msg);
 		m->seq = seq;
@@ -516,7 +520,12 @@ mqtt_restore_record(
 {
 	struct reader r = { record.ptr, record.ptr + record.len, false };
 	uint8_t kind = take8(&r);
+	struct reader peek = r;
 
+	if ((kind == RECORD_SESSION || kind == RECORD_GROUP ||
+		kind == RECORD_QUEUE) &&
+	    take32(&peek) <= OWNER_RETAINED)
+		kind = 0; /* an id that is never given */
 	switch (kind) {
 	case RECORD_SESSION:
 		read_session(rs, &r);
