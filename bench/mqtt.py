@@ -24,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NOISE = 0.25
-TARGET_S = 0.7
+TARGET_S = 0.5
 
 # name: options, count of the probe, bars: share of mosquitto, multiple of floor
 SCENARIOS = {
