@@ -420,7 +420,6 @@ struct session {
 	struct owner owner;
 	uint16_t key_account; /* bytes of `key` before the client id */
 	bool kicked;          /* nothing is to be remembered */
-	bool restored;        /* since the start nobody has attached */
 	uint32_t expiry_s;    /* after the connection; 0: with it */
 
 	struct list detached; /* in server->detached, longest away first */

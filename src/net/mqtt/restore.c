@@ -611,7 +611,6 @@ build_session(struct restore *rs, struct old_owner *o)
 	}
 	s = mqtt_session_new(server, a, id, o->expiry_s);
 	become(rs, o, &s->owner);
-	s->restored = true;
 	s->next_ord = o->next_ord;
 	s->detached_ms = o->away_ms != 0 ? (int64_t)o->away_ms : clock_now();
 	for (uint32_t i = 0; i < o->n_subs; i++) {

@@ -143,7 +143,6 @@ mqtt_session_attach(struct session *s, struct conn *conn)
 	mqtt_will_free(s->will); /* the client is back in time */
 	s->will = NULL;
 	s->conn = conn;
-	s->restored = false;
 	s->moved_ms = clock_mono();
 }
 
