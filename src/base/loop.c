@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 #include <uv.h>
 
 struct loop {
@@ -27,7 +28,8 @@ struct loop {
 	void **dead; /* to be freed when the turn is over */
 	size_t n_dead, cap_dead;
 	bool stopping;
-	bool turn_over; /* loop_turn() is not to wait any longer */
+	bool turn_over;   /* loop_turn() is not to wait any longer */
+	unsigned rest_us; /* loop_rest() */
 
 	pthread_mutex_t lock; /* guards the posts */
 	struct loop_post *first, **last;
@@ -110,6 +112,12 @@ loop_free_later(struct loop *loop, void *p)
 		    mem_resize(loop->dead, loop->cap_dead, sizeof(*loop->dead));
 	}
 	loop->dead[loop->n_dead++] = p;
+}
+
+void
+loop_rest(struct loop *loop, unsigned us)
+{
+	loop->rest_us = us;
 }
 
 /* --- posts --------------------------------------------------------------- */
@@ -259,6 +267,12 @@ on_before_wait(uv_prepare_t *h)
 
 	fire_due(loop);
 	run_deferred(loop);
+	if (loop->rest_us > 0) {
+		struct timespec t = { .tv_nsec = loop->rest_us * 1000L };
+
+		loop->rest_us = 0;
+		(void)nanosleep(&t, NULL); /* cut short by a signal: as well */
+	}
 	uv_timer_stop(&loop->alarm);
 	if (loop->turn_over) {
 		uv_timer_start(&loop->alarm, on_alarm, 0, 0);

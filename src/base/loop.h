@@ -89,6 +89,11 @@ void loop_unpost(struct loop *loop, struct loop_post *p);
 void loop_defer(struct loop *loop, struct loop_defer *d);
 void loop_undefer(struct loop *loop, struct loop_defer *d);
 
+/* When this turn is over, sleeps so long (less than a second) before looking
+ * for more to do: under load more is done by each turn then. Nothing wakes it.
+ */
+void loop_rest(struct loop *loop, unsigned us);
+
 /* free()s `p` when this turn is over. */
 void loop_free_later(struct loop *loop, void *p);
 

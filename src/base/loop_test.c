@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 struct fixture {
@@ -272,6 +273,25 @@ a_deferred_call_runs_once_after_the_others(void **state)
 	assert_string_equal(f->heard, "rrd");
 }
 
+static void
+a_rest_lasts_as_long_as_was_said_and_loses_no_post(void **state)
+{
+	struct fixture *f = *state;
+	struct note note = { .post.run = run_note, .text = "x" };
+	struct timespec from, to;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	loop_rest(f->loop, 20000);
+	loop_post(f->loop, &note.post);
+	loop_turn(f->loop, 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_true((to.tv_sec - from.tv_sec) * 1000000000L + to.tv_nsec -
+		from.tv_nsec >=
+	    20000000);
+	loop_turn(f->loop, 0);
+	assert_string_equal(f->heard, "x");
+}
+
 int
 main(void)
 {
@@ -285,6 +305,7 @@ main(void)
 		T(a_post_can_be_taken_back_until_it_runs),
 		T(a_turn_ends_when_its_time_is_over),
 		T(a_deferred_call_runs_once_after_the_others),
+		T(a_rest_lasts_as_long_as_was_said_and_loses_no_post),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

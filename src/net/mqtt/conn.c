@@ -44,6 +44,7 @@
 #define ANSWERS_MAX (64u << 10) /* bytes beyond max_output */
 #define READS_MAX 16            /* of one stream in a row */
 #define LINGER_MS 2000          /* for the peer to close after us */
+#define TURNS_MAX 64u           /* connections that are written together */
 
 /* --- the socket ---------------------------------------------------------- */
 
@@ -111,7 +112,15 @@ mqtt_conn_wake(struct conn *c)
 	if (c->server->n_lanes > 1 && mqtt_lane_here(c->server) != c->lane)
 		mqtt_lane_wake(c);
 	else if (!c->turning)
-		loop_defer(c->lane->loop, &c->turn);
+		mqtt_conn_due(c);
+}
+
+void
+mqtt_conn_due(struct conn *c)
+{
+	if (list_empty(&c->due))
+		list_add(&c->lane->due, &c->due);
+	loop_defer(c->lane->loop, &c->lane->turns);
 }
 
 void
@@ -199,6 +208,7 @@ serve_all(struct conn *c, struct str bytes)
 		if (rc == 0) {
 			rest.ptr += len;
 			rest.len -= len;
+			c->lane->done.packets++;
 			err.text[0] = '\0';
 			rc = mqtt_serve(c, &p, &reason);
 		}
@@ -305,6 +315,10 @@ read_some(struct conn *c)
 		    (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
 			return false;
 	}
+	if (n > 0) {
+		c->lane->done.reads++;
+		mqtt_lane_has_done(c->lane);
+	}
 	mqtt_lock(s);
 	if (n <= 0) {
 		mqtt_conn_close(c);
@@ -391,34 +405,6 @@ write_tx(struct conn *c)
 	return 0;
 }
 
-/* Writes what may be sent, until all is or the socket is full; called with the
- * lock, which is given up while it writes. False: it is broken. */
-static bool
-write_out(struct conn *c)
-{
-	struct mqtt_server *s = c->server;
-	ssize_t n;
-
-	c->blocked = false;
-	for (;;) {
-		if (c->tx.unsent == 0)
-			mqtt_conn_fill_tx(c);
-		if (c->tx.unsent == 0)
-			break;
-		mqtt_unlock(s);
-		n = write_tx(c);
-		mqtt_lock(s);
-		if (n < 0)
-			return false;
-		TALLY(s, bytes_out, n);
-		mqtt_output_sent(&c->tx, (size_t)n);
-		if (c->blocked)
-			return true;
-	}
-	mqtt_output_release(s, &c->tx);
-	return true;
-}
-
 /* Sends what may be sent still. */
 static void
 say_goodbye(struct conn *c)
@@ -498,7 +484,7 @@ mqtt_conn_bury(struct conn *c)
 	c->gone = true;
 	loop_unwatch(loop, &c->io);
 	loop_cancel(loop, &c->timer);
-	loop_undefer(loop, &c->turn);
+	list_del(&c->due);
 	list_del(&c->woken);
 	if (!c->lingers)
 		say_goodbye(c);
@@ -513,48 +499,103 @@ mqtt_conn_bury(struct conn *c)
 	loop_free_later(loop, c);
 }
 
-static void
-write_and_pump(struct conn *c)
+/* --- turns --------------------------------------------------------------- */
+
+/* Has it something to write? What writing made room for is fetched, too. */
+static bool
+has_to_write(struct conn *c)
 {
-	/* What writing makes room for is sent at once, but not for ever. */
-	for (int round = 0; round < 4 && c->state != CLOSED; round++) {
-		if (!c->blocked && !write_out(c)) {
-			mqtt_conn_close(c);
-			return;
-		}
-		if (!c->starved || !mqtt_conn_has_room(c))
-			break;
+	if (c->state == CLOSED || c->blocked)
+		return false;
+	if (c->tx.unsent == 0)
+		mqtt_conn_fill_tx(c);
+	if (c->tx.unsent == 0 && c->starved && mqtt_conn_has_room(c)) {
 		c->starved = false;
 		pump(c);
+		mqtt_conn_fill_tx(c);
 	}
+	if (c->tx.unsent == 0)
+		mqtt_output_release(c->server, &c->tx);
+	return c->tx.unsent > 0;
 }
 
 static void
-take_turn(struct conn *c)
+has_written(struct conn *c, ssize_t n)
+{
+	if (n < 0) {
+		mqtt_conn_close(c);
+		return;
+	}
+	TALLY(c->server, bytes_out, n);
+	c->lane->done.writes++;
+	c->lane->done.bytes_out += (uint64_t)n;
+	mqtt_lane_has_done(c->lane);
+	mqtt_output_sent(&c->tx, (size_t)n);
+}
+
+/* All are fetched, then all are written, then all is accounted for: so the lock
+ * is taken once for many. A connection that always has more must wait for its
+ * next turn. Called with the lock, which is given up while it writes. */
+static void
+write_all(struct mqtt_server *s, struct conn *const *due, unsigned n)
+{
+	struct conn *c[TURNS_MAX];
+	ssize_t sent[TURNS_MAX];
+
+	for (int round = 0; round < 4; round++) {
+		unsigned m = 0;
+
+		for (unsigned i = 0; i < n; i++)
+			if (has_to_write(due[i]))
+				c[m++] = due[i];
+		if (m == 0)
+			break;
+		mqtt_unlock(s);
+		for (unsigned i = 0; i < m; i++)
+			sent[i] = write_tx(c[i]);
+		mqtt_lock(s);
+		for (unsigned i = 0; i < m; i++)
+			has_written(c[i], sent[i]);
+		due = c;
+		n = m;
+	}
+}
+
+/* False: it has ended. */
+static bool
+begin_turn(struct conn *c)
 {
 	if (c->doomed)
 		mqtt_conn_close(c);
 	if (c->state == CLOSED) {
+		list_del(&c->due);
 		if (c->doomed && !c->lingers)
 			linger(c);
 		else if (!c->lingers)
 			mqtt_conn_bury(c);
-		return;
+		return false;
 	}
 	c->turning = true;
+	list_del(&c->due); /* reading may have asked for what comes now */
 	mqtt_login_finish(c);
 	if (c->stalled && ready(c))
 		serve_and_keep(c, (struct str){ c->in, c->in_len });
 	if (c->pump)
 		pump(c);
-	write_and_pump(c);
+	return true;
+}
+
+static void
+end_turn(struct conn *c)
+{
 	c->turning = false;
 	if (c->state == CLOSED) {
 		mqtt_conn_wake(c);
 		return;
 	}
 	if (c->doomed || (c->stalled && ready(c)) ||
-	    (!c->blocked && c->out.unsent > 0 && c->n_gates == 0))
+	    (!c->blocked &&
+		(c->tx.unsent > 0 || (c->out.unsent > 0 && c->n_gates == 0))))
 		mqtt_conn_wake(c);
 	watch(c);
 	if (c->stream != NULL && ready(c) &&
@@ -564,20 +605,36 @@ take_turn(struct conn *c)
 	}
 }
 
-static void
-on_turn(struct loop_defer *d)
+void
+mqtt_conn_turns(struct loop_defer *d)
 {
-	struct conn *c = container_of(d, struct conn, turn);
-	struct mqtt_server *s = c->server;
+	struct lane *lane = container_of(d, struct lane, turns);
+	struct mqtt_server *s = lane->server;
+	struct conn *due[TURNS_MAX], *c;
+	unsigned n = 0, m = 0;
 
-	if (c->again) {
-		c->again = false;
-		(void)read_some(c);
+	while (n < TURNS_MAX &&
+	    (c = list_first(&lane->due, struct conn, due)) != NULL) {
+		list_del(&c->due);
+		due[n++] = c;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (due[i]->again) {
+			due[i]->again = false;
+			(void)read_some(due[i]);
+		}
 	}
 	mqtt_lock(s);
-	take_turn(c);
+	for (unsigned i = 0; i < n; i++)
+		if (begin_turn(due[i]))
+			due[m++] = due[i];
+	write_all(s, due, m);
+	for (unsigned i = 0; i < m; i++)
+		end_turn(due[i]);
 	mqtt_turn_over(s);
 	mqtt_unlock(s);
+	if (!list_empty(&lane->due))
+		loop_defer(lane->loop, &lane->turns);
 }
 
 static void
@@ -680,11 +737,11 @@ mqtt_conn_new(struct lane *lane, struct mqtt_listener *l, int fd,
 	c->io.fd = fd;
 	c->io.ready = on_ready;
 	c->timer.fire = on_timer;
-	c->turn.run = on_turn;
 	c->max_packet = UINT32_MAX;
 	c->receive_max = UINT16_MAX;
 	memcpy(c->address, address, sizeof(c->address));
 	list_init(&c->arrivals);
+	list_init(&c->due);
 	list_init(&c->woken);
 	list_init(&c->held);
 	list_init(&c->gated);
@@ -725,7 +782,7 @@ mqtt_conn_close(struct conn *c)
 	else
 		mqtt_will_free(will);
 	if (s->n_lanes == 1 || mqtt_lane_here(s) == c->lane)
-		loop_defer(c->lane->loop, &c->turn);
+		mqtt_conn_due(c);
 	else
 		mqtt_lane_wake(c);
 }

@@ -1,7 +1,7 @@
 /*
  * net/mqtt/lane.c - the loop threads that share the connections, and how one
  * wakes another: whatever a thread does in one turn reaches each other thread
- * as one wake-up.
+ * as one wake-up. Under load a thread lets work gather (on_rest).
  */
 #include "net/mqtt/private.h"
 
@@ -9,7 +9,16 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+/* Rests, see on_rest(): after how many reads or writes, with less than how much
+ * in each, and for how long. */
+#define REST_CALLS 16u
+#define REST_PACKETS 8u
+#define REST_BYTES (16u << 10)
+#define REST_PER_CALL_US 5u
+#define REST_MAX_US 500u
 
 static _Thread_local struct lane *this_lane;
 
@@ -42,6 +51,39 @@ mqtt_lane_wake(struct conn *c)
 		return;
 	list_add(&c->lane->woken, &c->woken);
 	post(c->lane);
+}
+
+void
+mqtt_lane_has_done(struct lane *lane)
+{
+	loop_defer(lane->loop, &lane->rest);
+}
+
+/* A read or a write costs some microseconds, a further packet in it a tenth of
+ * that. When many peers have said little each, more will have come if we wait
+ * about as long as we have worked. What many are told is gathered so only where
+ * several threads share the sending: one alone gathers enough by being busy. */
+static void
+on_rest(struct loop_defer *d)
+{
+	struct lane *lane = container_of(d, struct lane, rest);
+	unsigned calls = 0;
+
+	if (!list_empty(&lane->due)) { /* not all yet */
+		loop_defer(lane->loop, d);
+		return;
+	}
+	if (lane->done.packets < REST_PACKETS * lane->done.reads)
+		calls = lane->done.reads;
+	if (lane->server->n_lanes > 1 &&
+	    lane->done.bytes_out < REST_BYTES * lane->done.writes)
+		calls = MAX_OF(calls, lane->done.writes);
+	if (calls >= REST_CALLS) {
+		loop_rest(
+		    lane->loop, MIN_OF(calls * REST_PER_CALL_US, REST_MAX_US));
+		COUNT(rests);
+	}
+	memset(&lane->done, 0, sizeof(lane->done));
 }
 
 static void
@@ -83,7 +125,7 @@ on_post(struct loop_post *p)
 	}
 	while ((c = list_first(&lane->woken, struct conn, woken)) != NULL) {
 		list_del(&c->woken);
-		loop_defer(lane->loop, &c->turn);
+		mqtt_conn_due(c);
 	}
 	mqtt_unlock(s);
 }
@@ -132,6 +174,9 @@ mqtt_lanes_open(struct mqtt_server *s, unsigned n, struct err *err)
 		lane->loop = i == 0 ? s->loop : loop_new();
 		lane->read_buf = mem_alloc(READ_SIZE);
 		lane->post.run = on_post;
+		lane->rest.run = on_rest;
+		lane->turns.run = mqtt_conn_turns;
+		list_init(&lane->due);
 		list_init(&lane->newcomers);
 		list_init(&lane->woken);
 	}
@@ -162,6 +207,8 @@ lane_fini(struct lane *lane)
 		free(n);
 	}
 	loop_unpost(lane->loop, &lane->post);
+	loop_undefer(lane->loop, &lane->turns);
+	loop_undefer(lane->loop, &lane->rest);
 	free(lane->read_buf);
 }
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPARE_OUT_CAP (256u << 10) /* larger buffers are not kept */
+#define SPARE_OUT_CAP (64u << 10) /* larger buffers are not kept */
 
 void
 mqtt_output_splice(struct output *o, struct mqtt_msg *m)

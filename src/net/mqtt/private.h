@@ -649,7 +649,7 @@ struct conn {
 	struct str proxy_cn;   /* proven to the balancer; owned, STR_NULL */
 	struct loop_io io;
 	struct loop_timer timer; /* connect time-out, then keep-alive */
-	struct loop_defer turn;  /* once per turn: resume, pump, write */
+	struct list due;         /* in lane->due: resume, pump, write */
 	struct output tx;        /* being written */
 	char *in;                /* read, but not yet processed */
 	uint32_t in_len, in_cap;
@@ -710,6 +710,10 @@ void mqtt_conn_end(struct conn *c, uint8_t reason, const char *text);
 void mqtt_conn_bury(struct conn *c);
 /* Asks for a turn: c->pump, unprocessed bytes, and writing. */
 void mqtt_conn_wake(struct conn *c);
+/* The same, on its lane, also from within its turn. */
+void mqtt_conn_due(struct conn *c);
+/* Gives those who are due their turn. */
+void mqtt_conn_turns(struct loop_defer *turns_of_lane);
 /* False: `max_output` is reached; it will be pumped when that changes. */
 bool mqtt_conn_has_room(struct conn *c);
 /* What may be sent now goes from `out` to `tx`. */
@@ -771,7 +775,14 @@ struct lane {
 	pthread_t thread; /* of all but the home lane */
 	unsigned no;
 	unsigned n_conns, n_coming;
-	char *read_buf; /* READ_SIZE, shared by its connections */
+	char *read_buf;  /* READ_SIZE, shared by its connections */
+	struct list due; /* its connections that have a turn coming */
+	struct loop_defer turns;
+	struct loop_defer rest; /* when all is done */
+	struct {
+		unsigned reads, packets, writes;
+		uint64_t bytes_out;
+	} done; /* in this turn of the loop */
 	struct loop_post post;
 	/* under the lock: */
 	struct list newcomers;
@@ -786,6 +797,8 @@ void mqtt_lanes_free(struct mqtt_server *s);
 struct lane *mqtt_lane_here(struct mqtt_server *s);
 /* Gives a socket to the lane that has least. */
 void mqtt_lane_give(struct mqtt_server *s, struct newcomer *n);
+/* Something has been counted in lane->done. */
+void mqtt_lane_has_done(struct lane *lane);
 /* Asks its lane to look at `c`; on any thread. */
 void mqtt_lane_wake(struct conn *c);
 void mqtt_free_later(struct mqtt_server *s, void *p);
@@ -1110,7 +1123,7 @@ struct mqtt_server {
 	struct buf scratch;
 	struct list spare_deliveries; /* a few, to save malloc */
 	unsigned n_spare;
-	struct buf spare_out[16]; /* buffers of connections that have nothing */
+	struct buf spare_out[64]; /* buffers of connections that have nothing */
 	unsigned n_spare_out;     /* to send */
 };
 
