@@ -48,6 +48,12 @@ route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
 	return 0;
 }
 
+void
+route_listen(struct route *r, const struct route_tap *tap)
+{
+	r->tap = *tap;
+}
+
 int
 route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
     const struct route_sink *sink, struct err *err)

@@ -83,12 +83,36 @@ struct route_sink {
 	void *owner;
 };
 
+/* An uplink as it passed, for who listens beside the applications. Texts are
+ * lent for the call. */
+struct route_uplink {
+	struct str data_id; /* of the network's record */
+	int64_t heard, time;
+	struct str unit_id, unit_code; /* null: a public network */
+	struct str network_id, network_code, network_addr;
+	struct str device_id; /* STR_NULL: no device has this address */
+	struct str device_unit_id; /* on a public network not the network's */
+	struct str profile;
+	struct str data, extension; /* hex; JSON or STR_NULL */
+};
+
+/* Who listens. Called on the routing loop for every readable uplink, in order;
+ * the message is acknowledged only when `commit` was reported, too. False:
+ * nothing was taken, `done` is not called, and the sender is to repeat it. */
+struct route_tap {
+	bool (*uplink)(void *owner, const struct route_uplink *u,
+	    struct route_commit *commit);
+	void *owner;
+};
+
 int route_open(const struct route_conf *conf, const char *dir,
     struct auth *auth, struct route **ret, struct err *err);
 /* Begins to route, on the loop's thread before it runs, or on it. The server
  * must have been opened with route_mqtt_events and this route as owner. */
 int route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
     const struct route_sink *sink, struct err *err);
+/* Before route_start(). At most one. */
+void route_listen(struct route *r, const struct route_tap *tap);
 /* Ends consuming, on the loop's thread; waits for workers. What they found is
  * posted and still routed, so the loop must turn once more before the sink and
  * the server are closed. */
