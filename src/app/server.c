@@ -63,6 +63,7 @@ struct server {
 	struct route *route;
 	struct data *data;
 	struct coremgr *coremgr;
+	struct hub *hub;
 	struct pages *pages;
 
 	struct loop *main_loop, *msg_loop;
@@ -351,6 +352,8 @@ open_modules(struct server *s, struct err *err)
 		    conf_is_null(s->conf, "coremgr.mqChannels.data.url")
 			? NULL
 			: s->data);
+	if (rc == 0)
+		rc = hub_open(&s->set.hub, s->dir, s->route, &s->hub, err);
 	return rc;
 }
 
@@ -498,6 +501,9 @@ start_messages(struct server *s, struct err *err)
 	if (rc != 0)
 		return rc;
 	data_start(s->data, s->msg_loop);
+	rc = hub_start(s->hub, s->msg_loop, err);
+	if (rc != 0)
+		return rc;
 	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);
 	return rc == 0 ? run_message_loop(s, err) : rc;
 }
@@ -606,6 +612,7 @@ start_http(struct server *s, struct err *err)
 	route_routes(s->route, "/broker/api/v1", 0, add_rows, s->http);
 	coremgr_routes(s->coremgr, s->auth, s->route, add_rows, s->http);
 	data_routes(s->data, add_rows, s->http);
+	hub_routes(s->hub, add_rows, s->http);
 	mqtt_http_routes(s->mqtt_http, add_rows, s->http);
 	return http_server_start(s->http, err);
 }
@@ -619,6 +626,7 @@ app_each_route(http_add_routes *add, void *ctx)
 	route_routes(NULL, "/broker/api/v1", 0, add, ctx);
 	coremgr_routes(NULL, NULL, NULL, add, ctx);
 	data_routes(NULL, add, ctx);
+	hub_routes(NULL, add, ctx);
 }
 
 /* --- first start --------------------------------------------------------- */
@@ -942,6 +950,8 @@ end_messages(struct server *s)
 		return;
 	on_message_loop(s, stop_routing);
 	on_message_loop(s, let_settle);
+	hub_stop(s->hub);
+	on_message_loop(s, let_settle);
 	data_stop(s->data);
 	on_message_loop(s, close_mqtt);
 	if (s->msg_running)
@@ -968,6 +978,7 @@ end(struct server *s)
 	end_messages(s);
 	mqtt_listeners_free(s->listeners);
 	coremgr_free(s->coremgr);
+	hub_close(s->hub);
 	data_close(s->data);
 	route_close(s->route);
 	auth_close(s->auth);

@@ -280,7 +280,7 @@ struct conf *
 settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
-	static _Thread_local struct conf_section sections[10 + MQTT_LISTENERS];
+	static _Thread_local struct conf_section sections[11 + MQTT_LISTENERS];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -304,6 +304,7 @@ settings_new(struct settings *s)
 		    route_fields, &s->broker },
 		{ "coremgr", "The management API.", coremgr_fields,
 		    &s->coremgr },
+		{ "hub", "Values and rules.", hub_fields, &s->hub },
 		{ "data", "The history of what passed.", data_fields,
 		    &s->data },
 		{ "compat", "For use beside Sylvia-IoT's own programs.",

@@ -8,6 +8,7 @@
 #include "core/auth/auth.h"
 #include "core/coremgr/coremgr.h"
 #include "core/data/data.h"
+#include "core/hub/hub.h"
 #include "core/route/route.h"
 
 struct log_conf {
@@ -60,6 +61,7 @@ struct settings {
 	struct route_conf broker;
 	struct coremgr_conf coremgr;
 	struct data_conf data;
+	struct hub_conf hub;
 	struct auth_conf compat; /* only compat.* of it is set */
 	struct cli_conf cli;
 };
