@@ -16,8 +16,8 @@ add(struct readings *all, struct str source, struct str field, struct str value,
     struct err *err)
 {
 	if (all->n == READINGS_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d values",
-		    READINGS_MAX);
+		return err_set(
+		    err, ERR_LIMIT, "more than %d values", READINGS_MAX);
 	all->at[all->n++] = (struct reading){
 		.source = source.len > 0 ? source : STR("data"),
 		.field = field,
@@ -157,8 +157,8 @@ decode_json(const struct hub_profile *p, struct str bytes, struct readings *ret,
 			any = true;
 			if (json_str(&j, &path) &&
 			    hub_json_at(&ret->arena, bytes, path, &value))
-				rc = add(ret, STR_NULL,
-				    tidy(&ret->arena, name), value, err);
+				rc = add(ret, STR_NULL, tidy(&ret->arena, name),
+				    value, err);
 		}
 	return any ? rc : decode_object(bytes, ret, err);
 }

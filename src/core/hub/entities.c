@@ -12,8 +12,8 @@ const char *const hub_metric_types[] = { "none", "string", "counter", "gauge",
 	"gauge_float", "binary", "geo", NULL };
 
 static int
-one_of(struct str s, const char *const *names, const char *what,
-    struct err *err)
+one_of(
+    struct str s, const char *const *names, const char *what, struct err *err)
 {
 	struct buf b = { 0 };
 
@@ -83,8 +83,7 @@ check_metric_type(struct str s, struct err *err)
 #define ENABLED(S)                                                             \
 	F_BOOL(S, enabled, "enabled", .def = "true",                           \
 	    .help = "Whether it does anything.")
-#define MODIFIED(S)                                                            \
-	F_TIME(S, modified_at, "modifiedOn", .flags = FIELD_NULL)
+#define MODIFIED(S) F_TIME(S, modified_at, "modifiedOn", .flags = FIELD_NULL)
 #define UNIT_INDEX                                                             \
 	(const struct entity_key[])                                            \
 	{                                                                      \
@@ -193,9 +192,9 @@ const struct entity hub_source_entity = {
 	.keys = (const struct entity_key[]){ { "id", { "id" } },
 	    { "place", { "deviceId", "sourceId" } }, { 0 } },
 	.indexes = UNIT_INDEX,
-	.refs = (const struct entity_ref[]){ { "deviceId", "node", "id",
-						 ENTITY_CASCADE },
-	    { 0 } },
+	.refs =
+	    (const struct entity_ref[]){
+		{ "deviceId", "node", "id", ENTITY_CASCADE }, { 0 } },
 	.help = "A part of a device: a group of values.",
 };
 
@@ -230,10 +229,10 @@ static const struct field field_fields[] = {
 	    .check = check_metric_type,
 	    .help = "What is kept of its history: none, string, counter, "
 		    "gauge, gauge_float, binary or geo."),
-	F_RECORD(F, current, struct hub_value, "current",
-	    .record = &value_record),
-	F_RECORD(F, previous, struct hub_value, "previous",
-	    .record = &value_record),
+	F_RECORD(
+	    F, current, struct hub_value, "current", .record = &value_record),
+	F_RECORD(
+	    F, previous, struct hub_value, "previous", .record = &value_record),
 	F_RECORD(F, formatter, struct hub_formatter, "formatter",
 	    .record = &formatter_record),
 	F_TEXT(F, unit, "unit", .def = "\"\"", .max = 64,
@@ -252,9 +251,9 @@ const struct entity hub_field_entity = {
 	.keys = (const struct entity_key[]){ { "id", { "id" } },
 	    { "place", { "deviceId", "sourceId", "fieldId" } }, { 0 } },
 	.indexes = UNIT_INDEX,
-	.refs = (const struct entity_ref[]){ { "deviceId", "node", "id",
-						 ENTITY_CASCADE },
-	    { 0 } },
+	.refs =
+	    (const struct entity_ref[]){
+		{ "deviceId", "node", "id", ENTITY_CASCADE }, { 0 } },
 	.help = "One value of a device, now and before.",
 };
 
@@ -284,7 +283,8 @@ const struct entity hub_inbox_entity = {
 	.help = "An address that was heard and that no device has.",
 };
 
-/* --- what rules share --------------------------------------------------------------- */
+/* --- what rules share
+ * --------------------------------------------------------------- */
 
 #define D struct hub_repository
 static const struct field repository_fields[] = {

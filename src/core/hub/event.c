@@ -60,8 +60,8 @@ tell_value(struct cell *f)
 	add_unit(&topic, f->device);
 	buf_addz(&topic, "value");
 	for (int i = 0; i < 4; i++) {
-		const struct str levels[] = { f->row.gateway_id,
-			f->row.node_id, f->row.source_id, f->row.field_id };
+		const struct str levels[] = { f->row.gateway_id, f->row.node_id,
+			f->row.source_id, f->row.field_id };
 
 		buf_addc(&topic, '/');
 		add_level(&topic, levels[i]);
@@ -73,8 +73,8 @@ tell_value(struct cell *f)
 	json_out_key(&o, "timestamp");
 	json_out_time(&o, f->row.current.timestamp);
 	json_out_end_object(&o);
-	route_note(notes(f->device->hub), buf_str(&topic), buf_str(&text),
-	    false);
+	route_note(
+	    notes(f->device->hub), buf_str(&topic), buf_str(&text), false);
 	buf_free(&topic);
 	buf_free(&text);
 }
@@ -101,16 +101,15 @@ event_field(struct cell *f, const char *type)
 	{
 		struct arena a = { 0 };
 
-		json_out_str(&o, arena_printf(&a, "field:" STR_FMT,
-				     STR_ARG(quick)));
+		json_out_str(
+		    &o, arena_printf(&a, "field:" STR_FMT, STR_ARG(quick)));
 		arena_fini(&a);
 	}
 	json_out_key(&o, "entity");
-	record_to_json(
-	    &o, &hub_field_entity.record, FIELD_ALL, &f->row);
+	record_to_json(&o, &hub_field_entity.record, FIELD_ALL, &f->row);
 	json_out_end_object(&o);
-	route_note(notes(f->device->hub), buf_str(&topic), buf_str(&text),
-	    false);
+	route_note(
+	    notes(f->device->hub), buf_str(&topic), buf_str(&text), false);
 	buf_free(&topic);
 	buf_free(&text);
 	if (strcmp(type, "deleted") != 0)

@@ -43,8 +43,8 @@ copy(struct hub *h, const struct route_uplink *u, struct route_commit *commit)
 }
 
 bool
-heard_uplink(void *owner, const struct route_uplink *u,
-    struct route_commit *commit)
+heard_uplink(
+    void *owner, const struct route_uplink *u, struct route_commit *commit)
 {
 	struct hub *h = owner;
 	struct heard *m;

@@ -121,8 +121,8 @@ inbox_heard(struct hub *h, const struct route_uplink *u)
 	if (hex_decode(&bytes, u->data))
 		it->row.guess = str_of(decode_guess(buf_str(&bytes)));
 	buf_free(&bytes);
-	writer_put(h, &hub_inbox_entity, &it->row, fresh,
-	    "guess data count lastSeen");
+	writer_put(
+	    h, &hub_inbox_entity, &it->row, fresh, "guess data count lastSeen");
 }
 
 static int
@@ -257,8 +257,7 @@ handle_claim(struct http_call *c)
 	for (size_t i = 0; i < what->ids.n; i++) {
 		struct claimed done = { .id = what->ids.at[i] };
 		struct err err;
-		int rc = claim_one(
-		    h, c, what, done.id, &done.device_id, &err);
+		int rc = claim_one(h, c, what, done.id, &done.device_id, &err);
 
 		if (c->status != 200)
 			return; /* the store failed, and it is said */

@@ -319,8 +319,7 @@ hub_number(struct str text, double *ret)
 }
 
 bool
-hub_convert(
-    struct arena *a, struct str type, struct str value, struct str *ret)
+hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
 {
 	struct str text = plain(a, value);
 	struct buf b = { 0 };
@@ -348,9 +347,8 @@ hub_convert(
 		return false;
 	if (!str_eqz(type, "gauge_float"))
 		d = trunc(d);
-	*ret = d == trunc(d) && fabs(d) < 1e15
-	    ? arena_printf(a, "%.0f", d)
-	    : arena_printf(a, "%.15g", d);
+	*ret = d == trunc(d) && fabs(d) < 1e15 ? arena_printf(a, "%.0f", d)
+					       : arena_printf(a, "%.15g", d);
 	return true;
 }
 
@@ -496,8 +494,8 @@ model_read(struct device *d, const struct reading *r, int64_t at)
 		model_point(f, value, at);
 		make_dirty(h, &h->dirty_fields, &f->dirty);
 		if (fresh)
-			event_field(f, f->stored || f->told ? "updated"
-							   : "created");
+			event_field(
+			    f, f->stored || f->told ? "updated" : "created");
 		f->told = true;
 		ok = true;
 	}
@@ -520,8 +518,8 @@ model_gather(struct hub *h)
 {
 	LIST_EACH (d, &h->dirty_nodes, struct device, dirty) {
 		list_del(&d->dirty);
-		writer_put(h, &hub_node_entity, &d->row, !d->stored,
-		    "state lastSeen");
+		writer_put(
+		    h, &hub_node_entity, &d->row, !d->stored, "state lastSeen");
 		d->stored = true;
 	}
 	LIST_EACH (s, &h->dirty_sources, struct source, dirty) {

@@ -177,8 +177,8 @@ struct source {
 struct cell {
 	MODEL_ROW(hub_field);
 	struct device *device;
-	struct str key;   /* in device->fields; owned */
-	struct str quick; /* in hub->quick; owned */
+	struct str key;          /* in device->fields; owned */
+	struct str quick;        /* in hub->quick; owned */
 	bool pin_unit, pin_type; /* labels ignore_... */
 	bool kind_changed;       /* unit or metric type; to be stored */
 	bool told;               /* somebody has heard of it */
@@ -192,8 +192,8 @@ struct device {
 	struct hub *hub;
 	struct str profile; /* its code; owned */
 	struct list sources;
-	struct map fields; /* key -> field */
-	struct list waiting; /* messages; the first one is being read */
+	struct map fields;    /* key -> field */
+	struct list waiting;  /* messages; the first one is being read */
 	struct str unit_code; /* of its network; owned */
 };
 
@@ -216,8 +216,8 @@ struct heard {
 	struct arena arena;
 };
 
-bool heard_uplink(void *owner, const struct route_uplink *u,
-    struct route_commit *commit);
+bool heard_uplink(
+    void *owner, const struct route_uplink *u, struct route_commit *commit);
 void heard_run(struct loop_post *p);
 /* It has been read, or can not be: its commit goes with the group that
  * gathers. Takes `m`. */
@@ -336,8 +336,8 @@ const struct hub_profile *model_profile(
 void model_reload_profile(struct hub *h, struct str id);
 void model_reload_field(struct hub *h, struct str id);
 void model_reload_node(struct hub *h, struct str id);
-/* Forgets devices that are not there any more: that of "network\naddress", those
- * of "network\n", or of "" any. */
+/* Forgets devices that are not there any more: that of "network\naddress",
+ * those of "network\n", or of "" any. */
 void model_check(struct hub *h, struct str place);
 
 /* event.c: `type` is created, updated, deleted, requested. */

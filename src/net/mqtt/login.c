@@ -227,6 +227,8 @@ establish(struct conn *c, struct mqtt_login *l, struct account *a)
 		loop_after(c->lane->loop, &c->timer, c->silence_ms);
 	if (c->level == 5)
 		connack_5(c, l, &props);
+	if (c->session->expiry_s > 0)
+		mqtt_conn_gate_now(c); /* what is promised is kept */
 	send_connack(c, old != NULL, 0, &props);
 	if (!c->doomed)
 		mqtt_session_resume(c->session);

@@ -738,6 +738,9 @@ void mqtt_conn_added(struct conn *c, size_t was);
  * and the connection ends. */
 void mqtt_conn_added_answer(struct conn *c, size_t was);
 /* What is added from here on is sent when the journal is there. */
+/* The same for all that is written down until now, as far as the listener asks.
+ */
+void mqtt_conn_gate_now(struct conn *c);
 void mqtt_conn_gate(
     struct conn *c, uint64_t group, enum mqtt_durability durability);
 void mqtt_conn_send_ack(
