@@ -57,8 +57,8 @@ walk(struct json *j, struct readings *all, struct str source, struct str name,
 				(void)json_skip(j);
 			else if (depth == 0)
 				rc = json_peek(j) == JSON_OBJECT
-				    ? walk(j, all, key, STR_NULL, 1, err)
-				    : walk(j, all, STR_NULL, key, 1, err);
+				    ? walk(j, all, key, STR(""), 1, err)
+				    : walk(j, all, STR(""), key, 1, err);
 			else if (name.len == 0)
 				rc = walk(j, all, source, key, depth + 1, err);
 			else
@@ -101,7 +101,7 @@ decode_object(struct str json, struct readings *ret, struct err *err)
 	int rc;
 
 	json_open(&j, json, 0, &ret->arena);
-	rc = walk(&j, ret, STR_NULL, STR_NULL, 0, err);
+	rc = walk(&j, ret, STR(""), STR(""), 0, err);
 	return rc != 0 ? rc : json_done(&j, err);
 }
 
