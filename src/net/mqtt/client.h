@@ -51,6 +51,10 @@ struct mqtt_client_conf {
 	struct str will_payload;
 	uint8_t will_qos;
 	bool will_retain;
+	/* Connects instead of us: returns a connected, non-blocking socket, or
+	 * a negative `err`. `address` then is only for people. NULL: none. */
+	int (*dial)(void *dial_ctx, struct err *err);
+	void *dial_ctx; /* borrowed */
 	/* Puts a layer, such as TLS, on a connection; NULL: none. Takes
 	 * `below`, also when it fails and returns NULL. `host` is `address`. */
 	struct stream *(*wrap)(void *wrap_ctx, struct stream *below,

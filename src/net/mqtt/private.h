@@ -151,6 +151,8 @@ struct account *mqtt_account_get(struct mqtt_server *s, struct str name);
  * NULL `link` only keeps it in use for a while. */
 void mqtt_account_enter(struct account *a, struct list *link);
 void mqtt_account_leave(struct account *a, struct list *link);
+/* Is it one of the program's own? */
+bool mqtt_account_is_inside(const struct account *a);
 static inline void *
 account_ptr(const struct account *a)
 {
@@ -809,7 +811,7 @@ struct mqtt_listener {
 	struct mqtt_server *server;
 	struct list link; /* in server->listeners */
 	struct mqtt_listener_conf conf;
-	char *address;
+	char *address, *inside;
 	struct loop_io io;       /* fd -1: of adopted connections */
 	struct loop_timer again; /* descriptors had run out */
 	struct ws_conf ws;

@@ -29,6 +29,7 @@ struct fixture {
 	bool hold;  /* consumers answer later */
 	bool fail;  /* they fail */
 	bool async; /* so does login */
+	bool deny;  /* nobody has any right */
 	uint16_t port;
 	struct mqtt_login *login;
 };
@@ -53,10 +54,11 @@ on_login(void *owner, struct mqtt_login *l, struct str id, struct str user,
 static bool
 on_may_publish(void *owner, void *account, struct str topic)
 {
-	(void)owner;
+	struct fixture *f = owner;
+
 	(void)account;
 	(void)topic;
-	return true;
+	return !f->deny;
 }
 
 static bool
@@ -542,6 +544,90 @@ a_consumer_may_publish(void **state)
 	mqtt_consume_stop(b);
 }
 
+/* A client that is at the other end of a pair. */
+static int
+come_from_inside(struct fixture *f, const char *name)
+{
+	const struct mqtt_listener_conf conf = { .inside = name };
+	int fds[2];
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	mqtt_server_adopt(f->server, NULL, fds[1], NULL, STR_NULL, &conf);
+	return fds[0];
+}
+
+static void
+who_is_inside_needs_no_login_and_may_do_everything(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *c =
+	    mqtt_consume_start(f->server, STR("out"), on_heard, f);
+	int in = come_from_inside(f, MQTT_INSIDE "b"), out;
+
+	f->deny = true;
+	hello(f, in, "c", "whoever", false);
+	subscribe(f, in, "t");
+	assert_got(in, "connack 0;9;");
+	publish(f, in, 1, "out", "x");
+	assert_heard(f, "out=x;");
+	assert_got(in, "ack 1;");
+	/* it has its client ids for itself */
+	out = dial(f);
+	hello(f, out, "c", NULL, true);
+	publish(f, out, 1, "out", "y"); /* has no right */
+	(void)mqtt_publish(f->server, STR("t"), STR("z"), 1, false, NULL);
+	settle(f);
+	assert_got(in, "t=z;");
+	assert_heard(f, "");
+	mqtt_consume_stop(c);
+	close(in);
+	close(out);
+}
+
+static void
+who_is_inside_comes_back_to_its_session_until_it_is_kicked(void **state)
+{
+	struct fixture *f = *state;
+	int fd = come_from_inside(f, MQTT_INSIDE "b");
+
+	hello(f, fd, "c", NULL, false);
+	subscribe(f, fd, "t");
+	close(fd);
+	settle(f);
+	(void)mqtt_publish(f->server, STR("t"), STR("1"), 1, false, NULL);
+	fd = come_from_inside(f, MQTT_INSIDE "other");
+	hello(f, fd, "c", NULL, false);
+	assert_got(fd, "connack 0;");
+	close(fd);
+	fd = come_from_inside(f, MQTT_INSIDE "b");
+	hello(f, fd, "c", NULL, false);
+	assert_got(fd, "connack 0;t=1;");
+	mqtt_server_kick(f->server, STR(MQTT_INSIDE "b"));
+	settle(f);
+	assert_got(fd, "closed");
+	close(fd);
+	fd = come_from_inside(f, MQTT_INSIDE "b");
+	hello(f, fd, "c", NULL, false);
+	assert_got(fd, "connack 0;"); /* without what was not acknowledged */
+	close(fd);
+}
+
+static void
+no_limit_holds_for_who_is_inside(void **state)
+{
+	struct fixture *f = *state;
+	int fds[11];
+
+	for (unsigned i = 0; i < 10; i++)
+		fds[i] = dial(f);
+	fds[10] = come_from_inside(f, MQTT_INSIDE "b");
+	hello(f, fds[10], "c", NULL, true);
+	assert_got(fds[10], "connack 0;");
+	for (unsigned i = 0; i < COUNT_OF(fds); i++)
+		close(fds[i]);
+}
+
 static void
 a_bad_topic_is_the_callers_mistake(void **state)
 {
@@ -575,6 +661,9 @@ main(void)
 		T(a_login_outlives_connection_and_server),
 		T(kicking_ends_all_sessions_of_an_account),
 		T(a_consumer_may_publish),
+		T(who_is_inside_needs_no_login_and_may_do_everything),
+		T(who_is_inside_comes_back_to_its_session_until_it_is_kicked),
+		T(no_limit_holds_for_who_is_inside),
 		T(a_bad_topic_is_the_callers_mistake),
 	};
 
