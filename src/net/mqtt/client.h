@@ -44,8 +44,11 @@ struct mqtt_client_conf {
 	uint32_t retry_max_ms;     /* 0: 60000 */
 	uint32_t max_inflight;     /* sent and unanswered at a time; 0: 100 */
 	uint32_t max_waiting;      /* QoS 1 and 2 accepted in all; 0: 10000 */
-	uint16_t max_received;  /* heard and not acknowledged; 0: 100. Level 4
-				 * has no way to tell the server. */
+	uint16_t max_received; /* heard and not acknowledged; 0: 100. Level 4
+				* has no way to tell the server. */
+	bool
+	    lenient; /* with a server that sends more all the same, as Mosquitto
+		      * does in a session that it has read from its disk */
 	uint32_t max_packet;    /* that we take; 0: 16 MiB */
 	const char *will_topic; /* NULL: no will */
 	struct str will_payload;

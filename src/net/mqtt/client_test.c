@@ -1375,6 +1375,27 @@ without_its_session_a_held_message_is_heard_again(void **state)
 }
 
 static void
+a_lenient_client_bears_with_a_server_that_sends_too_much(void **state)
+{
+	struct fixture *f = *state;
+
+	f->conf.max_received = 1;
+	f->conf.lenient = true;
+	dial(f);
+	greet(f, false, NULL);
+	(void)mqtt_client_subscribe(f->client, STR("t"), 2, on_message, f);
+	settle(f);
+	buf_clear(&f->told);
+	f->hold = true;
+	say_publish(f, 7, 1, false, "t", "a");
+	say_publish(f, 8, 1, false, "t", "b");
+	assert_heard(f, "t=a;t=b;");
+	mqtt_client_ack(f->client, f->held[0], 0);
+	mqtt_client_ack(f->client, f->held[1], 0);
+	assert_told(f, "PUBACK 7;PUBACK 8;");
+}
+
+static void
 a_server_that_sends_too_much_is_told_so(void **state)
 {
 	struct fixture *f = *state;
@@ -1469,6 +1490,7 @@ main(void)
 		T(what_is_not_sent_again_is_new),
 		T(without_its_session_a_held_message_is_heard_again),
 		T(a_server_that_sends_too_much_is_told_so),
+		T(a_lenient_client_bears_with_a_server_that_sends_too_much),
 		T(the_owner_may_stop_the_client_from_a_callback),
 		T(the_owner_may_free_the_client_from_a_callback),
 	};
