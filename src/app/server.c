@@ -9,6 +9,7 @@
  * waits is written, then all is closed.
  */
 #include "app/app.h"
+#include "app/mqtt_bridges.h"
 #include "app/mqtt_http.h"
 #include "app/mqtt_listeners.h"
 #include "app/mqtt_users.h"
@@ -70,6 +71,7 @@ struct server {
 	bool msg_running;
 	struct mqtt_server *mqtt;
 	struct mqtt_listeners *listeners;
+	struct mqtt_bridges *bridges;
 	struct mqtt_users *users; /* with --only mqtt */
 	struct mqtt_http *mqtt_http;
 	struct http_server *http;
@@ -480,6 +482,10 @@ open_mqtt(struct server *s, const struct mqtt_server_events *events,
 static int
 run_message_loop(struct server *s, struct err *err)
 {
+	int rc = mqtt_bridges_start(s->bridges, s->msg_loop, s->mqtt, err);
+
+	if (rc != 0)
+		return rc;
 	if (pthread_create(&s->msg_thread, NULL, run_messages, s) != 0)
 		return err_set(err, ERR_IO, "start a thread");
 	s->msg_running = true;
@@ -860,6 +866,8 @@ start(struct server *s, struct err *err)
 	if (rc == 0)
 		rc = mqtt_listeners_new(&s->set, s->conf, &s->listeners, err);
 	if (rc == 0)
+		rc = mqtt_bridges_new(&s->set, s->conf, &s->bridges, err);
+	if (rc == 0)
 		rc = open_dir(s, err);
 	if (rc != 0)
 		return rc;
@@ -915,6 +923,7 @@ on_message_loop(struct server *s, void (*run)(struct server *s))
 static void
 stop_routing(struct server *s)
 {
+	mqtt_bridges_stop(s->bridges);
 	if (s->route != NULL)
 		route_stop(s->route);
 	mqtt_users_stop(s->users);
@@ -966,6 +975,7 @@ end(struct server *s)
 		loop_unwatch(s->main_loop, &s->signals);
 	}
 	end_messages(s);
+	mqtt_bridges_free(s->bridges);
 	mqtt_listeners_free(s->listeners);
 	coremgr_free(s->coremgr);
 	data_close(s->data);
