@@ -169,8 +169,7 @@ next_word(struct str *rest)
 static const char *
 text_of(struct one *b, struct str word)
 {
-	return arena_z(
-	    &b->all->arena, str_eqz(word, "\"\"") ? STR("") : word);
+	return arena_z(&b->all->arena, str_eqz(word, "\"\"") ? STR("") : word);
 }
 
 /* What is wrong with it; NULL: nothing. */
@@ -208,8 +207,7 @@ read_rules(struct one *b, struct err *err)
 
 	for (size_t i = 0; i < rest.len; i++)
 		max += rest.ptr[i] == ';';
-	b->rules =
-	    arena_array(&b->all->arena, max, struct mqtt_bridge_rule);
+	b->rules = arena_array(&b->all->arena, max, struct mqtt_bridge_rule);
 	while (rest.ptr != NULL) {
 		struct str rule = str_trim(str_cut(&rest, ';'));
 		const char *why;
@@ -304,7 +302,8 @@ add(struct mqtt_bridges *all, unsigned no, struct err *err)
 	const char *vain;
 	int rc;
 
-	*b = (struct one){ .all = all, .rows = &all->set->mqtt.bridges[no - 1] };
+	*b =
+	    (struct one){ .all = all, .rows = &all->set->mqtt.bridges[no - 1] };
 	snprintf(b->key, sizeof(b->key), "mqtt.bridge%u", no);
 	name_account(b->account, no);
 	if (b->rows->address.len == 0) {
@@ -370,8 +369,8 @@ on_down(void *owner, enum mqtt_bridge_side side, const struct err *why)
 
 /* There may be one for each message: then some stand for all. */
 static void
-on_refused(void *owner, enum mqtt_bridge_side side, struct str topic,
-    uint8_t reason)
+on_refused(
+    void *owner, enum mqtt_bridge_side side, struct str topic, uint8_t reason)
 {
 	struct one *b = owner;
 	struct refusals *r = &b->refusals[side];
@@ -425,8 +424,7 @@ dial(void *ctx, struct err *err)
 }
 
 static struct stream *
-begin_tls(
-    void *ctx, struct stream *below, const char *host, struct err *err)
+begin_tls(void *ctx, struct stream *below, const char *host, struct err *err)
 {
 	const struct one *b = ctx;
 

@@ -554,6 +554,8 @@ void mqtt_group_return(struct group *g, struct delivery *d);
 void mqtt_group_take_queue(struct group *g, struct queue *q);
 void mqtt_group_pump(struct group *g);
 void mqtt_group_clear(struct group *g);
+/* Begins or ceases to be kept in the journal, as its queue is. */
+void mqtt_group_keep(struct group *g);
 
 /* --- output (output.c) --------------------------------------------------- */
 
