@@ -749,6 +749,43 @@ tell_ready(struct server *s)
 
 /* --- reading files again ------------------------------------------------- */
 
+static int
+read_https_again(struct server *s, struct err *err)
+{
+	const struct server_conf *c = &s->set.server;
+	struct buf cert = { 0 }, key = { 0 };
+	int rc = file_read(c->cert_file.ptr, &cert, err);
+
+	if (rc == 0)
+		rc = file_read(c->key_file.ptr, &key, err);
+	if (rc == 0 &&
+	    (rc = http_server_certify(
+		 s->http, buf_z(&cert), buf_z(&key), err)) != 0)
+		rc = err_wrap(
+		    err, "load %s with %s", c->cert_file.ptr, c->key_file.ptr);
+	if (key.len > 0)
+		explicit_bzero(key.ptr, key.len);
+	buf_free(&cert);
+	buf_free(&key);
+	return rc;
+}
+
+static void
+reload_https(struct server *s)
+{
+	struct err err;
+
+	if (s->http == NULL || http_server_tls_port(s->http) == 0)
+		return;
+	if (read_https_again(s, &err) != 0)
+		log_error("server.certFile: %s; what was read before stays in "
+			  "use for HTTPS",
+		    err.text);
+	else
+		log_info("server.certFile: the certificate of HTTPS was read "
+			 "again");
+}
+
 /* On a worker. */
 static void
 reload(struct worker_job *job)
@@ -756,6 +793,7 @@ reload(struct worker_job *job)
 	struct server *s = container_of(job, struct server, reload_job);
 	struct err err;
 
+	reload_https(s);
 	mqtt_listeners_reload(s->listeners);
 	if (s->users != NULL && mqtt_users_reload(s->users, &err) != 0)
 		log_error("%s; what was read before stays in use", err.text);
