@@ -39,8 +39,7 @@ datum_of(const char *z)
 
 /* Credentials are only made because they check that both fit. */
 static int
-pair_read(
-    struct pair *ret, const char *cert, const char *key, struct err *err)
+pair_read(struct pair *ret, const char *cert, const char *key, struct err *err)
 {
 	gnutls_datum_t c = datum_of(cert), k = datum_of(key);
 	gnutls_certificate_credentials_t creds;
@@ -52,8 +51,7 @@ pair_read(
 	rc = gnutls_certificate_set_x509_key_mem2(
 	    creds, &c, &k, GNUTLS_X509_FMT_PEM, NULL, 0);
 	if (rc >= 0)
-		rc = gnutls_certificate_get_x509_crt(
-		    creds, 0, &p.chain, &p.n);
+		rc = gnutls_certificate_get_x509_crt(creds, 0, &p.chain, &p.n);
 	if (rc >= 0)
 		rc = gnutls_certificate_get_x509_key(creds, 0, &p.key);
 	gnutls_certificate_free_credentials(creds);
@@ -66,8 +64,8 @@ pair_read(
 }
 
 int
-http_cert_new(const char *cert, const char *key, struct http_cert **ret,
-    struct err *err)
+http_cert_new(
+    const char *cert, const char *key, struct http_cert **ret, struct err *err)
 {
 	struct pair p;
 	int rc = pair_read(&p, cert, key, err);

@@ -16,8 +16,8 @@ struct http_cert;
 
 /* Both are PEM; the chain is behind the certificate. ERR_PARAM: they can not be
  * read, or do not belong together. */
-int http_cert_new(const char *cert, const char *key, struct http_cert **ret,
-    struct err *err);
+int http_cert_new(
+    const char *cert, const char *key, struct http_cert **ret, struct err *err);
 void http_cert_free(struct http_cert *c); /* NULL is fine */
 
 /* From now on these. On failure all stays as it was. [any thread] */

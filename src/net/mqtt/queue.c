@@ -215,7 +215,7 @@ queue_new(struct mqtt_server *s, struct topic *topic)
 }
 
 /* Tells the groups of just this topic whose limits and durability hold for
- * them. While the journal is read back they have what is written there. */
+ * them. */
 static void
 tell_groups(struct mqtt_server *s, struct str name, struct queue *q)
 {
@@ -226,7 +226,7 @@ tell_groups(struct mqtt_server *s, struct str name, struct queue *q)
 		if (!str_eq(g->filter, name))
 			continue;
 		g->queue = q;
-		if (s->keep.restore == NULL && !s->closing)
+		if (!s->closing)
 			mqtt_group_keep(g);
 	}
 }

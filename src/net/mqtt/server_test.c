@@ -33,7 +33,8 @@ struct fixture {
 	bool deny;  /* nobody has any right */
 	uint16_t port;
 	struct mqtt_login *login;
-	char dir[40]; /* of the journal; "": none */
+	char dir[40];                    /* of the journal; "": none */
+	enum mqtt_durability durability; /* of the server */
 };
 
 static char ann[] = "ann";
@@ -128,6 +129,7 @@ open_server(struct fixture *f)
 	const struct mqtt_server_conf conf = {
 		.dir = f->dir[0] != '\0' ? f->dir : NULL,
 		.dir_bytes = 64 << 20,
+		.durability = f->durability,
 		.max_connections = 10,
 		.max_packet = 10000,
 		.max_inflight = 10,
@@ -796,6 +798,27 @@ a_group_follows_a_queue_that_is_declared_after_it(void **state)
 	come_back(f, "connack 0;");
 }
 
+static void
+a_group_without_a_queue_is_as_durable_as_the_server_is_now(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	hello(f, fd, "c", NULL, false);
+	subscribe(f, fd, "$share/g/t");
+	close(fd);
+	f->durability = MQTT_OS;
+	reopen_server(f);
+	(void)mqtt_publish(f->server, STR("t"), STR("1"), 1, false, NULL);
+	reopen_server(f);
+	come_back(f, "connack 0;t=1;");
+	f->durability = MQTT_NONE;
+	reopen_server(f);
+	(void)mqtt_publish(f->server, STR("t"), STR("2"), 1, false, NULL);
+	reopen_server(f);
+	come_back(f, "connack 0;");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define J(name)                                                                \
 	cmocka_unit_test_setup_teardown(                                       \
@@ -825,6 +848,7 @@ main(void)
 		J(a_group_becomes_no_more_durable_than_its_queue),
 		J(a_group_follows_a_queue_that_was_changed_between_two_runs),
 		J(a_group_follows_a_queue_that_is_declared_after_it),
+		J(a_group_without_a_queue_is_as_durable_as_the_server_is_now),
 		T(a_bad_topic_is_the_callers_mistake),
 	};
 
