@@ -725,6 +725,7 @@ come_back(struct fixture *f, const char *want)
 	hello(f, fd, "c", NULL, false);
 	assert_got(fd, want);
 	close(fd);
+	settle(f);
 }
 
 static void
