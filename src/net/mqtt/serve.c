@@ -190,7 +190,7 @@ count_message(struct conn *c)
 	uint32_t rate = c->server->conf.max_rate;
 	int64_t now;
 
-	if (rate == 0)
+	if (rate == 0 || c->listener->conf.inside != NULL)
 		return;
 	now = clock_mono();
 	if (now - c->tokens_ms >= 1000) {
