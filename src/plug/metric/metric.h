@@ -214,7 +214,7 @@ struct metric_windows {
 	size_t n;              /* windows, by time, each with points in it */
 	int64_t *at;           /* their beginnings */
 	double *values;        /* n * n_fns; NaN: no value (INCREASE and RATE
-				* in the window of the first point of all) */
+				* where the first point of all is alone) */
 };
 
 /* The functions over each window; the answer is in `a`. Uses the coarsest
