@@ -65,7 +65,8 @@ find_grid(const int64_t *t, size_t n, int64_t *step, int64_t *phase)
 		return false;
 	*step = (sum + (int64_t)used / 2) / (int64_t)used;
 	/* people choose round steps */
-	for (int64_t round = 60; round >= 5; round = round == 60 ? 10 : round - 5)
+	for (int64_t round = 60; round >= 5;
+	     round = round == 60 ? 10 : round - 5)
 		if (*step >= round && llabs(*step % round) * 50 <= *step) {
 			*step -= *step % round;
 			break;
@@ -90,8 +91,8 @@ find_grid(const int64_t *t, size_t n, int64_t *step, int64_t *phase)
 }
 
 static void
-put_grid(struct buf *out, const int64_t *t, size_t n, int64_t step,
-    int64_t phase)
+put_grid(
+    struct buf *out, const int64_t *t, size_t n, int64_t step, int64_t phase)
 {
 	int64_t *place = mem_array(n, sizeof(*place));
 	int64_t *late = mem_array(n, sizeof(*late));
@@ -264,8 +265,8 @@ put_numbers(struct buf *out, const double *v, size_t n)
 	for (size_t k = 0; k < n; k++) {
 		i[k] = bits_of(v[k]);
 		if (i[k] != 0)
-			low = MIN_OF(low,
-			    (unsigned)__builtin_ctzll((uint64_t)i[k]));
+			low = MIN_OF(
+			    low, (unsigned)__builtin_ctzll((uint64_t)i[k]));
 	}
 	for (size_t k = 0; k < n; k++)
 		i[k] >>= low;
@@ -290,8 +291,8 @@ get_numbers(struct str *in, double *v, size_t n)
 	ok = ints_get(in, i, n);
 	if (ok && (mode & AS_BITS))
 		for (size_t k = 0; k < n; k++)
-			v[k] = of_bits(
-			    (int64_t)((uint64_t)i[k] << (mode & 63)));
+			v[k] =
+			    of_bits((int64_t)((uint64_t)i[k] << (mode & 63)));
 	else if (ok && mode <= DIGITS_MAX)
 		for (size_t k = 0; k < n; k++)
 			v[k] = (double)i[k] / ten[mode];
@@ -368,8 +369,7 @@ get_texts(struct str *in, struct arena *a, struct str *text, size_t n)
 	for (uint64_t i = 0; i < words; i++) {
 		if (!varint_get(in, &len) || len > in->len)
 			return false;
-		word[i] =
-		    arena_str(a, (struct str){ in->ptr, (size_t)len });
+		word[i] = arena_str(a, (struct str){ in->ptr, (size_t)len });
 		in->ptr += len;
 		in->len -= len;
 	}
@@ -406,7 +406,7 @@ get_head(struct str *in, enum type *type, size_t *n)
 
 	if (in->len == 0)
 		return false;
-	*type = (enum type)*in->ptr;
+	*type = (enum type) * in->ptr;
 	in->ptr++;
 	in->len--;
 	if (!varint_get(in, &count) || count == 0 || count > BLOCK_POINTS_MAX)
@@ -606,8 +606,7 @@ block_get_rows(struct str in, struct arena *a, struct summary **ret, size_t *n,
 	in.ptr++;
 	in.len--;
 	if (mode <= DIGITS_MAX) {
-		ok = get_scaled(
-		    &in, a, row, count, mode, type == COUNTER_ROWS);
+		ok = get_scaled(&in, a, row, count, mode, type == COUNTER_ROWS);
 	} else {
 		ok = mode == AS_BITS;
 		v = arena_array(a, count, double);

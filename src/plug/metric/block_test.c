@@ -103,9 +103,8 @@ points_come_back(struct points *p)
 		assert_true(str_eq(back.text[i], p->text[i]));
 	/* a block that is cut is no block */
 	for (size_t cut = 0; cut < MIN_OF(size, (size_t)200); cut++)
-		assert_int_equal(
-		    block_get_points((struct str){ out.ptr, cut }, &a, &back,
-			NULL),
+		assert_int_equal(block_get_points((struct str){ out.ptr, cut },
+				     &a, &back, NULL),
 		    ERR_PROTO);
 	arena_fini(&a);
 	buf_free(&out);
@@ -134,9 +133,9 @@ what_sensors_say_needs_little_room(void **state)
 	for (size_t i = 0; i < N; i++)
 		at[i] += any(20) * 1000;
 	late = points_come_back(&p) * 8.0 / N;
-	print_message("bits per point: %.2f, with late ones %.2f\n", regular,
-	    late);
-	assert_true(regular < 2.95); /* the noise itself has 2.6 */
+	print_message(
+	    "bits per point: %.2f, with late ones %.2f\n", regular, late);
+	assert_true(regular < 2.95);       /* the noise itself has 2.6 */
 	assert_true(late < regular + 4.5); /* 20 places have 4.3 */
 
 	for (size_t i = 0; i < N; i++) {
@@ -152,8 +151,8 @@ what_sensors_say_needs_little_room(void **state)
 static void
 numbers_of_every_shape_come_back(void **state)
 {
-	static const double odd[] = { 0.1, 0.0, 1e300, -1e-300, 5e-324,
-		1.0 / 3, 123456789.123, 1e15, 21.299999237060547, -17.5 };
+	static const double odd[] = { 0.1, 0.0, 1e300, -1e-300, 5e-324, 1.0 / 3,
+		123456789.123, 1e15, 21.299999237060547, -17.5 };
 	int64_t at[2000];
 	double v[2000];
 	struct points p = { .at = at, .value = v };
@@ -213,9 +212,8 @@ rows_come_back(struct summary *row, size_t n, bool counter, size_t at_most)
 	}
 	assert_in_range(out.len, 1, at_most);
 	for (size_t cut = 0; cut < out.len; cut++)
-		assert_int_equal(
-		    block_get_rows((struct str){ out.ptr, cut }, &a, &back, &m,
-			NULL),
+		assert_int_equal(block_get_rows((struct str){ out.ptr, cut },
+				     &a, &back, &m, NULL),
 		    ERR_PROTO);
 	arena_fini(&a);
 	buf_free(&out);

@@ -76,9 +76,9 @@ compile(struct compiled *c, const struct metric_matcher *m, size_t n,
 			if (pattern_ok(m[i].value)) {
 				buf_addf(&whole, "^(" STR_FMT ")$",
 				    STR_ARG(m[i].value));
-				c[i].has_re = regcomp(&c[i].re, buf_z(&whole),
-						  REG_EXTENDED | REG_NOSUB) ==
-				    0;
+				c[i].has_re =
+				    regcomp(&c[i].re, buf_z(&whole),
+					REG_EXTENDED | REG_NOSUB) == 0;
 			}
 			if (!c[i].has_re)
 				rc = err_set(err, ERR_PARAM,
@@ -114,11 +114,10 @@ matches(const struct metric_series *s, const struct compiled *c, size_t n)
 		struct str v = label_of(s, c[i].m.label);
 		bool same = c[i].has_re
 		    ? regexec(&c[i].re, v.ptr, 0, NULL, 0) == 0
-		    : str_eq(v, c[i].m.value.ptr == NULL ? STR("")
-							 : c[i].m.value);
+		    : str_eq(
+			  v, c[i].m.value.ptr == NULL ? STR("") : c[i].m.value);
 
-		if (same !=
-		    (c[i].m.op == METRIC_EQ || c[i].m.op == METRIC_RE))
+		if (same != (c[i].m.op == METRIC_EQ || c[i].m.op == METRIC_RE))
 			return false;
 	}
 	return true;

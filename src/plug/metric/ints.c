@@ -167,8 +167,8 @@ plus(int64_t a, int64_t b)
 /* The errors of the prediction of `v`, whose first value (FROM_MIN: smallest)
  * is known; `u` has one place for each value behind it (FROM_MIN: for each). */
 static void
-predict(enum predictor p, const int64_t *v, size_t n, int64_t known,
-    uint64_t *u)
+predict(
+    enum predictor p, const int64_t *v, size_t n, int64_t known, uint64_t *u)
 {
 	unsigned k = p - AVERAGE1 + 1;
 	int64_t slope = 0, sum;
@@ -203,8 +203,8 @@ predict(enum predictor p, const int64_t *v, size_t n, int64_t known,
 
 /* `u` becomes the values; it starts behind the known one as above. */
 static bool
-restore(enum predictor p, const uint64_t *u, size_t n, int64_t known,
-    int64_t *v)
+restore(
+    enum predictor p, const uint64_t *u, size_t n, int64_t known, int64_t *v)
 {
 	unsigned k = p - AVERAGE1 + 1;
 	int64_t slope = 0, sum;
@@ -269,9 +269,9 @@ token_extra(unsigned t)
 static uint64_t
 token_base(unsigned t)
 {
-	return t < DIRECT ? t
-			  : (uint64_t)(2 + ((t - DIRECT) & 1))
-		<< ((t - DIRECT) / 2 + 5);
+	return t < DIRECT
+	    ? t
+	    : (uint64_t)(2 + ((t - DIRECT) & 1)) << ((t - DIRECT) / 2 + 5);
 }
 
 static uint64_t
@@ -353,8 +353,8 @@ rans_put(struct buf *out, const uint64_t *u, size_t n)
 	for (unsigned t = 0; t < TOKENS; t++)
 		if (freq[t] > 0) {
 			/* how often, and how many tokens were passed over */
-			varint_put(out,
-			    (uint64_t)(freq[t] - 1) << 1 | (t > next));
+			varint_put(
+			    out, (uint64_t)(freq[t] - 1) << 1 | (t > next));
 			if (t > next)
 				varint_put(out, t - next);
 			next = t + 1;
@@ -364,8 +364,7 @@ rans_put(struct buf *out, const uint64_t *u, size_t n)
 		unsigned more, t = token_of(u[i], &more);
 		uint32_t *x = &state[i & 1];
 
-		if (*x >= (freq[t] << (32 - SCALE_BITS)) &&
-		    freq[t] < SCALE) {
+		if (*x >= (freq[t] << (32 - SCALE_BITS)) && freq[t] < SCALE) {
 			*w++ = (uint16_t)*x;
 			*x >>= 16;
 		}
@@ -386,8 +385,8 @@ rans_put(struct buf *out, const uint64_t *u, size_t n)
 
 		(void)token_of(u[i], &more);
 		if (more > 0)
-			bits_put(&extra,
-			    u[i] & (((uint64_t)1 << more) - 1), more);
+			bits_put(
+			    &extra, u[i] & (((uint64_t)1 << more) - 1), more);
 	}
 	if (extra.used > 0)
 		*extra.to++ = (uint8_t)extra.word;
@@ -531,16 +530,16 @@ choose(const int64_t *v, size_t n, uint64_t *u)
 	double least = INFINITY;
 
 	for (size_t i = 0; i < n; i++)
-		averages = averages && v[i] > -AVERAGE_MAX &&
-		    v[i] < AVERAGE_MAX;
+		averages =
+		    averages && v[i] > -AVERAGE_MAX && v[i] < AVERAGE_MAX;
 	for (unsigned p = FROM_MIN; p < PREDICTORS; p++) {
 		size_t left = p == FROM_MIN ? some : some - 1;
 		double c;
 
 		if (p >= AVERAGE1 && (!averages || n < RANS_MIN))
 			break;
-		predict(p, v, some, p == FROM_MIN ? smallest(v, some) : v[0],
-		    u);
+		predict(
+		    p, v, some, p == FROM_MIN ? smallest(v, some) : v[0], u);
 		c = cost(u, left);
 		if (c < least) {
 			least = c;

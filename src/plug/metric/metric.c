@@ -181,6 +181,18 @@ entry_at(struct metric *m, uint32_t id)
 	return id < m->end && id < m->cap ? m->by_id[id] : NULL;
 }
 
+static struct entry *
+take_out(struct metric *m, uint32_t id)
+{
+	struct entry *e = entry_at(m, id);
+
+	if (e != NULL) {
+		(void)map_del(&m->by_key, e->key);
+		m->by_id[id] = NULL;
+	}
+	return e;
+}
+
 void
 metric_lock(struct metric *m)
 {
@@ -219,8 +231,8 @@ host_known(void *owner, const struct metric_series *s, struct err *err)
 	if (s->id == 0 || s->id >= UINT32_MAX / 2 || s->kind < METRIC_GAUGE ||
 	    s->kind > METRIC_TEXT)
 		return err_set(err, ERR_PROTO, "a broken series");
-	rc = order_labels(s->name, s->labels, s->n_labels, labels,
-	    &sorted.n_labels, err);
+	rc = order_labels(
+	    s->name, s->labels, s->n_labels, labels, &sorted.n_labels, err);
 	if (rc != 0)
 		return rc;
 	sorted.labels = labels;
@@ -232,6 +244,12 @@ host_known(void *owner, const struct metric_series *s, struct err *err)
 		enter(m, entry_new(&sorted, buf_str(&key)));
 	buf_free(&key);
 	return rc;
+}
+
+static void
+host_gone(void *owner, uint32_t id)
+{
+	entry_free(take_out(owner, id));
 }
 
 static void
@@ -256,12 +274,11 @@ free_all(struct metric *m)
 }
 
 int
-metric_open_ops(const struct metric_ops *ops,
-    const struct metric_settings *set, const char *dir, struct metric **ret,
-    struct err *err)
+metric_open_ops(const struct metric_ops *ops, const struct metric_settings *set,
+    const char *dir, struct metric **ret, struct err *err)
 {
 	struct metric *m = mem_new(struct metric);
-	struct metric_host host = { host_known, host_used, m };
+	struct metric_host host = { host_known, host_gone, host_used, m };
 	struct str path = set->path.ptr == NULL ? STR("metric") : set->path;
 	char *whole;
 	int rc;
@@ -330,8 +347,7 @@ add_series(struct metric *m, const struct metric_series *like, struct str key,
 
 int
 metric_series(struct metric *m, enum metric_kind kind, struct str name,
-    const struct metric_label *labels, size_t n, uint32_t *ret,
-    struct err *err)
+    const struct metric_label *labels, size_t n, uint32_t *ret, struct err *err)
 {
 	struct metric_label sorted[METRIC_LABELS_MAX];
 	struct metric_series s = { 0, kind, name, sorted, 0 };
@@ -387,17 +403,24 @@ metric_delete(struct metric *m, uint32_t series, struct err *err)
 	struct entry *e;
 	int rc = 0;
 
+	/* First nobody finds it or writes to it any more; the engine may need
+	 * long for its part. */
 	pthread_rwlock_wrlock(&m->lock);
-	e = entry_at(m, series);
+	e = take_out(m, series);
+	pthread_rwlock_unlock(&m->lock);
 	if (e == NULL)
-		rc = err_set(err, ERR_NOT_FOUND, "no series %u", series);
-	else if (m->ops->remove != NULL)
+		return err_set(err, ERR_NOT_FOUND, "no series %u", series);
+	if (m->ops->remove != NULL)
 		rc = m->ops->remove(m->engine, &e->s, err);
 	if (rc == 0) {
-		(void)map_del(&m->by_key, e->key);
-		m->by_id[series] = NULL;
 		entry_free(e);
+		return 0;
 	}
+	pthread_rwlock_wrlock(&m->lock);
+	if (map_get(&m->by_key, e->key) == NULL)
+		enter(m, e);
+	else
+		entry_free(e); /* made anew meanwhile */
 	pthread_rwlock_unlock(&m->lock);
 	return rc;
 }
@@ -527,14 +550,14 @@ metric_last(struct metric *m, uint32_t series, struct arena *a,
 	if (rc == 0 && m->ops->last != NULL) {
 		rc = m->ops->last(m->engine, &s, a, ret, err);
 	} else if (rc == 0 && m->ops->read != NULL) {
-		rc = m->ops->read(m->engine, &s, 0, METRIC_TIME_MAX,
-		    visit_last, &last, err);
+		rc = m->ops->read(
+		    m->engine, &s, 0, METRIC_TIME_MAX, visit_last, &last, err);
 		if (rc == 0 && last.any)
 			*ret = last.point;
 	}
 	if (rc == 0 && m->ops->last == NULL && !last.any)
-		rc = err_set(err, ERR_NOT_FOUND, "no point in series %u",
-		    series);
+		rc = err_set(
+		    err, ERR_NOT_FOUND, "no point in series %u", series);
 	arena_fini(&mine);
 	return rc;
 }
@@ -610,8 +633,8 @@ check_query(const struct metric_query *q, const struct metric_series *s,
 			    "increase and rate are for counters");
 	}
 	if ((q->to - q->from - 1) / q->step >= METRIC_WINDOWS_MAX)
-		return err_set(err, ERR_LIMIT, "more than %d windows",
-		    METRIC_WINDOWS_MAX);
+		return err_set(
+		    err, ERR_LIMIT, "more than %d windows", METRIC_WINDOWS_MAX);
 	return 0;
 }
 
@@ -639,8 +662,8 @@ windows_by_reading(struct metric *m, const struct metric_series *s,
 
 	windows_init(&w, q, s->kind);
 	if (m->ops->read != NULL)
-		rc = m->ops->read(m->engine, s,
-		    w.counter ? 0 : q->from, q->to, visit_windows, &w, err);
+		rc = m->ops->read(m->engine, s, w.counter ? 0 : q->from, q->to,
+		    visit_windows, &w, err);
 	if (rc == 0) {
 		ret->tier = METRIC_RAW;
 		windows_end(&w, a, ret);
@@ -650,8 +673,8 @@ windows_by_reading(struct metric *m, const struct metric_series *s,
 }
 
 int
-metric_windows(struct metric *m, const struct metric_query *q,
-    struct arena *a, struct metric_windows *ret, struct err *err)
+metric_windows(struct metric *m, const struct metric_query *q, struct arena *a,
+    struct metric_windows *ret, struct err *err)
 {
 	struct arena mine = { 0 };
 	struct metric_series s;

@@ -16,16 +16,18 @@ struct engine; /* never defined: each engine has its own behind it */
 /* While it is opened an engine says which series it remembers. */
 struct metric_host {
 	/* Copies `s`. ERR_PROTO: it can not be. */
-	int (*known)(void *owner, const struct metric_series *s,
-	    struct err *err);
+	int (*known)(
+	    void *owner, const struct metric_series *s, struct err *err);
+	/* It was deleted after all. */
+	void (*gone)(void *owner, uint32_t id);
 	/* The numbers below were used; new series get others. */
 	void (*used)(void *owner, uint32_t below);
 	void *owner;
 };
 
 /* A NULL function: the engine can not, or need not; metric.c says what happens
- * then. All may be called by several threads at once, but add() and remove()
- * come alone, without write() beside them. */
+ * then. All may be called by several threads at once, but add() comes alone,
+ * without add() or write() beside it. */
 struct metric_ops {
 	const char *name; /* as in the settings */
 
@@ -39,11 +41,11 @@ struct metric_ops {
 	/* A new series, whose number is one above the last. It lives as long
 	 * as the engine or until remove() returns. Never blocks. NULL: it need
 	 * not know. */
-	int (*add)(struct engine *g, const struct metric_series *s,
-	    struct err *err);
+	int (*add)(
+	    struct engine *g, const struct metric_series *s, struct err *err);
 	/* The series is not written to any more. May block. */
-	int (*remove)(struct engine *g, const struct metric_series *s,
-	    struct err *err);
+	int (*remove)(
+	    struct engine *g, const struct metric_series *s, struct err *err);
 
 	/* Points are of known series, finite, and in range. Never blocks. */
 	int (*write)(struct engine *g, const struct metric_point *p, size_t n,

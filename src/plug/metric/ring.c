@@ -20,7 +20,7 @@ struct ring {
 	struct slot {
 		struct metric_point point; /* series 0: unused */
 		uint64_t order;            /* of writing */
-	} *slot;
+	} * slot;
 };
 
 static struct ring *

@@ -107,8 +107,7 @@ enter(struct windows *w, int64_t at)
 		return;
 	finish(w);
 	w->now = (struct summary){
-		.at = w->q->from +
-		    (at - w->q->from) / w->q->step * w->q->step,
+		.at = w->q->from + (at - w->q->from) / w->q->step * w->q->step,
 		.min = INFINITY,
 		.max = -INFINITY,
 	};
@@ -160,8 +159,7 @@ add_points(struct windows *w, const double *v, size_t n)
 }
 
 void
-windows_points(
-    struct windows *w, const int64_t *at, const double *v, size_t n)
+windows_points(struct windows *w, const int64_t *at, const double *v, size_t n)
 {
 	size_t i = 0, k;
 
