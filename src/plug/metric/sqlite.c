@@ -195,85 +195,24 @@ head_points(const struct head *h, int64_t from, int64_t to, struct arena *a)
 	return ret;
 }
 
-/* --- commits ------------------------------------------------------------- */
-
-static uint64_t
-reached(const struct sqlite *e, const struct journal_progress *p)
-{
-	return e->sync ? p->synced : p->written;
-}
-
-/* Tells those whose group has come far enough, or that it never will. */
-static void
-tell_commits(struct sqlite *e)
-{
-	struct metric_commit *c, *list = NULL, **tail = &list;
-	struct journal_progress p;
-	struct err why;
-
-	if (e->journal == NULL) /* it is being opened */
-		return;
-	pthread_mutex_lock(&e->commit_lock);
-	journal_progress(e->journal, &p);
-	while ((c = e->first_commit) != NULL &&
-	    (c->group <= reached(e, &p) || p.error == ERR_IO)) {
-		e->first_commit = c->next;
-		if (c->next == NULL)
-			e->last_commit = &e->first_commit;
-		*tail = c;
-		tail = &c->next;
-	}
-	*tail = NULL;
-	pthread_cond_broadcast(&e->flushed);
-	pthread_mutex_unlock(&e->commit_lock);
-
-	if (p.error == ERR_IO)
-		err_set(&why, ERR_IO, "%s", p.text);
-	while ((c = list) != NULL) {
-		bool done = c->group <= reached(e, &p);
-
-		list = c->next; /* done() may reuse it */
-		c->done(c, done ? 0 : ERR_IO, done ? NULL : &why);
-	}
-}
+/* --- writing ------------------------------------------------------------- */
 
 static void
 on_progress(void *owner)
 {
-	tell_commits(((struct opening *)owner)->e);
+	commits_tell(&((struct opening *)owner)->e->log);
 }
 
 /* Appends e->record; under the lock. */
 static int
 append(struct sqlite *e, struct metric_commit *commit, struct err *err)
 {
-	struct str record = buf_str(&e->record);
-	uint64_t group;
-	int rc;
+	int rc =
+	    commits_append(&e->log, buf_str(&e->record), commit, NULL, err);
 
-	/* A commit joins the list before anyone can look for its group. */
-	pthread_mutex_lock(&e->commit_lock);
-	rc = journal_append(e->journal, e->sync ? JOURNAL_DISK : JOURNAL_OS,
-	    &record, 1, &group, NULL);
-	if (rc == 0) {
-		e->seq++;
-		e->last_group = group;
-		if (commit != NULL) {
-			commit->group = group;
-			commit->next = NULL;
-			*e->last_commit = commit;
-			e->last_commit = &commit->next;
-		}
-	}
-	pthread_mutex_unlock(&e->commit_lock);
-	if (rc == ERR_AGAIN)
-		return err_set(err, rc, "the log is slower than the points");
-	if (rc == ERR_LIMIT)
-		return err_set(err, ERR_PARAM, "too many points at once");
-	return rc == 0 ? 0 : err_set(err, ERR_IO, "the metric log failed");
+	e->seq += rc == 0;
+	return rc;
 }
-
-/* --- writing ------------------------------------------------------------- */
 
 static int
 sqlite_add(struct engine *g, const struct metric_series *s, struct err *err)
@@ -295,7 +234,7 @@ sqlite_add(struct engine *g, const struct metric_series *s, struct err *err)
 	}
 	pthread_mutex_unlock(&e->lock);
 	if (rc == 0)
-		journal_kick(e->journal);
+		journal_kick(e->log.journal);
 	return rc;
 }
 
@@ -326,7 +265,7 @@ sqlite_remove(struct engine *g, const struct metric_series *s, struct err *err)
 		drop_series(e, ser);
 	pthread_mutex_unlock(&e->lock);
 	if (rc == 0)
-		journal_kick(e->journal);
+		journal_kick(e->log.journal);
 	return rc;
 }
 
@@ -360,35 +299,14 @@ sqlite_write(struct engine *g, const struct metric_point *p, size_t n,
 	}
 	pthread_mutex_unlock(&e->lock);
 	if (rc == 0)
-		journal_kick(e->journal);
+		journal_kick(e->log.journal);
 	return rc;
 }
 
 static int
 sqlite_flush(struct engine *g, struct err *err)
 {
-	struct sqlite *e = sqlite_of(g);
-	struct journal_progress p;
-	uint64_t group;
-	int rc = 0;
-
-	pthread_mutex_lock(&e->lock);
-	group = e->last_group;
-	pthread_mutex_unlock(&e->lock);
-	journal_kick(e->journal);
-	pthread_mutex_lock(&e->commit_lock);
-	for (;;) {
-		journal_progress(e->journal, &p);
-		if (reached(e, &p) >= group)
-			break;
-		if (p.error == ERR_IO) {
-			rc = err_set(err, ERR_IO, "%s", p.text);
-			break;
-		}
-		pthread_cond_wait(&e->flushed, &e->commit_lock);
-	}
-	pthread_mutex_unlock(&e->commit_lock);
-	return rc;
+	return commits_wait(&sqlite_of(g)->log, err);
 }
 
 /* --- packing ------------------------------------------------------------- */
@@ -465,7 +383,7 @@ next_gen(struct sqlite *e)
 		if (gen_empty(g))
 			return -1;
 		g->packed = e->seq;
-		g->segment = journal_newest(e->journal);
+		g->segment = journal_newest(e->log.journal);
 		e->now = !which;
 	}
 	return which;
@@ -506,7 +424,7 @@ pack_once(struct sqlite *e, struct err *err)
 		return rc;
 	pthread_mutex_lock(&e->lock);
 	forget_gen(e, which);
-	journal_drop_before(e->journal, g->segment);
+	journal_drop_before(e->log.journal, g->segment);
 	pthread_mutex_unlock(&e->lock);
 	db_settle(e->db);
 	return 0;
@@ -658,11 +576,11 @@ sqlite_stats(struct engine *g, struct metric_stats *ret)
 	struct sqlite *e = sqlite_of(g);
 	struct journal_progress p;
 
-	journal_progress(e->journal, &p);
+	journal_progress(e->log.journal, &p);
 	ret->bytes = db_bytes(e->db);
 	pthread_mutex_lock(&e->lock);
 	ret->waiting = e->gen[0].points + e->gen[1].points;
-	ret->log_bytes = journal_bytes(e->journal);
+	ret->log_bytes = journal_bytes(e->log.journal);
 	ret->trouble = e->trouble;
 	snprintf(ret->why, sizeof(ret->why), "%s", e->why);
 	pthread_mutex_unlock(&e->lock);
@@ -747,7 +665,7 @@ replay(void *owner, uint64_t segment, struct str record, struct err *err)
 static void
 free_all(struct sqlite *e)
 {
-	journal_close(e->journal);
+	journal_close(e->log.journal);
 	db_close(e->db);
 	for (uint32_t i = 0; i < e->cap; i++)
 		ser_free(e->by_id[i]);
@@ -765,9 +683,8 @@ free_all(struct sqlite *e)
 	}
 	buf_free(&e->record);
 	pthread_cond_destroy(&e->wake);
-	pthread_cond_destroy(&e->flushed);
 	pthread_mutex_destroy(&e->lock);
-	pthread_mutex_destroy(&e->commit_lock);
+	commits_fini(&e->log);
 	pthread_mutex_destroy(&e->pack_lock);
 	free(e);
 }
@@ -788,7 +705,7 @@ load(struct sqlite *e, const char *path, struct opening *o, struct err *err)
 
 	if (mkdir(path, 0700) != 0 && errno != EEXIST)
 		return err_errno(err, "make %s", path);
-	rc = db_open(path, e->sync, &e->db, err);
+	rc = db_open(path, e->log.sync, &e->db, err);
 	if (rc != 0)
 		return rc;
 	c = db_writer(e->db);
@@ -807,8 +724,11 @@ load(struct sqlite *e, const char *path, struct opening *o, struct err *err)
 	conf.dir = dir;
 	rc = journal_open(&conf, &j, NULL, err);
 	free(dir);
-	if (rc == 0)
-		e->journal = j;
+	if (rc == 0) {
+		pthread_mutex_lock(&e->log.lock);
+		e->log.journal = j;
+		pthread_mutex_unlock(&e->log.lock);
+	}
 	o->host->used(o->host->owner, e->end);
 	return rc;
 }
@@ -821,12 +741,9 @@ sqlite_open(const struct metric_settings *set, const char *path,
 	int rc;
 
 	pthread_mutex_init(&e->lock, NULL);
-	pthread_mutex_init(&e->commit_lock, NULL);
+	commits_init(&e->log, set->sync);
 	pthread_mutex_init(&e->pack_lock, NULL);
 	pthread_cond_init(&e->wake, NULL);
-	pthread_cond_init(&e->flushed, NULL);
-	e->last_commit = &e->first_commit;
-	e->sync = set->sync;
 	e->buffer_points = (size_t)set->buffer_points;
 	e->keep_raw = set->keep_raw;
 	e->keep_minute = set->keep_minute;

@@ -6,8 +6,8 @@
 #define PLUG_METRIC_SQLITE_H
 
 #include "base/journal.h"
-#include "base/list.h"
 #include "plug/metric/block.h"
+#include "plug/metric/commit.h"
 #include "plug/metric/db.h"
 #include "plug/metric/ops.h"
 
@@ -49,9 +49,8 @@ struct opening {
 
 struct sqlite {
 	struct db *db;
-	struct journal *journal;
+	struct commits log;
 	struct opening opening;
-	bool sync;
 	size_t buffer_points;
 	int64_t keep_raw, keep_minute, keep_hour;
 
@@ -59,19 +58,14 @@ struct sqlite {
 	struct ser **by_id;
 	uint32_t end, cap;
 	struct gen gen[2];
-	int now;      /* the generation that takes points */
-	uint64_t seq; /* of the last record of the log */
-	uint64_t last_group;
+	int now;           /* the generation that takes points */
+	uint64_t seq;      /* of the last record of the log */
 	int64_t raw_floor; /* see pack.h */
 	struct buf record; /* for building one */
 	bool stop;
 	pthread_cond_t wake; /* the packing thread */
 	int trouble;
 	char why[128];
-
-	pthread_mutex_t commit_lock; /* inside `lock` or alone */
-	struct metric_commit *first_commit, **last_commit;
-	pthread_cond_t flushed; /* for metric_flush() */
 
 	pthread_mutex_t pack_lock; /* the writer of `db`; outside `lock` */
 	pthread_t packer;

@@ -1,0 +1,36 @@
+/*
+ * plug/metric/commit.h - a journal with those who wait for their records.
+ *
+ * What is appended may bring a metric_commit, which is told when the record is
+ * as durable as `sync` asks for, in the order of appending.
+ */
+#ifndef PLUG_METRIC_COMMIT_H
+#define PLUG_METRIC_COMMIT_H
+
+#include "base/journal.h"
+#include "plug/metric/metric.h"
+
+#include <pthread.h>
+
+struct commits {
+	struct journal *journal; /* NULL while it is being opened */
+	bool sync;
+	pthread_mutex_t lock;
+	pthread_cond_t progress;
+	struct metric_commit *first, **last;
+	uint64_t group; /* of the last record */
+};
+
+void commits_init(struct commits *c, bool sync);
+void commits_fini(struct commits *c); /* the journal is closed */
+
+/* For journal_conf.progress, and whenever a record was appended. */
+void commits_tell(struct commits *c);
+/* Appends a record; `commit` may be NULL. Called by one thread at a time.
+ * ERR_AGAIN, ERR_PARAM (too long), ERR_IO. */
+int commits_append(struct commits *c, struct str record,
+    struct metric_commit *commit, uint64_t *segment, struct err *err);
+/* Returns when all that was appended is committed, or ERR_IO. */
+int commits_wait(struct commits *c, struct err *err);
+
+#endif
