@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/test.h"
+#include "plug/metric/test_influx.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -28,11 +29,11 @@ struct subject {
 	bool reads;     /* what was written can be read */
 	bool remembers; /* over a restart */
 	bool tiers;
-	/* Another server, if it needs one. NULL: none is there, skip. */
-	const char *(*url)(void);
+	bool server; /* InfluxDB 1.x, which main() has started */
 };
 
 static const struct subject *subject;
+static struct test_influx server;
 
 struct fixture {
 	struct metric *m;
@@ -75,6 +76,13 @@ set_up(void **state)
 		.prefix = STR("mc"),
 		.timeout = 5000,
 	};
+	if (subject->server) {
+		static int number;
+
+		f->set.url = str_of(server.url);
+		f->set.database =
+		    arena_printf(&f->arena, "test \"%d\"", ++number);
+	}
 	*state = f;
 	if (metric_open_ops(subject->ops, &f->set, f->dir, &f->m, &f->err) !=
 	    0) {
@@ -969,9 +977,10 @@ int
 main(void)
 {
 	static const struct subject subjects[] = {
-		{ &metric_sqlite, true, true, true, NULL },
-		{ &metric_void, false, false, false, NULL },
-		{ &metric_ring, true, false, false, NULL },
+		{ &metric_sqlite, true, true, true, false },
+		{ &metric_void, false, false, false, false },
+		{ &metric_ring, true, false, false, false },
+		{ &metric_influx, true, true, false, true },
 	};
 	const struct CMUnitTest tests[] = {
 		T(a_series_has_one_number_however_its_labels_are_given),
@@ -1001,9 +1010,14 @@ main(void)
 
 	for (size_t i = 0; i < COUNT_OF(subjects); i++) {
 		subject = &subjects[i];
+		if (subject->server && !test_influx_start(&server)) {
+			print_message("no InfluxDB here: not tested\n");
+			continue;
+		}
 		print_message("engine %s\n", subject->ops->name);
 		failed += cmocka_run_group_tests_name(
 		    subject->ops->name, tests, NULL, NULL);
 	}
+	test_influx_stop(&server);
 	return failed;
 }
