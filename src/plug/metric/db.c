@@ -268,15 +268,17 @@ db_give(struct db *d, struct db_conn *c)
 
 /* --- statements ---------------------------------------------------------- */
 
-static int
-use(struct db_conn *c, enum sql which, sqlite3_stmt **ret, struct err *err)
+/* NULL, with the error recorded (ERR_IO), if it can not be. */
+static sqlite3_stmt *
+use(struct db_conn *c, enum sql which, struct err *err)
 {
 	if (c->stmt[which] == NULL &&
 	    sqlite3_prepare_v3(c->db, sql[which], -1, SQLITE_PREPARE_PERSISTENT,
-		&c->stmt[which], NULL) != SQLITE_OK)
-		return failed(c, err);
-	*ret = c->stmt[which];
-	return 0;
+		&c->stmt[which], NULL) != SQLITE_OK) {
+		(void)failed(c, err);
+		return NULL;
+	}
+	return c->stmt[which];
 }
 
 /* Runs a statement that gives no rows. */
@@ -292,10 +294,9 @@ finish(struct db_conn *c, sqlite3_stmt *s, struct err *err)
 static int
 simple(struct db_conn *c, enum sql which, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, which, &s, err);
+	sqlite3_stmt *s = use(c, which, err);
 
-	return rc == 0 ? finish(c, s, err) : rc;
+	return s == NULL ? ERR_IO : finish(c, s, err);
 }
 
 int
@@ -379,11 +380,10 @@ int
 db_blocks(struct db_conn *c, uint32_t series, enum metric_tier tier,
     int64_t from, int64_t to, db_visit *visit, void *ctx, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, BLOCKS, &s, err);
+	sqlite3_stmt *s = use(c, BLOCKS, err);
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	sqlite3_bind_int64(s, 1, key_of(series, tier, 0));
 	sqlite3_bind_int64(s, 2, key_of(series, tier, from));
 	sqlite3_bind_int64(s, 3, key_of(series, tier, to - 1));
@@ -395,11 +395,10 @@ int
 db_blocks_down(struct db_conn *c, uint32_t series, enum metric_tier tier,
     int64_t at, db_visit *visit, void *ctx, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, BLOCKS_DOWN, &s, err);
+	sqlite3_stmt *s = use(c, BLOCKS_DOWN, err);
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	sqlite3_bind_int64(s, 1, key_of(series, tier, 0));
 	sqlite3_bind_int64(s, 2, key_of(series, tier, at));
 	return visit_blocks(c, s, visit, ctx, err);
@@ -409,11 +408,10 @@ int
 db_put_block(struct db_conn *c, uint32_t series, enum metric_tier tier,
     int64_t first, int64_t last, size_t n, struct str data, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, PUT_BLOCK, &s, err);
+	sqlite3_stmt *s = use(c, PUT_BLOCK, err);
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	sqlite3_bind_int64(s, 1, key_of(series, tier, first));
 	sqlite3_bind_int64(s, 2, last);
 	sqlite3_bind_int64(s, 3, (int64_t)n);
@@ -424,11 +422,10 @@ db_put_block(struct db_conn *c, uint32_t series, enum metric_tier tier,
 int
 db_del_block(struct db_conn *c, int64_t key, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, DEL_BLOCK, &s, err);
+	sqlite3_stmt *s = use(c, DEL_BLOCK, err);
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	sqlite3_bind_int64(s, 1, key);
 	return finish(c, s, err);
 }
@@ -437,11 +434,10 @@ int
 db_del_before(struct db_conn *c, uint32_t series, enum metric_tier tier,
     int64_t end, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, DEL_BEFORE, &s, err);
+	sqlite3_stmt *s = use(c, DEL_BEFORE, err);
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	sqlite3_bind_int64(s, 1, key_of(series, tier, 0));
 	sqlite3_bind_int64(s, 2, key_of(series, tier, end));
 	sqlite3_bind_int64(s, 3, end);
@@ -455,11 +451,11 @@ db_put_series(
     struct db_conn *c, const struct metric_series *what, struct err *err)
 {
 	struct buf b = { 0 };
-	sqlite3_stmt *s;
-	int rc = use(c, PUT_SERIES, &s, err);
+	sqlite3_stmt *s = use(c, PUT_SERIES, err);
+	int rc;
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	series_put(&b, what);
 	sqlite3_bind_int64(s, 1, what->id);
 	sqlite3_bind_blob64(s, 2, b.ptr, b.len, SQLITE_STATIC);
@@ -471,21 +467,21 @@ db_put_series(
 int
 db_del_series(struct db_conn *c, uint32_t series, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, DEL_SERIES_BLOCKS, &s, err);
+	sqlite3_stmt *s = use(c, DEL_SERIES_BLOCKS, err);
+	int rc;
 
-	if (rc == 0) {
-		sqlite3_bind_int64(s, 1, key_of(series, 0, 0));
-		sqlite3_bind_int64(s, 2, key_of(series + 1, 0, 0) - 1);
-		rc = finish(c, s, err);
-	}
-	if (rc == 0)
-		rc = use(c, DEL_SERIES, &s, err);
-	if (rc == 0) {
-		sqlite3_bind_int64(s, 1, series);
-		rc = finish(c, s, err);
-	}
-	return rc;
+	if (s == NULL)
+		return ERR_IO;
+	sqlite3_bind_int64(s, 1, key_of(series, 0, 0));
+	sqlite3_bind_int64(s, 2, key_of(series + 1, 0, 0) - 1);
+	rc = finish(c, s, err);
+	if (rc != 0)
+		return rc;
+	s = use(c, DEL_SERIES, err);
+	if (s == NULL)
+		return ERR_IO;
+	sqlite3_bind_int64(s, 1, series);
+	return finish(c, s, err);
 }
 
 int
@@ -494,9 +490,11 @@ db_each_series(struct db_conn *c,
     void *ctx, struct err *err)
 {
 	struct arena a = { 0 };
-	sqlite3_stmt *s;
-	int rc = use(c, EACH_SERIES, &s, err), step = SQLITE_ROW;
+	sqlite3_stmt *s = use(c, EACH_SERIES, err);
+	int rc = 0, step = SQLITE_ROW;
 
+	if (s == NULL)
+		return ERR_IO;
 	while (rc == 0 && (step = sqlite3_step(s)) == SQLITE_ROW) {
 		struct metric_series one = {
 			.id = (uint32_t)sqlite3_column_int64(s, 0),
@@ -512,7 +510,7 @@ db_each_series(struct db_conn *c,
 	}
 	if (rc == 0 && step != SQLITE_DONE)
 		rc = failed(c, err);
-	sqlite3_reset(c->stmt[EACH_SERIES]);
+	sqlite3_reset(s);
 	arena_fini(&a);
 	return rc;
 }
@@ -521,11 +519,11 @@ int
 db_get_number(
     struct db_conn *c, const char *name, int64_t *ret, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, GET_NUMBER, &s, err), step;
+	sqlite3_stmt *s = use(c, GET_NUMBER, err);
+	int rc = 0, step;
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
 	step = sqlite3_step(s);
 	*ret = step == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
@@ -539,11 +537,10 @@ int
 db_set_number(
     struct db_conn *c, const char *name, int64_t value, struct err *err)
 {
-	sqlite3_stmt *s;
-	int rc = use(c, SET_NUMBER, &s, err);
+	sqlite3_stmt *s = use(c, SET_NUMBER, err);
 
-	if (rc != 0)
-		return rc;
+	if (s == NULL)
+		return ERR_IO;
 	sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(s, 2, value);
 	return finish(c, s, err);
