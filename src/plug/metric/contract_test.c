@@ -855,8 +855,8 @@ old_points_become_minutes_then_hours_then_nothing(void **state)
 	must(f, metric_pack(f->m, &f->err));
 	must(f, metric_clean(f->m, now, &f->err));
 
-	/* blocks of 8192 points are nearly three days */
-	assert_string_equal(points(f, id, 0, 12 * (int64_t)DAY), "");
+	/* blocks of 16384 points are nearly six days */
+	assert_string_equal(points(f, id, 0, 11 * (int64_t)DAY), "");
 	w = ask(f, id, now - DAY, now, MINUTE, "count");
 	assert_int_equal(w.tier, METRIC_RAW);
 	assert_int_equal(w.n, 1440);

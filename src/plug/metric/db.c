@@ -16,7 +16,7 @@
 
 #define IDLE_MAX 8
 #define VERSION 1
-#define PAGE_SIZE "4096"
+#define PAGE_SIZE "1024" /* blocks leave little of their last page empty */
 
 enum sql {
 	BLOCKS,

@@ -20,7 +20,7 @@
 #include "plug/metric/block.h"
 #include "plug/metric/db.h"
 
-#define PACK_POINTS 8192 /* in a block; the same second is not torn apart */
+#define PACK_POINTS 16384 /* in a block; the same second is not torn apart */
 #define PACK_ROWS 2048
 
 #define MINUTE_MS 60000

@@ -37,7 +37,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define SEGMENT_BYTES (32u << 20)
+#define SEGMENT_BYTES                                                          \
+	(1u << 20) /* what is left of the log when all is packed */
 #define PENDING_BYTES (64u << 20)
 #define RETRY_S 5          /* after packing failed */
 #define KEEP_CAPACITY 1024 /* points of a series; more is given back */
