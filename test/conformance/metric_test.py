@@ -1,0 +1,55 @@
+"""Points that were told as committed survive kill -9 at any instant."""
+import os
+import random
+import subprocess
+import time
+
+import pytest
+
+METRICD = os.environ["METRICD"]
+ROUNDS = int(os.environ.get("METRIC_ROUNDS", "50"))
+
+
+def write_and_kill(folder, begin, mode, seconds):
+    """How many points were told as committed before the end."""
+    p = subprocess.Popen([METRICD, "write", folder, str(begin), mode],
+                         stdout=subprocess.PIPE)
+    first = p.stdout.readline()  # it is at work
+    time.sleep(seconds)
+    p.kill()
+    told = (first + p.stdout.read()).decode()
+    p.wait()
+    # the last line may be torn
+    lines = told[:told.rfind("\n") + 1].split()
+    assert lines, "nothing was committed: " + told
+    return int(lines[-1])
+
+
+def check(folder, told):
+    done = subprocess.run([METRICD, "check", folder, str(told)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout) >= told
+
+
+@pytest.mark.parametrize("mode", ["sync", "fast"])
+def test_what_was_committed_is_there_after_every_kill(tmp_path, mode):
+    rnd = random.Random(7)
+    told = 0
+    for _ in range(ROUNDS // 2):
+        told = write_and_kill(str(tmp_path), told, mode,
+                              rnd.random() ** 3 * 0.1)
+        # every other time the next writer finds what the kill left
+        if rnd.random() < 0.5:
+            check(str(tmp_path), told)
+    check(str(tmp_path), told)
+
+
+def test_a_torn_tail_is_cut(tmp_path):
+    folder = str(tmp_path)
+    told = write_and_kill(folder, 0, "fast", 0.05)
+    log = max((tmp_path / "metric" / "log").iterdir(),
+              key=lambda f: f.name if f.name[0].isdigit() else "")
+    with open(log, "ab") as f:
+        f.write(b"\x17\x00\x00\x00half a record")
+    check(folder, told)
