@@ -9,8 +9,9 @@ to Debian's InfluxDB 1.x and VictoriaMetrics over HTTP, 5,000 in a request, and
 to the embedded engine (load/metricload) over a pipe: the parsing of the lines is
 in all figures, HTTP is in the servers' only. CPU is user and system time of the
 whole process, from /proc, with 15 s after the last point for the servers; the
-embedded engine is closed instead, which packs everything. Size is all files,
-logs included, after that.
+embedded engine is closed instead, which packs everything. Size is all files
+after that, indexes and hours included. What is left of the embedded engine's log
+(less than 1 MiB, however many points there are) is told by itself.
 
 Then the mean of each hour over all days is asked for, of one series and of all:
 from the servers over HTTP with their JSON, from the embedded engine by a call.
@@ -210,8 +211,10 @@ class Embedded:
         with open(lines, "rb") as f:
             r = self.run("write", self.folder, stdin=f)
         assert r["points"] == points
+        log = folder_size(self.folder / "metric/log")
         return {"cpu": r["cpu"] / points * 1e6, "rate": points / r["wall"],
-                "size": folder_size(self.folder) / points}
+                "size": (folder_size(self.folder) - log) / points,
+                "log": log / points}
 
     def query(self, days, count):
         r = self.run("query", self.folder, (END - days * 86400) * 1000,
@@ -241,8 +244,11 @@ def row(name, runs):
     def mid(part, key):
         return statistics.median(r[part][key] for r in runs)
 
+    log = ""
+    if "log" in runs[0]["in"]:
+        log = f" (log: {mid('in', 'log'):.2f})"
     return (f"| {name} | {mid('in', 'cpu'):.2f} "
-            f"| {mid('in', 'rate') / 1e6:.2f} | {mid('in', 'size'):.2f} "
+            f"| {mid('in', 'rate') / 1e6:.2f} | {mid('in', 'size'):.2f}{log} "
             f"| {mid(1, 'cpu'):.2f} | {mid(1, 'wall'):.2f} "
             f"| {mid(SERIES, 'cpu'):.1f} | {mid(SERIES, 'wall'):.1f} |")
 
