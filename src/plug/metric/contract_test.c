@@ -819,6 +819,12 @@ hours_answer_for_hours(void **state)
 				29.5) < 1e-9);
 		assert_true(w.values[2 * i + 1] == 120);
 	}
+	w = ask(f, id, T0 + DAY, T0 + 2 * (int64_t)DAY, 3 * HOUR,
+	    "first last min max");
+	assert_int_equal(w.tier, METRIC_HOUR);
+	assert_int_equal(w.n, 8);
+	assert_true(w.values[4] == 180 && w.values[5] == 359);
+	assert_true(w.values[6] == 180 && w.values[7] == 359);
 	w = ask(f, id, T0 + MINUTE, T0 + DAY, HOUR, "mean");
 	assert_int_equal(w.tier, METRIC_RAW);
 	w = ask(f, id, T0, T0 + DAY, HOUR, "median");
@@ -828,10 +834,15 @@ hours_answer_for_hours(void **state)
 	put(f, id, T0 + 90 * MINUTE + 1, 1000000);
 	assert_string_equal(windows(f, id, 0, 3 * HOUR, HOUR, "max count"),
 	    "0:59,120;3600000:1000000,121;7200000:179,120;");
+	put(f, id, T0 + 150 * MINUTE, 2000000); /* in the place of another */
+	assert_string_equal(
+	    windows(f, id, 2 * HOUR, 3 * HOUR, HOUR, "max count"),
+	    "7200000:2000000,120;");
 	must(f, metric_pack(f->m, &f->err));
 	w = ask(f, id, T0, T0 + 3 * HOUR, HOUR, "max count");
 	assert_int_equal(w.tier, METRIC_HOUR);
 	assert_true(w.values[2] == 1000000 && w.values[3] == 121);
+	assert_true(w.values[4] == 2000000 && w.values[5] == 120);
 }
 
 static void

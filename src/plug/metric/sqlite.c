@@ -37,8 +37,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define SEGMENT_BYTES                                                          \
-	(1u << 20) /* what is left of the log when all is packed */
+/* of the log; about so much of it is left when all is packed */
+#define SEGMENT_MIN (16u << 10)
+#define SEGMENT_MAX (1u << 20)
 #define PENDING_BYTES (64u << 20)
 #define RETRY_S 5          /* after packing failed */
 #define KEEP_CAPACITY 1024 /* points of a series; more is given back */
@@ -693,11 +694,14 @@ free_all(struct sqlite *e)
 static int
 load(struct sqlite *e, const char *path, struct opening *o, struct err *err)
 {
-	struct journal_conf conf = { .segment_bytes = SEGMENT_BYTES,
+	struct journal_conf conf = {
+		.segment_bytes = MIN_OF(
+		    MAX_OF(e->buffer_points * 4, SEGMENT_MIN), SEGMENT_MAX),
 		.pending_bytes = PENDING_BYTES,
 		.progress = on_progress,
 		.replay = replay,
-		.owner = o };
+		.owner = o
+	};
 	struct db_conn *c;
 	struct journal *j;
 	int64_t packed, end;
