@@ -240,6 +240,22 @@ def measure(make, lines, points, days):
             store.stop()
 
 
+def lines_only(build, lines, points, runs):
+    """What reading the lines and finding their series costs."""
+    found = []
+    for _ in range(runs):
+        with open(lines, "rb") as f:
+            done = subprocess.run(
+                [build / "bench/metricload", "write", "/tmp"], stdin=f,
+                check=True, capture_output=True, text=True, timeout=300,
+                env={**os.environ, "ENGINE": "void"})
+        found.append(json.loads(done.stdout))
+    return (f"| marram, lines only (`void`) "
+            f"| {statistics.median(r['cpu'] for r in found) / points * 1e6:.2f}"
+            f" | {points / statistics.median(r['wall'] for r in found) / 1e6:.2f}"
+            " | | | | | |")
+
+
 def row(name, runs):
     def mid(part, key):
         return statistics.median(r[part][key] for r in runs)
@@ -279,7 +295,8 @@ def main():
                     "| | µs CPU per point | million points/s | bytes per "
                     "point | 1 series: ms CPU | ms | 100 series: ms CPU "
                     "| ms |", "|---|---|---|---|---|---|---|---|"]
-            out += [row(n, r) for n, r in found.items()] + [""]
+            out += [row(n, r) for n, r in found.items()]
+            out += [lines_only(args.build, lines, points, args.runs), ""]
     text = "\n".join(out).rstrip()
     print(text)
     if args.write:

@@ -5,7 +5,7 @@
  *     metricload write DIR < LINES      line protocol in, precision s
  *     metricload query DIR FROM TO STEP SERIES ROUNDS    mean over windows
  *
- * Prints one JSON object. CPU is user and system time of the whole process:
+ * ENGINE=void: lines are only read. Prints one JSON object. CPU is user and system time of the whole process:
  * reading, parsing, look-up of the series, log, packing.
  */
 #include "base/arena.h"
@@ -60,6 +60,11 @@ open_store(const char *dir)
 		.sync = getenv("NO_SYNC") == NULL,
 		.max_series = 1000000,
 		.buffer_points = 1000000 };
+	const char *engine = getenv("ENGINE");
+
+	while (engine != NULL && strcmp(metric_engines[set.engine], engine) != 0)
+		if (metric_engines[++set.engine] == NULL)
+			exit(2);
 
 	if (metric_open(&set, dir, &m, &err) != 0)
 		die("open");

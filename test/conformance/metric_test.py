@@ -53,3 +53,15 @@ def test_a_torn_tail_is_cut(tmp_path):
     with open(log, "ab") as f:
         f.write(b"\x17\x00\x00\x00half a record")
     check(folder, told)
+
+
+def test_what_waits_for_influxdb_survives_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("METRIC_ENGINE", "influx")
+    rnd, told = random.Random(3), 0
+    for _ in range(ROUNDS // 5):
+        told = write_and_kill(str(tmp_path), told, "fast",
+                              rnd.random() ** 3 * 0.1)
+    done = subprocess.run([METRICD, "waiting", str(tmp_path)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout) >= told

@@ -6,6 +6,8 @@
  *                                        number of points committed so far
  *     metricd check DIR UPTO             prints how many there are, or what is
  *                                        wrong
+ *     metricd waiting DIR                prints how many wait to be sent (with
+ *                                        METRIC_ENGINE=influx)
  *
  * Point i goes to series i % SERIES and has the value i; every seventeenth is
  * late by half the time there is. So each point tells whether it is right.
@@ -41,7 +43,14 @@ open_store(const char *dir, bool sync)
 	struct metric_settings set = { .path = STR("metric"),
 		.sync = sync,
 		.max_series = 100,
-		.buffer_points = 3000 };
+		.buffer_points = 3000,
+		.queue_bytes = 1 << 30,
+		.timeout = 100,
+		.url = STR("http://127.0.0.1:1") };
+	const char *engine = getenv("METRIC_ENGINE");
+
+	/* nothing answers at that address: its queue keeps everything */
+	set.engine = engine != NULL && strcmp(engine, "influx") == 0;
 
 	if (metric_open(&set, dir, &m, &err) != 0)
 		die("open");
@@ -185,6 +194,17 @@ run_check(int64_t upto)
 	metric_close(m);
 }
 
+/* Of a queue to nowhere: points that wait. */
+static void
+run_waiting(void)
+{
+	struct metric_stats s;
+
+	metric_stats(m, &s);
+	printf("%" PRIu64 "\n", s.waiting);
+	metric_close(m);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -196,6 +216,11 @@ main(int argc, char **argv)
 		run_check(atoll(argv[3]));
 		return 0;
 	}
-	fprintf(stderr, "usage: metricd write|check DIR ...\n");
+	if (argc == 3 && strcmp(argv[1], "waiting") == 0) {
+		open_store(argv[2], false);
+		run_waiting();
+		return 0;
+	}
+	fprintf(stderr, "usage: metricd write|check|waiting DIR ...\n");
 	return 2;
 }

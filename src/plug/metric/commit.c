@@ -76,6 +76,8 @@ commits_append(struct commits *c, struct str record,
 		*c->last = commit;
 		c->last = &commit->next;
 	}
+	if (rc == 0)
+		journal_kick(c->journal);
 	pthread_mutex_unlock(&c->lock);
 	if (rc == ERR_AGAIN)
 		return err_set(err, rc, "the log is slower than the points");
@@ -90,7 +92,6 @@ commits_wait(struct commits *c, struct err *err)
 	struct journal_progress p;
 	int rc = 0;
 
-	journal_kick(c->journal);
 	pthread_mutex_lock(&c->lock);
 	for (;;) {
 		journal_progress(c->journal, &p);

@@ -26,7 +26,8 @@ void commits_fini(struct commits *c); /* the journal is closed */
 
 /* For journal_conf.progress, and whenever a record was appended. */
 void commits_tell(struct commits *c);
-/* Appends a record; `commit` may be NULL. Called by one thread at a time.
+/* Appends a record and has it written; `commit` may be NULL. Called by one
+ * thread at a time.
  * ERR_AGAIN, ERR_PARAM (too long), ERR_IO. */
 int commits_append(struct commits *c, struct str record,
     struct metric_commit *commit, uint64_t *segment, struct err *err);

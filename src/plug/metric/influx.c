@@ -175,8 +175,6 @@ influx_write(struct engine *g, const struct metric_point *p, size_t n,
 		pthread_cond_signal(&e->wake);
 	}
 	pthread_mutex_unlock(&e->lock);
-	if (rc == 0)
-		journal_kick(e->log.journal);
 	return rc;
 }
 
@@ -186,8 +184,6 @@ add_name(struct influx *e, struct err *err)
 	int rc =
 	    commits_append(&e->names, buf_str(&e->record), NULL, NULL, err);
 
-	if (rc == 0)
-		journal_kick(e->names.journal);
 	return rc;
 }
 

@@ -35,7 +35,8 @@ const struct conf_field metric_fields[] = {
 	    .help = "Series at most; a new one beyond is refused."),
 	CONF_INT(S, buffer_points, "bufferPoints", .def = "1000000",
 	    .min = 1000, .max = 100000000,
-	    .help = "Points that are gathered in memory (24 bytes each) and in "
+	    .help = "Points that are gathered in memory (up to 32 bytes each) "
+		    "and in "
 		    "the log before they are packed into blocks."),
 	CONF_SIZE(S, queue_bytes, "influx.queue", .def = "256MiB",
 	    .min = 1 << 20, .max = (int64_t)1 << 40,

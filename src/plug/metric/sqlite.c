@@ -41,8 +41,7 @@
 #define SEGMENT_MIN (16u << 10)
 #define SEGMENT_MAX (1u << 20)
 #define PENDING_BYTES (64u << 20)
-#define RETRY_S 5          /* after packing failed */
-#define KEEP_CAPACITY 1024 /* points of a series; more is given back */
+#define RETRY_S 5 /* after packing failed */
 
 /* --- series -------------------------------------------------------------- */
 
@@ -98,7 +97,7 @@ ser_free(struct ser *s)
 static void
 head_grow(struct head *h, bool text)
 {
-	size_t cap = h->p.cap == 0 ? 16 : 2 * h->p.cap;
+	size_t cap = h->p.cap == 0 ? 4 : 2 * h->p.cap;
 
 	h->p.at = mem_resize(h->p.at, cap, sizeof(*h->p.at));
 	if (text)
@@ -235,8 +234,6 @@ sqlite_add(struct engine *g, const struct metric_series *s, struct err *err)
 		buf_add(&gen->added, &copy, sizeof(copy));
 	}
 	pthread_mutex_unlock(&e->lock);
-	if (rc == 0)
-		journal_kick(e->log.journal);
 	return rc;
 }
 
@@ -266,8 +263,6 @@ sqlite_remove(struct engine *g, const struct metric_series *s, struct err *err)
 	if (rc == 0 && ser != NULL)
 		drop_series(e, ser);
 	pthread_mutex_unlock(&e->lock);
-	if (rc == 0)
-		journal_kick(e->log.journal);
 	return rc;
 }
 
@@ -300,8 +295,6 @@ sqlite_write(struct engine *g, const struct metric_point *p, size_t n,
 			pthread_cond_signal(&e->wake);
 	}
 	pthread_mutex_unlock(&e->lock);
-	if (rc == 0)
-		journal_kick(e->log.journal);
 	return rc;
 }
 
@@ -351,12 +344,8 @@ forget_gen(struct sqlite *e, int which)
 	struct gen *g = &e->gen[which];
 	struct ser **gone = (struct ser **)(void *)g->deleted.ptr;
 
-	for (struct ser *s = g->dirty; s != NULL; s = s->next_dirty[which]) {
-		s->head[which].p.n = 0;
-		s->head[which].unsorted = false;
-		if (s->head[which].p.cap > KEEP_CAPACITY)
-			head_clear(&s->head[which]);
-	}
+	for (struct ser *s = g->dirty; s != NULL; s = s->next_dirty[which])
+		head_clear(&s->head[which]);
 	g->dirty = NULL;
 	for (size_t i = 0; i < g->deleted.len / sizeof(*gone); i++)
 		ser_free(gone[i]);
