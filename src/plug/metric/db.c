@@ -22,6 +22,8 @@ enum sql {
 	BLOCKS,
 	BLOCKS_DOWN,
 	PUT_BLOCK,
+	SET_ASIDE,
+	COUNT_ASIDE,
 	DEL_BLOCK,
 	DEL_BEFORE,
 	PUT_SERIES,
@@ -44,6 +46,9 @@ static const char *const sql[STATEMENTS] = {
 			" WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
 	[PUT_BLOCK] = "INSERT OR REPLACE INTO block (id, last, n, data)"
 		      " VALUES (?1, ?2, ?3, ?4)",
+	[SET_ASIDE] = "INSERT INTO broken (id, last, n, data)"
+		      " VALUES (?1, ?2, ?3, ?4)",
+	[COUNT_ASIDE] = "SELECT count(*) FROM broken",
 	[DEL_BLOCK] = "DELETE FROM block WHERE id = ?1",
 	[DEL_BEFORE] = "DELETE FROM block WHERE id BETWEEN ?1 AND ?2"
 		       " AND last < ?3",
@@ -63,6 +68,7 @@ static const char *const sql[STATEMENTS] = {
 static const char schema[] =
     "CREATE TABLE block (id INTEGER PRIMARY KEY, last INTEGER NOT NULL,"
     " n INTEGER NOT NULL, data BLOB NOT NULL);"
+    "CREATE TABLE broken (id INTEGER, last INTEGER, n INTEGER, data BLOB);"
     "CREATE TABLE series (id INTEGER PRIMARY KEY, what BLOB NOT NULL);"
     "CREATE TABLE number (name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
     " WITHOUT ROWID;"
@@ -428,6 +434,36 @@ db_del_block(struct db_conn *c, int64_t key, struct err *err)
 		return ERR_IO;
 	sqlite3_bind_int64(s, 1, key);
 	return finish(c, s, err);
+}
+
+int
+db_set_aside(struct db_conn *c, const struct db_block *b, struct err *err)
+{
+	sqlite3_stmt *s = use(c, SET_ASIDE, err);
+
+	if (s == NULL)
+		return ERR_IO;
+	sqlite3_bind_int64(s, 1, b->key);
+	sqlite3_bind_int64(s, 2, b->last);
+	sqlite3_bind_int64(s, 3, b->n);
+	sqlite3_bind_blob64(s, 4, b->data.ptr, b->data.len, SQLITE_STATIC);
+	return finish(c, s, err);
+}
+
+int
+db_count_aside(struct db_conn *c, int64_t *ret, struct err *err)
+{
+	sqlite3_stmt *s = use(c, COUNT_ASIDE, err);
+	int rc = 0;
+
+	if (s == NULL)
+		return ERR_IO;
+	if (sqlite3_step(s) == SQLITE_ROW)
+		*ret = sqlite3_column_int64(s, 0);
+	else
+		rc = failed(c, err);
+	sqlite3_reset(s);
+	return rc;
 }
 
 int

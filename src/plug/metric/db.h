@@ -52,6 +52,9 @@ int db_blocks_down(struct db_conn *c, uint32_t series, enum metric_tier tier,
 int db_put_block(struct db_conn *c, uint32_t series, enum metric_tier tier,
     int64_t first, int64_t last, size_t n, struct str data, struct err *err);
 int db_del_block(struct db_conn *c, int64_t key, struct err *err);
+/* Keeps a damaged block elsewhere, for whoever may want to look at it. */
+int db_set_aside(struct db_conn *c, const struct db_block *b, struct err *err);
+int db_count_aside(struct db_conn *c, int64_t *ret, struct err *err);
 /* Deletes a tier's blocks that end before `end`. */
 int db_del_before(struct db_conn *c, uint32_t series, enum metric_tier tier,
     int64_t end, struct err *err);

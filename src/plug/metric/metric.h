@@ -246,6 +246,8 @@ struct metric_stats {
 			     * at the server) yet */
 	uint64_t bytes;     /* on disk, the log excluded */
 	uint64_t log_bytes; /* on disk, the log (influx: the queue) */
+	uint64_t broken;    /* blocks on disk that were found damaged, and
+			     * set aside */
 	int trouble;        /* 0, or why writing does not get on: ERR_AGAIN,
 			     * ERR_IO, ERR_CLOSED, ERR_DENIED */
 	char why[128];

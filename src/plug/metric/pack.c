@@ -244,13 +244,12 @@ add_points(struct db_conn *c, uint32_t series, const struct points *p,
 		for (size_t i = n; rc == 0 && i-- > 0;) {
 			struct points one;
 
-			rc = block_get_points(b[i].data, a, &one, err);
-			if (rc == 0 &&
-			    ((one.text != NULL) != (p->text != NULL) ||
-				one.n > under.cap - under.n))
-				rc = err_set(err, ERR_PROTO, "a broken block");
-			if (rc == 0)
+			if (block_get_points(b[i].data, a, &one, err) == 0 &&
+			    (one.text != NULL) == (p->text != NULL) &&
+			    (int64_t)one.n == b[i].n)
 				copy_points(&under, &one, 0, one.n);
+			else
+				rc = db_set_aside(c, &b[i], err);
 		}
 		if (rc == 0)
 			all = merge_points(&under, p, a);
@@ -323,11 +322,11 @@ add_rows(struct db_conn *c, uint32_t series, enum metric_tier tier,
 		struct summary *old;
 		size_t m;
 
-		rc = block_get_rows(b[i].data, a, &old, &m, err);
-		if (rc == 0 && (int64_t)m != b[i].n)
-			rc = err_set(err, ERR_PROTO, "a broken block");
-		if (rc != 0)
-			break;
+		if (block_get_rows(b[i].data, a, &old, &m, err) != 0 ||
+		    (int64_t)m != b[i].n) {
+			rc = db_set_aside(c, &b[i], err);
+			continue;
+		}
 		for (size_t o = 0; o < m; o++) {
 			while (k < n && row[k].at < old[o].at)
 				all[have++] = row[k++];
@@ -374,11 +373,9 @@ gather(void *ctx, const struct db_block *b, struct err *err)
 {
 	struct gather *g = ctx;
 	struct points all, part;
-	int rc;
 
-	rc = block_get_points(b->data, g->a, &all, err);
-	if (rc != 0)
-		return rc;
+	if (block_get_points(b->data, g->a, &all, err) != 0)
+		return 1; /* set aside when it is its turn */
 	part = points_between(&all, g->from, g->to);
 	if (g->p.n + part.n > g->p.cap) {
 		struct points more = points_new(
@@ -488,12 +485,13 @@ to_minutes(struct aging *g, const struct db_block *b, struct err *err)
 	int rc = 0;
 
 	if (!g->text) {
-		rc = block_get_points(b->data, g->a, &p, err);
-		if (rc != 0)
-			return rc;
-		row = rows_of(&p, MINUTE_MS, g->counter, g->a, &n);
-		rc = add_rows(g->c, g->series, METRIC_MINUTE, row, n,
-		    g->counter, BEHIND, g->a, err);
+		if (block_get_points(b->data, g->a, &p, err) == 0) {
+			row = rows_of(&p, MINUTE_MS, g->counter, g->a, &n);
+			rc = add_rows(g->c, g->series, METRIC_MINUTE, row, n,
+			    g->counter, BEHIND, g->a, err);
+		} else {
+			rc = db_set_aside(g->c, b, err);
+		}
 	}
 	return rc == 0 ? db_del_block(g->c, b->key, err) : rc;
 }

@@ -10,6 +10,9 @@
  *  (3) Hours from `raw_floor` on have all their points in raw blocks; what
  *      comes late for an older one is added to its row.
  *
+ * A damaged block is set aside when it would be written again, so that it holds
+ * up nobody; until then its readers are told.
+ *
  * Small blocks are joined with the one before when that is not much larger, so
  * that a point is written again a few times only. The newest row of a tier is
  * a block of its own, since it will change.

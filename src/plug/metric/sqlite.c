@@ -566,6 +566,14 @@ sqlite_stats(struct engine *g, struct metric_stats *ret)
 {
 	struct sqlite *e = sqlite_of(g);
 	struct journal_progress p;
+	struct db_conn *c;
+	int64_t broken = 0;
+
+	if (db_take(e->db, &c, NULL) == 0) {
+		(void)db_count_aside(c, &broken, NULL);
+		db_give(e->db, c);
+	}
+	ret->broken = (uint64_t)broken;
 
 	journal_progress(e->log.journal, &p);
 	ret->bytes = db_bytes(e->db);

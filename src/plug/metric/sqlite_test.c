@@ -221,12 +221,15 @@ a_broken_block_is_an_error_and_harms_no_other(void **state)
 	    ERR_PROTO);
 	must(f,
 	    metric_read(f->m, other, T0, T0 + DAY, pass_over, NULL, &f->err));
-	/* what is written to it stays in the log, and is told */
-	put_days(f, id, 0, 1);
-	assert_int_equal(metric_pack(f->m, &f->err), ERR_PROTO);
+	/* what is written over it gets in, and it is told */
 	metric_stats(f->m, &s);
-	assert_int_equal(s.waiting, 1440);
-	must(f, metric_delete(f->m, id, &f->err));
+	assert_int_equal(s.broken, 0);
+	put_days(f, id, 0, 1);
+	must(f, metric_pack(f->m, &f->err));
+	metric_stats(f->m, &s);
+	assert_int_equal(s.waiting, 0);
+	assert_int_equal(s.broken, 3); /* points, hours, the newest hour */
+	must(f, metric_read(f->m, id, T0, T0 + DAY, pass_over, NULL, &f->err));
 }
 
 static void
