@@ -3,6 +3,8 @@
  */
 #include "plug/metric/commit.h"
 
+#include <errno.h>
+
 void
 commits_init(struct commits *c, bool sync)
 {
@@ -86,22 +88,36 @@ commits_append(struct commits *c, struct str record,
 	return rc == 0 ? 0 : err_set(err, ERR_IO, "the metric log failed");
 }
 
-int
-commits_wait(struct commits *c, struct err *err)
+struct timespec
+time_from_now(int64_t ms)
 {
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += ms % 1000 * 1000000;
+	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	return t;
+}
+
+int
+commits_wait(struct commits *c, int64_t timeout_ms, struct err *err)
+{
+	struct timespec until = time_from_now(timeout_ms);
 	struct journal_progress p;
 	int rc = 0;
 
 	pthread_mutex_lock(&c->lock);
-	for (;;) {
+	while (rc == 0) {
 		journal_progress(c->journal, &p);
 		if (reached(c, &p) >= c->group)
 			break;
-		if (p.error == ERR_IO) {
+		if (p.error == ERR_IO)
 			rc = err_set(err, ERR_IO, "%s", p.text);
-			break;
-		}
-		pthread_cond_wait(&c->progress, &c->lock);
+		else if (pthread_cond_timedwait(
+			     &c->progress, &c->lock, &until) == ETIMEDOUT)
+			rc = err_set(err, ERR_AGAIN,
+			    "the metric log is not written yet: %s", p.text);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return rc;

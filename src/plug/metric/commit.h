@@ -11,6 +11,7 @@
 #include "plug/metric/metric.h"
 
 #include <pthread.h>
+#include <time.h>
 
 struct commits {
 	struct journal *journal; /* NULL while it is being opened */
@@ -31,7 +32,10 @@ void commits_tell(struct commits *c);
  * ERR_AGAIN, ERR_PARAM (too long), ERR_IO. */
 int commits_append(struct commits *c, struct str record,
     struct metric_commit *commit, uint64_t *segment, struct err *err);
-/* Returns when all that was appended is committed, or ERR_IO. */
-int commits_wait(struct commits *c, struct err *err);
+/* Returns when all that was appended is committed. ERR_IO: it never will be;
+ * ERR_AGAIN: not within that time. */
+int commits_wait(struct commits *c, int64_t timeout_ms, struct err *err);
+/* The moment so far from now, for pthread_cond_timedwait(). */
+struct timespec time_from_now(int64_t ms);
 
 #endif

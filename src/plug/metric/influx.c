@@ -216,14 +216,10 @@ influx_flush(struct engine *g, struct err *err)
 	uint64_t goal;
 	int rc;
 
-	rc = commits_wait(&e->log, err);
+	rc = commits_wait(&e->log, e->timeout_ms, err);
 	if (rc != 0)
 		return rc;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += e->timeout_ms / 1000;
-	until.tv_nsec += e->timeout_ms % 1000 * 1000000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	until = time_from_now(e->timeout_ms);
 	pthread_mutex_lock(&e->lock);
 	goal = e->queued;
 	while (rc == 0 && e->done < goal)
@@ -358,12 +354,8 @@ judge(struct influx *e, CURL *c, int rc, const struct influx_answer *a,
 static void
 rest(struct influx *e, int64_t ms)
 {
-	struct timespec until;
+	struct timespec until = time_from_now(ms);
 
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += ms % 1000 * 1000000;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
 	while (!e->stop &&
 	    pthread_cond_timedwait(&e->wake, &e->lock, &until) != ETIMEDOUT)
 		;
@@ -466,7 +458,7 @@ influx_remove(struct engine *g, const struct metric_series *s, struct err *err)
 		e->by_id[s->id] = NULL;
 	}
 	pthread_mutex_unlock(&e->lock);
-	return rc == 0 ? commits_wait(&e->names, err) : rc;
+	return rc == 0 ? commits_wait(&e->names, e->timeout_ms, err) : rc;
 }
 
 static void

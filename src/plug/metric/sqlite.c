@@ -41,7 +41,8 @@
 #define SEGMENT_MIN (16u << 10)
 #define SEGMENT_MAX (1u << 20)
 #define PENDING_BYTES (64u << 20)
-#define RETRY_S 5 /* after packing failed */
+#define FLUSH_MS 30000 /* longest wait for a full disk */
+#define RETRY_MS 5000  /* after packing failed */
 
 /* --- series -------------------------------------------------------------- */
 
@@ -301,7 +302,7 @@ sqlite_write(struct engine *g, const struct metric_point *p, size_t n,
 static int
 sqlite_flush(struct engine *g, struct err *err)
 {
-	return commits_wait(&sqlite_of(g)->log, err);
+	return commits_wait(&sqlite_of(g)->log, FLUSH_MS, err);
 }
 
 /* --- packing ------------------------------------------------------------- */
@@ -463,9 +464,12 @@ packer(void *arg)
 		pthread_mutex_lock(&e->lock);
 		set_trouble(e, rc, &err);
 		if (rc != 0 && !e->stop) {
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_sec += RETRY_S;
-			pthread_cond_timedwait(&e->wake, &e->lock, &until);
+			until = time_from_now(RETRY_MS);
+			/* each write wakes us: it is no reason to hurry */
+			while (!e->stop &&
+			    pthread_cond_timedwait(
+				&e->wake, &e->lock, &until) != ETIMEDOUT)
+				;
 		}
 	}
 	pthread_mutex_unlock(&e->lock);
