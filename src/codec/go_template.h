@@ -7,20 +7,22 @@
  * {{ $x := pipeline }}, {{ $x = pipeline }}, comments, and "-" beside a mark to
  * cut white space. There is no define, template or block.
  *
- * Functions: and or not eq ne lt le gt ge, printf print println, len index
+ * Functions: and or not eq ne lt le gt ge, print printf println, len index
  * slice, html js urlquery; now sunrise sunset (times), version, marshal toJson
- * (JSON text), keyPath, ternary, default, and lower upper trim contains
- * hasPrefix hasSuffix replace split join, add sub mul div mod round, duration.
- * Of a time: Format (Go's layouts), Add AddDate Sub, Before After Equal IsZero,
- * Unix UnixMilli UnixNano, Year Month Day Hour Minute Second Weekday YearDay,
- * UTC Local, String. Of a duration: Hours Minutes Seconds Milliseconds String.
+ * (JSON text), keyPath, ternary, default. Of a time: Format (Go's layouts), Add
+ * AddDate Sub, Before After Equal IsZero, Unix UnixMilli UnixNano, Year Month
+ * Day Hour Minute Second Weekday YearDay, UTC Local, String. Of a duration:
+ * Hours Minutes Seconds Milliseconds String.
  *
  * `.a.b` looks a member up by its name and, when there is none, without regard
- * to case: `.taskEvent.Entity.Current.Value` finds `taskEvent.entity.current.
- * value`. What is not there is printed as "<no value>", is false, and equals
- * only nil. A JSON text that is a RFC 3339 time has the methods of a time.
+ * to case: `.taskEvent.Entity.Current.Value` finds
+ * `taskEvent.entity.current.value`. What is not there is printed as
+ * "<no value>", is false, and equals only nil. A text that is an RFC 3339 time
+ * has the methods of a time; a duration may be given as text ("-10m").
  *
- * `sunrise` and `sunset` may be followed by a duration ("-10m").
+ * Where Go stops with an error and we do not: values of different kinds are
+ * not equal, and %d, %f take whole numbers of either kind. Numbers below 1e21
+ * are shown without an exponent.
  */
 #ifndef CODEC_GO_TEMPLATE_H
 #define CODEC_GO_TEMPLATE_H
@@ -33,6 +35,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define GO_TEMPLATE_MAX (256 * 1024) /* bytes of a template */
+
 /* What a template may ask of the program around it. */
 struct go_template_host {
 	void *ctx;
@@ -44,8 +48,8 @@ struct go_template_host {
 	const char *version; /* NULL: "" */
 	/* Limits; 0: the default. */
 	uint32_t max_output; /* bytes, also of any text on the way: 1 MiB */
-	uint32_t max_steps;  /* actions run, members walked over: 1000000 */
-	uint32_t max_depth;  /* of nesting in template and values: 64 */
+	uint32_t max_steps;  /* actions run, calls, items looked at: 1000000 */
+	uint32_t max_depth;  /* of actions and parentheses: 64, at most 200 */
 };
 
 /* Adds the result to `out`, which on an error is as before. Reads `data`, one
