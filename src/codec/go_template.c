@@ -403,6 +403,7 @@ go_template_render(struct arena *a, struct str text, struct str data,
 		    host->max_output != 0 ? host->max_output : 1024 * 1024,
 		.max_steps = host->max_steps != 0 ? host->max_steps : 1000000,
 		.err = err != NULL ? err : &ignored };
+	r->x.err->code = 0;
 	if (go_template_parse(a, text, depth_of(host), &tree, r->x.err) != 0 ||
 	    read_data(r, data) != 0)
 		return r->x.err->code;

@@ -111,7 +111,7 @@ compare(struct exec *x, const struct val *args, int *by)
 #define COMPARISON(name, condition)                                            \
 	FUNC(name)                                                             \
 	{                                                                      \
-		int by, rc = compare(x, args, &by);                            \
+		int by = 0, rc = compare(x, args, &by);                        \
                                                                                \
 		(void)n;                                                       \
 		return rc != 0 ? rc : say_bool(ret, condition);                \
@@ -451,14 +451,17 @@ FUNC(f_now)
 static int
 sun(struct exec *x, bool set, struct val *ret)
 {
-	int64_t ms;
+	int64_t ms = 0;
+	int rc;
 
 	if (x->host->sun == NULL)
 		return err_set(x->err, ERR_PARAM, "%s is not available here",
 		    set ? "sunset" : "sunrise");
-	if (x->host->sun(x->host->ctx, set, &ms, x->err) != 0)
-		return x->err->code;
-	return say_time(x, ms, ret);
+	rc = x->host->sun(x->host->ctx, set, &ms, x->err);
+	if (rc != 0 && x->err->code == 0) /* it did not say why */
+		err_set(
+		    x->err, rc, "%s is not known", set ? "sunset" : "sunrise");
+	return rc != 0 ? rc : say_time(x, ms, ret);
 }
 
 FUNC(f_sunrise)
@@ -570,7 +573,7 @@ take_time(struct exec *x, const struct val *v, int64_t *ret)
 
 FUNC(t_sub)
 {
-	int64_t other;
+	int64_t other = 0;
 
 	(void)n;
 	if (take_time(x, &args[1], &other) != 0)
@@ -584,7 +587,7 @@ FUNC(t_sub)
 #define TIME_COMPARISON(name, sign)                                            \
 	FUNC(name)                                                             \
 	{                                                                      \
-		int64_t other;                                                 \
+		int64_t other = 0;                                             \
                                                                                \
 		(void)n;                                                       \
 		if (take_time(x, &args[1], &other) != 0)                       \
