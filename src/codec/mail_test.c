@@ -92,6 +92,15 @@ other_alphabets_are_encoded_and_folded(void **state)
 	    "\r\n =?UTF-8?B?5rip5bqm6LaF6L+H5LiK6ZmQ6K+35qOA5p+l6K6+5aSH"
 	    "54q25oCB5bm2?="
 	    "\r\n =?UTF-8?B?5Zue5aSN56Gu6K6k?=");
+	/* nor here, where it would fall into a letter */
+	m.subject = STR("x\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+			"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+			"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+			"\xc3\xa4\xc3\xa4\xc3\xa4");
+	assert_string_equal(header(&m, "Subject:"),
+	    "\r\n =?UTF-8?B?eMOkw6TDpMOkw6TDpMOkw6TDpMOk"
+	    "w6TDpMOkw6TDpMOkw6TDpMOkw6Q=?="
+	    "\r\n =?UTF-8?B?w6Q=?=");
 	/* what looks encoded is encoded */
 	m.subject = STR("=?UTF-8?Q?x?=");
 	assert_string_equal(

@@ -325,7 +325,7 @@ zone_path(struct arena *a, struct str name)
 	while (rest.ptr != NULL) {
 		struct str part = str_cut(&rest, '/');
 
-		if (part.len == 0 || part.ptr[0] == '.' || part.ptr[0] == '-')
+		if (part.len == 0 || part.ptr[0] == '-')
 			return NULL;
 		for (size_t i = 0; i < part.len; i++)
 			if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ"
