@@ -51,6 +51,7 @@ struct fixture {
 	int from_peer;
 	struct loop_io io;
 	uint16_t port;
+	uint16_t tls_port; /* of Mosquitto, too */
 	struct mqtt_client *listener;
 	int udp;
 	char dir[40], cert[60], key[60], broker_conf[60];
@@ -241,6 +242,10 @@ start_mosquitto(struct fixture *f)
 	    "listener %d 127.0.0.1\nallow_anonymous true\nacl_file %s\n"
 	    "log_type none\nuser root\n",
 	    f->port, acl);
+	if (f->tls_port != 0)
+		fprintf(file,
+		    "listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n",
+		    f->tls_port, f->cert, f->key);
 	fclose(file);
 	spawn(f, argv);
 	assert_int_equal(
@@ -478,6 +483,19 @@ start(struct fixture *f)
 	open_it(f);
 }
 
+static void
+make_certificate(struct fixture *f)
+{
+	char command[400];
+
+	snprintf(command, sizeof(command),
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+	    "-nodes -days 2 -subj /CN=localhost -addext "
+	    "subjectAltName=DNS:localhost -keyout %s -out %s 2>/dev/null",
+	    f->key, f->cert);
+	assert_int_equal(system(command), 0);
+}
+
 static int
 set_up(void **state)
 {
@@ -502,18 +520,8 @@ set_up(void **state)
 	snprintf(f->cert, sizeof(f->cert), "%s/cert.pem", f->dir);
 	snprintf(f->key, sizeof(f->key), "%s/key.pem", f->dir);
 	snprintf(f->broker_conf, sizeof(f->broker_conf), "%s/conf", f->dir);
-	if (kind->mode != NULL) {
-		char command[400];
-
-		snprintf(command, sizeof(command),
-		    "openssl req -x509 -newkey ec -pkeyopt "
-		    "ec_paramgen_curve:P-256 -nodes -days 2 -subj "
-		    "/CN=localhost -addext subjectAltName=DNS:localhost "
-		    "-keyout %s -out %s 2>/dev/null",
-		    f->key, f->cert);
-		if (system(command) != 0)
-			return -1;
-	}
+	if (kind->mode != NULL)
+		make_certificate(f);
 	f->port = free_port(SOCK_STREAM, NULL); /* nobody is there yet */
 	return 0;
 }
@@ -1051,6 +1059,70 @@ webhooks_know_the_status_they_want(void **state)
 	    "the host 10.0.0.1 is not among hub.handler.allowHosts");
 }
 
+static void
+webhooks_check_who_they_talk_to(void **state)
+{
+	static const char spec[] = "{\"server\":\"https://localhost:%P\"}";
+	static const char trusting[] =
+	    "{\"server\":\"https://localhost:%P\",\"insecure\":true}";
+	static const char parameter[] = "{\"type\":\"webhook\"}";
+	struct fixture *f = *state;
+
+	make_certificate(f);
+	start_peer(f, "http", "tls");
+	assert_string_equal(webhook(f, spec, parameter, NULL),
+	    "failed SSL peer certificate or SSH remote key was not OK (1);");
+	assert_string_equal(webhook(f, trusting, parameter, NULL),
+	    "POST / Content-Type=application/json {}\n");
+	f->settings.ca_file = str_of(f->cert);
+	assert_string_equal(webhook(f, spec, parameter, NULL),
+	    "POST / Content-Type=application/json {}\n");
+}
+
+static void
+webhooks_do_not_wait_for_names(void **state)
+{
+	struct fixture *f = *state;
+
+	f->settings.timeout = 200;
+	f->settings.retries = 1;
+	assert_non_null(
+	    strstr(webhook(f, "{\"server\":\"http://a.name.invalid\"}",
+		       "{\"type\":\"webhook\"}", NULL),
+		"failed "));
+	assert_non_null(strstr(buf_z(&f->told), "(2);"));
+}
+
+static int
+set_up_mqtt(void **state)
+{
+	kind = kind_named("mqtt");
+	return set_up(state);
+}
+
+static void
+mqtt_goes_over_tls_to_whom_it_trusts(void **state)
+{
+	static const char spec[] =
+	    "{\"broker\":\"tls://localhost:%P\",\"publish\":\"open/t\"}";
+	struct fixture *f = *state;
+	uint16_t plain = f->port;
+
+	make_certificate(f);
+	f->tls_port = free_port(SOCK_STREAM, NULL);
+	start_mosquitto(f);
+	f->port = f->tls_port;
+	assert_int_equal(try_open(f, spec), 0);
+	until_status(f, HANDLER_DOWN); /* nobody has signed that */
+	handler_close(f->h);
+	f->settings.ca_file = str_of(f->cert);
+	assert_int_equal(try_open(f, spec), 0);
+	must_post(f, kind->good, 7);
+	until_answered(f, 1);
+	until_came(f, "open/t 0 n 7\n");
+	f->port = plain;
+}
+
 static int
 set_up_email(void **state)
 {
@@ -1218,8 +1290,9 @@ telegram_sends_to_every_chat_once(void **state)
 #define OWN(type, name)                                                        \
 	cmocka_unit_test_setup_teardown(name, set_up_##type, tear_down)
 
+/* With an argument: only the tests whose names match it, by "*" and "?". */
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_message_arrives_and_is_answered_once),
@@ -1245,6 +1318,9 @@ main(void)
 	const struct CMUnitTest own[] = {
 		OWN(webhook, webhooks_send_what_spec_and_parameter_say),
 		OWN(webhook, webhooks_know_the_status_they_want),
+		OWN(webhook, webhooks_check_who_they_talk_to),
+		OWN(webhook, webhooks_do_not_wait_for_names),
+		OWN(mqtt, mqtt_goes_over_tls_to_whom_it_trusts),
 		OWN(email, mails_are_sent_by_the_security_that_is_wanted),
 		OWN(email, mails_do_not_trust_or_go_in_the_clear_by_themselves),
 		OWN(email, mails_are_not_sent_where_starttls_is_missing),
@@ -1253,6 +1329,8 @@ main(void)
 	};
 	int failed = 0;
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	signal(SIGPIPE, SIG_IGN);
 	unsetenv("http_proxy");
 	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
