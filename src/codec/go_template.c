@@ -10,6 +10,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct run {
 	struct exec x;
@@ -372,6 +373,12 @@ depth_of(const struct go_template_host *host)
 	return MIN_OF(depth, GO_DEPTH_MAX);
 }
 
+static uint64_t
+output_of(const struct go_template_host *host)
+{
+	return host->max_output != 0 ? host->max_output : 1024 * 1024;
+}
+
 static int
 read_data(struct run *r, struct str data)
 {
@@ -388,31 +395,159 @@ read_data(struct run *r, struct str data)
 	return 0;
 }
 
+/* `*steps` counts over several templates. */
+static int
+render(struct arena *a, struct str text, struct str data,
+    const struct go_template_host *host, uint64_t *steps, struct buf *out,
+    struct err *err)
+{
+	struct run *r = arena_new(a, struct run);
+	struct node *tree;
+	int rc = 0;
+
+	*r = (struct run){ .out = out, .out_start = out->len, .at = text.ptr };
+	r->x = (struct exec){ .arena = a,
+		.host = host,
+		.max_output = output_of(host),
+		.max_steps = host->max_steps != 0 ? host->max_steps : 1000000,
+		.max_memory = 16 * output_of(host) + data.len,
+		.steps = *steps,
+		.err = err };
+	err->code = 0;
+	rc = go_template_parse(a, text, depth_of(host), &tree, err);
+	if (rc == 0)
+		rc = read_data(r, data);
+	if (rc == 0) {
+		r->x.arena_start = a->used;
+		if (run_list(r, tree) == FAILED) {
+			out->len = r->out_start;
+			rc = go_template_at(text, r->at, err);
+		}
+	}
+	*steps = r->x.steps;
+	return rc;
+}
+
 int
 go_template_render(struct arena *a, struct str text, struct str data,
     const struct go_template_host *host, struct buf *out, struct err *err)
 {
 	struct err ignored;
-	struct run *r = arena_new(a, struct run);
-	struct node *tree;
+	uint64_t steps = 0;
 
-	*r = (struct run){ .out = out, .out_start = out->len, .at = text.ptr };
-	r->x = (struct exec){ .arena = a,
-		.host = host,
-		.max_output =
-		    host->max_output != 0 ? host->max_output : 1024 * 1024,
-		.max_steps = host->max_steps != 0 ? host->max_steps : 1000000,
-		.err = err != NULL ? err : &ignored };
-	r->x.err->code = 0;
-	if (go_template_parse(a, text, depth_of(host), &tree, r->x.err) != 0 ||
-	    read_data(r, data) != 0)
-		return r->x.err->code;
-	r->x.arena_start = a->used;
-	r->x.max_memory = 16 * r->x.max_output + data.len;
-	if (run_list(r, tree) != FAILED)
+	return render(
+	    a, text, data, host, &steps, out, err != NULL ? err : &ignored);
+}
+
+/* --- JSON with templates in it ------------------------------------------- */
+
+struct walk {
+	struct json j;
+	struct json_out o;
+	struct str data;
+	const struct go_template_host *host;
+	uint64_t steps;
+	struct arena scratch; /* of one template */
+	struct buf text;
+	struct err *err;
+};
+
+static int walk_value(struct walk *w);
+
+static int
+walk_text(struct walk *w)
+{
+	struct str text;
+	int rc;
+
+	if (!json_str(&w->j, &text))
+		return 0; /* json_done() says why */
+	if (memmem(text.ptr, text.len, "{{", 2) == NULL) {
+		json_out_str(&w->o, text);
 		return 0;
-	out->len = r->out_start;
-	return go_template_at(text, r->at, r->x.err);
+	}
+	buf_clear(&w->text);
+	/* the data are read again */
+	w->steps += w->data.len / 64;
+	rc = render(
+	    &w->scratch, text, w->data, w->host, &w->steps, &w->text, w->err);
+	arena_clear(&w->scratch);
+	if (rc == 0 && w->o.buf->len + w->text.len > output_of(w->host))
+		rc = err_set(w->err, ERR_LIMIT,
+		    "the output is over %" PRIu64 " bytes", output_of(w->host));
+	if (rc == 0)
+		json_out_str(
+		    &w->o, w->text.len > 0 ? buf_str(&w->text) : STR(""));
+	return rc;
+}
+
+static int
+walk_object(struct walk *w)
+{
+	struct str key;
+
+	json_out_object(&w->o);
+	json_object(&w->j);
+	while (json_member(&w->j, &key)) {
+		json_out_key_str(&w->o, key);
+		if (walk_value(w) != 0)
+			return err_wrap(
+			    w->err, STR_FMT, (int)MIN_OF(key.len, 40), key.ptr);
+	}
+	json_out_end_object(&w->o);
+	return 0;
+}
+
+static int
+walk_array(struct walk *w)
+{
+	json_out_array(&w->o);
+	json_array(&w->j);
+	for (int i = 0; json_item(&w->j); i++)
+		if (walk_value(w) != 0)
+			return err_wrap(w->err, "[%d]", i);
+	json_out_end_array(&w->o);
+	return 0;
+}
+
+static int
+walk_value(struct walk *w)
+{
+	switch (json_peek(&w->j)) {
+	case JSON_STRING:
+		return walk_text(w);
+	case JSON_OBJECT:
+		return walk_object(w);
+	case JSON_ARRAY:
+		return walk_array(w);
+	default:
+		json_copy(&w->j, &w->o);
+		return 0;
+	}
+}
+
+int
+go_template_render_json(struct arena *a, struct str json, struct str data,
+    const struct go_template_host *host, struct buf *out, struct err *err)
+{
+	struct err ignored;
+	struct buf text = { 0 };
+	struct walk w = {
+		.data = data, .host = host, .err = err != NULL ? err : &ignored
+	};
+	int rc;
+
+	json_open(&w.j, json, 0, a);
+	json_out_init(&w.o, &text, false);
+	rc = walk_value(&w);
+	if (rc == 0)
+		rc = json_done(&w.j, w.err);
+	if (rc == 0)
+		buf_add_str(out, buf_str(&text));
+	buf_free(&text);
+	buf_free(&w.text);
+	arena_fini(&w.scratch);
+	return rc;
 }
 
 int

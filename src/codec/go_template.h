@@ -57,6 +57,12 @@ struct go_template_host {
  * by the limits. ERR_PARAM: "line 3: ..."; ERR_LIMIT: a limit was reached. */
 int go_template_render(struct arena *a, struct str text, struct str data,
     const struct go_template_host *host, struct buf *out, struct err *err);
+/* The same for a JSON value whose texts are templates: adds it as JSON with
+ * each text rendered, names of members as they are. The limits are for all of
+ * them together. The first error ends it; the sentence begins with the place:
+ * "data: [1]: line 2: ...". */
+int go_template_render_json(struct arena *a, struct str json, struct str data,
+    const struct go_template_host *host, struct buf *out, struct err *err);
 /* 0 when `text` is well-formed and all its functions are known. */
 int go_template_check(struct str text, struct err *err);
 

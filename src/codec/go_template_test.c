@@ -443,6 +443,62 @@ data_that_is_no_json_is_refused(void **state)
 	arena_fini(&a);
 }
 
+static const char *
+render_json(const struct go_template_host *h, const char *json)
+{
+	static char said[4096];
+	struct arena a = { 0 };
+	struct buf out = { 0 };
+	struct err err;
+
+	if (go_template_render_json(
+		&a, str_of(json), str_of(data), h, &out, &err) == 0)
+		snprintf(said, sizeof(said), "%s", buf_z(&out));
+	else
+		snprintf(said, sizeof(said), "error: %s", err.text);
+	if (str_starts(str_of(said), STR("error:")))
+		assert_int_equal(out.len, 0);
+	buf_free(&out);
+	arena_fini(&a);
+	return said;
+}
+
+static void
+the_texts_of_a_json_value_are_templates(void **state)
+{
+	struct go_template_host h = host();
+
+	(void)state;
+	assert_string_equal(
+	    render_json(&h,
+		"{\"a {{ .n }}\": \"{{ printf \\\"%d\\\" .n }}\", \"b\": "
+		"[1.50, null, true, \"x\", {\"c\": \"{{ .name }}\\n\"}], "
+		"\"d\": \"{{ .empty }}\"}"),
+	    "{\"a {{ .n }}\":\"21\",\"b\":[1.50,null,true,\"x\","
+	    "{\"c\":\"Wohnzimmer <1>\\n\"}],\"d\":\"\"}");
+	assert_string_equal(
+	    render_json(&h, "\"{{ toJson .map.b }}\""), "\"2\"");
+	assert_string_equal(
+	    render_json(&h, "{\"a\": {\"b\": [0, \"x\\n{{ frob }}\"]}}"),
+	    "error: a: b: [1]: line 2: unknown function frob");
+	assert_string_equal(render_json(&h, "{\"a\": "),
+	    "error: line 1 column 7: unexpected end");
+	assert_string_equal(render_json(&h, "\""),
+	    "error: line 1 column 1: string without its end");
+	h.max_steps = 1500;
+	assert_string_equal(
+	    render_json(&h, "[\"{{ range 900 }}{{ end }}\"]"), "[\"\"]");
+	assert_string_equal(render_json(&h,
+				"[\"{{ range 900 }}{{ end }}\", "
+				"\"{{ range 900 }}{{ end }}\"]"),
+	    "error: [1]: line 1: too many steps");
+	h.max_output = 50;
+	assert_string_equal(render_json(&h,
+				"[\"{{ printf \\\"%30d\\\" 1 }}\", "
+				"\"{{ printf \\\"%30d\\\" 1 }}\"]"),
+	    "error: [1]: the output is over 50 bytes");
+}
+
 static int
 set_up(void **state)
 {
@@ -480,6 +536,7 @@ main(void)
 		cmocka_unit_test(errors_say_the_line_and_why),
 		cmocka_unit_test(what_grows_is_stopped),
 		cmocka_unit_test(data_that_is_no_json_is_refused),
+		cmocka_unit_test(the_texts_of_a_json_value_are_templates),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

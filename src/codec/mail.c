@@ -11,8 +11,8 @@
 #include <string.h>
 
 #define LINE_MAX_LEN 76
-#define WORD_BYTES 42 /* in one encoded word: 56 letters of base64, 12 around  \
-		       */
+/* In one encoded word: 56 letters of base64, and 12 around them. */
+#define WORD_BYTES 42
 
 static bool
 is_plain(struct str s)

@@ -4,6 +4,7 @@
  * and on an error leaves no output.
  */
 #include "codec/go_template.h"
+#include "codec/json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	rc = go_template_render(&a, text, json, &host, &out, &err);
 	if (out.len > (rc == 0 ? host.max_output : 0))
+		abort();
+	buf_clear(&out);
+	if (go_template_render_json(&a, json, json, &host, &out, &err) == 0 &&
+	    !json_valid(buf_str(&out), 0))
 		abort();
 	if (rc == 0 && go_template_check(text, &err) != 0)
 		abort();
