@@ -326,7 +326,7 @@ static const struct kind {
 	    "{\"type\":\"email\",\"subject\":\"n %N\",\"body\":\"x\"}",
 	    "Subject: n %N|",
 	    "{\"type\":\"email\",\"to\":\"busy@example.org\"}",
-	    "{\"type\":\"email\",\"to\":[\"down@example.org\"]}",
+	    "{\"type\":\"email\",\"to\":\"[\\\"down@example.org\\\"]\"}",
 	    "{\"type\":\"email\",\"to\":\"never@example.org\"}",
 	    "{\"type\":\"email\",\"to\":\"hang@example.org\"}",
 	    "{\"type\":\"email\",\"to\":\"a@b\\r\\nRCPT TO:<c@d>\"}",
@@ -1010,6 +1010,13 @@ webhooks_send_what_spec_and_parameter_say(void **state)
 		"{\"content-type\":\"text/x\"},\"data\":\"{\\\"a\\\":1}\"}",
 		"{}"),
 	    "POST /b Content-Type=text/x X-A=1 {\"a\":1}\n");
+	/* objects that a template has made */
+	assert_string_equal(
+	    webhook(f, open,
+		"{\"type\":\"webhook\",\"method\":\"GET\",\"headers\":"
+		"\"{\\\"X-B\\\":2}\",\"queryParameters\":\" \"}",
+		"{}"),
+	    "GET /b X-A=1 X-B=2\n");
 	/* a line of its own */
 	assert_string_equal(webhook(f, open,
 				"{\"type\":\"webhook\",\"headers\":"

@@ -525,8 +525,7 @@ handler_close(struct handler *h)
 	if (h->gone != NULL)
 		*h->gone = true;
 	arena_fini(&h->arena);
-	/* our caller may be a callback that was called by us */
-	loop_free_later(h->host->loop, h);
+	free(h);
 }
 
 /* --- what there is ------------------------------------------------------- */

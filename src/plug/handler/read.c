@@ -8,9 +8,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void
+copy_items(struct json *j, struct json_out *o)
+{
+	struct str raw;
+
+	json_out_array(o);
+	json_array(j);
+	while (json_item(j)) {
+		if (json_peek(j) == JSON_NUMBER && json_num(j, &raw))
+			json_out_str(o, raw);
+		else
+			json_copy(j, o);
+	}
+	json_out_end_array(o);
+}
+
 /* A text where the row wants something else. */
 static void
-copy_text(struct json_out *o, const struct field *f, struct str text)
+copy_text(
+    struct json_out *o, const struct field *f, struct str text, struct arena *a)
 {
 	struct str whole = str_trim(text);
 	int64_t n;
@@ -32,7 +49,23 @@ copy_text(struct json_out *o, const struct field *f, struct str text)
 		else
 			json_out_str(o, text);
 		break;
+	case FIELD_JSON: /* what a template made of an object */
+		if ((f->flags & FIELD_OBJECT) && str_starts(whole, STR("{")) &&
+		    json_valid(whole, 0))
+			json_out_raw(o, whole);
+		else if ((f->flags & FIELD_OBJECT) && whole.len == 0)
+			json_out_raw(o, STR("{}"));
+		else
+			json_out_str(o, text);
+		break;
 	case FIELD_TEXTS:
+		if (str_starts(whole, STR("[")) && json_valid(whole, 0)) {
+			struct json list;
+
+			json_open(&list, whole, 0, a);
+			copy_items(&list, o);
+			break;
+		}
 		json_out_array(o);
 		while (text.ptr != NULL) {
 			struct str item = str_trim(str_cut(&text, ','));
@@ -48,29 +81,13 @@ copy_text(struct json_out *o, const struct field *f, struct str text)
 }
 
 static void
-copy_items(struct json *j, struct json_out *o)
-{
-	struct str raw;
-
-	json_out_array(o);
-	json_array(j);
-	while (json_item(j)) {
-		if (json_peek(j) == JSON_NUMBER && json_num(j, &raw))
-			json_out_str(o, raw);
-		else
-			json_copy(j, o);
-	}
-	json_out_end_array(o);
-}
-
-static void
 copy_value(struct json *j, struct json_out *o, const struct field *f)
 {
 	enum json_type type = json_peek(j);
 	struct str text;
 
 	if (type == JSON_STRING && json_str(j, &text)) {
-		copy_text(o, f, text);
+		copy_text(o, f, text, j->arena);
 	} else if (type == JSON_ARRAY && f->type == FIELD_TEXTS) {
 		copy_items(j, o);
 	} else if ((type == JSON_NUMBER || type == JSON_BOOL) &&

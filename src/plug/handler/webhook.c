@@ -63,8 +63,8 @@ static const struct field parameter_fields[] = {
 	F_TEXT(P, server, "server"),
 	F_TEXT(P, api, "api"),
 	F_TEXT(P, method, "method"),
-	F_JSON(P, headers, "headers", .flags = FIELD_NULL),
-	F_JSON(P, query, "queryParameters", .flags = FIELD_NULL),
+	F_JSON(P, headers, "headers", .flags = FIELD_NULL | FIELD_OBJECT),
+	F_JSON(P, query, "queryParameters", .flags = FIELD_NULL | FIELD_OBJECT),
 	F_JSON(P, data, "data", .flags = FIELD_NULL,
 	    .help = "The body, with customData: a text as it is, anything "
 		    "else as JSON."),
