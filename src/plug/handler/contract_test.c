@@ -1087,6 +1087,50 @@ webhooks_check_who_they_talk_to(void **state)
 }
 
 static void
+webhooks_keep_every_spelling_of_a_secret(void **state)
+{
+	struct fixture *f = *state;
+
+	start_the_peer(f);
+	assert_string_equal(
+	    webhook(f,
+		"{\"server\":\"http://me:pass%40word@127.0.0.1:%P\","
+		"\"api\":\"/echo/400\",\"queryParameters\":"
+		"{\"key\":\"a secret&\"}}",
+		"{\"type\":\"webhook\",\"customData\":true,"
+		"\"data\":\"a secret&\"}",
+		NULL),
+	    "failed the server answered HTTP 400: no: /echo/400?key=*** "
+	    "Basic *** *** (1);");
+}
+
+static void
+webhooks_go_to_the_host_that_was_checked(void **state)
+{
+	static const char *const servers[] = { "http://evil.example",
+		"http://127.0.0.1@evil.example",
+		"http://127.0.0.1:80@evil.example/",
+		"http://evil.example#@127.0.0.1", "http://127.0.0.1.evil",
+		"http://evil.example?@127.0.0.1/" };
+	struct fixture *f = *state;
+
+	f->settings.allow_hosts = STR("127.0.0.1, *.good.example");
+	for (size_t i = 0; i < COUNT_OF(servers); i++) {
+		char spec[200];
+		int rc;
+
+		snprintf(spec, sizeof(spec), "{\"server\":\"%s\"}", servers[i]);
+		rc = try_open(f, spec);
+		if (rc != ERR_DENIED)
+			fail_msg("%s: %d", servers[i], rc);
+		handler_close(f->h);
+		f->h = NULL;
+	}
+	assert_int_equal(
+	    try_open(f, "{\"server\":\"http://a.Good.Example:8080/x\"}"), 0);
+}
+
+static void
 webhooks_do_not_wait_for_names(void **state)
 {
 	struct fixture *f = *state;
@@ -1326,6 +1370,8 @@ main(int argc, char **argv)
 		OWN(webhook, webhooks_send_what_spec_and_parameter_say),
 		OWN(webhook, webhooks_know_the_status_they_want),
 		OWN(webhook, webhooks_check_who_they_talk_to),
+		OWN(webhook, webhooks_keep_every_spelling_of_a_secret),
+		OWN(webhook, webhooks_go_to_the_host_that_was_checked),
 		OWN(webhook, webhooks_do_not_wait_for_names),
 		OWN(mqtt, mqtt_goes_over_tls_to_whom_it_trusts),
 		OWN(email, mails_are_sent_by_the_security_that_is_wanted),

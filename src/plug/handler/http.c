@@ -177,6 +177,33 @@ on_finish(struct loop_defer *d)
 	}
 }
 
+bool
+http_host(struct arena *a, struct str url, struct str *ret)
+{
+	CURLU *u = curl_url();
+	char *scheme = NULL, *host = NULL;
+	bool good;
+
+	good =
+	    curl_url_set(u, CURLUPART_URL, arena_z(a, url), 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+	    curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+	    (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+	if (good) {
+		struct str text = str_of(host);
+
+		if (str_starts(text, STR("[")) && str_ends(text, STR("]"))) {
+			text.ptr++;
+			text.len -= 2;
+		}
+		*ret = arena_str(a, text);
+	}
+	curl_free(scheme);
+	curl_free(host);
+	curl_url_cleanup(u);
+	return good;
+}
+
 /* --- pools and requests -------------------------------------------------- */
 
 struct http_pool *

@@ -6,6 +6,7 @@
 #ifndef PLUG_HANDLER_HTTP_H
 #define PLUG_HANDLER_HTTP_H
 
+#include "base/arena.h"
 #include "base/loop.h"
 #include "base/str.h"
 
@@ -20,6 +21,10 @@ struct http_call;
 struct http_pool *http_pool_new(struct loop *loop);
 /* Its calls must have ended or been cancelled. NULL is fine. */
 void http_pool_free(struct http_pool *p);
+
+/* The host that a request to `url` would go to, as libcurl reads it; false: it
+ * is no address that begins with http:// or https://. */
+bool http_host(struct arena *a, struct str url, struct str *ret);
 
 struct http_request {
 	const char *method;  /* "POST" */

@@ -108,11 +108,25 @@ plain(struct json *j)
 	return text;
 }
 
+/* A secret, as it is and as it is in an address. */
+static void
+keep_secret(struct webhook *w, struct str text)
+{
+	struct buf coded = { 0 };
+
+	handler_secret(w->h, text);
+	url_form_encode(&coded, text);
+	if (coded.len != text.len)
+		handler_secret(w->h, buf_str(&coded));
+	buf_free(&coded);
+}
+
 static void
 keep_secrets(struct webhook *w)
 {
 	struct str objects[] = { w->spec.headers, w->spec.query };
-	struct str key;
+	struct buf basic = { 0 };
+	struct str key, login;
 	struct json j;
 	struct url url;
 
@@ -120,19 +134,28 @@ keep_secrets(struct webhook *w)
 		json_open(&j, objects[i], 0, &w->arena);
 		if (json_object(&j))
 			while (json_member(&j, &key))
-				handler_secret(w->h, plain(&j));
+				keep_secret(w, plain(&j));
 	}
-	if (url_parse(&w->arena, w->spec.server, &url)) {
-		handler_secret(w->h, url.password);
-		handler_secret(w->h, url.query);
-	}
+	if (!url_parse(&w->arena, w->spec.server, &url))
+		return;
+	handler_secret(w->h, url.query);
+	if (url.password.len == 0)
+		return;
+	/* and as libcurl puts it into a header */
+	handler_secret(w->h, url.password);
+	login = arena_printf(&w->arena, STR_FMT ":" STR_FMT,
+	    STR_ARG(url_decode(&w->arena, url.user, false)),
+	    STR_ARG(url_decode(&w->arena, url.password, false)));
+	base64_encode(&basic, login.ptr, login.len, false);
+	handler_secret(w->h, buf_str(&basic));
+	buf_free(&basic);
 }
 
 static int
 webhook_open(struct handler *h, const void *spec, void **ret, struct err *err)
 {
 	struct webhook *w = mem_new(struct webhook);
-	struct url url;
+	struct str host;
 
 	w->h = h;
 	record_copy(&spec_record, &w->arena, &w->spec, spec);
@@ -140,14 +163,12 @@ webhook_open(struct handler *h, const void *spec, void **ret, struct err *err)
 	if (!w->spec.allow_overwrite || w->spec.server.len > 0) {
 		int rc = 0;
 
-		if (!url_parse(&w->arena, w->spec.server, &url) ||
-		    (!str_eqz(url.scheme, "http") &&
-			!str_eqz(url.scheme, "https")))
+		if (!http_host(&w->arena, w->spec.server, &host))
 			rc = err_set(err, ERR_PARAM,
 			    "server: an address that begins with http:// or "
 			    "https:// is needed");
 		if (rc == 0)
-			rc = handler_check_host(h, url.host, err);
+			rc = handler_check_host(h, host, err);
 		if (rc != 0) {
 			arena_fini(&w->arena);
 			free(w);
@@ -269,7 +290,7 @@ make_url(struct webhook *w, struct handler_job *j, const struct parameter *p,
     bool over, const char **ret, struct err *err)
 {
 	struct buf text = { 0 };
-	struct url url;
+	struct str host;
 	int rc = 0;
 
 	buf_add_str(&text, either(over ? p->server : STR(""), w->spec.server));
@@ -284,16 +305,13 @@ make_url(struct webhook *w, struct handler_job *j, const struct parameter *p,
 	if (rc == 0 && over && p->query.ptr != NULL)
 		rc = add_query(&j->arena, &text, p->query, err);
 	if (rc == 0 &&
-	    (text.len > URL_MAX ||
-		!url_parse(
-		    &j->arena, text.len > 0 ? buf_str(&text) : STR(""), &url) ||
-		(!str_eqz(url.scheme, "http") &&
-		    !str_eqz(url.scheme, "https"))))
+	    (text.len == 0 || text.len > URL_MAX ||
+		!http_host(&j->arena, buf_str(&text), &host)))
 		rc = err_set(err, ERR_PARAM,
 		    "server: an address that begins with http:// or https:// "
 		    "is needed");
 	if (rc == 0)
-		rc = handler_check_host(w->h, url.host, err);
+		rc = handler_check_host(w->h, host, err);
 	if (rc == 0)
 		*ret = arena_z(&j->arena, buf_str(&text));
 	buf_free(&text);
