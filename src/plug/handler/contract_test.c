@@ -17,6 +17,7 @@
 #include "plug/handler/ops.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -1283,6 +1284,35 @@ mails_do_not_trust_or_go_in_the_clear_by_themselves(void **state)
 	assert_int_equal(f->came.len, 0);
 }
 
+static int
+threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int n = 0;
+
+	while (readdir(tasks) != NULL)
+		n++;
+	closedir(tasks);
+	return n;
+}
+
+static void
+mails_leave_no_thread_that_waits_for_a_goodbye(void **state)
+{
+	struct fixture *f = *state;
+	int before;
+
+	start(f);
+	before = threads();
+	must_post(f, kind->good, 1);
+	must_post(f, kind->refused, 2);
+	until_answered(f, 2);
+	for (int64_t end = now_ms() + 5000; threads() > before;) {
+		assert_true(now_ms() < end);
+		turn(f);
+	}
+}
+
 static void
 mails_are_not_sent_where_starttls_is_missing(void **state)
 {
@@ -1377,6 +1407,7 @@ main(int argc, char **argv)
 		OWN(email, mails_are_sent_by_the_security_that_is_wanted),
 		OWN(email, mails_do_not_trust_or_go_in_the_clear_by_themselves),
 		OWN(email, mails_are_not_sent_where_starttls_is_missing),
+		OWN(email, mails_leave_no_thread_that_waits_for_a_goodbye),
 		OWN(telegram, telegram_says_at_once_whether_the_token_is_good),
 		OWN(telegram, telegram_sends_to_every_chat_once),
 	};
