@@ -1056,6 +1056,10 @@ webhooks_know_the_status_they_want(void **state)
 	assert_string_equal(
 	    webhook(f, any, "{\"type\":\"webhook\",\"api\":\"/moved\"}", "{}"),
 	    "GET /here Content-Type=application/json\n");
+	(void)webhook(f, any,
+	    "{\"type\":\"webhook\",\"api\":\"/moved\",\"responseCode\":302}",
+	    "{}");
+	assert_told(f, "ok the server answered HTTP 302 (1);");
 	f->settings.allow_hosts = STR("127.0.0.1");
 	assert_string_equal(
 	    webhook(f, any, "{\"type\":\"webhook\",\"api\":\"/moved\"}", "{}"),
@@ -1173,6 +1177,25 @@ mqtt_goes_over_tls_to_whom_it_trusts(void **state)
 	until_answered(f, 1);
 	until_came(f, "open/t 0 n 7\n");
 	f->port = plain;
+}
+
+static void
+mqtt_forgets_what_is_under_way_when_closed(void **state)
+{
+	struct fixture *f = *state;
+
+	f->settings.timeout = 100;
+	start(f);
+	until_status(f, HANDLER_UP);
+	kill(f->peer, SIGSTOP); /* it is there, and says nothing */
+	must_post(f, kind->good, 1);
+	until_answered(f, 1);
+	assert_told(f, "failed no answer within 100 ms (3);");
+	must_post(f, kind->good, 2);
+	turn_for(f, 50);
+	handler_close(f->h);
+	f->h = NULL;
+	assert_int_equal(f->answered, 2); /* and ASan is silent */
 }
 
 static int
@@ -1404,6 +1427,7 @@ main(int argc, char **argv)
 		OWN(webhook, webhooks_go_to_the_host_that_was_checked),
 		OWN(webhook, webhooks_do_not_wait_for_names),
 		OWN(mqtt, mqtt_goes_over_tls_to_whom_it_trusts),
+		OWN(mqtt, mqtt_forgets_what_is_under_way_when_closed),
 		OWN(email, mails_are_sent_by_the_security_that_is_wanted),
 		OWN(email, mails_do_not_trust_or_go_in_the_clear_by_themselves),
 		OWN(email, mails_are_not_sent_where_starttls_is_missing),
