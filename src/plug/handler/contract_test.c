@@ -33,7 +33,7 @@
 
 #define MOSQUITTO "/usr/sbin/mosquitto"
 #define PYTHON "/usr/bin/python3"
-#define SLOW_MS 1000 /* whatever blocks here would block for an hour */
+#define SLOW_MS 5000 /* whatever blocks here would block for an hour */
 
 extern const struct handler_ops handler_udp; /* docs/guide/handler_udp.c */
 
@@ -103,7 +103,7 @@ turn_for(struct fixture *f, int64_t ms)
 static void
 until_answered(struct fixture *f, int n)
 {
-	for (int64_t end = now_ms() + 5000; f->answered < n;) {
+	for (int64_t end = now_ms() + 20000; f->answered < n;) {
 		if (now_ms() > end)
 			fail_msg("not answered: told [%s] came [%s]",
 			    buf_z(&f->told), buf_z(&f->came));
@@ -114,7 +114,7 @@ until_answered(struct fixture *f, int n)
 static void
 until_came(struct fixture *f, const char *text)
 {
-	for (int64_t end = now_ms() + 5000;
+	for (int64_t end = now_ms() + 20000;
 	     strstr(buf_z(&f->came), text) == NULL;) {
 		if (now_ms() > end)
 			fail_msg("[%s] did not come: [%s], told [%s]", text,
@@ -128,7 +128,7 @@ until_status(struct fixture *f, enum handler_status status)
 {
 	struct handler_state s;
 
-	for (int64_t end = now_ms() + 5000;;) {
+	for (int64_t end = now_ms() + 20000;;) {
 		handler_state(f->h, &s);
 		if (s.status == status)
 			return;
@@ -253,7 +253,7 @@ start_mosquitto(struct fixture *f)
 	    mqtt_client_new(f->loop, &conf, NULL, f, &f->listener, &f->err), 0);
 	mqtt_client_subscribe(f->listener, STR("#"), 2, on_heard, f);
 	mqtt_client_start(f->listener);
-	for (int64_t end = now_ms() + 5000; !mqtt_client_is_up(f->listener);) {
+	for (int64_t end = now_ms() + 20000; !mqtt_client_is_up(f->listener);) {
 		if (now_ms() > end)
 			fail_msg("%s", "Debian's mosquitto is needed");
 		turn(f);
@@ -1330,7 +1330,7 @@ mails_leave_no_thread_that_waits_for_a_goodbye(void **state)
 	must_post(f, kind->good, 1);
 	must_post(f, kind->refused, 2);
 	until_answered(f, 2);
-	for (int64_t end = now_ms() + 5000; threads() > before;) {
+	for (int64_t end = now_ms() + 20000; threads() > before;) {
 		assert_true(now_ms() < end);
 		turn(f);
 	}
