@@ -104,11 +104,11 @@ now_s(void)
 }
 
 static double
-cpu_s(int who)
+cpu_s(void)
 {
 	struct rusage u;
 
-	getrusage(who, &u);
+	getrusage(RUSAGE_SELF, &u);
 	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
 	    (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
@@ -137,6 +137,31 @@ helper_memory(void)
 	return (resident - shared) * sysconf(_SC_PAGESIZE);
 }
 
+/* Processor time of the helpers that run. */
+static double
+helpers_cpu_s(void)
+{
+	char path[64];
+	double ret = 0;
+	FILE *f;
+	int pid;
+
+	snprintf(
+	    path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(path, "r");
+	while (f != NULL && fscanf(f, "%d", &pid) == 1) {
+		clockid_t clock;
+		struct timespec t;
+
+		if (clock_getcpuclockid(pid, &clock) == 0 &&
+		    clock_gettime(clock, &t) == 0)
+			ret += (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	}
+	if (f != NULL)
+		fclose(f);
+	return ret;
+}
+
 static double
 run(struct bench *b, struct job *jobs, size_t n, uint64_t calls)
 {
@@ -149,6 +174,55 @@ run(struct bench *b, struct job *jobs, size_t n, uint64_t calls)
 	return now_s() - t;
 }
 
+struct stop {
+	struct script_call call;
+	struct bench *b;
+	double at;
+};
+
+static void
+on_stopped(struct script_call *c)
+{
+	struct stop *s = container_of(c, struct stop, call);
+
+	s->at = now_s();
+	if (--s->b->running == 0)
+		loop_stop(s->b->loop);
+}
+
+/* An endless call of 100 ms and a good one behind it: how long until each is
+ * over, on average. */
+static void
+measure_stop(struct bench *b, const struct job *good, double ret[2])
+{
+	const int n = 10;
+
+	ret[0] = ret[1] = 0;
+	for (int i = 0; i < n; i++) {
+		struct stop s[2] = { { .b = b }, { .b = b } };
+		double t = now_s();
+
+		for (int k = 0; k < 2; k++) {
+			s[k].call.group = good->call.group;
+			s[k].call.source =
+			    k == 0 ? STR("for (;;);") : good->call.source;
+			s[k].call.entry =
+			    k == 0 ? SCRIPT_VALUE : SCRIPT_DECODE_UPLINK;
+			s[k].call.arg = good->call.arg;
+			s[k].call.timeout_ms = 100;
+			s[k].call.done = on_stopped;
+			b->running++;
+			if (script_run(b->pool, &s[k].call, NULL) != 0)
+				exit(1);
+		}
+		loop_run(b->loop);
+		b->failed += s[0].call.end != SCRIPT_TIMEOUT ||
+		    s[1].call.end != SCRIPT_DONE;
+		for (int k = 0; k < 2; k++)
+			ret[k] += (s[k].at - t) * 1000 / n;
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -157,7 +231,7 @@ main(int argc, char **argv)
 	struct job *jobs;
 	size_t groups, n;
 	uint64_t calls;
-	double first, warm, seconds, own;
+	double first, warm, seconds, own, before, helpers, stop[2];
 	long memory, fresh;
 	struct str source = STR("");
 	struct buf text = { 0 };
@@ -194,17 +268,22 @@ main(int argc, char **argv)
 	first = run(&b, jobs, 1, 1);
 	fresh = helper_memory();
 	warm = run(&b, jobs, n, calls / 2);
-	own = cpu_s(RUSAGE_SELF);
+	own = cpu_s();
+	before = helpers_cpu_s();
 	seconds = run(&b, jobs, n, calls);
-	own = cpu_s(RUSAGE_SELF) - own;
+	own = cpu_s() - own;
 	memory = helper_memory();
+	helpers = helpers_cpu_s() - before;
+	measure_stop(&b, &jobs[0], stop);
 	script_pool_free(b.pool);
 	printf("{\"calls\":%" PRIu64 ",\"failed\":%" PRIu64
 	       ",\"seconds\":%.4f,\"warm_seconds\":%.4f,\"first_ms\":%.1f,"
-	       "\"pool_us\":%.3f,\"helpers_cpu_s\":%.3f,"
-	       "\"fresh_bytes\":%ld,\"bytes\":%ld}\n",
+	       "\"pool_us\":%.3f,\"helper_us\":%.3f,"
+	       "\"fresh_bytes\":%ld,\"bytes\":%ld,"
+	       "\"stopped_ms\":%.1f,\"next_ms\":%.1f}\n",
 	    calls, b.failed, seconds, warm, first * 1000,
-	    own / (double)calls * 1e6, cpu_s(RUSAGE_CHILDREN), fresh, memory);
+	    own / (double)calls * 1e6, helpers / (double)calls * 1e6, fresh,
+	    memory, stop[0], stop[1]);
 	loop_turn(b.loop, 0);
 	loop_free(b.loop);
 	buf_free(&text);

@@ -28,9 +28,9 @@ def run(build, groups, calls, options):
         check=True, capture_output=True, text=True, timeout=300).stdout
     r = json.loads(out)
     assert r["failed"] == 0, r
-    # the helpers' time is that of warming up too: half as many calls
     return {"rate": r["calls"] / r["seconds"],
-            "helper": r["helpers_cpu_s"] / (1.5 * r["calls"]) * 1e6,
+            "helper": r["helper_us"], "stopped": r["stopped_ms"],
+            "next": r["next_ms"],
             "pool": r["pool_us"], "first": r["first_ms"],
             "fresh": r["fresh_bytes"] / 2**20, "memory": r["bytes"] / 2**20}
 
@@ -63,6 +63,11 @@ def main():
             "| %s | %s | %.1f | %.1f | %.0f | %.0f MiB | %.0f MiB |" % (
                 label, format(int(m["rate"]), ","), m["helper"], m["pool"],
                 m["first"], m["fresh"], m["memory"]))
+    stop = [r for runs in results.values() for r in runs]
+    text += ["", "An endless call with 100 ms is over after %.0f ms; the "
+             "call behind it, in a new process, after %.0f ms." % (
+                 statistics.median(r["stopped"] for r in stop),
+                 statistics.median(r["next"] for r in stop))]
     text = "\n".join(text)
     print(text)
     if args.write:
