@@ -223,6 +223,34 @@ measure_stop(struct bench *b, const struct job *good, double ret[2])
 	}
 }
 
+/* One that takes memory as fast as it can. */
+static void
+run_hog(struct bench *b, const struct job *good)
+{
+	struct stop s = { .b = b };
+
+	s.call.group = good->call.group;
+	s.call.source = STR("var a = []; for (;;)\n"
+			    "  a.push(new Uint8Array(1 << 20).fill(7));");
+	s.call.timeout_ms = 20000;
+	s.call.done = on_stopped;
+	b->running++;
+	if (script_run(b->pool, &s.call, NULL) != 0)
+		exit(1);
+	loop_run(b->loop);
+	b->failed += s.call.end != SCRIPT_MEMORY;
+}
+
+/* The most that a helper ever had, with what is shared; of those that ended. */
+static long
+peak_memory(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_CHILDREN, &u);
+	return u.ru_maxrss * 1024;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -275,15 +303,16 @@ main(int argc, char **argv)
 	memory = helper_memory();
 	helpers = helpers_cpu_s() - before;
 	measure_stop(&b, &jobs[0], stop);
+	run_hog(&b, &jobs[0]);
 	script_pool_free(b.pool);
 	printf("{\"calls\":%" PRIu64 ",\"failed\":%" PRIu64
 	       ",\"seconds\":%.4f,\"warm_seconds\":%.4f,\"first_ms\":%.1f,"
 	       "\"pool_us\":%.3f,\"helper_us\":%.3f,"
 	       "\"fresh_bytes\":%ld,\"bytes\":%ld,"
-	       "\"stopped_ms\":%.1f,\"next_ms\":%.1f}\n",
+	       "\"stopped_ms\":%.1f,\"next_ms\":%.1f,\"hog_bytes\":%ld}\n",
 	    calls, b.failed, seconds, warm, first * 1000,
 	    own / (double)calls * 1e6, helpers / (double)calls * 1e6, fresh,
-	    memory, stop[0], stop[1]);
+	    memory, stop[0], stop[1], peak_memory());
 	loop_turn(b.loop, 0);
 	loop_free(b.loop);
 	buf_free(&text);

@@ -30,7 +30,7 @@ def run(build, groups, calls, options):
     assert r["failed"] == 0, r
     return {"rate": r["calls"] / r["seconds"],
             "helper": r["helper_us"], "stopped": r["stopped_ms"],
-            "next": r["next_ms"],
+            "next": r["next_ms"], "hog": r["hog_bytes"] / 2**20,
             "pool": r["pool_us"], "first": r["first_ms"],
             "fresh": r["fresh_bytes"] / 2**20, "memory": r["bytes"] / 2**20}
 
@@ -65,9 +65,13 @@ def main():
                 m["first"], m["fresh"], m["memory"]))
     stop = [r for runs in results.values() for r in runs]
     text += ["", "An endless call with 100 ms is over after %.0f ms; the "
-             "call behind it, in a new process, after %.0f ms." % (
+             "call behind it, in a new process, after %.0f ms. A call that "
+             "takes memory as fast as it can, with 128 MiB, was stopped at "
+             "%.0f MiB (at most %.0f), shared memory included." % (
                  statistics.median(r["stopped"] for r in stop),
-                 statistics.median(r["next"] for r in stop))]
+                 statistics.median(r["next"] for r in stop),
+                 statistics.median(r["hog"] for r in stop),
+                 max(r["hog"] for r in stop))]
     text = "\n".join(text)
     print(text)
     if args.write:

@@ -31,6 +31,7 @@ struct run {
 	bool over;
 	char result[512], console[512];
 	int64_t took;
+	struct script_var var;
 };
 
 struct fixture {
@@ -42,6 +43,7 @@ struct fixture {
 	size_t n;
 	struct arena arena;
 	struct err err;
+	size_t order;     /* calls that have ended, for some */
 	char heard[1024]; /* requests that reached the host */
 	struct script_http *pending;
 };
@@ -1026,6 +1028,42 @@ what_is_no_input_is_refused(void **state)
 }
 
 static void
+on_done_in_order(struct script_call *c)
+{
+	struct run *r = container_of(c, struct run, call);
+	char want[16];
+
+	on_done(c);
+	snprintf(want, sizeof(want), "%d", (int)r->f->order++);
+	assert_string_equal(r->result, want);
+}
+
+static void
+calls_of_a_group_end_in_order(void **state)
+{
+	struct fixture *f = *state;
+	struct run *r = NULL;
+
+	for (int i = 0; i < 900; i++) {
+		struct str s = arena_printf(&f->arena, "%d", i);
+
+		r = make(f, "u1", "", SCRIPT_VALUE, NULL);
+		r->call.source = i % 2 == 0 ? s : STR("n");
+		if (i % 2 == 1) {
+			r->var = (struct script_var){ STR("n"), s };
+			r->call.vars = &r->var;
+			r->call.n_vars = 1;
+		}
+		r->call.done = on_done_in_order;
+		start(f, r);
+		if (i % 100 == 0)
+			loop_turn(f->loop, 0);
+	}
+	wait_for(f, r);
+	assert_int_equal(f->order, 900);
+}
+
+static void
 many_groups_share_few_processes(void **state)
 {
 	struct fixture *f = *state;
@@ -1386,6 +1424,7 @@ main(void)
 		STORY(a_helper_that_lies_harms_nobody),
 		STORY(the_queue_of_a_group_is_bounded),
 		STORY(what_is_no_input_is_refused),
+		STORY(calls_of_a_group_end_in_order),
 		STORY(many_groups_share_few_processes),
 		STORY(a_group_at_work_gives_way),
 		STORY(more_sources_than_a_helper_keeps),
