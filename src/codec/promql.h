@@ -26,7 +26,7 @@ struct promql;
 
 #define PROMQL_LENGTH_MAX 32768 /* bytes of an expression */
 #define PROMQL_DEPTH_MAX 200    /* nodes above one another */
-#define PROMQL_MATCHERS_MAX 16  /* of a selector */
+#define PROMQL_MATCHERS_MAX 15  /* of a selector */
 #define PROMQL_PATTERN_MAX 4000 /* bytes */
 #define PROMQL_LOOKBACK_MS 300000
 #define PROMQL_POINTS_MAX 11000 /* of a series, as in Prometheus */
@@ -76,11 +76,12 @@ bool promql_step(struct str s, int64_t *ret);
 /* What the points of a selector are for. A source that keeps coarser tiers may
  * answer with one point for many: of these, the value that serves. */
 enum promql_use {
-	PROMQL_USE_LAST, /* each point: the last one of what it is for */
-	PROMQL_USE_MEAN, /* the mean, and the weights: sums, counts */
+	PROMQL_USE_POINTS, /* as they are; where they are gone, the last */
+	PROMQL_USE_LAST,   /* the last */
+	PROMQL_USE_MEAN,   /* the mean, and how many as weight */
 	PROMQL_USE_MIN,
 	PROMQL_USE_MAX,
-	PROMQL_USE_COUNTER, /* rate and increase: the last one */
+	PROMQL_USE_COUNTER, /* the last, of what grows */
 };
 
 struct promql_ask {

@@ -839,7 +839,7 @@ eval_raw(struct eval *e, const struct promql *p, struct promql_result *ret)
 {
 	struct promql_sink s = { .e = e, .p = p, .raw = true };
 
-	if (ask_source(&s, PROMQL_USE_LAST) != 0)
+	if (ask_source(&s, PROMQL_USE_POINTS) != 0)
 		return e->rc;
 	ret->type = PROMQL_MATRIX;
 	ret->series = s.series;
