@@ -26,9 +26,9 @@
 #define SAMPLES_MAX 10000000
 #define HOLD_MS (INT64_C(30) * 86400000)
 #define REPEAT_MS (PROMQL_LOOKBACK_MS / 2)
-#define WINDOW_MS 60000
-#define WINDOW_HOUR_MS 3600000
-#define WINDOWS_AT_ONCE 100000
+#define MINUTE_MS INT64_C(60000)
+#define HOUR_MS INT64_C(3600000)
+#define WINDOWS_AT_ONCE INT64_C(100000)
 #define COARSE_STEP_MS 600000
 #define COARSE_RANGE_MS 3600000
 
@@ -236,7 +236,9 @@ struct feed {
 	struct promql_sink *sink;
 	int64_t from, to;
 	int64_t put_at; /* the last one; times only grow */
-	bool holds;     /* a value lasts until the next one */
+	bool binary;
+	int64_t hold; /* how long a value lasts if no other comes; 0: it does
+		       * not */
 	bool has_last;
 	int64_t last_at;
 	double last;
@@ -273,14 +275,14 @@ put(struct feed *f, int64_t at, double v, double w)
 /* The last value again and again until `until`, so that whoever looks back
  * finds it. */
 static void
-repeat(struct feed *f, int64_t until, int64_t longest)
+repeat(struct feed *f, int64_t until)
 {
 	int64_t end = MIN_OF(MIN_OF(until, f->to), f->door->now + 1);
 	int64_t at;
 
 	if (!f->has_last)
 		return;
-	end = MIN_OF(end, f->last_at + longest);
+	end = MIN_OF(end, f->last_at + f->hold);
 	at = f->last_at + REPEAT_MS;
 	if (at < f->from)
 		at += (f->from - at + REPEAT_MS - 1) / REPEAT_MS * REPEAT_MS;
@@ -297,8 +299,8 @@ on_points(void *ctx, const struct metric_point *p, size_t n)
 	struct feed *f = ctx;
 
 	for (size_t i = 0; i < n && f->ok; i++) {
-		if (f->holds)
-			repeat(f, p[i].at, HOLD_MS);
+		if (f->hold > 0)
+			repeat(f, p[i].at);
 		f->has_last = true;
 		f->last_at = p[i].at;
 		f->last = p[i].value;
@@ -313,12 +315,12 @@ feed_points(
 {
 	int rc;
 
-	if (f->holds)
-		from = MAX_OF(from - HOLD_MS, (int64_t)0);
+	f->hold = f->binary ? HOLD_MS : 0;
+	from = MAX_OF(from - f->hold, (int64_t)0);
 	rc = metric_read(
 	    f->door->hub->metric, series, from, to, on_points, f, err);
-	if (rc == 0 && f->holds)
-		repeat(f, to, HOLD_MS);
+	if (rc == 0 && f->hold > 0)
+		repeat(f, to);
 	return rc;
 }
 
@@ -340,42 +342,38 @@ func_for(enum promql_use use)
 /* What a window has stands at its end, so that nothing is known before it
  * happened. */
 static void
-put_windows(struct feed *f, const struct metric_windows *w, int64_t until)
+put_windows(struct feed *f, const struct metric_windows *w, int64_t width)
 {
-	/* an hour is longer than what is looked back */
-	int64_t hold = f->holds                            ? HOLD_MS
-	    : w->tier == METRIC_HOUR && f->ask->range == 0 ? WINDOW_HOUR_MS
-							   : 0;
-
 	for (size_t i = 0; i < w->n && f->ok; i++) {
-		int64_t at = MIN_OF(w->at[i] + WINDOW_MS, f->to) - 1;
+		int64_t at = MIN_OF(w->at[i] + width, f->to) - 1;
 
-		if (hold > 0)
-			repeat(f, at, hold);
+		if (f->hold > 0)
+			repeat(f, at);
 		f->has_last = true;
 		f->last_at = at;
 		f->last = w->values[2 * i];
 		put(f, at, f->last, w->values[2 * i + 1]);
 	}
-	if (hold > 0)
-		repeat(f, until, hold);
 }
 
 static int
-feed_windows(
-    struct feed *f, uint32_t series, int64_t from, int64_t to, struct err *err)
+feed_windows(struct feed *f, uint32_t series, int64_t from, int64_t to,
+    int64_t width, struct err *err)
 {
 	const struct metric_fn fns[] = { { func_for(f->ask->use), 0 },
 		{ METRIC_COUNT, 0 } };
 	int rc = 0;
 
-	from -= from % WINDOW_MS;
+	/* an hour is longer than what is looked back */
+	if (!f->binary)
+		f->hold = width == HOUR_MS && f->ask->range == 0 ? width : 0;
+	from = MAX_OF(from - f->hold, (int64_t)0);
+	from -= from % width;
 	f->weighted = f->ask->use == PROMQL_USE_MEAN;
 	while (rc == 0 && from < to && f->ok) {
-		int64_t end =
-		    MIN_OF(to, from + (int64_t)WINDOWS_AT_ONCE * WINDOW_MS);
-		const struct metric_query q = { series, from, end, WINDOW_MS,
-			fns, COUNT_OF(fns) };
+		int64_t end = MIN_OF(to, from + WINDOWS_AT_ONCE * width);
+		const struct metric_query q = { series, from, end, width, fns,
+			COUNT_OF(fns) };
 		struct metric_windows w;
 		struct arena a = { 0 };
 
@@ -386,11 +384,22 @@ feed_windows(
 			rc = metric_windows(
 			    f->door->hub->metric, &q, &a, &w, err);
 		if (rc == 0)
-			put_windows(f, &w, end);
+			put_windows(f, &w, width);
 		arena_fini(&a);
 		from = end;
 	}
+	if (rc == 0 && f->hold > 0)
+		repeat(f, to);
 	return rc;
+}
+
+/* Since when there is what is kept for `keep`, as of whole windows. */
+static int64_t
+kept_since(const struct feed *f, int64_t keep, int64_t width)
+{
+	int64_t at = keep > 0 ? MAX_OF(f->door->now - keep, (int64_t)0) : 0;
+
+	return at + (width - at % width) % width;
 }
 
 static int
@@ -398,22 +407,31 @@ feed_series(struct feed *f, const struct metric_series *s, struct err *err)
 {
 	const struct metric_settings *set = &f->door->hub->conf.metric;
 	const struct promql_ask *ask = f->ask;
-	int64_t raw = set->keep_raw > 0 ? f->door->now - set->keep_raw : 0;
+	int64_t minutes = kept_since(f, set->keep_minute, HOUR_MS);
+	int64_t points = kept_since(f, set->keep_raw, MINUTE_MS);
+	int64_t from = f->from;
 	int rc = 0;
 
-	if (f->from >= f->to)
-		return 0;
-	f->holds = s->kind == METRIC_BINARY;
-	if (!f->holds && ask->use != PROMQL_USE_POINTS &&
+	f->binary = s->kind == METRIC_BINARY;
+	f->hold = f->binary ? HOLD_MS : 0;
+	if (!f->binary && ask->use != PROMQL_USE_POINTS &&
 	    (ask->step >= COARSE_STEP_MS || ask->range >= COARSE_RANGE_MS))
-		raw = f->to;
-	raw -= raw % WINDOW_MS;
-	if (raw < f->to && f->to - raw < WINDOW_MS)
-		raw = f->to;
-	if (f->from < raw)
-		rc = feed_windows(f, s->id, f->from, MIN_OF(raw, f->to), err);
-	if (rc == 0 && f->ok && raw < f->to)
-		rc = feed_points(f, s->id, MAX_OF(raw, f->from), f->to, err);
+		points = f->to;
+	minutes = MIN_OF(minutes, points);
+	if (from < minutes && from < f->to) {
+		rc = feed_windows(
+		    f, s->id, from, MIN_OF(minutes, f->to), HOUR_MS, err);
+		flush(f);
+		from = minutes;
+	}
+	if (rc == 0 && f->ok && from < points && from < f->to) {
+		rc = feed_windows(
+		    f, s->id, from, MIN_OF(points, f->to), MINUTE_MS, err);
+		flush(f);
+		from = points;
+	}
+	if (rc == 0 && f->ok && from < f->to)
+		rc = feed_points(f, s->id, from, f->to, err);
 	flush(f);
 	return rc;
 }

@@ -3,6 +3,7 @@
 #include "core/hub/private.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/test.h"
 
@@ -13,6 +14,7 @@
 
 #define MINUTE 60000
 #define HOUR (60 * MINUTE)
+#define DAY (24 * (int64_t)HOUR)
 #define T0 1700006400000 /* the beginning of an hour */
 #define T0_S "1700006400"
 
@@ -72,7 +74,7 @@ struct fixture {
 	struct err err;
 	char dir[32];
 	struct buf answer; /* "200 body" */
-	char location[64]; /* a header of the answer */
+	char part[64];
 };
 
 static int
@@ -156,15 +158,14 @@ call_with(struct fixture *f, const struct http_route *rows, const char *method,
 static const char *
 ask(struct fixture *f, const char *target)
 {
-	return call_with(
-	    f, hub_prom_rows, "GET", target, "Bearer x", STR(""));
+	return call_with(f, hub_prom_rows, "GET", target, "Bearer x", STR(""));
 }
 
 static const char *
 post(struct fixture *f, const char *target, const char *body)
 {
-	return call_with(f, hub_write_rows, "POST", target, "Token secret",
-	    str_of(body));
+	return call_with(
+	    f, hub_write_rows, "POST", target, "Token secret", str_of(body));
 }
 
 static void
@@ -172,6 +173,16 @@ has(const char *answer, const char *part)
 {
 	if (strstr(answer, part) == NULL)
 		fail_msg("%s\n  has no %s", answer, part);
+}
+
+static int64_t
+count_of(const char *answer, const char *part)
+{
+	int64_t n = 0;
+
+	for (; (answer = strstr(answer, part)) != NULL; answer += strlen(part))
+		n++;
+	return n;
 }
 
 static uint32_t
@@ -195,8 +206,7 @@ point(struct fixture *f, uint32_t id, int64_t at, double v)
 {
 	const struct metric_point p = { .series = id, .at = at, .value = v };
 
-	assert_int_equal(
-	    metric_write(f->hub.metric, &p, 1, NULL, &f->err), 0);
+	assert_int_equal(metric_write(f->hub.metric, &p, 1, NULL, &f->err), 0);
 }
 
 /* Two units with a thermometer each, a value per minute for an hour. */
@@ -285,6 +295,44 @@ long_times_are_answered_from_windows(void **state)
 	    "[1700010000,\"70\"]");
 }
 
+/* Points that are only kept as minutes, then only as hours. */
+static void
+what_is_old_is_answered_from_what_is_kept_of_it(void **state)
+{
+	struct fixture *f = *state;
+	struct metric_settings *set = &f->hub.conf.metric;
+	int64_t now = clock_now(), old = now - 10 * DAY;
+	char target[200];
+
+	old -= old % HOUR;
+	set->keep_raw = DAY;
+	set->keep_minute = 5 * DAY;
+	metric_close(f->hub.metric);
+	assert_int_equal(metric_open(set, f->dir, &f->hub.metric, &f->err), 0);
+	for (int64_t at = old; at < now; at += MINUTE / 2)
+		point(f, series(f, METRIC_GAUGE, "x", "home", "a"), at,
+		    (double)(at - old) / HOUR);
+	assert_int_equal(metric_pack(f->hub.metric, &f->err), 0);
+	assert_int_equal(metric_clean(f->hub.metric, now, &f->err), 0);
+	/* in each hour, half past */
+	for (int day = 0; day < 10; day++) {
+		snprintf(target, sizeof(target), "/query?query=x&time=%lld",
+		    (long long)((old + day * DAY + HOUR / 2) / 1000));
+		has(ask(f, target), "\"value\":[");
+		snprintf(target, sizeof(target),
+		    "/query?query=round(avg_over_time(x[4h]))&time=%lld",
+		    (long long)((old + day * DAY + 4 * HOUR) / 1000));
+		snprintf(f->part, sizeof(f->part), "\"%d\"]", day * 24 + 2);
+		has(ask(f, target), f->part);
+	}
+	snprintf(target, sizeof(target),
+	    "/query_range?query=count(x)&start=%lld&end=%lld&step=600",
+	    (long long)(old / 1000 + 600), (long long)(now / 1000));
+	/* without the first five: of an hour is known when it has ended */
+	assert_int_equal(count_of(ask(f, target), "\"1\"]"),
+	    (now / 1000 - old / 1000 - 600) / 600 + 1 - 5);
+}
+
 static void
 a_binary_value_holds_until_it_changes(void **state)
 {
@@ -335,9 +383,10 @@ series_and_labels_are_listed(void **state)
 	    "200 {\"status\":\"success\",\"data\":{\"rain_total\":[{\"type\":"
 	    "\"counter\",\"help\":\"\",\"unit\":\"\"}]}}");
 	has(ask(f, "/metadata"), "\"temp_celsius\":[{\"type\":\"gauge\"");
-	has(ask(f, "/series"), "400 {\"status\":\"error\",\"errorType\":\"bad_"
-			       "data\",\"error\":\"no match[] parameter "
-			       "provided\"}");
+	has(ask(f, "/series"),
+	    "400 {\"status\":\"error\",\"errorType\":\"bad_"
+	    "data\",\"error\":\"no match[] parameter "
+	    "provided\"}");
 	has(ask(f, "/label/a-b/values"), "400 ");
 	has(ask(f, "/series?match[]=a{"), "parse error at char 3");
 }
@@ -418,8 +467,7 @@ lines_become_series(void **state)
 		"net,if=eth-0,__a=b bytes_total=7i " T0_S "\n"),
 	    "204");
 	assert_string_equal(token, "secret");
-	assert_string_equal(
-	    ask(f, "/query?query=cpu_load&time=1700006400"),
+	assert_string_equal(ask(f, "/query?query=cpu_load&time=1700006400"),
 	    "200 {\"status\":\"success\",\"data\":{\"resultType\":\"vector\","
 	    "\"result\":[{\"metric\":{\"__name__\":\"cpu_load\",\"exported_"
 	    "unit\":\"x\",\"host\":\"pi\",\"unit\":\"home\"},\"value\":["
@@ -440,8 +488,8 @@ good_lines_are_stored_and_bad_ones_told(void **state)
 				"a v=1 " T0_S "\nnonsense\na v=2,w=x " T0_S
 				"\nb v=3 " T0_S "\na v=t " T0_S "\n"),
 	    "400 {\"code\":\"invalid\",\"message\":\"partial write: 3 of 5 "
-	    "lines were not written: line 2: no fields; line 3: a bad value; "
-	    "line 5: a_v is of another kind\"}");
+	    "lines were not written: line 2: a line without fields; line 3: a "
+	    "bad value of a field; line 5: series a_v is of another kind\"}");
 	has(ask(f, "/query?query=a_v&time=" T0_S), "\"1\"]");
 	has(ask(f, "/query?query=b_v&time=" T0_S), "\"3\"]");
 	has(ask(f, "/series?match[]=a_w"), "\"data\":[]");
@@ -490,8 +538,8 @@ packed(const char *text, size_t len, unsigned char *out, size_t cap)
 {
 	z_stream z = { 0 };
 
-	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8,
-			     Z_DEFAULT_STRATEGY),
+	assert_int_equal(
+	    deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY),
 	    Z_OK);
 	z.next_in = (unsigned char *)(uintptr_t)text;
 	z.avail_in = (unsigned)len;
@@ -540,11 +588,13 @@ many_points_go_in_portions(void **state)
 		"Token secret", buf_str(&b)),
 	    "204");
 	buf_free(&b);
-	has(ask(f, "/query?query=sum(count_over_time(many_v[3h]))&time="
-		   "1700015000"),
+	has(ask(f,
+		"/query?query=sum(count_over_time(many_v[3h]))&time="
+		"1700015000"),
 	    "\"60000\"]");
-	has(ask(f, "/query?query=max(last_over_time(many_w[3h]))&time="
-		   "1700015000"),
+	has(ask(f,
+		"/query?query=max(last_over_time(many_w[3h]))&time="
+		"1700015000"),
 	    "\"59999\"]");
 }
 
@@ -553,8 +603,8 @@ clients_are_told_what_they_ask_first(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_string_equal(call_with(f, hub_write_rows, "GET", "/ping", NULL,
-				STR("")),
+	assert_string_equal(
+	    call_with(f, hub_write_rows, "GET", "/ping", NULL, STR("")),
 	    "204 v1.8.10");
 	assert_string_equal(
 	    post(f, "/query", "q=CREATE+DATABASE+%22telegraf%22"),
@@ -572,6 +622,7 @@ main(void)
 		STORY(the_health_check_of_grafana_passes),
 		STORY(values_are_asked_for_in_promql),
 		STORY(long_times_are_answered_from_windows),
+		STORY(what_is_old_is_answered_from_what_is_kept_of_it),
 		STORY(a_binary_value_holds_until_it_changes),
 		STORY(series_and_labels_are_listed),
 		STORY(a_caller_sees_only_his_units),
