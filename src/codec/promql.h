@@ -3,7 +3,7 @@
  *
  * Selectors with all matchers, ranges, `offset`, the functions of the table in
  * promql_fn.c, aggregations, arithmetic, comparisons and set operators with
- * vector matching. Not there: subqueries, `@`, histograms, staleness markers.
+ * vector matching, subqueries. Not there: `@`, histograms, staleness markers.
  *
  * Where series come from is the caller's: he is asked once for each selector
  * and hands the points on, so that he may take them from coarser tiers. Times

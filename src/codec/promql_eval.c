@@ -166,20 +166,34 @@ by_label(const void *a, const void *b)
 }
 
 static int
-by_labels(const void *a, const void *b)
+labels_cmp(const struct promql_label *x, size_t n_x,
+    const struct promql_label *y, size_t n_y)
 {
-	const struct row *x = a, *y = b;
-	size_t n = MIN_OF(x->n_labels, y->n_labels);
-
-	for (size_t i = 0; i < n; i++) {
-		int d = str_cmp(x->labels[i].name, y->labels[i].name);
+	for (size_t i = 0; i < n_x && i < n_y; i++) {
+		int d = str_cmp(x[i].name, y[i].name);
 
 		if (d == 0)
-			d = str_cmp(x->labels[i].value, y->labels[i].value);
+			d = str_cmp(x[i].value, y[i].value);
 		if (d != 0)
 			return d;
 	}
-	return (x->n_labels > y->n_labels) - (x->n_labels < y->n_labels);
+	return (n_x > n_y) - (n_x < n_y);
+}
+
+static int
+by_labels(const void *a, const void *b)
+{
+	const struct row *x = a, *y = b;
+
+	return labels_cmp(x->labels, x->n_labels, y->labels, y->n_labels);
+}
+
+static int
+series_by_labels(const void *a, const void *b)
+{
+	const struct promql_series *x = a, *y = b;
+
+	return labels_cmp(x->labels, x->n_labels, y->labels, y->n_labels);
 }
 
 /* Rows with the same labels become one; an error if two of them have a value
@@ -447,6 +461,48 @@ promql_points(struct promql_sink *s, const int64_t *at, const double *values,
 	return true;
 }
 
+/* A subquery is a source, too: its expression at steps of its own, which are
+ * whole multiples of their width. */
+static int
+ask_subquery(struct promql_sink *s)
+{
+	struct eval *e = s->e, sub = *e;
+	const struct promql *p = s->p;
+	int64_t from = e->run->start - p->offset - p->range;
+	int64_t first = from - ((from % p->step) + p->step) % p->step + p->step;
+	struct promql_run run = {
+		.start = first, .end = e->run->end - p->offset, .step = p->step
+	};
+	struct grid g = { 0 };
+
+	sub.run = &run;
+	if (run.end >= first)
+		sub.steps = (size_t)((run.end - first) / p->step) + 1;
+	if (run.end >= first && promql_count(e, sub.steps)) {
+		sub.samples = e->samples;
+		(void)promql_grid(&sub, p->left, &g);
+		e->samples = sub.samples;
+		e->rc = sub.rc;
+	}
+	for (size_t r = 0; r < g.n && e->rc == 0; r++) {
+		s->labels = g.rows[r].labels;
+		s->n_labels = g.rows[r].n_labels;
+		s->begun = true;
+		make_room(s, sub.steps);
+		for (size_t i = 0; i < sub.steps; i++)
+			if (!is_gone(g.rows[r].v[i])) {
+				s->at[s->n] = step_time(&sub, i);
+				s->v[s->n++] = g.rows[r].v[i];
+			}
+		if (!end_series(s))
+			break;
+	}
+	free(s->at);
+	free(s->v);
+	free(s->w);
+	return e->rc;
+}
+
 static int
 ask_source(struct promql_sink *s, enum promql_use use)
 {
@@ -461,6 +517,8 @@ ask_source(struct promql_sink *s, enum promql_use use)
 	struct err why;
 	int rc;
 
+	if (p->kind == NODE_SUBQUERY)
+		return ask_subquery(s);
 	ask.from = e->run->start - p->offset + 1 -
 	    (p->range > 0 ? p->range : e->lookback);
 	rc = e->source->fetch(e->source->ctx, &ask, s, &why);
@@ -841,6 +899,9 @@ eval_raw(struct eval *e, const struct promql *p, struct promql_result *ret)
 
 	if (ask_source(&s, PROMQL_USE_POINTS) != 0)
 		return e->rc;
+	if (s.n_series > 1)
+		qsort(
+		    s.series, s.n_series, sizeof(*s.series), series_by_labels);
 	ret->type = PROMQL_MATRIX;
 	ret->series = s.series;
 	ret->n = s.n_series;

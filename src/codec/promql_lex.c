@@ -293,7 +293,7 @@ promql_next(struct lexer *l, struct token *t)
 			l->at += 2;
 			return;
 		}
-	if (strchr("+-*/%^()[]{},=<>@", c) != NULL && c != '\0') {
+	if (strchr("+-*/%^()[]{},=<>@:", c) != NULL && c != '\0') {
 		t->text = (struct str){ l->text.ptr + l->at++, 1 };
 		return;
 	}

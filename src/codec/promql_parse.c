@@ -296,6 +296,8 @@ take_selector(struct parser *p)
 	return n;
 }
 
+#define SUBQUERY_STEP_MS 60000 /* where it does not say */
+
 /* A duration, or a number of seconds. */
 static bool
 take_span(struct parser *p, const char *where, int64_t *ret)
@@ -315,42 +317,72 @@ take_span(struct parser *p, const char *where, int64_t *ret)
 	return true;
 }
 
-/* [5m] and offset behind what was read. */
+/* Behind "[": a range, or that of a subquery and its step. */
+static struct promql *
+take_range(struct parser *p, struct promql *n, bool offset)
+{
+	size_t at = p->t.at;
+	struct promql *sub;
+	int64_t range;
+
+	p->lex.in_braces = true;
+	next(p);
+	if (!take_span(p, "range selector", &range))
+		return NULL;
+	if (range <= 0)
+		return fail(p, at, "duration must be greater than 0");
+	if (at_mark(p, ":")) {
+		if (n->type != PROMQL_VECTOR)
+			return fail(p, n->at,
+			    "subquery is only allowed on instant vector, got "
+			    "%s",
+			    type_names[n->type]);
+		sub = node(p, NODE_SUBQUERY, PROMQL_MATRIX, n->at);
+		sub->left = n;
+		sub->range = range;
+		sub->step = SUBQUERY_STEP_MS;
+		if (!holds(p, sub, n))
+			return NULL;
+		next(p);
+		if (!at_mark(p, "]") &&
+		    !take_span(p, "subquery selector", &sub->step))
+			return NULL;
+		if (sub->step <= 0)
+			return fail(p, at, "duration must be greater than 0");
+		n = sub;
+	} else {
+		if (n->kind != NODE_SELECTOR || n->range != 0)
+			return fail(
+			    p, at, "ranges only allowed for vector selectors");
+		if (offset)
+			return fail(
+			    p, at, "no offset modifiers allowed before range");
+		n->range = range;
+		n->type = PROMQL_MATRIX;
+	}
+	p->lex.in_braces = false;
+	return take(p, "]", "range selector") ? n : NULL;
+}
+
+/* [5m], [1h:5m] and offset behind what was read. */
 static struct promql *
 take_tail(struct parser *p, struct promql *n)
 {
-	bool offset = false;
+	bool offset = false, minus;
 
-	for (;;) {
+	while (n != NULL) {
 		if (at_mark(p, "[")) {
-			size_t at = p->t.at;
+			const struct promql *was = n;
 
-			next(p);
-			if (n->kind != NODE_SELECTOR || n->range != 0)
-				return fail(p, at,
-				    "ranges only allowed for vector selectors");
-			if (offset)
-				return fail(p, at,
-				    "no offset modifiers allowed before range");
-			if (!take_span(p, "range selector", &n->range))
-				return NULL;
-			if (n->range <= 0)
-				return fail(
-				    p, at, "duration must be greater than 0");
-			if (p->t.kind == TOKEN_NAME && p->t.text.ptr[0] == ':')
-				return fail(
-				    p, p->t.at, "subqueries are not supported");
-			if (!take(p, "]", "range selector"))
-				return NULL;
-			n->type = PROMQL_MATRIX;
+			n = take_range(p, n, offset);
+			offset = offset && n == was;
 		} else if (at_word(p, "offset")) {
-			bool minus;
-
-			if (n->kind != NODE_SELECTOR)
+			if (n->kind != NODE_SELECTOR &&
+			    n->kind != NODE_SUBQUERY)
 				return fail(p, p->t.at,
 				    "offset modifier must be preceded by an "
 				    "instant vector selector or range vector "
-				    "selector");
+				    "selector or a subquery");
 			if (offset)
 				return fail(p, p->t.at,
 				    "offset may not be set multiple times");
@@ -366,9 +398,10 @@ take_tail(struct parser *p, struct promql *n)
 		} else if (at_mark(p, "@")) {
 			return fail(p, p->t.at, "@ modifier is not supported");
 		} else {
-			return n;
+			break;
 		}
 	}
+	return n;
 }
 
 /* --- calls and aggregations ---------------------------------------------- */

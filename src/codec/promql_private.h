@@ -45,7 +45,7 @@ struct lexer {
 	struct str text;
 	size_t at;
 	struct arena *arena;
-	bool in_braces; /* no durations, "=~" and not "==" */
+	bool in_braces; /* or brackets: ":" is no letter */
 	char why[120];  /* of TOKEN_BAD */
 };
 
@@ -59,6 +59,7 @@ enum node_kind {
 	NODE_NUMBER,
 	NODE_STRING,
 	NODE_SELECTOR,
+	NODE_SUBQUERY,
 	NODE_NEGATE,
 	NODE_BINARY,
 	NODE_CALL,
@@ -115,6 +116,7 @@ struct promql {
 	struct promql_matcher *match;
 	size_t n_match;
 	int64_t range, offset;
+	int64_t step; /* of a subquery, whose expression is `left` */
 
 	enum op op;
 	struct promql *left, *right; /* operand of NEGATE: left */

@@ -660,9 +660,9 @@ static const struct story instants[] = {
 	    "! parse error at char 1: metric name must "
 	    "not be set twice: \"temp\" or \"x\"" },
 	{ "temp[5m]",
-	    "temp{device=cellar,unit=home} 16@360 17@420 "
-	    "18@480 19@540 20@600; temp{device=attic,unit=home} "
-	    "29@360 28@420 27@480 26@540 25@600; temp{device=fridge,unit=sh"
+	    "temp{device=attic,unit=home} 29@360 28@420 "
+	    "27@480 26@540 25@600; temp{device=cellar,unit=home} "
+	    "16@360 17@420 18@480 19@540 20@600; temp{device=fridge,unit=sh"
 	    "op} -4@360 -4@420 -4@480 -4@540 -4.5@600" },
 	{ "temp[5m",
 	    "! parse error at char 8: unexpected end "
@@ -680,8 +680,10 @@ static const struct story instants[] = {
 	    "! parse error at char 9: ranges only allowed "
 	    "for vector selectors" },
 	{ "temp[5m:1m]",
-	    "! parse error at char 8: subqueries are "
-	    "not supported" },
+	    "temp{device=attic,unit=home} 29@360 28@420 "
+	    "27@480 26@540 25@600; temp{device=cellar,unit=home} "
+	    "16@360 17@420 18@480 19@540 20@600; temp{device=fridge,unit=sh"
+	    "op} -4@360 -4@420 -4@480 -4@540 -4.5@600" },
 	{ "sum(temp)[5m]",
 	    "! parse error at char 10: ranges only allowed "
 	    "for vector selectors" },
@@ -694,7 +696,7 @@ static const struct story instants[] = {
 	{ "sum(temp) offset 5m",
 	    "! parse error at char 11: offset modifier "
 	    "must be preceded by an instant vector selector "
-	    "or range vector selector" },
+	    "or range vector selector or a subquery" },
 	{ "temp offset 1m offset 2m",
 	    "! parse error at char 16: offset may not "
 	    "be set multiple times" },
@@ -825,10 +827,97 @@ static const struct story instants[] = {
 	    "'\\xc3'" },
 	{ "=", "! parse error at char 1: unexpected \"=\"" },
 	{ "()", "! parse error at char 2: unexpected \")\"" },
+	{ "temp[5m:2m]",
+	    "temp{device=attic,unit=home} 29@360 27@480 "
+	    "25@600; temp{device=cellar,unit=home} 16@360 "
+	    "18@480 20@600; temp{device=fridge,unit=shop} "
+	    "-4@360 -4@480 -4.5@600" },
+	{ "temp{unit=\"home\"}[5m:]",
+	    "temp{device=attic,unit=home} 29@360 28@420 "
+	    "27@480 26@540 25@600; temp{device=cellar,unit=home} "
+	    "16@360 17@420 18@480 19@540 20@600" },
+	{ "avg_over_time(temp[5m:1m])",
+	    "{device=attic,unit=home} 27; {device=cellar,unit=home} "
+	    "18; {device=fridge,unit=shop} -4.1" },
+	{ "max_over_time(rate(requests_total[2m])[8m:1m])",
+	    "{path=/a} 1; {path=/b} 0.5" },
+	{ "max_over_time(sum(temp)[5m:1m])", "41" },
+	{ "sum_over_time((temp > 15)[5m:1m])",
+	    "{device=attic,unit=home} 135; {device=cellar,unit=home} "
+	    "90" },
+	{ "rate(requests_total[5m:30s])",
+	    "{path=/a} 1.111111111; {path=/b} 0.5333333333" },
+	{ "count_over_time(stale[10m:1m])", "{x=y} 6" },
+	{ "sum_over_time(vector(1)[5m:30s])", "10" },
+	{ "last_over_time(temp{unit=\"shop\"}[3m:1m] "
+	  "offset 2m)",
+	    "temp{device=fridge,unit=shop} -4" },
+	{ "avg_over_time(avg_over_time(temp{unit=\"shop\"}[2m:1m])[3m:1m]"
+	  ")",
+	    "{device=fridge,unit=shop} -4.083333333" },
+	{ "temp offset 1m [5m:1m]",
+	    "temp{device=attic,unit=home} 30@360 29@420 "
+	    "28@480 27@540 26@600; temp{device=cellar,unit=home} "
+	    "15@360 16@420 17@480 18@540 19@600; temp{device=fridge,unit=sh"
+	    "op} -4@360 -4@420 -4@480 -4@540 -4@600" },
+	{ "sum(temp)[3m:1m]", "41@480 41@540 40.5@600" },
+	{ "deriv((temp * 2)[5m:1m])",
+	    "{device=attic,unit=home} -0.03333333333; "
+	    "{device=cellar,unit=home} 0.03333333333; "
+	    "{device=fridge,unit=shop} -0.003333333333" },
+	{ "quantile_over_time(0.5, temp[5m:1m])",
+	    "{device=attic,unit=home} 27; {device=cellar,unit=home} "
+	    "18; {device=fridge,unit=shop} -4" },
+	{ "timestamp(temp{device=\"attic\"})[3m:1m]",
+	    "{device=attic,unit=home} 480@480 540@540 "
+	    "600@600" },
+	{ "min_over_time(time()[3m:45s])",
+	    "! parse error at char 15: subquery is only "
+	    "allowed on instant vector, got scalar" },
+	{ "absent_over_time(nothing[5m:1m])", "1" },
+	{ "temp[5m][5m:1m]",
+	    "! parse error at char 1: subquery is only "
+	    "allowed on instant vector, got range vector" },
+	{ "temp[5m:1m][5m:1m]",
+	    "! parse error at char 1: subquery is only "
+	    "allowed on instant vector, got range vector" },
+	{ "temp[5m:",
+	    "! parse error at char 9: unexpected end "
+	    "of input in subquery selector, expected "
+	    "duration" },
+	{ "temp[5m:1m",
+	    "! parse error at char 11: unexpected end "
+	    "of input in range selector, expected \"]\"" },
+	{ "temp[5m:0s]",
+	    "! parse error at char 5: duration must be "
+	    "greater than 0" },
+	{ "1[5m:1m]",
+	    "! parse error at char 1: subquery is only "
+	    "allowed on instant vector, got scalar" },
+	{ "\"a\"[5m:1m]",
+	    "! parse error at char 1: subquery is only "
+	    "allowed on instant vector, got string" },
+	{ "sum_over_time(temp[5m:1m]) + temp[5m:1m]",
+	    "! parse error at char 30: binary expression "
+	    "must contain only scalar and instant vector "
+	    "types" },
+	{ "temp[:1m]",
+	    "! parse error at char 6: unexpected \":\" "
+	    "in range selector, expected duration" },
+	{ "a:b[5m]", "" },
+	{ "sum by (a:b) (temp)",
+	    "! parse error at char 9: unexpected identifier "
+	    "\"a:b\" in grouping opts, expected label" },
+	{ "temp{a:b=\"c\"}",
+	    "! parse error at char 7: unexpected \":\" "
+	    "in label matching, expected label matching "
+	    "operator" },
 };
 
 /* From 0 to 600 s, each 300 s. */
 static const struct story ranges[] = {
+	{ "max_over_time(sum(temp{unit=\"home\"})[2m:1m])",
+	    "45@0 45@300 45@600" },
 	{ "1", "1@0 1@300 1@600" },
 	{ "temp{unit=\"home\"}",
 	    "temp{device=attic,unit=home} 35@0 30@300 "
