@@ -1,12 +1,14 @@
 /*
  * codec/promql_private.h - what the files of codec/promql share.
  *
- *    promql_lex.c    text to tokens
- *    promql_parse.c  tokens to a tree, with its types
- *    promql_eval.c   a tree to grids: selectors, aggregations, the result
- *    promql_match.c  operators between vectors
- *    promql_fn.c     the functions
- *    promql_put.c    labels, numbers and results as text
+ *    promql_lex.c        text to tokens
+ *    promql_parse.c      tokens to a tree, with its types
+ *    promql_eval.c       a tree to grids, and a grid to the result
+ *    promql_select.c     selectors and subqueries
+ *    promql_aggregate.c  many rows to one
+ *    promql_match.c      operators between vectors
+ *    promql_fn.c         the functions
+ *    promql_put.c        labels, numbers and results as text
  *
  * Every node is evaluated for all steps at once, to a grid: rows with a value,
  * or none, for each step.
@@ -213,10 +215,9 @@ void promql_label_set(
  * there at the same time. */
 int promql_nameless(struct eval *e, struct grid *g);
 int promql_merge(struct eval *e, struct grid *g); /* the latter alone */
-/* By value, NaN last. */
-void promql_sort(struct eval *e, struct grid *g, bool down);
-double promql_sum(const double *v, size_t n);
-double promql_variance(const double *v, size_t n);
+
+int promql_labels_cmp(const struct promql_label *x, size_t n_x,
+    const struct promql_label *y, size_t n_y);
 
 /* promql_match.c */
 int promql_binary(struct eval *e, const struct promql *p, struct grid *ret);
@@ -235,6 +236,17 @@ struct window {
 int promql_select(struct eval *e, const struct promql *p,
     bool (*over)(const struct window *w, double *ret), bool times,
     const double *params, enum promql_use use, struct grid *ret);
+
+/* A range selector or subquery as it stands. */
+int promql_raw(
+    struct eval *e, const struct promql *p, struct promql_result *ret);
+
+/* promql_aggregate.c */
+int promql_aggregate(struct eval *e, const struct promql *p, struct grid *ret);
+/* By value, NaN last. */
+void promql_sort(struct eval *e, struct grid *g, bool down);
+double promql_sum(const double *v, size_t n);
+double promql_variance(const double *v, size_t n);
 
 /* promql_fn.c */
 struct fn {
