@@ -194,6 +194,16 @@ void route_stats(struct route *r, bool application, const struct route_end *end,
  * unit? 1, 0, or negative with the call answered. */
 int route_may_unit(struct route *r, struct http_call *c, struct str unit_id,
     enum rest_verb verb);
+/* The codes of the units that the caller owns or is a member of, sorted. False:
+ * the call is answered. */
+bool route_units_of(struct route *r, struct http_call *c, struct strs *codes);
+/* The unit with this code, in any case, and the same question as above; a unit
+ * that is not there: 0. */
+int route_unit_by_code(struct route *r, struct http_call *c, struct str code,
+    enum rest_verb verb, struct str *unit_id, struct str *unit_code);
+/* For rows that are HTTP_OPEN because their token comes in another way: the
+ * access check of HTTP_TOKEN with this token. False: the call is answered. */
+bool route_access(struct route *r, struct http_call *c, struct str token);
 /* The address of a device the caller may see; false: not there, or the call is
  * answered (status not 0). */
 bool route_device_addr(struct route *r, struct http_call *c,
