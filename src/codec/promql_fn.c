@@ -302,7 +302,7 @@ new_scalar(struct eval *e, struct grid *ret, double **v)
 static int
 run_time(struct eval *e, const struct promql *p, struct grid *ret)
 {
-	double *v;
+	double *v = NULL;
 
 	(void)p;
 	if (new_scalar(e, ret, &v) != 0)
@@ -315,7 +315,7 @@ run_time(struct eval *e, const struct promql *p, struct grid *ret)
 static int
 run_pi(struct eval *e, const struct promql *p, struct grid *ret)
 {
-	double *v;
+	double *v = NULL;
 
 	(void)p;
 	if (new_scalar(e, ret, &v) != 0)
@@ -337,7 +337,7 @@ static int
 run_scalar(struct eval *e, const struct promql *p, struct grid *ret)
 {
 	struct grid g;
-	double *v;
+	double *v = NULL;
 
 	if (promql_grid(e, p->args[0], &g) != 0 || new_scalar(e, ret, &v) != 0)
 		return e->rc;
