@@ -717,6 +717,7 @@ a_peer_that_comes_back_gets_what_waited(void **state)
 	must_post(f, kind->good, 1);
 	turn_for(f, 300);
 	assert_true(state_of(f).retried > 0);
+	assert_non_null(strstr(state_of(f).text, "refused")); /* says why */
 	f->settings.timeout = 15000;
 	start_the_peer(f);
 	until_came(f, fill(f, kind->arrived, 1));
