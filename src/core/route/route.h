@@ -90,7 +90,7 @@ struct route_uplink {
 	int64_t heard, time;
 	struct str unit_id, unit_code; /* null: a public network */
 	struct str network_id, network_code, network_addr;
-	struct str device_id; /* STR_NULL: no device has this address */
+	struct str device_id;      /* STR_NULL: no device has this address */
 	struct str device_unit_id; /* on a public network not the network's */
 	struct str profile;
 	struct str data, extension; /* hex; JSON or STR_NULL */
@@ -102,6 +102,9 @@ struct route_uplink {
 struct route_tap {
 	bool (*uplink)(void *owner, const struct route_uplink *u,
 	    struct route_commit *commit);
+	/* Devices have changed, or may be gone: one of this network, all of it
+	 * (`addr` null), or any (both null). On the routing loop. */
+	void (*changed)(void *owner, struct str network_code, struct str addr);
 	void *owner;
 };
 
@@ -175,6 +178,14 @@ bool route_host_embedded(const struct route *r, struct str host_uri);
  * or network. From a worker. */
 void route_inject(struct route *r, bool application,
     const struct route_end *end, const char *queue, struct str payload);
+/* Messages for anybody who subscribes: gathered, then published in one turn of
+ * the routing loop, at QoS 0. [any thread] route_tell() takes `n`. */
+struct route_notes;
+struct route_notes *route_notes_new(struct route *r);
+void route_note(
+    struct route_notes *n, struct str topic, struct str payload, bool retain);
+void route_tell(struct route_notes *n);
+
 /* Asks for a queue's figures; blocks until the loop has answered. */
 void route_stats(struct route *r, bool application, const struct route_end *end,
     const char *queue, struct mqtt_queue_stats *ret);
@@ -183,10 +194,29 @@ void route_stats(struct route *r, bool application, const struct route_end *end,
  * unit? 1, 0, or negative with the call answered. */
 int route_may_unit(struct route *r, struct http_call *c, struct str unit_id,
     enum rest_verb verb);
+/* The codes of the units that the caller owns or is a member of, sorted. False:
+ * the call is answered. */
+bool route_units_of(struct route *r, struct http_call *c, struct strs *codes);
+/* The unit with this code, in any case, and the same question as above; a unit
+ * that is not there: 0. */
+int route_unit_by_code(struct route *r, struct http_call *c, struct str code,
+    enum rest_verb verb, struct str *unit_id, struct str *unit_code);
+/* For rows that are HTTP_OPEN because their token comes in another way: the
+ * access check of HTTP_TOKEN with this token. False: the call is answered. */
+bool route_access(struct route *r, struct http_call *c, struct str token);
 /* The address of a device the caller may see; false: not there, or the call is
  * answered (status not 0). */
 bool route_device_addr(struct route *r, struct http_call *c,
     struct str device_id, struct str *addr);
+
+/* Makes a device on a network that the caller may use, as POST /device does.
+ * Null texts: none. ERR_EXISTS: the address is taken; ERR_NOT_FOUND: no such
+ * network or unit, for this caller. */
+int route_device_make(struct route *r, struct http_call *c, struct str unit_id,
+    struct str network_id, struct str addr, struct str profile, struct str name,
+    struct str *device_id, struct err *err);
+/* Is there such a device? 1, 0, or negative with `err`. [any thread] */
+int route_device_exists(struct route *r, struct str device_id, struct err *err);
 
 /* Removes downlinks that nobody reported in time. On a worker. */
 int route_clean(struct route *r, struct err *err);

@@ -1,0 +1,41 @@
+/*
+ * plug/metric/ints.h - a column of integers in few bytes.
+ *
+ * A column is a prediction and what it missed by: the errors are nothing at
+ * all, packed bits, or entropy coded (rANS), whatever is smallest. The format
+ * is described in docs/decisions/metric-blocks.md.
+ *
+ * Pure functions; the readers take any bytes.
+ */
+#ifndef PLUG_METRIC_INTS_H
+#define PLUG_METRIC_INTS_H
+
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INTS_MAX (1u << 20) /* values in a column */
+
+void ints_put(struct buf *out, const int64_t *v, size_t n);
+/* Reads `n` values and cuts them off `*in`. False: no such column. */
+bool ints_get(struct str *in, int64_t *v, size_t n);
+
+/* LEB128. */
+void varint_put(struct buf *out, uint64_t v);
+bool varint_get(struct str *in, uint64_t *v);
+
+static inline uint64_t
+zigzag(int64_t v)
+{
+	return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+
+static inline int64_t
+unzigzag(uint64_t u)
+{
+	return (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
+}
+
+#endif
