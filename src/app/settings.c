@@ -348,7 +348,7 @@ settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
 	static _Thread_local struct conf_section
-	    sections[11 + MQTT_LISTENERS + MQTT_BRIDGES];
+	    sections[14 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -380,6 +380,12 @@ settings_new(struct settings *s)
 		{ "coremgr", "The management API.", coremgr_fields,
 		    &s->coremgr },
 		{ "hub", "Values and rules.", hub_fields, &s->hub },
+		{ "hub.metric", "Where the history of values is kept.",
+		    metric_fields, &s->hub.metric },
+		{ "hub.script", "JavaScript of profiles and rules.",
+		    script_fields, &s->hub.script },
+		{ "hub.handler", "What carries out what rules decide.",
+		    handler_fields, &s->hub.handler },
 		{ "data", "The history of what passed.", data_fields,
 		    &s->data },
 		{ "compat", "For use beside Sylvia-IoT's own programs.",

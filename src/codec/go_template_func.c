@@ -67,7 +67,7 @@ order(const struct val *a, const struct val *b, int *ret)
 static bool
 equal(const struct val *a, const struct val *b)
 {
-	int by;
+	int by = 0;
 
 	if (order(a, b, &by))
 		return by == 0;

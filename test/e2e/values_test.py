@@ -18,7 +18,7 @@ def hub(site, method, path, body=None, status=None):
     r = site.server.call(method, "/hub/api/v1/" + path, body,
                          token=site.token)
     if status:
-        assert r.status == status, r.body
+        assert r.status == status, r.text
     return r
 
 
@@ -219,6 +219,45 @@ def test_values_are_for_members_of_the_unit_only(probe):
             ("DELETE", "field/" + field, 204)):
         body = {"data": {"name": "x"}} if method == "PATCH" else None
         r = probe.server.call(method, "/hub/api/v1/" + path, body, token=eve)
-        assert r.status == status, (method, path, r.body)
+        assert r.status == status, (method, path, r.text)
     assert len(listed(probe, "field")) == 1
     network.close()
+
+
+def test_home_assistant_finds_devices(probe):
+    network = probe.network()
+    network.publish(probe.net_topic("uldata"), uplink(
+        {"temperature": 20.5, "relay": False, "air": {"humidity": 40}}))
+    relay = listed(probe, "field", fieldId="relay")[0]["id"]
+    hub(probe, "PATCH", "field/" + relay, {"data": {
+        "labels": {"writable": "true"}}}, 204)
+    until("the change", lambda: listed(
+        probe, "field", fieldId="relay")[0]["labels"] == {"writable": "true"})
+    app = Client(probe.server, "test-app-mqtt", topics=[
+        "marram/demo/ha/#", "marram/demo/state/#"])
+    config = until("a switch", lambda: [
+        c for c in [json.loads(p) for t, p in app.heard
+                    if t.startswith("marram/demo/ha/device/marram_")]
+        if c["cmps"]["data_relay"]["p"] == "switch"])[-1]
+    assert config["stat_t"] == "marram/demo/state/test-net-mqtt/01000461"
+    assert config["dev"]["mdl"] == "probe"
+    assert config["o"]["name"] == "marram"
+    t = config["cmps"]["data_temperature"]
+    assert (t["p"], t["name"], t["dev_cla"], t["unit_of_meas"],
+            t["stat_cla"]) == ("sensor", "Air", "temperature", "°C",
+                               "measurement")
+    assert t["val_tpl"] == '{{ value_json["data"]["temperature"] }}'
+    assert len({c["uniq_id"] for c in config["cmps"].values()}) == 3
+    state = [json.loads(p) for t, p in app.heard if t == config["stat_t"]]
+    assert state[-1] == {"data": {"temperature": 20.5, "relay": False},
+                         "air": {"humidity": 40}}
+    # what it sends reaches the device
+    app.publish(config["cmps"]["data_relay"]["cmd_t"], "true")
+    down = network.wait(1, "dldata")[0]
+    assert json.loads(bytes.fromhex(down["data"])) == {"relay": True}
+    # it forgets what has gone
+    probe.call("DELETE", "device/" + probe.device)
+    until("empty", lambda: [t for t, p in app.heard if not p
+                            and t.startswith("marram/demo/ha/device/")])
+    network.close()
+    app.close()

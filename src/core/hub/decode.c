@@ -3,11 +3,13 @@
  */
 #include "core/hub/private.h"
 
+#include "codec/cayenne.h"
 #include "codec/json.h"
 
 #include <string.h>
 
-const char *const hub_codecs[] = { "none", "json", NULL };
+const char *const hub_codecs[] = { "none", "json", "cayenne", "javascript",
+	NULL };
 
 #define DEEP 8 /* levels of an object that become names */
 
@@ -105,40 +107,6 @@ decode_object(struct str json, struct readings *ret, struct err *err)
 	return rc != 0 ? rc : json_done(&j, err);
 }
 
-/* The value at a dotted path; false: there is none. Array items by number. */
-bool
-hub_json_at(
-    struct arena *a, struct str json, struct str path, struct str *value)
-{
-	while (path.ptr != NULL && path.len > 0) {
-		struct str part = str_cut(&path, '.'), key, found = STR_NULL;
-		struct json j;
-		uint64_t at, i = 0;
-
-		json_open(&j, json, 0, a);
-		if (json_peek(&j) == JSON_OBJECT && json_object(&j)) {
-			while (json_member(&j, &key))
-				if (found.ptr == NULL &&
-				    str_eq_nocase(key, part))
-					json_raw(&j, &found);
-				else
-					json_skip(&j);
-		} else if (json_peek(&j) == JSON_ARRAY &&
-		    str_to_u64(part, &at) && json_array(&j)) {
-			while (json_item(&j))
-				if (i++ == at)
-					json_raw(&j, &found);
-				else
-					json_skip(&j);
-		}
-		if (!json_ok(&j) || found.ptr == NULL)
-			return false;
-		json = found;
-	}
-	*value = json;
-	return true;
-}
-
 static int
 decode_json(const struct hub_profile *p, struct str bytes, struct readings *ret,
     struct err *err)
@@ -163,9 +131,46 @@ decode_json(const struct hub_profile *p, struct str bytes, struct readings *ret,
 	return any ? rc : decode_object(bytes, ret, err);
 }
 
-/* What the profile knows of its fields. */
-static void
-add_known(const struct hub_profile *p, struct readings *all)
+static struct str
+part_json(struct arena *a, const struct cayenne_value *v, size_t i)
+{
+	if (v->type->boolean)
+		return v->parts[i] != 0 ? STR("true") : STR("false");
+	return arena_printf(a, "%.10g", v->parts[i]);
+}
+
+/* "temperature_1" in "data"; of a position the parts, in "gps_3". */
+static int
+decode_cayenne(struct str bytes, struct readings *ret, struct err *err)
+{
+	struct arena *a = &ret->arena;
+	struct cayenne_value v;
+	int rc;
+
+	while ((rc = cayenne_next(&bytes, &v, err)) == 1) {
+		struct str name =
+		    arena_printf(a, "%s_%u", v.type->name, v.channel);
+
+		rc = 0;
+		for (size_t i = 0;
+		     rc == 0 && i < CAYENNE_PARTS && v.type->div[i] != 0; i++) {
+			const char *part = v.type->parts[i];
+
+			rc = part != NULL ? add(ret, name, str_of(part),
+						part_json(a, &v, i), err)
+					  : add(ret, STR_NULL, name,
+						part_json(a, &v, i), err);
+			if (rc == 0 && v.type->unit != NULL)
+				ret->at[ret->n - 1].unit = str_of(v.type->unit);
+		}
+		if (rc != 0)
+			return rc;
+	}
+	return rc;
+}
+
+void
+decode_known(const struct hub_profile *p, struct readings *all)
 {
 	for (size_t i = 0; i < all->n; i++) {
 		struct reading *r = &all->at[i];
@@ -196,17 +201,30 @@ add_known(const struct hub_profile *p, struct readings *all)
 }
 
 int
-decode(struct hub *h, const struct hub_profile *p, struct str bytes,
-    struct readings *ret, struct err *err)
+decode(const struct hub_profile *p, struct str bytes, struct readings *ret,
+    struct err *err)
 {
 	int rc = 0;
 
-	(void)h;
 	if (str_eqz(p->codec, "json"))
 		rc = decode_json(p, bytes, ret, err);
+	else if (str_eqz(p->codec, "cayenne"))
+		rc = decode_cayenne(bytes, ret, err);
 	if (rc == 0)
-		add_known(p, ret);
+		decode_known(p, ret);
 	return rc;
+}
+
+static bool
+is_cayenne(struct str bytes)
+{
+	struct cayenne_value v;
+	int rc;
+
+	do
+		rc = cayenne_next(&bytes, &v, NULL);
+	while (rc == 1);
+	return rc == 0;
 }
 
 const char *
@@ -217,5 +235,5 @@ decode_guess(struct str bytes)
 	if (text.len > 1 && text.ptr[0] == '{' && str_is_utf8(text) &&
 	    json_valid(text, 0))
 		return "json";
-	return "";
+	return bytes.len > 0 && is_cayenne(bytes) ? "cayenne" : "";
 }

@@ -32,8 +32,8 @@ event_kick(struct hub *h)
 }
 
 /* Levels of a topic hold no "/", "+" and "#". */
-static void
-add_level(struct buf *b, struct str s)
+void
+event_level(struct buf *b, struct str s)
 {
 	for (size_t i = 0; i < s.len; i++)
 		buf_addc(b,
@@ -42,12 +42,21 @@ add_level(struct buf *b, struct str s)
 			: s.ptr[i]);
 }
 
-static void
-add_unit(struct buf *b, const struct device *d)
+void
+event_topic(struct buf *b, const struct device *d)
 {
 	buf_addz(b, "marram/");
-	add_level(b, d->unit_code.len > 0 ? d->unit_code : d->row.unit_id);
+	event_level(b, d->unit_code.len > 0 ? d->unit_code : d->row.unit_id);
 	buf_addc(b, '/');
+}
+
+void
+event_note(struct hub *h, struct buf *topic, struct buf *payload, bool retain)
+{
+	route_note(notes(h), buf_str(topic),
+	    payload->ptr != NULL ? buf_str(payload) : STR(""), retain);
+	buf_free(topic);
+	buf_free(payload);
 }
 
 /* {"value":21.5,"timestamp":"..."} */
@@ -57,14 +66,14 @@ tell_value(struct cell *f)
 	struct buf topic = { 0 }, text = { 0 };
 	struct json_out o;
 
-	add_unit(&topic, f->device);
+	event_topic(&topic, f->device);
 	buf_addz(&topic, "value");
 	for (int i = 0; i < 4; i++) {
 		const struct str levels[] = { f->row.gateway_id, f->row.node_id,
 			f->row.source_id, f->row.field_id };
 
 		buf_addc(&topic, '/');
-		add_level(&topic, levels[i]);
+		event_level(&topic, levels[i]);
 	}
 	json_out_init(&o, &text, false);
 	json_out_object(&o);
@@ -79,17 +88,17 @@ tell_value(struct cell *f)
 	buf_free(&text);
 }
 
-void
-event_field(struct cell *f, const char *type)
+/* The event as JSON; where the entity lies in it. */
+static struct str
+event_json(struct buf *b, const struct cell *f, const char *type)
 {
-	struct buf topic = { 0 }, text = { 0 };
 	struct str quick = f->quick;
+	struct arena a = { 0 };
 	struct json_out o;
+	size_t from;
 
 	(void)str_cut(&quick, ' '); /* the unit is in the topic */
-	add_unit(&topic, f->device);
-	buf_addz(&topic, "event/field");
-	json_out_init(&o, &text, false);
+	json_out_init(&o, b, false);
 	json_out_object(&o);
 	json_out_key(&o, "type");
 	json_out_str(&o, str_of(type));
@@ -98,20 +107,38 @@ event_field(struct cell *f, const char *type)
 	json_out_key(&o, "entityId");
 	json_out_str(&o, f->row.id);
 	json_out_key(&o, "entityQuickId");
-	{
-		struct arena a = { 0 };
-
-		json_out_str(
-		    &o, arena_printf(&a, "field:" STR_FMT, STR_ARG(quick)));
-		arena_fini(&a);
-	}
+	json_out_str(&o, arena_printf(&a, "field:" STR_FMT, STR_ARG(quick)));
 	json_out_key(&o, "entity");
+	from = b->len;
 	record_to_json(&o, &hub_field_entity.record, FIELD_ALL, &f->row);
+	from = b->ptr[from] == '{' ? from : from + 1;
 	json_out_end_object(&o);
-	route_note(
-	    notes(f->device->hub), buf_str(&topic), buf_str(&text), false);
+	arena_fini(&a);
+	return (struct str){ b->ptr + from, b->len - from - 1 };
+}
+
+void
+event_field(struct cell *f, const char *type)
+{
+	struct hub *h = f->device->hub;
+	struct buf topic = { 0 }, text = { 0 };
+	struct str entity = event_json(&text, f, type);
+	const struct hub_event e = { .unit_id = f->row.unit_id,
+		.type = str_of(type),
+		.entity_type = STR("field"),
+		.json = buf_str(&text),
+		.entity = entity,
+		.place = { f->row.node_id, f->row.field_id, f->row.source_id,
+		    f->row.gateway_id } };
+
+	event_topic(&topic, f->device);
+	buf_addz(&topic, "event/field");
+	route_note(notes(h), buf_str(&topic), e.json, false);
+	if (strcmp(type, "deleted") != 0) {
+		tell_value(f);
+		forwards_hear(h, f);
+	}
+	tasks_hear(h, &e);
 	buf_free(&topic);
 	buf_free(&text);
-	if (strcmp(type, "deleted") != 0)
-		tell_value(f);
 }

@@ -13,7 +13,9 @@
  */
 #include "core/hub/private.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "codec/json.h"
 
 #include <stdlib.h>
 
@@ -85,31 +87,128 @@ take(struct device *d, struct heard *m, const struct readings *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		(void)model_read(d, &r->at[i], m->up.time);
+	model_announce(d, false);
+}
+
+/* What went wrong is told where the device is looked at. */
+static void
+unreadable(struct device *d, struct heard *m, const struct err *err)
+{
+	counter_add(&d->hub->counters.unreadable, 1);
+	model_trouble(d, err->text, m->up.time);
+}
+
+static void
+read_here(struct device *d, struct heard *m, const struct hub_profile *p)
+{
+	struct buf bytes = { 0 };
+	struct readings *r = mem_new(struct readings);
+	struct err err;
+
+	if (hex_decode(&bytes, m->up.data) &&
+	    decode(p, buf_str(&bytes), r, &err) == 0)
+		take(d, m, r);
+	else
+		unreadable(d, m, &err);
+	buf_free(&bytes);
+	arena_fini(&r->arena);
+	free(r);
+}
+
+/* --- by a script --------------------------------------------------------- */
+
+static void read_next(struct device *d);
+
+static void
+on_script(struct script_call *call)
+{
+	struct heard *m = container_of(call, struct heard, call);
+	struct device *d = m->device;
+	const struct hub_profile *p =
+	    model_profile(d->hub, d->row.unit_id, d->profile);
+	struct readings *r = mem_new(struct readings);
+	struct str data;
+	struct err err = call->err;
+
+	if (call->end == SCRIPT_DONE &&
+	    !hub_json_at(&r->arena, call->result, STR("data"), &data))
+		(void)err_set(&err, ERR_PARAM, "the codec gave no `data`");
+	else if (call->end == SCRIPT_DONE)
+		(void)decode_object(arena_str(&r->arena, data), r, &err);
+	if (err.code == 0) {
+		if (p != NULL)
+			decode_known(p, r);
+		take(d, m, r);
+	} else {
+		unreadable(d, m, &err);
+	}
+	arena_fini(&r->arena);
+	free(r);
+	d->busy = false;
+	heard_done(m);
+	read_next(d);
+}
+
+/* {"bytes":[1,2],"fPort":1,"recvTime":"...","variables":{}} */
+static struct str
+script_argument(struct heard *m)
+{
+	struct arena *a = &m->arena;
+	struct buf b = { 0 }, bytes = { 0 };
+	struct str port = STR("0"), text;
+
+	if (m->up.extension.ptr != NULL &&
+	    !hub_json_at(a, m->up.extension, STR("fPort"), &port))
+		(void)hub_json_at(a, m->up.extension, STR("port"), &port);
+	(void)hex_decode(&bytes, m->up.data);
+	buf_addz(&b, "{\"bytes\":[");
+	for (size_t i = 0; i < bytes.len; i++)
+		buf_addf(
+		    &b, "%s%u", i > 0 ? "," : "", (unsigned char)bytes.ptr[i]);
+	buf_addf(&b, "],\"fPort\":" STR_FMT ",\"recvTime\":", STR_ARG(port));
+	json_quote(&b, time_text(a, m->up.time));
+	buf_addz(&b, ",\"variables\":{}}");
+	text = arena_str(a, buf_str(&b));
+	buf_free(&bytes);
+	buf_free(&b);
+	return text;
+}
+
+/* False: it is done with already. */
+static bool
+read_by_script(struct device *d, struct heard *m, const struct hub_profile *p)
+{
+	struct err err;
+
+	m->call = (struct script_call){ .group = d->row.unit_id,
+		.source = arena_str(&m->arena, p->script),
+		.entry = SCRIPT_DECODE_UPLINK,
+		.arg = script_argument(m),
+		.done = on_script };
+	if (script_run(d->hub->codecs, &m->call, &err) == 0) {
+		d->busy = true;
+		return true;
+	}
+	unreadable(d, m, &err);
+	return false;
 }
 
 static void
 read_next(struct device *d)
 {
-	struct hub *h = d->hub;
 	struct heard *m;
 
-	while ((m = list_first(&d->waiting, struct heard, link)) != NULL) {
+	while (!d->busy &&
+	    (m = list_first(&d->waiting, struct heard, link)) != NULL) {
 		const struct hub_profile *p =
-		    model_profile(h, d->row.unit_id, d->profile);
-		struct buf bytes = { 0 };
-		struct readings r = { 0 };
-		struct err err;
+		    model_profile(d->hub, d->row.unit_id, d->profile);
 
-		if (p == NULL) {
-			counter_add(&h->counters.no_profile, 1);
-		} else if (hex_decode(&bytes, m->up.data) &&
-		    decode(h, p, buf_str(&bytes), &r, &err) == 0) {
-			take(d, m, &r);
-		} else {
-			counter_add(&h->counters.unreadable, 1);
-		}
-		buf_free(&bytes);
-		arena_fini(&r.arena);
+		if (p == NULL)
+			counter_add(&d->hub->counters.no_profile, 1);
+		else if (!str_eqz(p->codec, "javascript"))
+			read_here(d, m, p);
+		else if (read_by_script(d, m, p))
+			return;
 		heard_done(m);
 	}
 }

@@ -4,9 +4,14 @@
 #include "core/hub/private.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "codec/duration.h"
+#include "codec/sun.h"
+#include "codec/zone.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static const struct counter_row counter_rows[] = {
 #define COUNTER(name, unit, help)                                              \
@@ -17,6 +22,39 @@ static const struct counter_row counter_rows[] = {
 #undef COUNTER
 #undef GAUGE
 };
+
+static int
+read_place(struct hub *h, struct err *err)
+{
+	const struct hub_conf *c = &h->conf;
+	struct arena a = { 0 };
+	struct buf bytes = { 0 };
+	const char *path = zone_path(&a, c->time_zone);
+	int rc = 0;
+
+	if (path == NULL)
+		rc = err_set(err, ERR_PARAM,
+		    "hub.timeZone `" STR_FMT "`: there is no such zone",
+		    STR_ARG(c->time_zone));
+	/* a machine without /etc/localtime lives by UTC */
+	else if (c->time_zone.len > 0 || access(path, R_OK) == 0)
+		rc = file_read(path, &bytes, err);
+	if (rc == 0 && bytes.len > 0)
+		rc = zone_new(buf_str(&bytes), c->time_zone, &h->zone, err);
+	h->place.zone = h->zone;
+	if (rc == 0 && (c->latitude.len > 0 || c->longitude.len > 0)) {
+		h->place.known = hub_number(c->latitude, &h->place.latitude) &&
+		    hub_number(c->longitude, &h->place.longitude) &&
+		    sun_place_ok(h->place.latitude, h->place.longitude);
+		if (!h->place.known)
+			rc = err_set(err, ERR_PARAM,
+			    "hub.latitude and hub.longitude: must be degrees, "
+			    "as 48.1 and 11.6");
+	}
+	buf_free(&bytes);
+	arena_fini(&a);
+	return rc;
+}
 
 int
 hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
@@ -33,15 +71,30 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	list_init(&h->dirty_sources);
 	list_init(&h->dirty_fields);
 	list_init(&h->inbox_order);
+	list_init(&h->delayed);
 	h->heard_post.run = heard_run;
 	h->loop = loop_new();
 	writer_init(h);
-	rc = store_open_settings(
-	    &h->conf.db, "hub", dir, hub_entities, &h->store, err);
+	h->codecs = script_pool_new(h->loop, &conf->script, NULL);
+	h->scripts = script_pool_new(h->loop, &conf->script, NULL);
+	rc = read_place(h, err);
+	if (rc == 0)
+		rc = store_open_settings(
+		    &h->conf.db, "hub", dir, hub_entities, &h->store, err);
+	if (rc == 0)
+		rc = metric_open(&h->conf.metric, dir, &h->metric, err);
 	if (rc == 0)
 		rc = model_load(h, err);
 	if (rc == 0)
 		rc = inbox_load(h, err);
+	if (rc == 0)
+		rc = forwards_load(h, err);
+	if (rc == 0)
+		rc = handlers_load(h, err);
+	if (rc == 0)
+		rc = tasks_load(h, err);
+	if (rc == 0)
+		rc = schedules_load(h, err);
 	if (rc != 0) {
 		hub_close(h);
 		return rc;
@@ -73,10 +126,42 @@ on_changed(void *owner, struct str network_code, struct str addr)
 	buf_free(&b);
 }
 
+/* What somebody asks by MQTT, on its way to the loop. */
+struct asked_set {
+	struct loop_post post;
+	struct hub *hub;
+	struct str unit_code, place, payload;
+	struct arena arena;
+};
+
+static void
+run_set(struct loop_post *p)
+{
+	struct asked_set *a = container_of(p, struct asked_set, post);
+
+	announce_set(a->hub, a->unit_code, a->place, a->payload);
+	arena_fini(&a->arena);
+	free(a);
+}
+
+/* On the routing loop. */
+static void
+on_set(void *owner, struct str unit_code, struct str place, struct str payload)
+{
+	struct asked_set *a = mem_new(struct asked_set);
+
+	a->post.run = run_set;
+	a->hub = owner;
+	a->unit_code = arena_str(&a->arena, unit_code);
+	a->place = arena_str(&a->arena, place);
+	a->payload = arena_str(&a->arena, payload);
+	loop_post(a->hub->loop, &a->post);
+}
+
 int
 hub_start(struct hub *h, struct loop *loop, struct err *err)
 {
-	const struct route_tap tap = { heard_uplink, on_changed, h };
+	const struct route_tap tap = { heard_uplink, on_changed, on_set, h };
 
 	h->routing = loop;
 	h->counter_group = (struct counter_group){ .prefix = "hub",
@@ -140,12 +225,21 @@ hub_close(struct hub *h)
 	if (h == NULL)
 		return;
 	hub_stop(h);
+	schedules_free(h);
+	tasks_free(h);
+	script_pool_free(h->codecs);
+	script_pool_free(h->scripts);
+	delayed_forget(h);
+	handlers_free(h);
 	writer_fini(h);
+	forwards_free(h);
 	model_free(h);
 	inbox_free(h);
 	rest_mounts_free(&h->mounts);
+	metric_close(h->metric);
 	store_close(h->store);
 	loop_free(h->loop);
+	zone_free(h->zone);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
@@ -154,4 +248,50 @@ void
 hub_routes(struct hub *h, http_add_routes *add, void *ctx)
 {
 	objects_mount(h, add, ctx);
+}
+
+int
+hub_duration(struct str s, int64_t def, int64_t *ret, struct err *err)
+{
+	*ret = def;
+	if (s.len == 0 || duration_parse_ms(s, ret))
+		return 0;
+	return err_set(err, ERR_PARAM,
+	    "`" STR_FMT "` is no duration, as 1h20m5s", STR_ARG(s));
+}
+
+/* The time of the newest of those that are too many. */
+static int
+too_many(struct hub *h, int64_t *until, struct err *err)
+{
+	const struct store_query q = { .sort = { { "timestamp", true } },
+		.n_sort = 1,
+		.offset = (uint64_t)h->conf.trace_max,
+		.limit = 1 };
+	struct arena a = { 0 };
+	struct rows rows;
+	int rc;
+
+	rc = store_all(h->store, &hub_trace_entity, &q, &a, &rows, err);
+	if (rc == 0 && rows.n > 0)
+		*until =
+		    MAX_OF(*until, ((const struct hub_trace *)rows.at)->at + 1);
+	arena_fini(&a);
+	return rc;
+}
+
+int
+hub_clean(struct hub *h, struct err *err)
+{
+	int64_t until = clock_now() - h->conf.trace_ms;
+	struct filter f = { 0 };
+	int rc;
+
+	rc = metric_clean(h->metric, clock_now(), err);
+	if (rc == 0)
+		rc = too_many(h, &until, err);
+	if (rc != 0)
+		return rc;
+	filter_add(&f, "timestamp", COND_LT, value_time(until));
+	return store_del(h->store, &hub_trace_entity, &f, NULL, err);
 }

@@ -14,13 +14,22 @@
 #include "core/auth/auth.h"
 #include "core/rest/rest.h"
 #include "core/route/route.h"
+#include "plug/handler/handler.h"
+#include "plug/metric/settings.h"
+#include "plug/script/script.h"
 #include "plug/store/settings.h"
 
 struct hub;
 
 struct hub_conf {
 	struct store_settings db;
+	bool home_assistant;
+	struct str time_zone, latitude, longitude;
 	int64_t queue_max, inbox_max, fields_max, fields_per_device;
+	int64_t trace_ms, trace_max;
+	struct handler_settings handler;
+	struct metric_settings metric;
+	struct script_conf script;
 };
 
 extern const struct conf_field hub_fields[];
@@ -38,5 +47,8 @@ void hub_stop(struct hub *h);
 void hub_close(struct hub *h); /* NULL is fine */
 
 void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
+
+/* Removes old traces. On a worker. */
+int hub_clean(struct hub *h, struct err *err);
 
 #endif

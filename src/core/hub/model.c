@@ -60,8 +60,8 @@ join(char sep, struct str a, struct str b)
 }
 
 /* Is label `key` something true? */
-static bool
-has_label(struct str labels, const char *key)
+bool
+hub_has_label(struct str labels, const char *key)
 {
 	struct arena scratch = { 0 };
 	struct str name, text = STR_NULL;
@@ -137,6 +137,7 @@ model_device(struct hub *h, const struct route_uplink *u)
 	}
 	if (!str_eq(d->unit_code, u->unit_code)) {
 		str_free(d->unit_code);
+		str_free(d->trouble);
 		d->unit_code = str_copy(u->unit_code);
 	}
 	if (!str_eq(d->profile, u->profile)) {
@@ -155,6 +156,15 @@ model_seen(struct device *d, int64_t at)
 	if (!str_eqz(d->row.state.status, "up")) {
 		d->row.state = (struct hub_state){ STR("up"), STR(""), at };
 	}
+	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+}
+
+void
+model_trouble(struct device *d, const char *text, int64_t at)
+{
+	str_free(d->trouble);
+	d->trouble = str_copy(str_of(text));
+	d->row.state = (struct hub_state){ STR("error"), d->trouble, at };
 	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 }
 
@@ -199,8 +209,8 @@ field_new(struct device *d, const struct hub_field *row, bool stored)
 	f->before = str_copy(row->previous.value);
 	f->row.current.value = f->now;
 	f->row.previous.value = f->before;
-	f->pin_unit = has_label(f->row.labels, "ignore_unit");
-	f->pin_type = has_label(f->row.labels, "ignore_metric_type");
+	f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
+	f->pin_type = hub_has_label(f->row.labels, "ignore_metric_type");
 	f->key = join('\n', f->row.source_id, f->row.field_id);
 	buf_addf(&b, STR_FMT " " STR_FMT "." STR_FMT "." STR_FMT "." STR_FMT,
 	    STR_ARG(f->row.unit_id), STR_ARG(f->row.gateway_id),
@@ -208,6 +218,7 @@ field_new(struct device *d, const struct hub_field *row, bool stored)
 	    STR_ARG(f->row.field_id));
 	f->quick = str_copy(buf_str(&b));
 	buf_free(&b);
+	d->announced = d->announced && stored;
 	map_put(&d->fields, f->key, f);
 	map_put(&h->quick, f->quick, f);
 	h->n_fields++;
@@ -256,6 +267,7 @@ device_free(struct device *d)
 	counter_add(&d->hub->counters.devices, -1);
 	str_free(d->profile);
 	str_free(d->unit_code);
+	str_free(d->trouble);
 	arena_fini(&d->arena);
 	free(d);
 }
@@ -451,6 +463,8 @@ follow(struct cell *f, const struct reading *r)
 	f->row.current.value = f->now;
 	f->row.previous.value = f->before;
 	f->kind_changed = true;
+	f->series = 0; /* it goes on in another one */
+	f->device->announced = false;
 }
 
 static void
@@ -491,7 +505,7 @@ model_read(struct device *d, const struct reading *r, int64_t at)
 		    f->row.current.timestamp <= at;
 		if (fresh)
 			set_current(f, value, at);
-		model_point(f, value, at);
+		history_add(f, value, at);
 		make_dirty(h, &h->dirty_fields, &f->dirty);
 		if (fresh)
 			event_field(
@@ -504,11 +518,13 @@ model_read(struct device *d, const struct reading *r, int64_t at)
 }
 
 void
-model_point(struct cell *f, struct str value, int64_t at)
+model_announce(struct device *d, bool again)
 {
-	(void)f;
-	(void)value;
-	(void)at;
+	if (!d->hub->conf.home_assistant || d->fields.n == 0)
+		return;
+	if (again || !d->announced)
+		announce_device(d);
+	announce_state(d);
 }
 
 /* --- to the store -------------------------------------------------------- */
@@ -701,8 +717,10 @@ take_field(struct cell *f, const struct hub_field *row)
 	own(&hub_field_entity.record, &f->row, &f->arena);
 	f->row.current.value = f->now;
 	f->row.previous.value = f->before;
-	f->pin_unit = has_label(f->row.labels, "ignore_unit");
-	f->pin_type = has_label(f->row.labels, "ignore_metric_type");
+	f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
+	f->pin_type = hub_has_label(f->row.labels, "ignore_metric_type");
+	f->series = 0;
+	model_announce(f->device, true);
 }
 
 static struct cell *
@@ -748,6 +766,7 @@ model_reload_node(struct hub *h, struct str id)
 		d->row = row;
 		own(&hub_node_entity.record, &d->row, &d->arena);
 		map_put(&h->devices, d->row.id, d);
+		model_announce(d, true);
 	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {
 		device_free(d);
 	}
@@ -763,6 +782,8 @@ device_gone(struct device *d)
 
 	while ((f = map_next(&d->fields, &pos)) != NULL)
 		event_field(f, "deleted");
+	if (h->conf.home_assistant)
+		announce_gone(d);
 	writer_gone(h, &hub_node_entity, d->row.id);
 	device_free(d);
 }

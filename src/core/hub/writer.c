@@ -29,6 +29,7 @@ group_reset(struct group *g)
 	g->first = NULL;
 	g->last = &g->first;
 	g->n = 0;
+	g->n_points = 0;
 	g->done = NULL;
 	g->failed = false;
 }
@@ -131,7 +132,8 @@ write_it(struct worker_job *job)
 	struct group *g = container_of(job, struct group, job);
 	struct err err;
 
-	if (g->n > 0 && store_tx(g->hub->store, write_group, g, &err) != 0) {
+	if (history_write(g, &err) != 0 ||
+	    (g->n > 0 && store_tx(g->hub->store, write_group, g, &err) != 0)) {
 		g->failed = true;
 		log_error("values could not be stored: %s; their senders are "
 			  "to repeat them",
@@ -162,7 +164,7 @@ writer_kick(struct hub *h)
 	if (h->writing)
 		return;
 	model_gather(h);
-	if (g->n == 0 && g->done == NULL)
+	if (g->n == 0 && g->n_points == 0 && g->done == NULL)
 		return;
 	h->writing = true;
 	h->gathers = g == &h->groups[0] ? &h->groups[1] : &h->groups[0];
@@ -202,6 +204,8 @@ writer_fini(struct hub *h)
 {
 	worker_pool_free(h->writer);
 	h->writer = NULL;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
+		free(h->groups[i].points);
 		arena_fini(&h->groups[i].arena);
+	}
 }

@@ -298,6 +298,10 @@ may_publish(void *owner, void *account, struct str topic)
 	struct str queue = own_queue(s, topic);
 
 	(void)owner;
+	if (s != NULL && s->application && str_starts(topic, s->events))
+		return str_starts((struct str){ topic.ptr + s->events.len,
+				      topic.len - s->events.len },
+		    STR("set/"));
 	if (queue.ptr == NULL)
 		return false;
 	if (s->application)

@@ -107,7 +107,8 @@ struct route {
 	struct loop *loop;
 	struct mqtt_server *mqtt;
 	struct route_sink sink;
-	struct route_tap tap;              /* `uplink` NULL: nobody */
+	struct route_tap tap; /* `uplink` NULL: nobody */
+	struct mqtt_consumer *sets;
 	struct map applications, networks; /* key -> endpoint */
 	struct map accounts;               /* owner id -> session account */
 	uint64_t account_epoch; /* counts sessions that were ended by us */

@@ -54,6 +54,20 @@ route_listen(struct route *r, const struct route_tap *tap)
 	r->tap = *tap;
 }
 
+/* marram/{unit}/set/{place} */
+static void
+on_set(void *owner, struct mqtt_msg *msg)
+{
+	struct str rest = mqtt_msg_topic(msg), unit;
+	struct route *r = owner;
+
+	(void)str_cut(&rest, '/');
+	unit = str_cut(&rest, '/');
+	(void)str_cut(&rest, '/');
+	r->tap.set(r->tap.owner, unit, rest, mqtt_msg_payload(msg));
+	mqtt_msg_done(msg, true);
+}
+
 int
 route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
     const struct route_sink *sink, struct err *err)
@@ -66,12 +80,17 @@ route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
 		.n = route_counter_rows_n,
 		.values = &r->counters };
 	counter_register(&r->group);
+	if (r->tap.set != NULL)
+		r->sets =
+		    mqtt_consume_start(mqtt, STR("marram/+/set/#"), on_set, r);
 	return endpoints_load(r, err);
 }
 
 void
 route_stop(struct route *r)
 {
+	mqtt_consume_stop(r->sets);
+	r->sets = NULL;
 	endpoints_silence(r);
 	worker_pool_free(r->lookups);
 	worker_pool_free(r->downs);

@@ -105,6 +105,10 @@ struct route_tap {
 	/* Devices have changed, or may be gone: one of this network, all of it
 	 * (`addr` null), or any (both null). On the routing loop. */
 	void (*changed)(void *owner, struct str network_code, struct str addr);
+	/* An application of that unit has published to marram/{unit}/set/
+	 * {place}. On the routing loop; lent. */
+	void (*set)(void *owner, struct str unit_code, struct str place,
+	    struct str payload);
 	void *owner;
 };
 
@@ -178,6 +182,16 @@ bool route_host_embedded(const struct route *r, struct str host_uri);
  * or network. From a worker. */
 void route_inject(struct route *r, bool application,
     const struct route_end *end, const char *queue, struct str payload);
+/* Sends data to a device, as an application's downlink would: to its network's
+ * queue, and into the history. Texts are copied. [any thread] */
+struct route_downlink {
+	struct str unit_id;   /* the device's */
+	struct str unit_code; /* of the network; empty: a public one */
+	struct str network_code, network_addr, device_id, profile;
+	struct str data, extension; /* hex; JSON or STR_NULL */
+};
+void route_send(struct route *r, const struct route_downlink *d);
+
 /* Messages for anybody who subscribes: gathered, then published in one turn of
  * the routing loop, at QoS 0. [any thread] route_tell() takes `n`. */
 struct route_notes;
