@@ -3,6 +3,7 @@
  * is accepted must be accepted again once it was rewritten.
  */
 #include "codec/json.h"
+#include "codec/yaml.h"
 
 #include <stdlib.h>
 
@@ -23,6 +24,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		buf_free(&once);
 		buf_free(&twice);
+	}
+	{ /* and as YAML */
+		struct buf yaml = { 0 };
+
+		if (yaml_write(&yaml, text) != json_valid(text, 0))
+			abort();
+		buf_free(&yaml);
 	}
 	return 0;
 }

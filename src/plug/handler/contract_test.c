@@ -717,6 +717,7 @@ a_peer_that_comes_back_gets_what_waited(void **state)
 	must_post(f, kind->good, 1);
 	turn_for(f, 300);
 	assert_true(state_of(f).retried > 0);
+	assert_non_null(strstr(state_of(f).text, "refused")); /* says why */
 	f->settings.timeout = 15000;
 	start_the_peer(f);
 	until_came(f, fill(f, kind->arrived, 1));
@@ -990,8 +991,8 @@ webhooks_send_what_spec_and_parameter_say(void **state)
 		"{\"type\":\"webhook\",\"api\":\"/evil\","
 		"\"headers\":{\"X-A\":\"evil\"},\"method\":\"GET\"}",
 		"{\"v\":[1]}"),
-	    "PUT /a/b?c=1&q=a+b%26&n=2 Content-Type=application/json X-A=1 "
-	    "X-B=two {\"v\":[1]}\n");
+	    "PUT /a/b?c=1&q=a+b%26&n=2 Content-Type=application/yaml X-A=1 "
+	    "X-B=two v:|- 1|\n");
 	assert_string_equal(
 	    webhook(f, open,
 		"{\"type\":\"webhook\",\"api\":\"/c\",\"method\":\"GET\","
@@ -1055,7 +1056,7 @@ webhooks_know_the_status_they_want(void **state)
 	/* followed, unless hosts are limited */
 	assert_string_equal(
 	    webhook(f, any, "{\"type\":\"webhook\",\"api\":\"/moved\"}", "{}"),
-	    "GET /here Content-Type=application/json\n");
+	    "GET /here Content-Type=application/yaml\n");
 	(void)webhook(f, any,
 	    "{\"type\":\"webhook\",\"api\":\"/moved\",\"responseCode\":302}",
 	    "{}");
@@ -1085,10 +1086,10 @@ webhooks_check_who_they_talk_to(void **state)
 	assert_string_equal(webhook(f, spec, parameter, NULL),
 	    "failed SSL peer certificate or SSH remote key was not OK (1);");
 	assert_string_equal(webhook(f, trusting, parameter, NULL),
-	    "POST / Content-Type=application/json {}\n");
+	    "POST / Content-Type=application/yaml {}|\n");
 	f->settings.ca_file = str_of(f->cert);
 	assert_string_equal(webhook(f, spec, parameter, NULL),
-	    "POST / Content-Type=application/json {}\n");
+	    "POST / Content-Type=application/yaml {}|\n");
 }
 
 static void

@@ -67,6 +67,7 @@ struct handler {
 	int64_t free_at; /* monotonic; by the rate, sending is free again */
 
 	struct handler_state state;
+	char down[240]; /* why the type said the peer is away; "": it has not */
 	struct arena arena;  /* of the secrets */
 	struct strs secrets; /* longest first */
 	bool closing;
@@ -146,6 +147,8 @@ set_state(struct handler *h, enum handler_status status, const char *text)
 void
 handler_report(struct handler *h, enum handler_status status, const char *text)
 {
+	scrub(h, status == HANDLER_DOWN ? text : "", h->down,
+	    sizeof(h->down)); /* before anything is cut */
 	set_state(h, status, text);
 }
 
@@ -315,7 +318,7 @@ static void
 on_timer(struct loop_timer *t)
 {
 	struct handler *h = container_of(t, struct handler, timer);
-	char text[80];
+	char text[320];
 
 	if (h->stage == RESTING) {
 		h->stage = IDLE;
@@ -324,8 +327,9 @@ on_timer(struct loop_timer *t)
 	}
 	if (h->ops->cancel != NULL)
 		h->ops->cancel(h->own, &first_job(h)->pub);
-	snprintf(text, sizeof(text), "no answer within %" PRId64 " ms",
-	    h->host->settings->timeout);
+	snprintf(text, sizeof(text), "no answer within %" PRId64 " ms%s%s",
+	    h->host->settings->timeout, h->down[0] != '\0' ? ": " : "",
+	    h->down);
 	handler_sent(h, HANDLER_LATER, ERR_IO, 0, text);
 }
 

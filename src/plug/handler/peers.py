@@ -105,7 +105,8 @@ class Http(BaseHTTPRequestHandler):
         names = ["Content-Type", "Authorization", "X-A", "X-B"]
         say(" ".join([self.command, self.path] +
                      ["%s=%s" % (n, self.headers[n]) for n in names
-                      if n in self.headers] + ([body] if body else [])))
+                      if n in self.headers] +
+                     ([body.replace("\n", "|")] if body else [])))
         self.answer(200, "fine")
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_one

@@ -4,13 +4,14 @@
  * The address is `server` with `api` behind it. What the parameter brings of
  * server, api, method, headers, query parameters and response code counts only
  * with `allowOverwrite`; what it has no value for comes from the spec. The body
- * is `data` with `customData`, else all variables of the rule as JSON (which is
- * YAML, too); GET and HEAD have none. Headers of the spec are always sent.
+ * is `data` with `customData`, else all variables of the rule as YAML; GET and
+ * HEAD have none. Headers of the spec are always sent.
  */
 #include "base/base.h"
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/url.h"
+#include "codec/yaml.h"
 #include "plug/handler/http.h"
 #include "plug/handler/ops.h"
 
@@ -337,12 +338,17 @@ make_body(
 {
 	struct str type = STR("Content-Type: application/json");
 	struct strs list = { NULL, 0 };
+	struct buf yaml = { 0 };
 	struct json json;
 
 	if (strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0)
 		return;
-	r->body = j->variables;
-	if (p->custom_data) {
+	if (!p->custom_data) {
+		yaml_write(&yaml, j->variables);
+		r->body = arena_str(&j->arena, buf_str(&yaml));
+		buf_free(&yaml);
+		type = STR("Content-Type: application/yaml");
+	} else {
 		r->body = p->data.ptr != NULL ? p->data : STR("");
 		json_open(&json, r->body, 0, &j->arena);
 		if (json_peek(&json) == JSON_STRING) {
