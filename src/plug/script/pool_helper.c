@@ -95,9 +95,11 @@ struct sent *
 helper_current(struct helper *h)
 {
 	uint32_t seq = atomic_load(&h->process.mark->seq);
-	uint32_t i = seq - helper_sent(h, 0)->seq;
 
-	return helper_sent(h, i < h->n ? i : 0);
+	for (uint32_t i = 0; i < h->n; i++)
+		if (helper_sent(h, i)->seq == seq)
+			return helper_sent(h, i);
+	return helper_sent(h, 0);
 }
 
 static void

@@ -30,9 +30,8 @@ for (const name of ['WebAssembly', 'SharedArrayBuffer', 'Atomics', 'WeakRef',
 	'FinalizationRegistry', 'ShadowRealm'])
 	delete globalThis[name];
 
-function define(name, value) {
-	defineProperty(globalThis, name,
-		{ value, writable: true, configurable: true });
+function define(name, value, on = globalThis) {
+	defineProperty(on, name, { value, writable: true, configurable: true });
 }
 
 /* Made when it is first used: a realm of one call mostly needs none of it. */
@@ -100,8 +99,8 @@ function utf8Decode(b) {
 	let out = '';
 	for (let i = 0; i < b.length;) {
 		const c = b[i++];
-		let more = c >= 0xf0 && c < 0xf5 ? 3 : c >= 0xe0 && c < 0xf0 ? 2 :
-			c >= 0xc2 && c < 0xe0 ? 1 : 0;
+		let more = c < 0xc2 || c > 0xf4 ? 0 : c < 0xe0 ? 1 :
+			c < 0xf0 ? 2 : 3;
 		if (c < 0x80) {
 			out += String.fromCharCode(c);
 			continue;
@@ -262,7 +261,8 @@ function makeBuffer() {
 			    Array.isArray(from.data))
 				from = from.data;
 			else if (typeof from !== 'object' || from === null)
-				throw new TypeError('Buffer.from: not text or bytes');
+				throw new TypeError(
+					'Buffer.from: not text or bytes');
 			const b = new Buffer(from.length || 0);
 			for (let i = 0; i < b.length; i++)
 				b[i] = from[i];
@@ -307,7 +307,8 @@ function makeBuffer() {
 		copy(to, at, from, end) {
 			const part = this.subarray(from || 0,
 				end === undefined ? this.length : end)
-				.subarray(0, Math.max(to.length - (at || 0), 0));
+				.subarray(0,
+					Math.max(to.length - (at || 0), 0));
 			to.set(part, at || 0);
 			return part.length;
 		}
@@ -339,8 +340,10 @@ function makeBuffer() {
 			return at + n;
 		}
 		writeUIntBE(v, at, n) {
-			for (let i = n - 1; i >= 0; i--, v = Math.floor(v / 256))
+			for (let i = n - 1; i >= 0; i--) {
 				this[at + i] = v;
+				v = Math.floor(v / 256);
+			}
 			return at + n;
 		}
 		writeIntLE(v, at, n) { return this.writeUIntLE(v, at, n); }
@@ -348,34 +351,33 @@ function makeBuffer() {
 	}
 
 	for (const [name, method, size] of [
-		['Int8', 'Int8', 1], ['UInt8', 'Uint8', 1], ['Int16', 'Int16', 2],
-		['UInt16', 'Uint16', 2], ['Int32', 'Int32', 4], ['UInt32', 'Uint32', 4],
+		['Int8', 'Int8', 1], ['UInt8', 'Uint8', 1],
+		['Int16', 'Int16', 2], ['UInt16', 'Uint16', 2],
+		['Int32', 'Int32', 4], ['UInt32', 'Uint32', 4],
 		['Float', 'Float32', 4], ['Double', 'Float64', 8],
 		['BigInt64', 'BigInt64', 8], ['BigUInt64', 'BigUint64', 8]]) {
 		const get = DataView.prototype['get' + method];
 		const set = DataView.prototype['set' + method];
 		for (const little of [true, false]) {
 			const tail = size === 1 ? '' : little ? 'LE' : 'BE';
-			const read = function (at) {
-				at = at === undefined ? 0 : at;
-				byteAt(this, at);
-				byteAt(this, at + size - 1);
-				return get.call(new DataView(this.buffer,
-					this.byteOffset, this.length), at, little);
+			const view = (b, at) => {
+				byteAt(b, at);
+				byteAt(b, at + size - 1);
+				return new DataView(b.buffer, b.byteOffset,
+					b.length);
 			};
-			const write = function (v, at) {
-				at = at === undefined ? 0 : at;
-				byteAt(this, at);
-				byteAt(this, at + size - 1);
-				set.call(new DataView(this.buffer, this.byteOffset,
-					this.length), at, v, little);
+			const read = function (at = 0) {
+				return get.call(view(this, at), at, little);
+			};
+			const write = function (v, at = 0) {
+				set.call(view(this, at), at, v, little);
 				return at + size;
 			};
 			for (const n of [name, name.replace('UInt', 'Uint')]) {
-				defineProperty(Buffer.prototype, 'read' + n + tail,
-					{ value: read, configurable: true, writable: true });
-				defineProperty(Buffer.prototype, 'write' + n + tail,
-					{ value: write, configurable: true, writable: true });
+				define('read' + n + tail, read,
+					Buffer.prototype);
+				define('write' + n + tail, write,
+					Buffer.prototype);
 			}
 		}
 	}
@@ -401,7 +403,8 @@ function keyOf(o, key) {
 /* What a proxy must give as it is. */
 function isFixed(o, key) {
 	const d = getOwnPropertyDescriptor(o, key);
-	return d !== undefined && !d.configurable && !d.writable && 'value' in d;
+	return d !== undefined && 'value' in d && !d.configurable &&
+		!d.writable;
 }
 
 const anyCase = {
@@ -469,13 +472,15 @@ function makeConvert() {
 	const convert = {
 		ToString(v) {
 			return typeof v === 'object' && v !== null &&
-				v.length !== undefined ? utf8Decode(bytesOf(v)) : show(v);
+				v.length !== undefined ?
+				utf8Decode(bytesOf(v)) : show(v);
 		},
 		ToBytes: (v) => Array.from(bytesOf(v)),
 		ToHexString: (v) => hexEncode(bytesOf(v)),
 		HexStringToString: (v) => utf8Decode(wholeHex(v)),
 		HexStringToBytes: (v) => wholeHex(v),
-		ToStringFromBase64: (v) => utf8Decode(base64Decode(String(v), false)),
+		ToStringFromBase64: (v) =>
+			utf8Decode(base64Decode(String(v), false)),
 	};
 	for (const [name, method, size] of [
 		['Int16', 'getInt16', 2], ['Uint16', 'getUint16', 2],
@@ -485,8 +490,9 @@ function makeConvert() {
 			convert['To' + name + order] = (v) => {
 				const b = Uint8Array.from(bytesOf(v));
 				if (b.length < size)
-					throw new RangeError('To' + name + order +
-						' needs ' + size + ' bytes');
+					throw new RangeError('To' + name +
+						order + ' needs ' + size +
+						' bytes');
 				return Number(new DataView(b.buffer)[method](0,
 					order === 'LE'));
 			};
@@ -552,7 +558,8 @@ const httpClient = {
 				return request(client, url, method, headers,
 					query, body, expected);
 			},
-			executeJson(url, method, headers, query, body, expected) {
+			executeJson(url, method, headers, query, body,
+			    expected) {
 				const all = Object.assign({
 					'Content-Type': 'application/json',
 					Accept: 'application/json' }, headers);
@@ -629,11 +636,13 @@ const entries = [
 	function (f, input) {
 		if (typeof input.recvTime === 'string')
 			input.recvTime = new Date(input.recvTime);
+		if (input.variables === undefined)
+			input.variables = {};
 		if (f.decodeUplink)
 			return dataOf(f.decodeUplink(input), 'decodeUplink');
 		if (f.Decode)
 			return dataOf({ data: f.Decode(input.fPort, input.bytes,
-				input.variables || {}) }, 'Decode');
+				input.variables) }, 'Decode');
 		if (f.Decoder)
 			return dataOf({ data: f.Decoder(input.bytes,
 				input.fPort) }, 'Decoder');
@@ -642,26 +651,32 @@ const entries = [
 	},
 	function (f, input) {
 		if (f.normalizeUplink)
-			return dataOf(f.normalizeUplink(input), 'normalizeUplink');
-		throw new Told('there is no function normalizeUplink', 'missing');
+			return dataOf(f.normalizeUplink(input),
+				'normalizeUplink');
+		throw new Told('there is no function normalizeUplink',
+			'missing');
 	},
 	function (f, input) {
+		if (input.variables === undefined)
+			input.variables = {};
 		if (f.encodeDownlink)
 			return bytesFrom(f.encodeDownlink(input),
 				'encodeDownlink');
 		if (f.Encode)
 			return bytesFrom({ bytes: f.Encode(input.fPort,
-				input.data, input.variables || {}) }, 'Encode');
+				input.data, input.variables) }, 'Encode');
 		if (f.Encoder)
 			return bytesFrom({ bytes: f.Encoder(input.data,
 				input.fPort) }, 'Encoder');
-		throw new Told('there is no function encodeDownlink, Encode or ' +
-			'Encoder', 'missing');
+		throw new Told('there is no function encodeDownlink, Encode ' +
+			'or Encoder', 'missing');
 	},
 	function (f, input) {
 		if (f.decodeDownlink)
-			return dataOf(f.decodeDownlink(input), 'decodeDownlink');
-		throw new Told('there is no function decodeDownlink', 'missing');
+			return dataOf(f.decodeDownlink(input),
+				'decodeDownlink');
+		throw new Told('there is no function decodeDownlink',
+			'missing');
 	},
 ];
 
@@ -715,7 +730,8 @@ function run(load, entry, arg) {
 function evaluate(load, source, both, ...texts) {
 	/(?:)/.exec('');
 	try {
-		const values = texts.map((t) => both ? spelled(parse(t)) : parse(t));
+		const values = texts.map((t) => parse(t))
+			.map((v) => both ? spelled(v) : v);
 		return answer(load(source, ...values));
 	} catch (e) {
 		return failure(e, 0);
@@ -731,18 +747,29 @@ function value(v) {
 	}
 }
 
+/* What the language brings along, by its names. */
+const brought = 'Object|Array|String|Number|Boolean|Function|Date|Math|JSON|' +
+	'RegExp|Map|Set|WeakMap|WeakSet|Promise|Symbol|BigInt|Proxy|Reflect|' +
+	'Intl|Iterator|ArrayBuffer|DataView|Buffer|console|mcUtils|Error|' +
+	'[A-Z][A-Za-z0-9]{0,20}(?:Error|Array)';
+/* X.member = , X[member] = , X.prototype.member = , and += and so on */
+const assignment = new RegExp('\\b(?:' + brought + ')\\s{0,9}' +
+	'(?:\\.\\s{0,9}prototype\\s{0,9})?' +
+	'(?:\\.\\s{0,9}\\w{1,60}|\\[[^\\]\\n]{0,60}\\])\\s{0,9}' +
+	'[-+|&?*\\/]{0,2}=(?!=)');
+const telling = new RegExp('__proto__|setPrototypeOf|__define|' +
+	'defineProperty|globalThis|prototype\\s{0,9}[,)\\]]');
+
 /* Whether a script may change what the language brings along: then it gets a
  * realm of its own for each call. Judged by its text; when that is wrong, the
  * change fails or is ignored, as everything is frozen. */
 function careful(text, isExpression) {
-	/* the global object: it has variables as members only in a realm of one
-	 * call */
+	/* `this` is the global object: it has the variables of an expression
+	 * as members only in a realm of one call. What has asked for HTTP is
+	 * not tried twice. */
 	return isExpression && /\bthis\b/.test(text) ||
-		/httpClient/i.test(text) || /* what asked is not tried twice */
-		/__proto__|setPrototypeOf|__define|defineProperty|globalThis|prototype\s*[,)\]]/
-		.test(text) ||
-		/\b(?:Object|Array|String|Number|Boolean|Function|Date|Math|JSON|RegExp|Map|Set|WeakMap|WeakSet|Promise|Symbol|BigInt|Proxy|Reflect|Intl|Iterator|ArrayBuffer|DataView|Buffer|console|mcUtils|[A-Z][A-Za-z0-9]{0,20}(?:Error|Array)|Error)\s{0,9}(?:\.\s{0,9}prototype\s{0,9})?(?:\.\s{0,9}\w{1,60}|\[[^\]\n]{0,60}\])\s{0,9}[-+|&?*\/]{0,2}=(?!=)/
-		.test(text);
+		/httpClient/i.test(text) || telling.test(text) ||
+		assignment.test(text);
 }
 
 function variable(name, text, both) {
@@ -834,13 +861,15 @@ function freezeRealm(seal) {
 			['constructor', 'name', 'message', 'toString'], hidden);
 	for (const o of [Function, Array, Number, String, Boolean, Date,
 		RegExp, Map, Set, Promise, globalThis.Buffer])
-		keepAssignable(o.prototype, ['constructor', 'toString'], hidden);
+		keepAssignable(o.prototype, ['constructor', 'toString'],
+			hidden);
 	freezeAll(hidden);
 	freezeAll(nameless());
 	globals = new Set(ownKeys(globalThis));
 	for (const key of globals) {
 		const d = getOwnPropertyDescriptor(globalThis, key);
-		freezeAll([d.value, d.get, d.set].filter((v) => v !== undefined));
+		freezeAll([d.value, d.get, d.set]
+			.filter((v) => v !== undefined));
 		if (d.configurable)
 			defineProperty(globalThis, key, 'value' in d ?
 				{ writable: false, configurable: false } :
@@ -870,5 +899,6 @@ function freezeLoader(load) {
 	return freeze(load);
 }
 
-return { run, evaluate, value, variable, freezeRealm, freezeLoader, clean, failure, careful };
+return { run, evaluate, value, variable, freezeRealm, freezeLoader, clean,
+	failure, careful };
 })
