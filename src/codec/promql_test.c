@@ -1031,7 +1031,7 @@ static void
 samples_and_series_are_bounded(void **state)
 {
 	struct promql_run run = {
-		.start = 600000, .end = 600000, .samples_max = 30
+		.start = 600000, .end = 600000, .samples_max = 110
 	};
 	struct promql_result r;
 	struct arena a = { 0 };
