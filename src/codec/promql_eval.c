@@ -1,9 +1,9 @@
 /*
  * codec/promql_eval.c - a tree to grids, and a grid to the result.
  *
- * Every row made counts as many samples as there are steps, every point read
- * counts one: what an expression can take of memory and time is bounded by
- * samples_max.
+ * Every row made counts as many samples as there are steps, and some for itself
+ * and its labels; every point read counts one: what an expression can take of
+ * memory and time is bounded by samples_max.
  */
 #include "codec/promql_private.h"
 
@@ -14,6 +14,8 @@
 #include <stdlib.h>
 
 /* --- limits -------------------------------------------------------------- */
+
+#define ROW_SAMPLES 8 /* the memory of a row beside its values */
 
 int
 promql_fail(struct eval *e, int code, const char *fmt, ...)
@@ -57,7 +59,7 @@ promql_row(
 		    e, ERR_LIMIT, "more than %zu series", e->series_max);
 		return NULL;
 	}
-	if (!promql_count(e, e->steps))
+	if (!promql_count(e, e->steps + ROW_SAMPLES))
 		return NULL;
 	if (g->n == g->cap) {
 		size_t cap = g->cap * 2 + 16;

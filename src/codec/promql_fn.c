@@ -504,7 +504,29 @@ is_label(struct str s)
 
 #define GROUPS_MAX 20
 
-/* $1, ${1} and $$ in `text`. */
+/* The name behind "$" from `at` on, which is moved behind it; false: there is
+ * none, and the "$" is one. */
+static bool
+take_group(struct str text, size_t *at, struct str *name)
+{
+	bool braces = *at < text.len && text.ptr[*at] == '{';
+	size_t from = *at + braces, to = from;
+
+	while (to < text.len &&
+	    ((text.ptr[to] >= 'a' && text.ptr[to] <= 'z') ||
+		(text.ptr[to] >= 'A' && text.ptr[to] <= 'Z') ||
+		(text.ptr[to] >= '0' && text.ptr[to] <= '9') ||
+		text.ptr[to] == '_'))
+		to++;
+	if (to == from || (braces && (to == text.len || text.ptr[to] != '}')))
+		return false;
+	*name = (struct str){ text.ptr + from, to - from };
+	*at = to + braces;
+	return true;
+}
+
+/* $1, ${1} and $$ in `text`; groups that are not there are empty, "$1x" is one
+ * of these. */
 static struct str
 expand(struct arena *a, struct str text, const char *subject,
     const regmatch_t *found, size_t n)
@@ -512,35 +534,27 @@ expand(struct arena *a, struct str text, const char *subject,
 	struct buf b = { 0 };
 	struct str s;
 
-	for (size_t i = 0; i < text.len; i++) {
-		bool braces;
-		size_t no = 0, k = i + 1, digits = 0;
+	for (size_t i = 0; i < text.len;) {
+		struct str name;
+		uint64_t no;
 
-		if (text.ptr[i] != '$' || k == text.len) {
-			buf_addc(&b, text.ptr[i]);
+		if (text.ptr[i] != '$') {
+			buf_addc(&b, text.ptr[i++]);
 			continue;
 		}
-		if (text.ptr[k] == '$') {
+		i++;
+		if (i < text.len && text.ptr[i] == '$') {
 			buf_addc(&b, '$');
-			i = k;
-			continue;
-		}
-		braces = text.ptr[k] == '{';
-		for (k += braces; k < text.len && text.ptr[k] >= '0' &&
-		     text.ptr[k] <= '9' && digits < 3;
-		     k++, digits++)
-			no = no * 10 + (size_t)(text.ptr[k] - '0');
-		if (digits == 0 ||
-		    (braces && (k == text.len || text.ptr[k] != '}'))) {
+			i++;
+		} else if (!take_group(text, &i, &name)) {
 			buf_addc(&b, '$');
-			continue;
-		}
-		/* the pattern is in parentheses of its own: group 0 is 1 */
-		if (no + 1 < n && found[no + 1].rm_so >= 0)
+		} else if (str_to_u64(name, &no) && no < n - 1 &&
+		    found[no + 1].rm_so >= 0) {
+			/* the pattern is in parentheses of its own */
 			buf_add(&b, subject + found[no + 1].rm_so,
 			    (size_t)(found[no + 1].rm_eo -
 				found[no + 1].rm_so));
-		i = braces ? k : k - 1;
+		}
 	}
 	s = arena_str(a, b.ptr == NULL ? STR("") : buf_str(&b));
 	buf_free(&b);

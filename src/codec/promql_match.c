@@ -239,6 +239,15 @@ duplicate(struct meeting *m, size_t a, size_t b)
 	    (int)MIN_OF(s.len, (size_t)50), s.ptr);
 }
 
+static bool
+is_anybody(const struct grid *g, size_t step)
+{
+	for (size_t r = 0; r < g->n; r++)
+		if (!is_gone(g->rows[r].v[step]))
+			return true;
+	return false;
+}
+
 static int
 meet(struct meeting *m, const struct keys *k, size_t step, size_t *owner,
     bool *taken)
@@ -246,6 +255,9 @@ meet(struct meeting *m, const struct keys *k, size_t step, size_t *owner,
 	const struct promql *p = m->p;
 	struct eval *e = m->e;
 
+	/* nobody to meet: no ambiguity either */
+	if (!is_anybody(m->many, step))
+		return 0;
 	memset(owner, 0, k->n * sizeof(*owner));
 	memset(taken, 0, k->n * sizeof(*taken));
 	for (size_t r = 0; r < m->one->n; r++) {

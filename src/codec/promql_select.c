@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#define LABEL_SAMPLES 4 /* the memory of a label, in values */
+
 static int
 by_label(const void *a, const void *b)
 {
@@ -181,7 +183,8 @@ promql_series(
 	struct promql_label *copy;
 	size_t n = 0;
 
-	if (s->e->rc != 0 || !end_series(s) || !promql_count(s->e, 1))
+	if (s->e->rc != 0 || !end_series(s) ||
+	    !promql_count(s->e, LABEL_SAMPLES * (n_labels + 2)))
 		return false;
 	copy = arena_array(s->e->arena, n_labels + 1, struct promql_label);
 	for (size_t i = 0; i < n_labels; i++)

@@ -912,6 +912,18 @@ static const struct story instants[] = {
 	    "! parse error at char 7: unexpected \":\" "
 	    "in label matching, expected label matching "
 	    "operator" },
+	{ "label_replace(temp{unit=\"shop\"}, \"x\", "
+	  "\"$1y\", \"device\", \"(.*)\")",
+	    "temp{device=fridge,unit=shop} -4.5" },
+	{ "label_replace(temp{unit=\"shop\"}, \"x\", "
+	  "\"${1}y-$0-${9}-${a}-$-${1\", \"device\", "
+	  "\"(f).*\")",
+	    "temp{device=fridge,unit=shop,x=fy-fridge---$-${1} "
+	    "-4.5" },
+	{ "stale + on () temp", "" },
+	{ "temp{device=~\"a.*\"} > on (path) group_left "
+	  "requests_total",
+	    "" },
 };
 
 /* From 0 to 600 s, each 300 s. */
@@ -1031,7 +1043,7 @@ static void
 samples_and_series_are_bounded(void **state)
 {
 	struct promql_run run = {
-		.start = 600000, .end = 600000, .samples_max = 30
+		.start = 600000, .end = 600000, .samples_max = 110
 	};
 	struct promql_result r;
 	struct arena a = { 0 };

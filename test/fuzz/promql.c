@@ -53,12 +53,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct promql_source source = { .fetch = fetch };
 	static const struct promql_run runs[] = {
-		{ .start = 600000, .end = 600000, .samples_max = 20000 },
+		{ .start = 600000, .end = 600000, .samples_max = 50000 },
 		{ .start = 0,
 		    .end = 600000,
 		    .step = 60000,
 		    .series_max = 50,
-		    .samples_max = 20000 },
+		    .samples_max = 50000 },
 	};
 	struct str text = { (const char *)data, size };
 	struct arena a = { 0 };

@@ -580,6 +580,12 @@ many_points_go_in_portions(void **state)
 	struct fixture *f = *state;
 	struct buf b = { 0 };
 
+	metric_close(f->hub.metric);
+	f->hub.conf.metric.buffer_points = 1000; /* the least there may be */
+	assert_int_equal(
+	    metric_open(&f->hub.conf.metric, f->dir, &f->hub.metric, &f->err),
+	    0);
+
 	for (int i = 0; i < 60000; i++)
 		buf_addf(&b, "many,n=%d v=%d,w=%d %d\n", i % 10, i, i,
 		    1700006400 + i / 10);
