@@ -7,11 +7,15 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "codec/duration.h"
+#include "codec/json.h"
 #include "codec/sun.h"
 #include "codec/zone.h"
 
 #include <stdlib.h>
 #include <unistd.h>
+
+#define TASK_SCRIPT_MS 10000 /* unless the label script_timeout says more */
+#define TASK_SCRIPT_MAX_MS (30 * 60 * 1000)
 
 static const struct counter_row counter_rows[] = {
 #define COUNTER(name, unit, help)                                              \
@@ -169,6 +173,7 @@ hub_start(struct hub *h, struct loop *loop, struct err *err)
 		.n = COUNT_OF(counter_rows),
 		.values = &h->counters };
 	counter_register(&h->counter_group);
+	counter_register(&script_counter_group);
 	if (pthread_create(&h->thread, NULL, run, h) != 0)
 		return err_set(err, ERR_IO, "start a thread");
 	h->running = true;
@@ -294,4 +299,21 @@ hub_clean(struct hub *h, struct err *err)
 		return rc;
 	filter_add(&f, "timestamp", COND_LT, value_time(until));
 	return store_del(h->store, &hub_trace_entity, &f, NULL, err);
+}
+
+int64_t
+hub_script_timeout(struct str labels)
+{
+	struct arena a = { 0 };
+	struct str value, text;
+	int64_t ms = TASK_SCRIPT_MS;
+	struct json j;
+
+	if (hub_json_at(&a, labels, STR("script_timeout"), &value)) {
+		json_open(&j, value, 0, &a);
+		if (json_str(&j, &text))
+			(void)duration_parse_ms(text, &ms);
+	}
+	arena_fini(&a);
+	return MIN_OF(MAX_OF(ms, (int64_t)1), (int64_t)TASK_SCRIPT_MAX_MS);
 }

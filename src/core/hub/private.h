@@ -535,6 +535,8 @@ void tasks_free(struct hub *h);
 
 /* Variables, and over them the members of another object. */
 struct str hub_merged(struct arena *a, struct str variables, struct str more);
+/* How long a rule's script may run: its label `script_timeout`, or 10 s. */
+int64_t hub_script_timeout(struct str labels);
 /* Each variable as a global of a script. */
 struct script_var *hub_globals(
     struct arena *a, struct str variables, size_t *n);

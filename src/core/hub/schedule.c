@@ -464,6 +464,7 @@ custom(struct firing *f, struct err *err)
 		.vars = f->vars,
 		.n_vars = f->n_vars,
 		.both_spellings = true,
+		.timeout_ms = hub_script_timeout(s->row.labels),
 		.done = on_script };
 	rc = script_run(s->hub->scripts, &f->call, err);
 	return rc == 0 ? 1 : rc;

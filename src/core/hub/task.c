@@ -290,6 +290,7 @@ run_script(struct run *r, struct err *err)
 		.vars = r->vars,
 		.n_vars = r->n_vars,
 		.both_spellings = true,
+		.timeout_ms = hub_script_timeout(t->row.labels),
 		.done = on_script };
 	return script_run(t->hub->scripts, &r->call, err);
 }
