@@ -2,10 +2,11 @@
  * bench/flood.c - sends uplink messages and counts what arrives.
  *
  * Usage: flood PORT COUNT WINDOW PUB_USER PUB_PASS PUB_TOPIC SUB_USER SUB_PASS
- *        SUB_TOPIC ADDRESSES
+ *        SUB_TOPIC ADDRESSES [json]
  *
  * One publisher keeps WINDOW QoS 1 messages unanswered; one subscriber counts.
- * Message n is {"time":...,"networkAddr":<n mod ADDRESSES>,"data":<n>}. Prints
+ * Message n is {"time":...,"networkAddr":<n mod ADDRESSES>,"data":<n>}, with
+ * `json` data are {"t":<n mod 1000 / 10>} in hex. Prints
  * one JSON line: seconds from the first message sent to the last one received,
  * and how many of COUNT were received.
  */
@@ -25,6 +26,7 @@ struct flood {
 	struct mqtt_client *pub, *sub;
 	struct str topic;
 	uint32_t count, window, addresses, sent, answered, heard;
+	bool json;
 	int64_t moved; /* when anything last went on */
 };
 
@@ -65,21 +67,32 @@ on_answered(void *ctx, uint8_t reason)
 static void
 send_more(struct flood *f)
 {
-	char now[TIME_TEXT_LEN + 1], text[160];
+	char now[TIME_TEXT_LEN + 1], text[160], value[32];
+	struct buf data = { 0 };
 
 	while (f->sent < f->count && f->sent - f->answered < f->window) {
 		struct str payload = { text, 0 };
 
 		time_format(clock_now(), now);
+		buf_clear(&data);
+		if (f->json) {
+			int n = snprintf(value, sizeof(value), "{\"t\":%u.%u}",
+			    f->sent % 1000 / 10, f->sent % 10);
+
+			hex_encode(&data, value, (size_t)n);
+		} else {
+			buf_addf(&data, "%016x", f->sent);
+		}
 		payload.len = (size_t)snprintf(text, sizeof(text),
 		    "{\"time\":\"%s\",\"networkAddr\":\"%08x\","
-		    "\"data\":\"%016x\"}",
-		    now, f->sent % f->addresses, f->sent);
+		    "\"data\":\"%s\"}",
+		    now, f->sent % f->addresses, buf_z(&data));
 		if (mqtt_client_publish(f->pub, f->topic, payload, 1, false,
 			on_answered, f) != 0)
-			return;
+			break;
 		f->sent++;
 	}
+	buf_free(&data);
 }
 
 static struct mqtt_client *
@@ -116,13 +129,14 @@ main(int argc, char **argv)
 	struct flood f = { 0 };
 	int64_t begin;
 
-	if (argc != 11) {
+	if (argc != 11 && argc != 12) {
 		fprintf(stderr, "flood: see the comment in bench/flood.c\n");
 		return 2;
 	}
 	f.count = (uint32_t)atol(argv[2]);
 	f.window = (uint32_t)atol(argv[3]);
 	f.addresses = (uint32_t)atol(argv[10]);
+	f.json = argc == 12;
 	f.topic = str_of(argv[6]);
 	f.loop = loop_new();
 	f.moved = clock_mono();

@@ -170,4 +170,5 @@ def main():
                         + tail)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,7 @@
  * waits is written, then all is closed.
  */
 #include "app/app.h"
+#include "app/mqtt_bridges.h"
 #include "app/mqtt_http.h"
 #include "app/mqtt_listeners.h"
 #include "app/mqtt_users.h"
@@ -63,6 +64,7 @@ struct server {
 	struct route *route;
 	struct data *data;
 	struct coremgr *coremgr;
+	struct hub *hub;
 	struct pages *pages;
 
 	struct loop *main_loop, *msg_loop;
@@ -70,6 +72,7 @@ struct server {
 	bool msg_running;
 	struct mqtt_server *mqtt;
 	struct mqtt_listeners *listeners;
+	struct mqtt_bridges *bridges;
 	struct mqtt_users *users; /* with --only mqtt */
 	struct mqtt_http *mqtt_http;
 	struct http_server *http;
@@ -351,6 +354,8 @@ open_modules(struct server *s, struct err *err)
 		    conf_is_null(s->conf, "coremgr.mqChannels.data.url")
 			? NULL
 			: s->data);
+	if (rc == 0)
+		rc = hub_open(&s->set.hub, s->dir, s->route, &s->hub, err);
 	return rc;
 }
 
@@ -480,6 +485,10 @@ open_mqtt(struct server *s, const struct mqtt_server_events *events,
 static int
 run_message_loop(struct server *s, struct err *err)
 {
+	int rc = mqtt_bridges_start(s->bridges, s->msg_loop, s->mqtt, err);
+
+	if (rc != 0)
+		return rc;
 	if (pthread_create(&s->msg_thread, NULL, run_messages, s) != 0)
 		return err_set(err, ERR_IO, "start a thread");
 	s->msg_running = true;
@@ -498,6 +507,9 @@ start_messages(struct server *s, struct err *err)
 	if (rc != 0)
 		return rc;
 	data_start(s->data, s->msg_loop);
+	rc = hub_start(s->hub, s->msg_loop, err);
+	if (rc != 0)
+		return rc;
 	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);
 	return rc == 0 ? run_message_loop(s, err) : rc;
 }
@@ -606,6 +618,7 @@ start_http(struct server *s, struct err *err)
 	route_routes(s->route, "/broker/api/v1", 0, add_rows, s->http);
 	coremgr_routes(s->coremgr, s->auth, s->route, add_rows, s->http);
 	data_routes(s->data, add_rows, s->http);
+	hub_routes(s->hub, add_rows, s->http);
 	mqtt_http_routes(s->mqtt_http, add_rows, s->http);
 	return http_server_start(s->http, err);
 }
@@ -619,6 +632,7 @@ app_each_route(http_add_routes *add, void *ctx)
 	route_routes(NULL, "/broker/api/v1", 0, add, ctx);
 	coremgr_routes(NULL, NULL, NULL, add, ctx);
 	data_routes(NULL, add, ctx);
+	hub_routes(NULL, add, ctx);
 }
 
 /* --- first start --------------------------------------------------------- */
@@ -658,6 +672,8 @@ clean(struct worker_job *job)
 		log_warn("removing what has expired: %s", err.text);
 	if (s->rounds % CLEAN_DATA_EVERY == 0 && data_clean(s->data, &err) != 0)
 		log_warn("removing old history: %s", err.text);
+	if (s->rounds % CLEAN_DATA_EVERY == 0 && hub_clean(s->hub, &err) != 0)
+		log_warn("removing old values and traces: %s", err.text);
 	loop_post(s->main_loop, &s->cleaned);
 }
 
@@ -743,6 +759,43 @@ tell_ready(struct server *s)
 
 /* --- reading files again ------------------------------------------------- */
 
+static int
+read_https_again(struct server *s, struct err *err)
+{
+	const struct server_conf *c = &s->set.server;
+	struct buf cert = { 0 }, key = { 0 };
+	int rc = file_read(c->cert_file.ptr, &cert, err);
+
+	if (rc == 0)
+		rc = file_read(c->key_file.ptr, &key, err);
+	if (rc == 0 &&
+	    (rc = http_server_certify(
+		 s->http, buf_z(&cert), buf_z(&key), err)) != 0)
+		rc = err_wrap(
+		    err, "load %s with %s", c->cert_file.ptr, c->key_file.ptr);
+	if (key.len > 0)
+		explicit_bzero(key.ptr, key.len);
+	buf_free(&cert);
+	buf_free(&key);
+	return rc;
+}
+
+static void
+reload_https(struct server *s)
+{
+	struct err err;
+
+	if (s->http == NULL || http_server_tls_port(s->http) == 0)
+		return;
+	if (read_https_again(s, &err) != 0)
+		log_error("server.certFile: %s; what was read before stays in "
+			  "use for HTTPS",
+		    err.text);
+	else
+		log_info("server.certFile: the certificate of HTTPS was read "
+			 "again");
+}
+
 /* On a worker. */
 static void
 reload(struct worker_job *job)
@@ -750,6 +803,7 @@ reload(struct worker_job *job)
 	struct server *s = container_of(job, struct server, reload_job);
 	struct err err;
 
+	reload_https(s);
 	mqtt_listeners_reload(s->listeners);
 	if (s->users != NULL && mqtt_users_reload(s->users, &err) != 0)
 		log_error("%s; what was read before stays in use", err.text);
@@ -860,6 +914,8 @@ start(struct server *s, struct err *err)
 	if (rc == 0)
 		rc = mqtt_listeners_new(&s->set, s->conf, &s->listeners, err);
 	if (rc == 0)
+		rc = mqtt_bridges_new(&s->set, s->conf, &s->bridges, err);
+	if (rc == 0)
 		rc = open_dir(s, err);
 	if (rc != 0)
 		return rc;
@@ -915,6 +971,7 @@ on_message_loop(struct server *s, void (*run)(struct server *s))
 static void
 stop_routing(struct server *s)
 {
+	mqtt_bridges_stop(s->bridges);
 	if (s->route != NULL)
 		route_stop(s->route);
 	mqtt_users_stop(s->users);
@@ -942,6 +999,8 @@ end_messages(struct server *s)
 		return;
 	on_message_loop(s, stop_routing);
 	on_message_loop(s, let_settle);
+	hub_stop(s->hub);
+	on_message_loop(s, let_settle);
 	data_stop(s->data);
 	on_message_loop(s, close_mqtt);
 	if (s->msg_running)
@@ -966,8 +1025,10 @@ end(struct server *s)
 		loop_unwatch(s->main_loop, &s->signals);
 	}
 	end_messages(s);
+	mqtt_bridges_free(s->bridges);
 	mqtt_listeners_free(s->listeners);
 	coremgr_free(s->coremgr);
+	hub_close(s->hub);
 	data_close(s->data);
 	route_close(s->route);
 	auth_close(s->auth);

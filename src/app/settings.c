@@ -256,6 +256,69 @@ static const struct conf_field listener_fields[] = {
 	{ 0 },
 };
 
+static const char *const protocols[] = { "auto", "5", "4", NULL };
+
+#define B struct mqtt_bridge_rows
+const struct conf_field mqtt_bridge_fields[] = {
+	CONF_TEXT(B, address, "address",
+	    .help = "The remote server: HOST:PORT, mqtt://HOST:PORT, "
+		    "mqtts://HOST:PORT for TLS, or unix:PATH. Ports not said "
+		    "are 1883 and 8883."),
+	CONF_TEXT(B, rules, "rules",
+	    .help = "What is carried, as Mosquitto's lines: PATTERN "
+		    "out|in|both QOS LOCAL_PREFIX REMOTE_PREFIX, with \";\" "
+		    "between them. \"\" is an empty prefix; what is left out "
+		    "at the end is out, 0 and no prefixes."),
+	CONF_TEXT(B, client_id, "clientId",
+	    .help = "Client id at the remote server. Not set: the host's name, "
+		    "a dot, and mqtt.bridge1."),
+	CONF_TEXT(
+	    B, username, "username", .help = "User name at the remote server."),
+	CONF_TEXT(B, password, "password", .secret = true,
+	    .help = "Its password. Not logged, not printed."),
+	CONF_TEXT(B, ca_file, "caFile",
+	    .help = "PEM file with the certificates of who may sign the remote "
+		    "server's. Not set: those that the system trusts."),
+	CONF_TEXT(B, cert_file, "certFile",
+	    .help = "PEM file with our certificate for it."),
+	CONF_TEXT(
+	    B, key_file, "keyFile", .help = "PEM file with its private key."),
+	CONF_BOOL(B, insecure, "insecure", .def = "false",
+	    .help = "Take whatever certificate the remote server shows. For "
+		    "trying out."),
+	CONF_ENUM(B, protocol, "protocol", .choices = protocols, .def = "auto",
+	    .help = "Level of MQTT that is spoken: 5 (5.0) or 4 (3.1.1). auto: "
+		    "5, or 4 with a server that has no 5."),
+	CONF_MS(B, keepalive_ms, "keepAlive", .def = "60s", .min = 0,
+	    .max = 65535000,
+	    .help = "Silence after which it is asked whether the other side is "
+		    "still there; whole seconds. 0s: never."),
+	CONF_MS(B, session_expiry_ms, "sessionExpiry", .def = "0s", .min = 0,
+	    .max = (int64_t)3650 * 86400000,
+	    .help = "How long the remote server is asked to keep what waits "
+		    "for the bridge (MQTT 5). 0s: no limit."),
+	CONF_MS(B, retry_min_ms, "retryMin", .def = "1s", .min = 100,
+	    .max = 3600000,
+	    .help = "Wait before it is connected again, doubled each time."),
+	CONF_MS(B, retry_max_ms, "retryMax", .def = "60s", .min = 100,
+	    .max = 86400000, .help = "The longest such wait."),
+	CONF_INT(B, max_received, "maxReceived", .def = "100", .min = 1,
+	    .max = 65535,
+	    .help = "QoS 1 and 2 messages on their way, each way: taken from "
+		    "one side and not yet answered by the other."),
+	CONF_INT(B, max_inflight, "maxInflight", .def = "100", .min = 1,
+	    .max = 10000,
+	    .help = "Of them, sent and not yet answered at a time."),
+	CONF_SIZE(B, max_packet, "maxPacket", .def = "16MiB", .min = 128,
+	    .max = 268435455, .help = "Largest packet taken from either side."),
+	CONF_TEXT(B, notification_topic, "notificationTopic",
+	    .help = "A topic that has the retained message 1 while the remote "
+		    "server is connected, and 0 while not; on both sides."),
+	CONF_BOOL(B, notify_local_only, "notifyLocalOnly", .def = "false",
+	    .help = "Only on this side."),
+	{ 0 },
+};
+
 #define L struct cli_conf
 static const struct conf_field cli_fields[] = {
 	CONF_TEXT(L, auth, "auth", .def = "http://localhost:1080/auth",
@@ -272,6 +335,10 @@ static const struct conf_field cli_fields[] = {
 	{ 0 },
 };
 
+static const char bridge_help[] =
+    "A bridge that carries messages to and from another MQTT server: there is "
+    "one when its address is set. mqtt.bridge2 to mqtt.bridge4 have the same "
+    "settings.";
 static const char listener_help[] =
     "One more MQTT listener: there is one when its port or address is set. "
     "mqtt.listener2 to mqtt.listener8 have the same settings.";
@@ -280,7 +347,8 @@ struct conf *
 settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
-	static _Thread_local struct conf_section sections[10 + MQTT_LISTENERS];
+	static _Thread_local struct conf_section
+	    sections[14 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -299,11 +367,25 @@ settings_new(struct settings *s)
 		LISTENER(6),
 		LISTENER(7),
 		LISTENER(8),
+#define BRIDGE(no)                                                             \
+	{ "mqtt.bridge" #no, bridge_help, mqtt_bridge_fields,                  \
+		&s->mqtt.bridges[no - 1], no > 1 }
+		BRIDGE(1),
+		BRIDGE(2),
+		BRIDGE(3),
+		BRIDGE(4),
 		{ "auth", "Users, clients and tokens.", auth_fields, &s->auth },
 		{ "broker", "Networks, applications and the way between them.",
 		    route_fields, &s->broker },
 		{ "coremgr", "The management API.", coremgr_fields,
 		    &s->coremgr },
+		{ "hub", "Values and rules.", hub_fields, &s->hub },
+		{ "hub.metric", "Where the history of values is kept.",
+		    metric_fields, &s->hub.metric },
+		{ "hub.script", "JavaScript of profiles and rules.",
+		    script_fields, &s->hub.script },
+		{ "hub.handler", "What carries out what rules decide.",
+		    handler_fields, &s->hub.handler },
 		{ "data", "The history of what passed.", data_fields,
 		    &s->data },
 		{ "compat", "For use beside Sylvia-IoT's own programs.",

@@ -8,6 +8,7 @@
 #include "core/auth/auth.h"
 #include "core/coremgr/coremgr.h"
 #include "core/data/data.h"
+#include "core/hub/hub.h"
 #include "core/route/route.h"
 
 struct log_conf {
@@ -32,10 +33,26 @@ struct mqtt_listener_rows {
 
 #define MQTT_LISTENERS 8
 
+/* A bridge to another MQTT server; app/mqtt_bridges.c knows what goes together.
+ */
+struct mqtt_bridge_rows {
+	struct str address, client_id, username, password, ca_file, cert_file,
+	    key_file, rules, notification_topic;
+	int64_t protocol, session_expiry_ms, keepalive_ms, retry_min_ms,
+	    retry_max_ms, max_received, max_inflight, max_packet;
+	bool insecure, notify_local_only;
+};
+
+#define MQTT_BRIDGES 4
+
+/* Its rows; ends with one whose key is NULL. */
+extern const struct conf_field mqtt_bridge_fields[];
+
 struct mqtt_conf {
 	int64_t port, tls_port, max_http_websockets;
 	struct str password_file, acl_file;
 	struct mqtt_listener_rows listeners[MQTT_LISTENERS];
+	struct mqtt_bridge_rows bridges[MQTT_BRIDGES];
 	bool allow_anonymous;
 	int64_t max_connections, max_packet, max_inflight, publish_max,
 	    queue_messages, queue_bytes, queue_ttl_ms, max_sessions,
@@ -60,6 +77,7 @@ struct settings {
 	struct route_conf broker;
 	struct coremgr_conf coremgr;
 	struct data_conf data;
+	struct hub_conf hub;
 	struct auth_conf compat; /* only compat.* of it is set */
 	struct cli_conf cli;
 };

@@ -35,6 +35,13 @@
 #define WARNINGS_MAX 8       /* alerts that end nothing, per connection */
 #define OLD_VERSIONS ":-VERS-SSL3.0:-VERS-TLS1.0:-VERS-TLS1.1"
 
+/* The last session of a client, to go on from: once, as TLS 1.3 wants. */
+struct past {
+	pthread_mutex_t lock;
+	gnutls_datum_t session; /* empty: none */
+	char *host;             /* owned; whose it is */
+};
+
 struct creds {
 	_Atomic unsigned refs;
 	gnutls_certificate_credentials_t cert;
@@ -43,6 +50,7 @@ struct creds {
 	bool verify;                        /* of a client */
 	gnutls_datum_t *alpn;
 	unsigned n_alpn;
+	struct past past; /* of a client */
 };
 
 struct tls_server {
@@ -68,6 +76,7 @@ struct tls {
 	bool server;
 	bool verified;    /* the peer has shown a certificate, and it is good */
 	bool eager;       /* a client that has not begun */
+	bool noted;       /* its session can be gone on from */
 	bool ended;       /* the peer's side */
 	int error;        /* of GnuTLS: what FAILED means */
 	int below_errno;  /* the last one that was not "not now" */
@@ -76,6 +85,37 @@ struct tls {
 	struct buf out;
 	char host[]; /* of a client */
 };
+
+/* Sessions to go on from */
+
+/* Takes `session`. NULL and an empty one: there is none. */
+static void
+past_set(struct past *p, const char *host, gnutls_datum_t session)
+{
+	pthread_mutex_lock(&p->lock);
+	if (p->session.data != NULL)
+		gnutls_memset(p->session.data, 0, p->session.size);
+	gnutls_free(p->session.data);
+	free(p->host);
+	p->session = session;
+	p->host = str_dupz(str_of(host));
+	pthread_mutex_unlock(&p->lock);
+}
+
+/* The caller frees it; it is empty if there is none of `host`. */
+static gnutls_datum_t
+past_take(struct past *p, const char *host)
+{
+	gnutls_datum_t ret = { 0 };
+
+	pthread_mutex_lock(&p->lock);
+	if (p->host != NULL && strcmp(p->host, host) == 0) {
+		ret = p->session;
+		p->session = (gnutls_datum_t){ 0 };
+	}
+	pthread_mutex_unlock(&p->lock);
+	return ret;
+}
 
 /* Credentials */
 
@@ -91,6 +131,8 @@ creds_unref(struct creds *c)
 	for (unsigned i = 0; i < c->n_alpn; i++)
 		free(c->alpn[i].data);
 	free(c->alpn);
+	past_set(&c->past, NULL, (gnutls_datum_t){ 0 });
+	pthread_mutex_destroy(&c->past.lock);
 	free(c);
 }
 
@@ -107,6 +149,7 @@ creds_new(void)
 	struct creds *c = mem_new(struct creds);
 
 	atomic_init(&c->refs, 1);
+	pthread_mutex_init(&c->past.lock, NULL);
 	if (gnutls_certificate_allocate_credentials(&c->cert) < 0)
 		abort(); /* out of memory */
 	return c;
@@ -561,6 +604,21 @@ send_rest(struct tls *t)
 	return fail(t, GNUTLS_E_PUSH_ERROR);
 }
 
+/* In TLS 1.3 the ticket comes some time after the handshake. */
+static void
+note_session(struct tls *t)
+{
+	gnutls_datum_t session;
+
+	if (gnutls_protocol_get_version(t->session) == GNUTLS_TLS1_3 &&
+	    !(gnutls_session_get_flags(t->session) &
+		GNUTLS_SFLAGS_SESSION_TICKET))
+		return;
+	t->noted = true;
+	if (gnutls_session_get_data2(t->session, &session) == 0)
+		past_set(&t->creds->past, t->host, session);
+}
+
 static ssize_t
 tls_read(struct stream *s, void *p, size_t len)
 {
@@ -576,6 +634,8 @@ tls_read(struct stream *s, void *p, size_t len)
 	}
 	do {
 		n = gnutls_record_recv(t->session, p, len);
+		if (n > 0 && !t->server && !t->noted)
+			note_session(t);
 		if (n > 0)
 			return n;
 		if (n == 0 || n == GNUTLS_E_PREMATURE_TERMINATION) {
@@ -775,12 +835,17 @@ tls_client_stream(struct tls_client *t, struct stream *below, const char *host,
 	struct creds *c = creds_ref(t->creds);
 	struct stream *s = stream_new(c, below, GNUTLS_CLIENT, host, err);
 	gnutls_session_t session;
+	gnutls_datum_t past;
 	int rc = 0;
 
 	if (s == NULL)
 		return NULL;
 	session = tls_of(s)->session;
 	tls_of(s)->eager = true;
+	past = past_take(&c->past, host);
+	if (past.data != NULL) /* if it can not, all begins anew */
+		(void)gnutls_session_set_data(session, past.data, past.size);
+	gnutls_free(past.data);
 	if (!is_address(host))
 		rc = gnutls_server_name_set(
 		    session, GNUTLS_NAME_DNS, host, strlen(host));
@@ -799,6 +864,12 @@ bool
 tls_stream_is_up(const struct stream *s)
 {
 	return tls_of(s)->state == UP;
+}
+
+bool
+tls_stream_is_resumed(const struct stream *s)
+{
+	return gnutls_session_is_resumed(tls_of(s)->session) != 0;
 }
 
 /* Adds the common name; false if there is none that is text. */

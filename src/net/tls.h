@@ -70,13 +70,16 @@ int tls_client_new(const struct tls_client_conf *conf, struct tls_client **ret,
     struct err *err);
 void tls_client_free(struct tls_client *t); /* as tls_server_free() */
 
-/* `host` is the name, or the address, that was asked for; copied. Takes `below`
+/* `host` is the name, or the address, that was asked for; copied. If the last
+ * connection of `t` was to the same one, its session is offered. Takes `below`
  * also when it fails. stream_wants() says LOOP_WRITE at once: the handshake
  * begins with the first stream_flush(). [any thread] */
 struct stream *tls_client_stream(struct tls_client *t, struct stream *below,
     const char *host, struct err *err);
 
 bool tls_stream_is_up(const struct stream *s);
+/* Has the handshake gone on from an earlier connection's? */
+bool tls_stream_is_resumed(const struct stream *s);
 
 enum tls_peer {
 	TLS_PEER_CN,  /* common name of the subject */

@@ -702,6 +702,7 @@ reloading_changes_new_connections_only(void **state)
 	assert_int_equal(tls_server_reload(f->server, &renewed, &f->err), 0);
 	say(s, c, "the old one goes on");
 	say(c, s, "so it does");
+	new_client(f, NULL, NULL); /* one without a past */
 	connect_them(f, "server.example", false);
 	assert_true(shake_hands(f));
 	assert_peer(f->c, TLS_PEER_CN, "renewed");
@@ -828,6 +829,46 @@ tickets_resume_and_are_judged_anew(void **state)
 		    tls_server_reload(f->server, &f->server_conf, &f->err), 0);
 		gnutls_free(ticket.data);
 		ticket.data = NULL;
+	}
+}
+
+/* Another connection, on which the client hears something: is it resumed? */
+static bool
+goes_on(struct fixture *f, const char *host)
+{
+	connect_them(f, host, false);
+	assert_true(shake_hands(f));
+	say(f->s, f->c, "hello");
+	talk(f);
+	assert_int_equal(
+	    tls_stream_is_resumed(f->c), tls_stream_is_resumed(f->s));
+	return tls_stream_is_resumed(f->c);
+}
+
+static void
+a_client_goes_on_from_its_last_session(void **state)
+{
+	static const char *const priorities[] = {
+		"NORMAL:-VERS-ALL:+VERS-TLS1.2", "NORMAL:-VERS-ALL:+VERS-TLS1.3"
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < COUNT_OF(priorities); i++) {
+		f->server_conf.priority = priorities[i];
+		tls_server_free(f->server);
+		f->server = NULL;
+		new_client(f, NULL, NULL);
+		assert_false(goes_on(f, "server.example"));
+		assert_true(goes_on(f, "server.example"));
+		assert_true(goes_on(f, "server.example"));
+		/* another name has no past */
+		assert_false(goes_on(f, "SERVER.example"));
+		/* a server that has forgotten it begins anew */
+		assert_true(goes_on(f, "SERVER.example"));
+		tls_server_free(f->server);
+		f->server = NULL;
+		assert_false(goes_on(f, "SERVER.example"));
+		assert_true(goes_on(f, "SERVER.example"));
 	}
 }
 
@@ -1085,6 +1126,7 @@ main(void)
 		T(reloading_changes_new_connections_only),
 		T(reloading_is_safe_beside_new_connections),
 		T(tickets_resume_and_are_judged_anew),
+		T(a_client_goes_on_from_its_last_session),
 		T(protocols_are_offered_by_alpn),
 		T(much_passes_through_small_sockets_both_ways),
 		T(keys_change_in_the_middle_of_a_blocked_write),

@@ -98,6 +98,8 @@ def test_a_consumer_hears_again_what_it_had_not_taken_before_a_crash(
             "--session-expiry-ms", 0, "--slow-consumer-ms", 600000]
     server = start(*args)
     sender = server.client(cid="p", clean=False)
+    sender.send(publish("t", "1", qos=1, pid=1, retain=True))
+    sender.expect(ack(PUBACK, 1))  # by now the session is on disk
     sender.send(publish("consume/a", "slow", qos=2, pid=7))
     server.until("consumed", 1)
     kill(server)

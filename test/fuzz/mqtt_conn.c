@@ -117,14 +117,21 @@ hang_up(int i)
 	loop_turn(loop, 0);
 }
 
-/* One connection may have ended another. */
+/* One connection may have ended another, and hanging up on it a third. */
 static void
 look_around(void)
 {
+	bool again = true;
+
 	loop_turn(loop, 0);
-	for (int i = 0; i < CONNS; i++) {
-		if (conns[i] != NULL && !drain(peers[i]))
+	while (again) {
+		again = false;
+		for (int i = 0; i < CONNS; i++) {
+			if (conns[i] == NULL || drain(peers[i]))
+				continue;
 			hang_up(i);
+			again = true;
+		}
 	}
 }
 

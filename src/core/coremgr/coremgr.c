@@ -615,6 +615,19 @@ coremgr_routes(struct coremgr *m, struct auth *auth, struct route *route,
 
 /* --- the record of what people did --------------------------------------- */
 
+static bool
+is_secret(struct str key)
+{
+	static const char *const words[] = { "password", "clientSecret",
+		"token", "access_token", "accessToken", "authorization",
+		"authentication", "encryptionKey" };
+
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (str_eq_nocase(key, str_of(words[i])))
+			return true;
+	return false;
+}
+
 /* Copies an object; what a password is set to becomes "". */
 static void
 copy_masked(struct json *j, struct json_out *o)
@@ -630,7 +643,7 @@ copy_masked(struct json *j, struct json_out *o)
 	json_out_object(o);
 	while (json_member(j, &key)) {
 		json_out_key_str(o, key);
-		if (str_eqz(key, "password") || str_eqz(key, "clientSecret")) {
+		if (is_secret(key)) {
 			json_skip(j);
 			json_out_str(o, STR(""));
 		} else {
@@ -689,7 +702,9 @@ coremgr_record(struct coremgr *m, struct http_call *c)
 	struct data_operation op = { 0 };
 	const struct auth_who *who;
 
-	if (m->data == NULL || !str_starts(c->path, STR("/coremgr/")) ||
+	if (m->data == NULL ||
+	    (!str_starts(c->path, STR("/coremgr/")) &&
+		!str_starts(c->path, STR("/hub/"))) ||
 	    c->route == NULL || c->authorization.ptr == NULL ||
 	    (strcmp(c->method, "POST") != 0 &&
 		strcmp(c->method, "PATCH") != 0 &&

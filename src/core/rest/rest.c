@@ -216,6 +216,14 @@ stamp(const struct rest_object *o, void *row, const char *name, int64_t at)
 		set_value(f, row, &v);
 }
 
+/* MyController's objects have another word for it than Sylvia-IoT's. */
+static const char *
+modified_field(const struct rest_object *o)
+{
+	return field_named(o, "modifiedOn") != NULL ? "modifiedOn"
+						    : "modifiedAt";
+}
+
 /* Turns what a write said into an answer; true when all went well. */
 static bool
 written(struct rest *r, int rc, const struct err *err)
@@ -366,10 +374,12 @@ handle_add(struct http_call *c)
 		http_error(c, 500, "err_unknown", "%s", err.text);
 		return;
 	}
-	id = value_text(rand_id(&c->arena, c->came_at, r.o->id_len));
-	set_value(field_named(r.o, r.o->id), b.row, &id);
+	if (!(b.present & field_bit(rec, r.o->id))) {
+		id = value_text(rand_id(&c->arena, c->came_at, r.o->id_len));
+		set_value(field_named(r.o, r.o->id), b.row, &id);
+	}
 	stamp(r.o, b.row, "createdAt", c->came_at);
-	stamp(r.o, b.row, "modifiedAt", c->came_at);
+	stamp(r.o, b.row, modified_field(r.o), c->came_at);
 	if (r.o->before_add != NULL &&
 	    !r.o->before_add(&r, b.row, b.extra, b.beside))
 		return;
@@ -461,9 +471,11 @@ handle_patch(struct http_call *c)
 		b.extra_present, b.beside, b.beside_present))
 		return;
 	if (b.present != 0 || r.o->in_patch != NULL) {
-		if (b.present != 0 && field_named(r.o, "modifiedAt") != NULL) {
-			stamp(r.o, row, "modifiedAt", c->came_at);
-			b.present |= field_bit(rec, "modifiedAt");
+		const char *modified = modified_field(r.o);
+
+		if (b.present != 0 && field_named(r.o, modified) != NULL) {
+			stamp(r.o, row, modified, c->came_at);
+			b.present |= field_bit(rec, modified);
 		}
 		t = (struct writing){ &r, old, row, b.present };
 		if (!written(&r, store_tx(r.store, patch_tx, &t, &err), &err))

@@ -7,6 +7,8 @@
  */
 #include "core/route/private.h"
 
+#include <stdlib.h>
+
 bool
 is_admin(const struct http_call *c)
 {
@@ -86,6 +88,88 @@ route_may_unit(struct route *r, struct http_call *c, struct str unit_id,
 
 	return check_unit(c, r->store, unit_id,
 	    verb == REST_GET ? RIGHT_READ : RIGHT_WRITE, &u);
+}
+
+static int
+by_code(const void *a, const void *b)
+{
+	const struct unit *x = a, *y = b;
+
+	return str_cmp(x->code, y->code);
+}
+
+/* Those for which the condition holds, behind the `n` that are there. */
+static bool
+add_units(struct route *r, struct http_call *c, const struct filter *f,
+    struct unit **units, size_t *n)
+{
+	const struct store_query q = { .filter = f };
+	struct unit *all;
+	struct rows rows;
+	struct err err;
+
+	if (store_all(r->store, &route_unit_entity, &q, &c->arena, &rows,
+		&err) != 0) {
+		rest_db_error(c, &err);
+		return false;
+	}
+	all = arena_array(&c->arena, *n + rows.n + 1, struct unit);
+	for (size_t i = 0; i < *n; i++)
+		all[i] = (*units)[i];
+	for (size_t i = 0; i < rows.n; i++)
+		all[(*n)++] = ((const struct unit *)rows.at)[i];
+	*units = all;
+	return true;
+}
+
+bool
+route_units_of(struct route *r, struct http_call *c, struct strs *codes)
+{
+	struct str me = auth_who(c)->user_id;
+	struct filter owns = { 0 }, member = { 0 };
+	struct unit *units = NULL;
+	size_t n = 0;
+
+	filter_text(&owns, "ownerId", me);
+	filter_add(&member, "memberIds", COND_HAS, value_text(me));
+	if (!add_units(r, c, &owns, &units, &n) ||
+	    !add_units(r, c, &member, &units, &n))
+		return false;
+	qsort(units, n, sizeof(*units), by_code);
+	*codes = (struct strs){ arena_array(&c->arena, n + 1, struct str), 0 };
+	for (size_t i = 0; i < n; i++)
+		if (codes->n == 0 ||
+		    !str_eq(codes->at[codes->n - 1], units[i].code))
+			codes->at[codes->n++] = units[i].code;
+	return true;
+}
+
+int
+route_unit_by_code(struct route *r, struct http_call *c, struct str code,
+    enum rest_verb verb, struct str *unit_id, struct str *unit_code)
+{
+	struct unit u;
+	bool found;
+
+	if (code.len == 0)
+		return 0;
+	if (!get_row(c, r->store, &route_unit_entity, "code",
+		arena_lower(&c->arena, code), &u, &found))
+		return -1;
+	if (!found ||
+	    !has_right(c, &u, verb == REST_GET ? RIGHT_READ : RIGHT_WRITE))
+		return 0;
+	*unit_id = u.unit_id;
+	*unit_code = u.code;
+	return 1;
+}
+
+bool
+route_access(struct route *r, struct http_call *c, struct str token)
+{
+	c->authorization =
+	    arena_printf(&c->arena, "Bearer " STR_FMT, STR_ARG(token));
+	return auth_access(r->auth, c);
 }
 
 bool

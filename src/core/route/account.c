@@ -35,6 +35,7 @@
 struct session_account {
 	struct str owner_id;
 	struct str prefix; /* "broker.network.demo.net." */
+	struct str events; /* "marram/demo/": what its unit is told */
 	bool application;
 	struct arena arena;
 };
@@ -181,6 +182,17 @@ check_login(struct worker_job *job)
 
 /* --- on the loop --------------------------------------------------------- */
 
+/* "marram/demo/" from "application.demo.app". */
+static struct str
+unit_events(struct arena *a, struct str user_name)
+{
+	struct str unit;
+
+	(void)str_cut(&user_name, '.');
+	unit = str_cut(&user_name, '.');
+	return arena_printf(a, "marram/" STR_FMT "/", STR_ARG(unit));
+}
+
 static struct session_account *
 session_account(struct route *r, const struct route_account *row)
 {
@@ -193,6 +205,7 @@ session_account(struct route *r, const struct route_account *row)
 	s->prefix = arena_printf(
 	    &s->arena, "broker." STR_FMT ".", STR_ARG(row->user_name));
 	s->application = row->application_id.ptr != NULL;
+	s->events = unit_events(&s->arena, row->user_name);
 	map_put(&r->accounts, s->owner_id, s);
 	return s;
 }
@@ -285,6 +298,10 @@ may_publish(void *owner, void *account, struct str topic)
 	struct str queue = own_queue(s, topic);
 
 	(void)owner;
+	if (s != NULL && s->application && str_starts(topic, s->events))
+		return str_starts((struct str){ topic.ptr + s->events.len,
+				      topic.len - s->events.len },
+		    STR("set/"));
 	if (queue.ptr == NULL)
 		return false;
 	if (s->application)
@@ -299,6 +316,8 @@ may_subscribe(void *owner, void *account, struct str filter)
 	struct str queue = own_queue(s, filter);
 
 	(void)owner;
+	if (s != NULL && s->application && str_starts(filter, s->events))
+		return true;
 	if (queue.ptr == NULL)
 		return false;
 	if (s->application)

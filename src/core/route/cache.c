@@ -70,11 +70,12 @@ put(char **to, struct str s)
 }
 
 void
-cache_put(struct cache *c, struct str key, bool known, struct str device_id,
-    struct str profile, struct strs apps)
+cache_put(struct cache *c, struct str key, const struct cache_entry *what)
 {
+	const struct strs apps = what->apps;
 	size_t size = sizeof(struct cache_entry) + apps.n * sizeof(struct str) +
-	    key.len + device_id.len + profile.len;
+	    key.len + what->device_id.len + what->unit_id.len +
+	    what->profile.len;
 	struct cache_entry *e;
 	char *to;
 
@@ -87,12 +88,13 @@ cache_put(struct cache *c, struct str key, bool known, struct str device_id,
 		size += apps.at[i].len;
 	e = mem_alloc(size);
 	e->at = clock_mono();
-	e->known = known;
+	e->known = what->known;
 	e->apps = (struct strs){ (struct str *)(void *)(e + 1), apps.n };
 	to = (char *)(e->apps.at + apps.n);
 	e->key = put(&to, key);
-	e->device_id = put(&to, device_id);
-	e->profile = put(&to, profile);
+	e->device_id = put(&to, what->device_id);
+	e->unit_id = put(&to, what->unit_id);
+	e->profile = put(&to, what->profile);
 	for (size_t i = 0; i < apps.n; i++)
 		e->apps.at[i] = put(&to, apps.at[i]);
 	map_put(&c->map, e->key, e);

@@ -59,6 +59,13 @@ send(struct route *r, struct change_post *p)
 }
 
 static void
+tell_tap(struct route *r, struct str network_code, struct str addr)
+{
+	if (r->tap.changed != NULL)
+		r->tap.changed(r->tap.owner, network_code, addr);
+}
+
+static void
 drop_device(struct route *r, const struct change_post *p)
 {
 	struct arena scratch = { 0 };
@@ -66,6 +73,7 @@ drop_device(struct route *r, const struct change_post *p)
 	cache_drop(&r->device, device_key(&scratch, p->a, p->b, p->c));
 	uplink_stale(r);
 	arena_fini(&scratch);
+	tell_tap(r, p->b, p->c);
 }
 
 void
@@ -84,6 +92,7 @@ drop_network(struct route *r, const struct change_post *p)
 	    &r->device, device_key(&scratch, p->a, p->b, STR("")));
 	uplink_stale(r);
 	arena_fini(&scratch);
+	tell_tap(r, p->b, STR_NULL);
 }
 
 void
@@ -129,6 +138,7 @@ drop_unit(struct route *r, const struct change_post *p)
 	cache_clear(&r->device_route);
 	cache_clear(&r->network_route);
 	uplink_stale(r);
+	tell_tap(r, STR_NULL, STR_NULL);
 }
 
 void
@@ -207,6 +217,61 @@ route_inject(struct route *r, bool application, const struct route_end *end,
 	p->topic = topic_of(&p->arena, application, end, queue);
 	p->payload = arena_str(&p->arena, payload);
 	loop_post(r->loop, &p->post);
+}
+
+struct note {
+	struct note *next;
+	struct str topic, payload;
+	bool retain;
+};
+
+struct route_notes {
+	struct loop_post post;
+	struct route *route;
+	struct note *first, **last;
+	struct arena arena;
+};
+
+struct route_notes *
+route_notes_new(struct route *r)
+{
+	struct route_notes *n = mem_new(struct route_notes);
+
+	n->route = r;
+	n->last = &n->first;
+	return n;
+}
+
+void
+route_note(
+    struct route_notes *n, struct str topic, struct str payload, bool retain)
+{
+	struct note *note = arena_new(&n->arena, struct note);
+
+	note->topic = arena_str(&n->arena, topic);
+	note->payload = arena_str(&n->arena, payload);
+	note->retain = retain;
+	*n->last = note;
+	n->last = &note->next;
+}
+
+static void
+run_notes(struct loop_post *post)
+{
+	struct route_notes *n = container_of(post, struct route_notes, post);
+
+	for (const struct note *it = n->first; it != NULL; it = it->next)
+		(void)mqtt_publish(n->route->mqtt, it->topic, it->payload, 0,
+		    it->retain, NULL);
+	arena_fini(&n->arena);
+	free(n);
+}
+
+void
+route_tell(struct route_notes *n)
+{
+	n->post.run = run_notes;
+	loop_post(n->route->loop, &n->post);
 }
 
 struct stats_post {

@@ -251,6 +251,59 @@ const struct rest_object route_device_object = {
 	.after_del = device_after_del,
 };
 
+int
+route_device_make(struct route *r, struct http_call *c, struct str unit_id,
+    struct str network_id, struct str addr, struct str profile, struct str name,
+    struct str *device_id, struct err *err)
+{
+	struct rest rest = { .c = c, .store = r->store, .module = r };
+	struct device d = { .unit_id = unit_id,
+		.network_id = network_id,
+		.network_addr = arena_lower(&c->arena, addr),
+		.profile = profile.ptr != NULL ? profile : STR(""),
+		.name = name.ptr != NULL ? name : STR(""),
+		.info = STR("{}"),
+		.created_at = c->came_at,
+		.modified_at = c->came_at };
+	struct route_end net;
+	bool found = false;
+	struct filter f = { 0 };
+	int rc;
+
+	if (!may_in_unit(&rest, REST_ADD, unit_id))
+		return err_set(err, ERR_NOT_FOUND, "no such unit");
+	filter_text(&f, "networkId", network_id);
+	rc = store_get(
+	    r->store, &route_network_entity, &f, &c->arena, &net, &found, err);
+	if (rc != 0)
+		return rc;
+	if (!found ||
+	    (net.unit_id.len > 0 ? !str_eq(net.unit_id, unit_id)
+				 : !is_admin(c)))
+		return err_set(err, ERR_NOT_FOUND, "no such network");
+	d.network_code = net.code;
+	d.unit_code = net.unit_id.len > 0 ? net.unit_code : STR_NULL;
+	d.device_id = rand_id(&c->arena, c->came_at, ID_SHORT);
+	rc = store_add(r->store, &route_device_entity, &d, err);
+	if (rc != 0)
+		return rc;
+	device_after_add(&rest, &d, NULL);
+	*device_id = d.device_id;
+	return 0;
+}
+
+int
+route_device_exists(struct route *r, struct str device_id, struct err *err)
+{
+	struct filter f = { 0 };
+	int64_t n;
+
+	filter_text(&f, "deviceId", device_id);
+	return store_count(r->store, &route_device_entity, &f, &n, err) != 0
+	    ? ERR_IO
+	    : n > 0;
+}
+
 /* --- many devices -------------------------------------------------------- */
 
 struct many {

@@ -328,8 +328,14 @@ answer(struct slow *s)
 	publish(s->from->route, s->from->dldata_resp, &b);
 }
 
+/* What a network is to send to one of its devices. */
+struct down {
+	struct str data_id, addr, data, extension;
+	int64_t now;
+};
+
 static void
-send_to_network(struct slow *s, struct endpoint *net)
+send_down(struct endpoint *net, const struct down *d)
 {
 	struct buf b = { 0 };
 	struct json_out o;
@@ -337,22 +343,30 @@ send_to_network(struct slow *s, struct endpoint *net)
 	json_out_init(&o, &b, false);
 	json_out_object(&o);
 	json_out_key(&o, "dataId");
-	json_out_str(&o, s->data_id);
+	json_out_str(&o, d->data_id);
 	json_out_key(&o, "pub");
-	json_out_time(&o, s->now);
+	json_out_time(&o, d->now);
 	json_out_key(&o, "expiresIn");
 	json_out_int(&o, net->route->conf.downlink_ms / 1000);
 	json_out_key(&o, "networkAddr");
-	json_out_str(&o, s->device.network_addr);
+	json_out_str(&o, d->addr);
 	json_out_key(&o, "data");
-	json_out_str(&o, s->data);
-	if (s->extension.ptr != NULL) {
+	json_out_str(&o, d->data);
+	if (d->extension.ptr != NULL) {
 		json_out_key(&o, "extension");
-		json_out_raw(&o, s->extension);
+		json_out_raw(&o, d->extension);
 	}
 	json_out_end_object(&o);
 	publish(net->route, net->dldata, &b);
 	counter_add(&net->route->counters.downlink_sent, 1);
+}
+
+static void
+send_to_network(struct slow *s, struct endpoint *net)
+{
+	send_down(net,
+	    &(struct down){ s->data_id, s->device.network_addr, s->data,
+		s->extension, s->now });
 }
 
 static void
@@ -546,4 +560,79 @@ downlink_forget(struct route *r)
 		mqtt_msg_done(s->msg, false);
 		slow_free(s);
 	}
+}
+
+/* --- from inside --------------------------------------------------------- */
+
+struct inside {
+	struct loop_post post;
+	struct route *route;
+	struct route_downlink down;
+	struct arena arena;
+};
+
+struct inside_commit {
+	struct route_commit commit;
+};
+
+static void
+on_inside_commit(struct route_commit *commit, bool ok)
+{
+	(void)ok; /* it has been sent; data/counters tell of the failure */
+	free(container_of(commit, struct inside_commit, commit));
+}
+
+static void
+run_inside(struct loop_post *post)
+{
+	struct inside *in = container_of(post, struct inside, post);
+	const struct route_downlink *d = &in->down;
+	struct route *r = in->route;
+	struct endpoint *net =
+	    endpoint_find(r, false, d->unit_code, d->network_code);
+	int64_t now = clock_now();
+	struct route_record rec = { .kind = ROUTE_NETWORK_DLDATA,
+		.data_id = rand_id(&in->arena, now, ID_LONG),
+		.proc = now,
+		.pub = now,
+		.resp = TIME_NULL,
+		.time = TIME_NULL,
+		.status = net != NULL ? -2 : 1,
+		.unit_id = d->unit_id,
+		.device_id = d->device_id,
+		.network_code = d->network_code,
+		.network_addr = d->network_addr,
+		.profile = d->profile,
+		.data = d->data,
+		.extension = d->extension };
+	struct inside_commit *c;
+
+	if (net != NULL)
+		send_down(net,
+		    &(struct down){ rec.data_id, d->network_addr, d->data,
+			d->extension, now });
+	if (r->sink.put != NULL) {
+		c = mem_new(struct inside_commit);
+		c->commit.done = on_inside_commit;
+		if (!r->sink.put(r->sink.owner, &rec, 1, &c->commit))
+			free(c);
+	}
+	arena_fini(&in->arena);
+	free(in);
+}
+
+void
+route_send(struct route *r, const struct route_downlink *d)
+{
+	struct inside *in = mem_new(struct inside);
+	struct arena *a = &in->arena;
+
+	in->post.run = run_inside;
+	in->route = r;
+	in->down = (struct route_downlink){ arena_str(a, d->unit_id),
+		arena_str(a, d->unit_code), arena_str(a, d->network_code),
+		arena_str(a, d->network_addr), arena_str(a, d->device_id),
+		arena_str(a, d->profile), arena_str(a, d->data),
+		arena_str(a, d->extension) };
+	loop_post(r->loop, &in->post);
 }

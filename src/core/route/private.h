@@ -86,8 +86,8 @@ struct cache_entry {
 	struct list link;
 	struct str key;
 	int64_t at;
-	bool known;                    /* false: there is no such thing */
-	struct str device_id, profile; /* of the device cache */
+	bool known; /* false: there is no such thing */
+	struct str device_id, unit_id, profile; /* of the device cache */
 	struct strs apps; /* of the route caches: keys of applications */
 			  /* the memory follows */
 };
@@ -107,6 +107,8 @@ struct route {
 	struct loop *loop;
 	struct mqtt_server *mqtt;
 	struct route_sink sink;
+	struct route_tap tap; /* `uplink` NULL: nobody */
+	struct mqtt_consumer *sets;
 	struct map applications, networks; /* key -> endpoint */
 	struct map accounts;               /* owner id -> session account */
 	uint64_t account_epoch; /* counts sessions that were ended by us */
@@ -124,9 +126,9 @@ struct route {
 void cache_init(struct cache *c, size_t max, int64_t max_age_ms);
 void cache_fini(struct cache *c);
 struct cache_entry *cache_get(struct cache *c, struct str key);
-/* Copies everything; drops the oldest when full. Nothing when max is 0. */
-void cache_put(struct cache *c, struct str key, bool known,
-    struct str device_id, struct str profile, struct strs apps);
+/* Copies what was found (known, ids, profile, apps); drops the oldest when
+ * full. Nothing when max is 0. */
+void cache_put(struct cache *c, struct str key, const struct cache_entry *what);
 void cache_drop(struct cache *c, struct str key);
 void cache_drop_prefix(struct cache *c, struct str prefix);
 void cache_clear(struct cache *c);

@@ -48,6 +48,26 @@ route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
 	return 0;
 }
 
+void
+route_listen(struct route *r, const struct route_tap *tap)
+{
+	r->tap = *tap;
+}
+
+/* marram/{unit}/set/{place} */
+static void
+on_set(void *owner, struct mqtt_msg *msg)
+{
+	struct str rest = mqtt_msg_topic(msg), unit;
+	struct route *r = owner;
+
+	(void)str_cut(&rest, '/');
+	unit = str_cut(&rest, '/');
+	(void)str_cut(&rest, '/');
+	r->tap.set(r->tap.owner, unit, rest, mqtt_msg_payload(msg));
+	mqtt_msg_done(msg, true);
+}
+
 int
 route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
     const struct route_sink *sink, struct err *err)
@@ -60,12 +80,17 @@ route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
 		.n = route_counter_rows_n,
 		.values = &r->counters };
 	counter_register(&r->group);
+	if (r->tap.set != NULL)
+		r->sets =
+		    mqtt_consume_start(mqtt, STR("marram/+/set/#"), on_set, r);
 	return endpoints_load(r, err);
 }
 
 void
 route_stop(struct route *r)
 {
+	mqtt_consume_stop(r->sets);
+	r->sets = NULL;
 	endpoints_silence(r);
 	worker_pool_free(r->lookups);
 	worker_pool_free(r->downs);

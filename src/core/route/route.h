@@ -83,12 +83,43 @@ struct route_sink {
 	void *owner;
 };
 
+/* An uplink as it passed, for who listens beside the applications. Texts are
+ * lent for the call. */
+struct route_uplink {
+	struct str data_id; /* of the network's record */
+	int64_t heard, time;
+	struct str unit_id, unit_code; /* null: a public network */
+	struct str network_id, network_code, network_addr;
+	struct str device_id;      /* STR_NULL: no device has this address */
+	struct str device_unit_id; /* on a public network not the network's */
+	struct str profile;
+	struct str data, extension; /* hex; JSON or STR_NULL */
+};
+
+/* Who listens. Called on the routing loop for every readable uplink, in order;
+ * the message is acknowledged only when `commit` was reported, too. False:
+ * nothing was taken, `done` is not called, and the sender is to repeat it. */
+struct route_tap {
+	bool (*uplink)(void *owner, const struct route_uplink *u,
+	    struct route_commit *commit);
+	/* Devices have changed, or may be gone: one of this network, all of it
+	 * (`addr` null), or any (both null). On the routing loop. */
+	void (*changed)(void *owner, struct str network_code, struct str addr);
+	/* An application of that unit has published to marram/{unit}/set/
+	 * {place}. On the routing loop; lent. */
+	void (*set)(void *owner, struct str unit_code, struct str place,
+	    struct str payload);
+	void *owner;
+};
+
 int route_open(const struct route_conf *conf, const char *dir,
     struct auth *auth, struct route **ret, struct err *err);
 /* Begins to route, on the loop's thread before it runs, or on it. The server
  * must have been opened with route_mqtt_events and this route as owner. */
 int route_start(struct route *r, struct loop *loop, struct mqtt_server *mqtt,
     const struct route_sink *sink, struct err *err);
+/* Before route_start(). At most one. */
+void route_listen(struct route *r, const struct route_tap *tap);
 /* Ends consuming, on the loop's thread; waits for workers. What they found is
  * posted and still routed, so the loop must turn once more before the sink and
  * the server are closed. */
@@ -151,6 +182,24 @@ bool route_host_embedded(const struct route *r, struct str host_uri);
  * or network. From a worker. */
 void route_inject(struct route *r, bool application,
     const struct route_end *end, const char *queue, struct str payload);
+/* Sends data to a device, as an application's downlink would: to its network's
+ * queue, and into the history. Texts are copied. [any thread] */
+struct route_downlink {
+	struct str unit_id;   /* the device's */
+	struct str unit_code; /* of the network; empty: a public one */
+	struct str network_code, network_addr, device_id, profile;
+	struct str data, extension; /* hex; JSON or STR_NULL */
+};
+void route_send(struct route *r, const struct route_downlink *d);
+
+/* Messages for anybody who subscribes: gathered, then published in one turn of
+ * the routing loop, at QoS 0. [any thread] route_tell() takes `n`. */
+struct route_notes;
+struct route_notes *route_notes_new(struct route *r);
+void route_note(
+    struct route_notes *n, struct str topic, struct str payload, bool retain);
+void route_tell(struct route_notes *n);
+
 /* Asks for a queue's figures; blocks until the loop has answered. */
 void route_stats(struct route *r, bool application, const struct route_end *end,
     const char *queue, struct mqtt_queue_stats *ret);
@@ -159,10 +208,29 @@ void route_stats(struct route *r, bool application, const struct route_end *end,
  * unit? 1, 0, or negative with the call answered. */
 int route_may_unit(struct route *r, struct http_call *c, struct str unit_id,
     enum rest_verb verb);
+/* The codes of the units that the caller owns or is a member of, sorted. False:
+ * the call is answered. */
+bool route_units_of(struct route *r, struct http_call *c, struct strs *codes);
+/* The unit with this code, in any case, and the same question as above; a unit
+ * that is not there: 0. */
+int route_unit_by_code(struct route *r, struct http_call *c, struct str code,
+    enum rest_verb verb, struct str *unit_id, struct str *unit_code);
+/* For rows that are HTTP_OPEN because their token comes in another way: the
+ * access check of HTTP_TOKEN with this token. False: the call is answered. */
+bool route_access(struct route *r, struct http_call *c, struct str token);
 /* The address of a device the caller may see; false: not there, or the call is
  * answered (status not 0). */
 bool route_device_addr(struct route *r, struct http_call *c,
     struct str device_id, struct str *addr);
+
+/* Makes a device on a network that the caller may use, as POST /device does.
+ * Null texts: none. ERR_EXISTS: the address is taken; ERR_NOT_FOUND: no such
+ * network or unit, for this caller. */
+int route_device_make(struct route *r, struct http_call *c, struct str unit_id,
+    struct str network_id, struct str addr, struct str profile, struct str name,
+    struct str *device_id, struct err *err);
+/* Is there such a device? 1, 0, or negative with `err`. [any thread] */
+int route_device_exists(struct route *r, struct str device_id, struct err *err);
 
 /* Removes downlinks that nobody reported in time. On a worker. */
 int route_clean(struct route *r, struct err *err);

@@ -39,7 +39,7 @@ struct uplink {
 /* Where it goes. */
 struct target {
 	bool known;
-	struct str device_id, profile;
+	struct str device_id, unit_id, profile;
 	struct strs device_apps, network_apps; /* keys */
 };
 
@@ -86,40 +86,59 @@ read_uplink(struct arena *a, struct str payload, struct uplink *u)
 
 /* --- recording ----------------------------------------------------------- */
 
+/* What an uplink's acknowledgement waits for. */
 struct up_commit {
-	struct route_commit commit;
+	struct route_commit record, heard;
 	struct route *route;
 	struct mqtt_msg *msg;
+	unsigned waits;
+	bool failed;
 };
 
 static void
-on_commit(struct route_commit *commit, bool ok)
+on_part(struct up_commit *c, bool ok)
 {
-	struct up_commit *c = container_of(commit, struct up_commit, commit);
-
-	if (!ok)
+	c->failed = c->failed || !ok;
+	if (--c->waits > 0)
+		return;
+	if (c->failed)
 		counter_add(&c->route->counters.uplink_failed, 1);
-	mqtt_msg_done(c->msg, ok);
+	mqtt_msg_done(c->msg, !c->failed);
 	mqtt_msg_unref(c->msg);
 	free(c);
 }
 
 static void
-record(struct route *r, struct mqtt_msg *msg, const struct route_record *recs,
-    size_t n)
+on_record(struct route_commit *commit, bool ok)
 {
-	struct up_commit *c;
+	on_part(container_of(commit, struct up_commit, record), ok);
+}
 
-	if (r->sink.put == NULL) {
-		mqtt_msg_done(msg, true);
-		return;
-	}
-	c = mem_new(struct up_commit);
-	c->commit.done = on_commit;
+static void
+on_heard(struct route_commit *commit, bool ok)
+{
+	on_part(container_of(commit, struct up_commit, heard), ok);
+}
+
+static void
+record(struct route *r, struct mqtt_msg *msg, const struct route_record *recs,
+    size_t n, const struct route_uplink *u)
+{
+	struct up_commit *c = mem_new(struct up_commit);
+
+	c->record.done = on_record;
+	c->heard.done = on_heard;
 	c->route = r;
 	c->msg = mqtt_msg_ref(msg);
-	if (!r->sink.put(r->sink.owner, recs, n, &c->commit))
-		on_commit(&c->commit, false);
+	c->waits = 2;
+	if (r->tap.uplink == NULL)
+		on_part(c, true);
+	else if (!r->tap.uplink(r->tap.owner, u, &c->heard))
+		on_part(c, false);
+	if (r->sink.put == NULL)
+		on_part(c, true);
+	else if (!r->sink.put(r->sink.owner, recs, n, &c->record))
+		on_part(c, false);
 }
 
 /* --- to the applications ------------------------------------------------- */
@@ -253,7 +272,20 @@ route_uplink(struct endpoint *net, struct mqtt_msg *msg, const struct uplink *u,
 		send_copy(r, apps[i], &b, sizeof(room), rec->data_id);
 	}
 	buf_free(&b);
-	record(r, msg, recs, n + 1);
+	record(r, msg, recs, n + 1,
+	    &(struct route_uplink){ .data_id = recs[0].data_id,
+		.heard = now,
+		.time = u->time,
+		.unit_id = net->unit_id,
+		.unit_code = net->unit_code,
+		.network_id = net->id,
+		.network_code = net->code,
+		.network_addr = u->addr,
+		.device_id = recs[0].device_id,
+		.device_unit_id = t->unit_id,
+		.profile = recs[0].profile,
+		.data = u->data,
+		.extension = u->extension });
 }
 
 /* --- look-ups ------------------------------------------------------------ */
@@ -339,6 +371,7 @@ look_up(struct worker_job *job)
 		p->failed = true;
 	if (!p->failed && p->found.known) {
 		p->found.device_id = d.device_id;
+		p->found.unit_id = d.unit_id;
 		p->found.profile = d.profile;
 		p->found.device_apps = app_keys(
 		    p, &route_device_route_entity, "deviceId", d.device_id);
@@ -376,18 +409,22 @@ static void
 fill_caches(struct pending *p)
 {
 	struct route *r = p->route;
-	struct strs none = { 0 };
 
 	if (r->conf.cache.engine == 0 || p->stale)
 		return;
-	cache_put(&r->device, p->key, p->found.known, p->found.device_id,
-	    p->found.profile, none);
+	cache_put(&r->device, p->key,
+	    &(struct cache_entry){ .known = p->found.known,
+		.device_id = p->found.device_id,
+		.unit_id = p->found.unit_id,
+		.profile = p->found.profile });
 	if (!p->found.known)
 		return;
-	cache_put(&r->device_route, p->found.device_id, true, STR_NULL,
-	    STR_NULL, p->found.device_apps);
-	cache_put(&r->network_route, p->network_id, true, STR_NULL, STR_NULL,
-	    p->found.network_apps);
+	cache_put(&r->device_route, p->found.device_id,
+	    &(struct cache_entry){
+		.known = true, .apps = p->found.device_apps });
+	cache_put(&r->network_route, p->network_id,
+	    &(struct cache_entry){
+		.known = true, .apps = p->found.network_apps });
 }
 
 static void
@@ -468,6 +505,7 @@ cached(struct endpoint *net, struct str key, struct target *t)
 		return false;
 	*t = (struct target){ .known = d->known,
 		.device_id = d->device_id,
+		.unit_id = d->unit_id,
 		.profile = d->profile };
 	if (!d->known)
 		return true;

@@ -32,6 +32,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "net/http/cert.h"
 #include "net/http/router.h"
 #include "net/http/tally.h"
 
@@ -67,6 +68,7 @@ struct http_server {
 	void *owner;
 	struct router router;
 	struct daemon plain, tls;
+	struct http_cert *cert; /* of HTTPS, or NULL */
 	struct loop_timer tick; /* libmicrohttpd's own time-outs */
 	struct loop_defer run;
 	bool stopping;
@@ -111,11 +113,31 @@ struct request {
 
 /* --- the daemon on the loop ---------------------------------------------- */
 
+/* Whose handshakes go on: GnuTLS asks for a certificate without saying for
+ * whom. */
+static _Thread_local struct daemon *running;
+
 static void
 run_daemon(struct daemon *d)
 {
-	if (d->mhd != NULL)
-		MHD_run(d->mhd);
+	if (d->mhd == NULL)
+		return;
+	running = d;
+	MHD_run(d->mhd);
+	running = NULL;
+}
+
+static int
+on_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info,
+    gnutls_pcert_st **certs, unsigned *n, gnutls_ocsp_data_st **ocsp,
+    unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
+{
+	(void)session;
+	(void)info;
+	*ocsp = NULL;
+	*n_ocsp = 0;
+	*flags = GNUTLS_CERT_RETR_DEINIT_ALL;
+	return http_cert_copy(running->server->cert, certs, n, key);
 }
 
 static void
@@ -856,13 +878,11 @@ start_daemon(struct daemon *d, uint16_t port, bool tls, struct err *err)
 	    (unsigned)conf->max_connections_per_address,
 	    MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)conf->idle_s,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-	    tls ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, conf->tls_key,
-	    MHD_OPTION_HTTPS_MEM_CERT, conf->tls_cert, MHD_OPTION_END);
+	    tls ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END,
+	    on_certificate, MHD_OPTION_END);
 	if (d->mhd == NULL) {
 		close(fd);
-		return err_set(err, tls ? ERR_PARAM : ERR_IO,
-		    tls ? "HTTPS did not start: do certificate and key fit?"
-			: "the HTTP server did not start");
+		return err_set(err, ERR_IO, "the HTTP server did not start");
 	}
 	info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	d->io.fd = info->epoll_fd;
@@ -877,11 +897,23 @@ http_server_start(struct http_server *s, struct err *err)
 
 	s->tallies = tallies_new(http_server_routes(s));
 	rc = start_daemon(&s->plain, s->conf.port, false, err);
-	if (rc == 0 && s->conf.tls_cert != NULL && s->conf.tls_key != NULL)
+	if (rc == 0 && s->conf.tls_cert != NULL && s->conf.tls_key != NULL) {
+		rc = http_cert_new(
+		    s->conf.tls_cert, s->conf.tls_key, &s->cert, err);
+		if (rc != 0)
+			return err_wrap(err, "the certificate of HTTPS");
 		rc = start_daemon(&s->tls, s->conf.tls_port, true, err);
+	}
 	if (rc == 0)
 		set_tick(s);
 	return rc;
+}
+
+int
+http_server_certify(struct http_server *s, const char *tls_cert,
+    const char *tls_key, struct err *err)
+{
+	return http_cert_replace(s->cert, tls_cert, tls_key, err);
 }
 
 uint16_t
@@ -915,7 +947,7 @@ stop_daemon(struct daemon *d)
 	if (d->mhd == NULL)
 		return;
 	loop_unwatch(d->server->loop, &d->io);
-	MHD_run(d->mhd); /* what was resumed is taken up, then ended */
+	run_daemon(d); /* what was resumed is taken up, then ended */
 	MHD_stop_daemon(d->mhd);
 	d->mhd = NULL;
 }
@@ -934,6 +966,7 @@ http_server_free(struct http_server *s)
 	stop_daemon(&s->tls);
 	loop_cancel(s->loop, &s->tick);
 	loop_undefer(s->loop, &s->run);
+	http_cert_free(s->cert);
 	router_fini(&s->router);
 	tallies_free(s->tallies);
 	free(s);

@@ -66,6 +66,11 @@ void http_server_add(struct http_server *s, const struct http_route *routes);
 int http_server_start(struct http_server *s, struct err *err);
 uint16_t http_server_port(const struct http_server *s);
 uint16_t http_server_tls_port(const struct http_server *s); /* 0: no TLS */
+/* Uses another certificate, PEM as in the settings, for new connections of
+ * HTTPS; those that are up go on. On failure all stays as it was. [any thread]
+ */
+int http_server_certify(struct http_server *s, const char *tls_cert,
+    const char *tls_key, struct err *err);
 /* Gives nothing more to workers: a new request is answered with 503, a stream
  * breaks off. To be called on the loop's thread, before the pools are freed.
  * NULL is fine. */

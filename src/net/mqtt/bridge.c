@@ -295,6 +295,7 @@ side_init(struct mqtt_bridge *b, enum mqtt_bridge_side which,
 		    which == MQTT_BRIDGE_LOCAL ? "local." : "", conf->name);
 	c.keep_session = true;
 	c.bridge = true;
+	c.lenient = true;
 	c.max_waiting = TARGET_WAITING_MAX;
 	c.will_topic = NULL;
 	if (b->topic != NULL &&

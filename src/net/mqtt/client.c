@@ -3,15 +3,15 @@
  * is kept. Publishing is in client_out.c, hearing in client_in.c.
  *
  *         start         a name         found
- *    IDLE -----> WAITING -----> RESOLVING -----+
- *                 |  ^  \ a number             v   connected         CONNACK 0
- *           timer |  |   +-------------> CONNECTING -----> GREETING ----->
- * ONLINE
- *                 +--+                         |   other address  |           |
- *                    |           none is left  v  refused, EOF    v           |
- *                    +<------------------------+------------------+-----------+
- *                                                EOF, silence, bad packet
+ *    IDLE -----> WAITING -----> RESOLVING ----+
+ *                 |  ^  \ a number            v  connected         CONNACK 0
+ *           timer |  |   +------------> CONNECTING -----> GREETING ---> ONLINE
+ *                 +--+                        |  other address |          |
+ *                    |          none is left  v  refused, EOF  v          |
+ *                    +<-----------------------+----------------+----------+
+ *                                               EOF, silence, bad packet
  *
+ * Who has `dial` goes from WAITING to GREETING or back.
  * Any state goes to IDLE by mqtt_client_stop(). What holds in each:
  *
  *    IDLE         no descriptor, no timer
@@ -629,11 +629,30 @@ on_resolved(void *owner, struct addrinfo *found, const struct err *why)
 }
 
 static void
+have_it_dialled(struct mqtt_client *c)
+{
+	struct err why;
+	int fd;
+
+	fd = c->conf.dial(c->conf.dial_ctx, &why);
+	if (fd < 0) {
+		mqtt_client_lost(c, &why);
+		return;
+	}
+	c->io.fd = fd;
+	greet(c);
+}
+
+static void
 connect_now(struct mqtt_client *c)
 {
 	struct sockaddr_un local;
 	struct err why;
 
+	if (c->conf.dial != NULL) {
+		have_it_dialled(c);
+		return;
+	}
 	if (unix_address(c->conf.address, &local)) {
 		if (!begin_to_connect(
 			c, (struct sockaddr *)&local, sizeof(local), &why))

@@ -44,13 +44,20 @@ struct mqtt_client_conf {
 	uint32_t retry_max_ms;     /* 0: 60000 */
 	uint32_t max_inflight;     /* sent and unanswered at a time; 0: 100 */
 	uint32_t max_waiting;      /* QoS 1 and 2 accepted in all; 0: 10000 */
-	uint16_t max_received;  /* heard and not acknowledged; 0: 100. Level 4
-				 * has no way to tell the server. */
+	uint16_t max_received; /* heard and not acknowledged; 0: 100. Level 4
+				* has no way to tell the server. */
+	bool
+	    lenient; /* with a server that sends more all the same, as Mosquitto
+		      * does in a session that it has read from its disk */
 	uint32_t max_packet;    /* that we take; 0: 16 MiB */
 	const char *will_topic; /* NULL: no will */
 	struct str will_payload;
 	uint8_t will_qos;
 	bool will_retain;
+	/* Connects instead of us: returns a connected, non-blocking socket, or
+	 * a negative `err`. `address` then is only for people. NULL: none. */
+	int (*dial)(void *dial_ctx, struct err *err);
+	void *dial_ctx; /* borrowed */
 	/* Puts a layer, such as TLS, on a connection; NULL: none. Takes
 	 * `below`, also when it fails and returns NULL. `host` is `address`. */
 	struct stream *(*wrap)(void *wrap_ctx, struct stream *below,

@@ -363,7 +363,7 @@ mqtt_client_in_publish(struct mqtt_client *c, const struct mqtt_packet *p)
 	if (is_known(c, p))
 		return;
 	if (c->n_incoming + c->n_unreleased >= c->conf.max_received &&
-	    c->level == 5) {
+	    c->level == 5 && !c->conf.lenient) {
 		mqtt_client_refuse(c, MQTT_R_RECEIVE_MAX,
 		    "the server has sent more than we can receive");
 		return;

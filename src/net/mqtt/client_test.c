@@ -43,6 +43,7 @@ struct fixture {
 
 	uint64_t held[10];
 	unsigned n_held;
+	bool no_line;  /* nobody can be dialled */
 	bool distrust; /* the layer ends its connection */
 	bool hold, free_on_message, stop_on_message, show_props;
 	char dir[40];
@@ -445,6 +446,40 @@ it_says_who_it_is(void **state)
 	mqtt_client_free(f->client);
 	dial(f);
 	assert_told(f, "CONNECT 5 c expiry=ffffffff;");
+}
+
+static int
+be_dialled(void *ctx, struct err *err)
+{
+	struct fixture *f = ctx;
+	int fds[2];
+
+	if (f->no_line)
+		return err_set(err, ERR_IO, "no line");
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	f->peer = fds[1];
+	return fds[0];
+}
+
+static void
+its_owner_may_dial_for_it(void **state)
+{
+	struct fixture *f = *state;
+
+	f->conf.dial = be_dialled;
+	f->conf.dial_ctx = f;
+	dial(f);
+	assert_told(f, "CONNECT 5 clean c;");
+	say_connack(f, false, 0, NULL);
+	assert_heard(f, "up;");
+	lose_connection(f);
+	f->no_line = true;
+	clock_advance(1000);
+	assert_heard(f, "down no line;");
+	f->no_line = false;
+	clock_advance(2000);
+	assert_told(f, "CONNECT 5 clean c;");
 }
 
 static void
@@ -1340,6 +1375,27 @@ without_its_session_a_held_message_is_heard_again(void **state)
 }
 
 static void
+a_lenient_client_bears_with_a_server_that_sends_too_much(void **state)
+{
+	struct fixture *f = *state;
+
+	f->conf.max_received = 1;
+	f->conf.lenient = true;
+	dial(f);
+	greet(f, false, NULL);
+	(void)mqtt_client_subscribe(f->client, STR("t"), 2, on_message, f);
+	settle(f);
+	buf_clear(&f->told);
+	f->hold = true;
+	say_publish(f, 7, 1, false, "t", "a");
+	say_publish(f, 8, 1, false, "t", "b");
+	assert_heard(f, "t=a;t=b;");
+	mqtt_client_ack(f->client, f->held[0], 0);
+	mqtt_client_ack(f->client, f->held[1], 0);
+	assert_told(f, "PUBACK 7;PUBACK 8;");
+}
+
+static void
 a_server_that_sends_too_much_is_told_so(void **state)
 {
 	struct fixture *f = *state;
@@ -1396,6 +1452,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(it_says_who_it_is),
+		T(its_owner_may_dial_for_it),
 		T(a_server_without_level_5_is_asked_with_level_4),
 		T(a_server_that_hangs_up_on_level_5_is_asked_with_level_4),
 		T(the_bridge_bit_is_left_out_where_it_is_refused),
@@ -1433,6 +1490,7 @@ main(void)
 		T(what_is_not_sent_again_is_new),
 		T(without_its_session_a_held_message_is_heard_again),
 		T(a_server_that_sends_too_much_is_told_so),
+		T(a_lenient_client_bears_with_a_server_that_sends_too_much),
 		T(the_owner_may_stop_the_client_from_a_callback),
 		T(the_owner_may_free_the_client_from_a_callback),
 	};

@@ -7,6 +7,8 @@
  *      has `max_inflight` unanswered, or does not read.
  *  (3) What a vanished member has not acknowledged is at the head again, in
  *      its old order, before anything else is handed out.
+ *  (4) It is as durable as the queue that is its filter; without one, as the
+ *      server.
  */
 #include "net/mqtt/private.h"
 
@@ -14,6 +16,57 @@
 #include "base/mem.h"
 
 #include <stdlib.h>
+
+/* --- in the journal ------------------------------------------------------ */
+
+/* All that it owns there: what waits, and what members have not acknowledged.
+ */
+static void
+forget_all(struct group *g)
+{
+	LIST_EACH (member, &g->members, struct sub, link) {
+		LIST_EACH (d, &member->session->inflight, struct delivery, link)
+			if (d->group == g)
+				mqtt_keep_forget(g->server, &g->owner, d->msg);
+	}
+	LIST_EACH (d, &g->waiting.items, struct delivery, link)
+		mqtt_keep_forget(g->server, &g->owner, d->msg);
+}
+
+static void
+remember_all(struct group *g)
+{
+	struct mqtt_server *s = g->server;
+
+	LIST_EACH (member, &g->members, struct sub, link) {
+		LIST_EACH (d, &member->session->inflight, struct delivery, link)
+			if (d->group == g)
+				mqtt_keep_moved(
+				    s, NULL, &g->owner, d->msg, NULL);
+	}
+	LIST_EACH (d, &g->waiting.items, struct delivery, link)
+		mqtt_keep_moved(s, NULL, &g->owner, d->msg, NULL);
+}
+
+void
+mqtt_group_keep(struct group *g)
+{
+	struct mqtt_server *s = g->server;
+	bool was = g->owner.id != 0;
+	enum mqtt_durability now = g->queue != NULL
+	    ? (enum mqtt_durability)g->queue->owner.durability
+	    : s->conf.durability;
+
+	if (was && g->owner.durability == now)
+		return;
+	if (now == MQTT_NONE)
+		forget_all(g);
+	mqtt_keep_begin(s, &g->owner, OWNER_GROUP, now);
+	if (!was)
+		remember_all(g);
+}
+
+/* --- members ------------------------------------------------------------- */
 
 static struct group *
 group_new(struct mqtt_server *s, struct str key, struct str filter)
@@ -34,9 +87,7 @@ group_new(struct mqtt_server *s, struct str key, struct str filter)
 	g->queue = topic != NULL ? topic->queue : NULL;
 	(void)map_put(&s->groups, g->key, g);
 	list_init(&g->owner.in_segment);
-	mqtt_keep_begin(s, &g->owner, OWNER_GROUP,
-	    g->queue != NULL ? (enum mqtt_durability)g->queue->owner.durability
-			     : s->conf.durability);
+	mqtt_group_keep(g);
 	return g;
 }
 
@@ -95,6 +146,8 @@ mqtt_group_leave(struct sub *member)
 	if (list_empty(&g->members))
 		group_free(g);
 }
+
+/* --- messages ------------------------------------------------------------ */
 
 /* The next member that can take a message; it goes to the end of the row. */
 static struct sub *

@@ -83,6 +83,8 @@ may_come(struct mqtt_listener *l, const uint8_t address[16])
 {
 	struct mqtt_server *s = l->server;
 
+	if (l->conf.inside != NULL)
+		return true;
 	if (s->n_conns + s->n_coming >= s->conf.max_connections ||
 	    (l->conf.max_connections > 0 &&
 		l->n_conns >= l->conf.max_connections)) {
@@ -269,6 +271,7 @@ listener_new(struct mqtt_server *s, const struct mqtt_listener_conf *conf)
 	l->again.fire = on_again;
 	if (conf->address != NULL)
 		l->conf.address = l->address = str_dupz(str_of(conf->address));
+	l->conf.inside = l->inside = str_dupz(str_of(conf->inside));
 	list_add(&s->listeners, &l->link);
 	return l;
 }
@@ -309,6 +312,7 @@ mqtt_listener_close(struct mqtt_listener *l)
 		(void)unlink(l->address + 5);
 	list_del(&l->link);
 	free(l->address);
+	free(l->inside);
 	free(l);
 }
 
@@ -319,7 +323,8 @@ listener_of(struct mqtt_server *s, const struct mqtt_listener_conf *conf)
 	LIST_EACH (l, &s->listeners, struct mqtt_listener, link) {
 		if (l->io.fd < 0 && l->conf.durability == conf->durability &&
 		    l->conf.allow_anonymous == conf->allow_anonymous &&
-		    l->conf.max_connections == conf->max_connections)
+		    l->conf.max_connections == conf->max_connections &&
+		    str_eq(str_of(l->conf.inside), str_of(conf->inside)))
 			return l;
 	}
 	return listener_new(s, conf);

@@ -15,6 +15,7 @@
 #include "base/rand.h"
 #include "net/tls.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,12 @@ mqtt_account_get(struct mqtt_server *s, struct str name)
 	list_init(&a->sessions);
 	(void)map_put(&s->accounts, a->name, a);
 	return a;
+}
+
+bool
+mqtt_account_is_inside(const struct account *a)
+{
+	return a != NULL && str_starts(a->name, STR(MQTT_INSIDE));
 }
 
 void
@@ -227,6 +234,8 @@ establish(struct conn *c, struct mqtt_login *l, struct account *a)
 		loop_after(c->lane->loop, &c->timer, c->silence_ms);
 	if (c->level == 5)
 		connack_5(c, l, &props);
+	if (c->session->expiry_s > 0)
+		mqtt_conn_gate_now(c); /* what is promised is kept */
 	send_connack(c, old != NULL, 0, &props);
 	if (!c->doomed)
 		mqtt_session_resume(c->session);
@@ -260,6 +269,7 @@ mqtt_login_free(struct mqtt_login *l)
 	free(l);
 }
 
+/* STR_NULL: anonymous. */
 static void
 accepted(struct mqtt_login *l, void *ptr, struct str name)
 {
@@ -267,7 +277,7 @@ accepted(struct mqtt_login *l, void *ptr, struct str name)
 	struct conn *c = l->conn;
 	struct account *a = NULL;
 
-	if (ptr != NULL) {
+	if (name.ptr != NULL) {
 		a = mqtt_account_get(s, name);
 		if (a->ptr != NULL && a->ptr != ptr) /* all use the new one */
 			mqtt_call(s, CALL_REPLACED, a->ptr, NULL);
@@ -303,7 +313,8 @@ mqtt_login_answer(struct mqtt_login *l, bool accept, bool bad_password,
 	c = l->conn;
 	list_del(&l->link);
 	if (accept) {
-		accepted(l, account, name);
+		assert(!str_starts(name, STR(MQTT_INSIDE)));
+		accepted(l, account, account != NULL ? name : STR_NULL);
 	} else {
 		COUNT(auth_failures);
 		mqtt_address_fails(&s->addresses, l->address);
@@ -508,6 +519,7 @@ int
 mqtt_login_begin(struct conn *c, const struct mqtt_packet *p)
 {
 	const struct mqtt_connect *con = &p->connect;
+	const char *inside = c->listener->conf.inside;
 	struct mqtt_server *s = c->server;
 	struct mqtt_login *l;
 	uint8_t bad;
@@ -527,8 +539,9 @@ mqtt_login_begin(struct conn *c, const struct mqtt_packet *p)
 	}
 	l = login_new(c, p);
 	certified_user(c, l);
-	if ((l->user.ptr == NULL && !c->listener->conf.allow_anonymous) ||
-	    (l->user.ptr != NULL && s->events.login == NULL)) {
+	if (inside == NULL &&
+	    ((l->user.ptr == NULL && !c->listener->conf.allow_anonymous) ||
+		(l->user.ptr != NULL && s->events.login == NULL))) {
 		COUNT(auth_failures);
 		mqtt_login_free(l);
 		refuse(c, MQTT_R_NOT_AUTHORIZED);
@@ -539,8 +552,8 @@ mqtt_login_begin(struct conn *c, const struct mqtt_packet *p)
 		c->will = mqtt_will_new(con);
 	c->login = l;
 	c->state = AWAIT_VERDICT;
-	if (l->user.ptr == NULL) {
-		accepted(l, NULL, STR_NULL);
+	if (inside != NULL || l->user.ptr == NULL) {
+		accepted(l, NULL, str_of(inside));
 	} else {
 		list_add(&s->logins, &l->link);
 		mqtt_call(s, CALL_LOGIN, l, NULL);

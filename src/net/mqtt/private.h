@@ -151,6 +151,8 @@ struct account *mqtt_account_get(struct mqtt_server *s, struct str name);
  * NULL `link` only keeps it in use for a while. */
 void mqtt_account_enter(struct account *a, struct list *link);
 void mqtt_account_leave(struct account *a, struct list *link);
+/* Is it one of the program's own? */
+bool mqtt_account_is_inside(const struct account *a);
 static inline void *
 account_ptr(const struct account *a)
 {
@@ -552,6 +554,8 @@ void mqtt_group_return(struct group *g, struct delivery *d);
 void mqtt_group_take_queue(struct group *g, struct queue *q);
 void mqtt_group_pump(struct group *g);
 void mqtt_group_clear(struct group *g);
+/* Begins or ceases to be kept in the journal, as its queue is. */
+void mqtt_group_keep(struct group *g);
 
 /* --- output (output.c) --------------------------------------------------- */
 
@@ -738,6 +742,9 @@ void mqtt_conn_added(struct conn *c, size_t was);
  * and the connection ends. */
 void mqtt_conn_added_answer(struct conn *c, size_t was);
 /* What is added from here on is sent when the journal is there. */
+/* The same for all that is written down until now, as far as the listener asks.
+ */
+void mqtt_conn_gate_now(struct conn *c);
 void mqtt_conn_gate(
     struct conn *c, uint64_t group, enum mqtt_durability durability);
 void mqtt_conn_send_ack(
@@ -809,7 +816,7 @@ struct mqtt_listener {
 	struct mqtt_server *server;
 	struct list link; /* in server->listeners */
 	struct mqtt_listener_conf conf;
-	char *address;
+	char *address, *inside;
 	struct loop_io io;       /* fd -1: of adopted connections */
 	struct loop_timer again; /* descriptors had run out */
 	struct ws_conf ws;

@@ -214,7 +214,8 @@ queue_new(struct mqtt_server *s, struct topic *topic)
 	return q;
 }
 
-/* Tells the groups of just this topic whose limits hold for them. */
+/* Tells the groups of just this topic whose limits and durability hold for
+ * them. */
 static void
 tell_groups(struct mqtt_server *s, struct str name, struct queue *q)
 {
@@ -222,8 +223,11 @@ tell_groups(struct mqtt_server *s, struct str name, struct queue *q)
 	size_t pos = 0;
 
 	while ((g = map_next(&s->groups, &pos)) != NULL) {
-		if (str_eq(g->filter, name))
-			g->queue = q;
+		if (!str_eq(g->filter, name))
+			continue;
+		g->queue = q;
+		if (!s->closing)
+			mqtt_group_keep(g);
 	}
 }
 
@@ -250,17 +254,19 @@ mqtt_queue_make(
 {
 	struct topic *topic;
 	struct queue *q;
+	bool changed;
 
 	if (!mqtt_topic_ok(name) || !mqtt_levels_ok(s, name))
 		return NULL; /* nobody can publish there */
 	topic = mqtt_topics_make(&s->topics, name);
 	q = topic->queue;
-	if (q == NULL) {
+	changed = q == NULL || q->owner.durability != durability;
+	if (q == NULL)
 		q = queue_new(s, topic);
-		tell_groups(s, name, q);
-	}
 	if (q->owner.id == 0 || q->owner.durability != durability)
 		set_durability(q, durability);
+	if (changed)
+		tell_groups(s, name, q);
 	return q;
 }
 

@@ -767,12 +767,9 @@ mqtt_restore_end(struct restore *rs)
 		if (o->now == NULL)
 			mqtt_keep_end(rs->server, &gone);
 	}
-	pos = 0; /* groups that were not kept before */
-	while ((g = map_next(&rs->server->groups, &pos)) != NULL) {
-		if (g->owner.id == 0)
-			mqtt_keep_begin(rs->server, &g->owner, OWNER_GROUP,
-			    rs->server->conf.durability);
-	}
+	pos = 0; /* durabilities may have changed */
+	while ((g = map_next(&rs->server->groups, &pos)) != NULL)
+		mqtt_group_keep(g);
 	mqtt_restore_free(rs);
 }
 

@@ -369,5 +369,6 @@ mqtt_may_publish(
 		    str_starts(topic, STR("$share/")))))
 		return false;
 	return s->events.may_publish == NULL ||
+	    mqtt_account_is_inside(account) ||
 	    s->events.may_publish(s->owner, account_ptr(account), topic);
 }

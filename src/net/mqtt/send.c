@@ -78,6 +78,16 @@ mqtt_conn_gate(struct conn *c, uint64_t group, enum mqtt_durability durability)
 }
 
 void
+mqtt_conn_gate_now(struct conn *c)
+{
+	const struct keep *k = &c->server->keep;
+
+	mqtt_conn_gate(c, k->group,
+	    (enum mqtt_durability)MIN_OF(
+		(int)c->listener->conf.durability, k->level));
+}
+
+void
 mqtt_conn_wait_for_keep(struct conn *c)
 {
 	if (list_empty(&c->gated))

@@ -17,23 +17,12 @@
 
 /* --- answers to PUBLISH -------------------------------------------------- */
 
-/* What is written down until now must be so before what follows is sent. */
-static void
-gate(struct conn *c)
-{
-	const struct keep *k = &c->server->keep;
-
-	mqtt_conn_gate(c, k->group,
-	    (enum mqtt_durability)MIN_OF(
-		(int)c->listener->conf.durability, k->level));
-}
-
 static void
 send_answer(struct conn *c, uint8_t qos, uint16_t id, uint8_t code)
 {
 	if (qos == 0)
 		return;
-	gate(c);
+	mqtt_conn_gate_now(c);
 	mqtt_conn_send_ack(c, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, id, code);
 }
 
@@ -201,7 +190,7 @@ count_message(struct conn *c)
 	uint32_t rate = c->server->conf.max_rate;
 	int64_t now;
 
-	if (rate == 0)
+	if (rate == 0 || c->listener->conf.inside != NULL)
 		return;
 	now = clock_mono();
 	if (now - c->tokens_ms >= 1000) {
@@ -332,7 +321,8 @@ on_pubrec(struct conn *c, const struct mqtt_packet *p)
 
 	if (p->code >= 0x80)
 		return; /* it is over [5:4.3.3] */
-	gate(c);        /* after a crash we must not send it again as new */
+	mqtt_conn_gate_now(
+	    c); /* after a crash we must not send it again as new */
 	mqtt_conn_send_ack(c, MQTT_PUBREL, p->id,
 	    known || c->level < 5 ? 0 : MQTT_R_ID_NOT_FOUND);
 }
@@ -343,7 +333,7 @@ on_pubrel(struct conn *c, const struct mqtt_packet *p)
 	bool known = mqtt_session_received(c->session, p->id);
 
 	mqtt_session_set_received(c->session, p->id, false);
-	gate(c); /* after a crash its id must be free */
+	mqtt_conn_gate_now(c); /* after a crash its id must be free */
 	mqtt_conn_send_ack(c, MQTT_PUBCOMP, p->id,
 	    known || c->level < 5 ? 0 : MQTT_R_ID_NOT_FOUND);
 }
@@ -364,7 +354,7 @@ send_suback(struct conn *c, const struct mqtt_packet *p, enum mqtt_type type,
 	struct buf *out;
 	size_t was;
 
-	gate(c);
+	mqtt_conn_gate_now(c);
 	out = mqtt_conn_begin(c);
 	was = out->len;
 	mqtt_put_suback(out, c->level, type, p->id, codes, p->n_filters, NULL);

@@ -110,7 +110,14 @@ struct mqtt_listener_conf {
 	uint32_t max_connections;        /* 0: only the server's limit */
 	enum mqtt_durability durability; /* of what its clients send and keep */
 	unsigned socket_mode;            /* of a Unix socket; 0: 0660 */
+	const char *inside; /* adopted connections come from within the program:
+			     * see MQTT_INSIDE; NULL: they do not */
 };
+
+/* Accounts whose names begin so are the program's own: `inside` is the name of
+ * one. Its clients sign in by it alone, whatever user they name, may do
+ * everything, and no limit of connections or rates holds for them. */
+#define MQTT_INSIDE "\n"
 
 /* What the owner decides. Texts are lent for the call. */
 struct mqtt_server_events {
@@ -157,7 +164,7 @@ void mqtt_server_close(struct mqtt_server *s);
  * which comes once, after its last session. `name` is the same in every run of
  * the program: remembered sessions belong to it. Client ids belong to an
  * account: clients of different accounts never take each other's session over.
- */
+ * It does not begin with MQTT_INSIDE. */
 void mqtt_login_answer(struct mqtt_login *login, bool accept, bool bad_password,
     void *account, struct str name);
 /* The user name was proven by the client's certificate; no password is due. */

@@ -9,6 +9,7 @@
 #include "codec/mqtt.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -29,8 +30,11 @@ struct fixture {
 	bool hold;  /* consumers answer later */
 	bool fail;  /* they fail */
 	bool async; /* so does login */
+	bool deny;  /* nobody has any right */
 	uint16_t port;
 	struct mqtt_login *login;
+	char dir[40];                    /* of the journal; "": none */
+	enum mqtt_durability durability; /* of the server */
 };
 
 static char ann[] = "ann";
@@ -53,10 +57,11 @@ on_login(void *owner, struct mqtt_login *l, struct str id, struct str user,
 static bool
 on_may_publish(void *owner, void *account, struct str topic)
 {
-	(void)owner;
+	struct fixture *f = owner;
+
 	(void)account;
 	(void)topic;
-	return true;
+	return !f->deny;
 }
 
 static bool
@@ -87,6 +92,19 @@ on_heard(void *owner, struct mqtt_msg *m)
 }
 
 static void
+remove_dir(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *e;
+
+	assert_non_null(dir);
+	while ((e = readdir(dir)) != NULL)
+		(void)unlinkat(dirfd(dir), e->d_name, 0);
+	closedir(dir);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void
 assert_heard(struct fixture *f, const char *want)
 {
 	assert_string_equal(buf_z(&f->heard), want);
@@ -100,14 +118,18 @@ settle(struct fixture *f)
 		loop_turn(f->loop, 2);
 }
 
-static int
-set_up(void **state)
+static void
+open_server(struct fixture *f)
 {
 	static const struct mqtt_server_events events = { on_login,
 		on_may_publish, on_may_subscribe, on_unused, NULL };
 	const struct mqtt_listener_conf listener = { .address = "::",
-		.allow_anonymous = true };
+		.allow_anonymous = true,
+		.durability = f->dir[0] != '\0' ? MQTT_OS : MQTT_NONE };
 	const struct mqtt_server_conf conf = {
+		.dir = f->dir[0] != '\0' ? f->dir : NULL,
+		.dir_bytes = 64 << 20,
+		.durability = f->durability,
 		.max_connections = 10,
 		.max_packet = 10000,
 		.max_inflight = 10,
@@ -121,13 +143,20 @@ set_up(void **state)
 		.max_retained_bytes = 10000,
 		.max_output = 100000,
 	};
-	struct fixture *f = calloc(1, sizeof(*f));
 
-	f->loop = loop_new();
 	assert_int_equal(
 	    mqtt_server_open(f->loop, &conf, &events, f, &f->server, NULL), 0);
 	assert_int_equal(
 	    mqtt_server_listen(f->server, &listener, &f->port, NULL), 0);
+}
+
+static int
+set_up(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->loop = loop_new();
+	open_server(f);
 	*state = f;
 	return 0;
 }
@@ -142,6 +171,38 @@ tear_down(void **state)
 	loop_free(f->loop);
 	buf_free(&f->heard);
 	free(f);
+	return 0;
+}
+
+static void
+reopen_server(struct fixture *f)
+{
+	mqtt_server_close(f->server);
+	loop_turn(f->loop, 0);
+	open_server(f);
+}
+
+static int
+set_up_with_journal(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->loop = loop_new();
+	strcpy(f->dir, "/tmp/marram-server-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	open_server(f);
+	*state = f;
+	return 0;
+}
+
+static int
+tear_down_with_journal(void **state)
+{
+	char dir[40];
+
+	memcpy(dir, ((struct fixture *)*state)->dir, sizeof(dir));
+	tear_down(state);
+	remove_dir(dir);
 	return 0;
 }
 
@@ -542,6 +603,90 @@ a_consumer_may_publish(void **state)
 	mqtt_consume_stop(b);
 }
 
+/* A client that is at the other end of a pair. */
+static int
+come_from_inside(struct fixture *f, const char *name)
+{
+	const struct mqtt_listener_conf conf = { .inside = name };
+	int fds[2];
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	mqtt_server_adopt(f->server, NULL, fds[1], NULL, STR_NULL, &conf);
+	return fds[0];
+}
+
+static void
+who_is_inside_needs_no_login_and_may_do_everything(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *c =
+	    mqtt_consume_start(f->server, STR("out"), on_heard, f);
+	int in = come_from_inside(f, MQTT_INSIDE "b"), out;
+
+	f->deny = true;
+	hello(f, in, "c", "whoever", false);
+	subscribe(f, in, "t");
+	assert_got(in, "connack 0;9;");
+	publish(f, in, 1, "out", "x");
+	assert_heard(f, "out=x;");
+	assert_got(in, "ack 1;");
+	/* it has its client ids for itself */
+	out = dial(f);
+	hello(f, out, "c", NULL, true);
+	publish(f, out, 1, "out", "y"); /* has no right */
+	(void)mqtt_publish(f->server, STR("t"), STR("z"), 1, false, NULL);
+	settle(f);
+	assert_got(in, "t=z;");
+	assert_heard(f, "");
+	mqtt_consume_stop(c);
+	close(in);
+	close(out);
+}
+
+static void
+who_is_inside_comes_back_to_its_session_until_it_is_kicked(void **state)
+{
+	struct fixture *f = *state;
+	int fd = come_from_inside(f, MQTT_INSIDE "b");
+
+	hello(f, fd, "c", NULL, false);
+	subscribe(f, fd, "t");
+	close(fd);
+	settle(f);
+	(void)mqtt_publish(f->server, STR("t"), STR("1"), 1, false, NULL);
+	fd = come_from_inside(f, MQTT_INSIDE "other");
+	hello(f, fd, "c", NULL, false);
+	assert_got(fd, "connack 0;");
+	close(fd);
+	fd = come_from_inside(f, MQTT_INSIDE "b");
+	hello(f, fd, "c", NULL, false);
+	assert_got(fd, "connack 0;t=1;");
+	mqtt_server_kick(f->server, STR(MQTT_INSIDE "b"));
+	settle(f);
+	assert_got(fd, "closed");
+	close(fd);
+	fd = come_from_inside(f, MQTT_INSIDE "b");
+	hello(f, fd, "c", NULL, false);
+	assert_got(fd, "connack 0;"); /* without what was not acknowledged */
+	close(fd);
+}
+
+static void
+no_limit_holds_for_who_is_inside(void **state)
+{
+	struct fixture *f = *state;
+	int fds[11];
+
+	for (unsigned i = 0; i < 10; i++)
+		fds[i] = dial(f);
+	fds[10] = come_from_inside(f, MQTT_INSIDE "b");
+	hello(f, fds[10], "c", NULL, true);
+	assert_got(fds[10], "connack 0;");
+	for (unsigned i = 0; i < COUNT_OF(fds); i++)
+		close(fds[i]);
+}
+
 static void
 a_bad_topic_is_the_callers_mistake(void **state)
 {
@@ -556,7 +701,129 @@ a_bad_topic_is_the_callers_mistake(void **state)
 	assert_null(mqtt_consume_start(f->server, STR("a#"), on_heard, f));
 }
 
+/* A member that has one message unanswered, while another waits. */
+static int
+a_member_of_a_group(struct fixture *f, enum mqtt_durability durability)
+{
+	int fd;
+
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, durability);
+	fd = dial(f);
+	hello(f, fd, "c", NULL, false);
+	subscribe(f, fd, "$share/g/q");
+	(void)mqtt_publish(f->server, STR("q"), STR("1"), 1, false, NULL);
+	settle(f);
+	assert_got(fd, "connack 0;9;q=1;");
+	return fd;
+}
+
+static void
+come_back(struct fixture *f, const char *want)
+{
+	int fd = dial(f);
+
+	hello(f, fd, "c", NULL, false);
+	assert_got(fd, want);
+	close(fd);
+	settle(f);
+}
+
+static void
+a_group_becomes_as_durable_as_its_queue(void **state)
+{
+	struct fixture *f = *state;
+	int fd = a_member_of_a_group(f, MQTT_NONE);
+
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, MQTT_OS);
+	reopen_server(f);
+	close(fd);
+	come_back(f, "connack 0;q=1;");
+	/* what waits, and what comes later, too */
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, MQTT_NONE);
+	(void)mqtt_publish(f->server, STR("q"), STR("2"), 1, false, NULL);
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, MQTT_OS);
+	(void)mqtt_publish(f->server, STR("q"), STR("3"), 1, false, NULL);
+	reopen_server(f);
+	come_back(f, "connack 0;q=1;q=2;q=3;");
+}
+
+static void
+a_group_becomes_no_more_durable_than_its_queue(void **state)
+{
+	struct fixture *f = *state;
+	int fd = a_member_of_a_group(f, MQTT_OS);
+
+	close(fd);
+	settle(f);
+	(void)mqtt_publish(f->server, STR("q"), STR("2"), 1, false, NULL);
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, MQTT_NONE);
+	(void)mqtt_publish(f->server, STR("q"), STR("3"), 1, false, NULL);
+	come_back(f, "connack 0;q=1;q=2;q=3;");
+	reopen_server(f);
+	come_back(f, "connack 0;");
+}
+
+static void
+a_group_follows_a_queue_that_was_changed_between_two_runs(void **state)
+{
+	struct fixture *f = *state;
+
+	close(a_member_of_a_group(f, MQTT_OS));
+	reopen_server(f);
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, MQTT_NONE);
+	come_back(f, "connack 0;q=1;");
+	reopen_server(f);
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, MQTT_OS);
+	come_back(f, "connack 0;");
+	(void)mqtt_publish(f->server, STR("q"), STR("2"), 1, false, NULL);
+	reopen_server(f);
+	come_back(f, "connack 0;q=2;");
+}
+
+static void
+a_group_follows_a_queue_that_is_declared_after_it(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	hello(f, fd, "c", NULL, false);
+	subscribe(f, fd, "$share/g/q");
+	close(fd);
+	mqtt_queue_declare_durable(f->server, STR("q"), NULL, MQTT_OS);
+	(void)mqtt_publish(f->server, STR("q"), STR("1"), 1, false, NULL);
+	reopen_server(f);
+	come_back(f, "connack 0;q=1;");
+	mqtt_queue_delete(f->server, STR("q"));
+	(void)mqtt_publish(f->server, STR("q"), STR("2"), 1, false, NULL);
+	reopen_server(f); /* the server itself keeps nothing */
+	come_back(f, "connack 0;");
+}
+
+static void
+a_group_without_a_queue_is_as_durable_as_the_server_is_now(void **state)
+{
+	struct fixture *f = *state;
+	int fd = dial(f);
+
+	hello(f, fd, "c", NULL, false);
+	subscribe(f, fd, "$share/g/t");
+	close(fd);
+	f->durability = MQTT_OS;
+	reopen_server(f);
+	(void)mqtt_publish(f->server, STR("t"), STR("1"), 1, false, NULL);
+	reopen_server(f);
+	come_back(f, "connack 0;t=1;");
+	f->durability = MQTT_NONE;
+	reopen_server(f);
+	(void)mqtt_publish(f->server, STR("t"), STR("2"), 1, false, NULL);
+	reopen_server(f);
+	come_back(f, "connack 0;");
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define J(name)                                                                \
+	cmocka_unit_test_setup_teardown(                                       \
+	    name, set_up_with_journal, tear_down_with_journal)
 
 int
 main(void)
@@ -575,6 +842,14 @@ main(void)
 		T(a_login_outlives_connection_and_server),
 		T(kicking_ends_all_sessions_of_an_account),
 		T(a_consumer_may_publish),
+		T(who_is_inside_needs_no_login_and_may_do_everything),
+		T(who_is_inside_comes_back_to_its_session_until_it_is_kicked),
+		T(no_limit_holds_for_who_is_inside),
+		J(a_group_becomes_as_durable_as_its_queue),
+		J(a_group_becomes_no_more_durable_than_its_queue),
+		J(a_group_follows_a_queue_that_was_changed_between_two_runs),
+		J(a_group_follows_a_queue_that_is_declared_after_it),
+		J(a_group_without_a_queue_is_as_durable_as_the_server_is_now),
 		T(a_bad_topic_is_the_callers_mistake),
 	};
 

@@ -63,6 +63,7 @@ refused(struct session *s, struct str filter)
 	if (!mqtt_levels_ok(server, filter))
 		return MQTT_R_BAD_FILTER;
 	if (server->events.may_subscribe != NULL &&
+	    !mqtt_account_is_inside(s->account) &&
 	    !server->events.may_subscribe(
 		server->owner, account_ptr(s->account), filter))
 		return MQTT_R_NOT_AUTHORIZED;

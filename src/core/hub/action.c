@@ -1,0 +1,760 @@
+/*
+ * core/hub/action.c - what a rule's verdict does, and the trace of it.
+ *
+ *    action_fire() --> each handler of the rule, each parameter that fits it
+ *                          resource: a field is set, something is enabled, ...
+ *                          others: plug/handler
+ *                  --> when all have answered: the trace is written
+ *
+ * Parameters are rendered text by text: what a template yields stays inside the
+ * text that it stands in.
+ */
+#include "core/hub/private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "codec/go_template.h"
+#include "codec/json.h"
+#include "codec/sun.h"
+#include "codec/zone.h"
+#include "plug/handler/handler.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUILT_IN "resource_handler" /* there is always one of this name */
+#define BY_LABELS_MAX 100
+
+static const char *types[32];
+
+const char *const *
+hub_handler_types(void)
+{
+	const char *const *plugs = handler_types();
+	size_t n = 0;
+
+	types[n++] = "resource";
+	while (*plugs != NULL && n < COUNT_OF(types) - 1)
+		types[n++] = *plugs++;
+	types[n] = NULL;
+	return types;
+}
+
+/* --- rendering ----------------------------------------------------------- */
+
+static int
+sun_today(void *ctx, bool set, int64_t *ret_ms, struct err *err)
+{
+	const struct hub *h = ctx;
+	int64_t noon, rise, down;
+	struct zone_time t;
+
+	zone_local(h->place.zone, clock_now(), &t);
+	(void)zone_moment(
+	    h->place.zone, t.year, t.month, t.day, 12, 0, 0, &noon, NULL);
+	if (sun_times(h->place.latitude, h->place.longitude, noon, &rise,
+		&down) != SUN_RISES)
+		return err_set(
+		    err, ERR_NOT_FOUND, "the sun does not rise or set today");
+	*ret_ms = set ? down : rise;
+	return 0;
+}
+
+int
+hub_render(struct hub *h, struct arena *a, struct str text, struct str data,
+    struct buf *out, struct err *err)
+{
+	const struct go_template_host host = {
+		.ctx = h,
+		.now_ms = clock_now(),
+		.zone = h->place.zone,
+		.sun = h->place.known ? sun_today : NULL,
+		.version = MARRAM_VERSION,
+	};
+
+	if (text.len < 4 || memchr(text.ptr, '{', text.len) == NULL) {
+		buf_add_str(out, text);
+		return 0;
+	}
+	return go_template_render(a, text, data, &host, out, err);
+}
+
+static int
+render_value(struct hub *h, struct json *j, struct str variables,
+    struct arena *a, struct json_out *o, struct err *err)
+{
+	struct buf b = { 0 };
+	struct str s;
+	int rc = 0;
+
+	switch (json_peek(j)) {
+	case JSON_OBJECT:
+		(void)json_object(j);
+		json_out_object(o);
+		while (rc == 0 && json_member(j, &s)) {
+			json_out_key_str(o, s);
+			rc = render_value(h, j, variables, a, o, err);
+		}
+		json_out_end_object(o);
+		return rc;
+	case JSON_ARRAY:
+		(void)json_array(j);
+		json_out_array(o);
+		while (rc == 0 && json_item(j))
+			rc = render_value(h, j, variables, a, o, err);
+		json_out_end_array(o);
+		return rc;
+	case JSON_STRING:
+		json_str(j, &s);
+		rc = hub_render(h, a, s, variables, &b, err);
+		json_out_str(
+		    o, rc == 0 && b.ptr != NULL ? buf_str(&b) : STR(""));
+		buf_free(&b);
+		return rc;
+	default:
+		json_copy(j, o);
+		return 0;
+	}
+}
+
+/* --- a rule's run, until all has been done ------------------------------- */
+
+struct fire {
+	struct hub *hub;
+	struct hub_trace trace; /* texts in `arena` */
+	struct buf actions;     /* JSON items */
+	unsigned waits;
+	struct arena arena;
+};
+
+static void
+fire_done(struct fire *f)
+{
+	struct buf b = { 0 };
+
+	if (--f->waits > 0)
+		return;
+	buf_addc(&b, '[');
+	if (f->actions.len > 0)
+		buf_add_str(&b, buf_str(&f->actions));
+	buf_addc(&b, ']');
+	f->trace.actions = buf_str(&b);
+	writer_put(f->hub, &hub_trace_entity, &f->trace, true, NULL);
+	buf_free(&b);
+	buf_free(&f->actions);
+	arena_fini(&f->arena);
+	free(f);
+}
+
+/* One thing that was done, or not. */
+static void
+note(struct fire *f, struct str handler, struct str parameter, int code,
+    const char *text, int64_t took_ms)
+{
+	struct json_out o;
+
+	if (f->actions.len > 0)
+		buf_addc(&f->actions, ',');
+	json_out_init(&o, &f->actions, false);
+	json_out_object(&o);
+	json_out_key(&o, "handler");
+	json_out_str(&o, handler);
+	json_out_key(&o, "parameter");
+	json_out_str(&o, parameter);
+	json_out_key(&o, "status");
+	json_out_str(&o, code == 0 ? STR("ok") : STR("error"));
+	json_out_key(&o, "message");
+	json_out_str(&o, str_of(text != NULL ? text : ""));
+	json_out_key(&o, "took");
+	json_out_int(&o, took_ms);
+	json_out_end_object(&o);
+	counter_add(code == 0 ? &f->hub->counters.actions
+			      : &f->hub->counters.actions_failed,
+	    1);
+}
+
+/* --- handlers ------------------------------------------------------------ */
+
+struct slot {
+	struct hub *hub;
+	struct hub_handler row;
+	struct arena arena;
+	struct handler *plug; /* NULL: the resource handler, or `why` */
+	struct err why;
+};
+
+static void
+slot_free(struct slot *s)
+{
+	map_del(&s->hub->handlers, s->row.id);
+	handler_close(s->plug);
+	arena_fini(&s->arena);
+	free(s);
+}
+
+static int
+publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
+    bool retain, struct err *err)
+{
+	struct slot *s = ctx;
+	struct route_notes *n = route_notes_new(s->hub->route);
+
+	(void)qos;
+	(void)err;
+	route_note(n, topic, payload, retain);
+	route_tell(n);
+	return 0;
+}
+
+static void
+state_changed(void *ctx, struct handler *plug)
+{
+	struct slot *s = ctx;
+	struct handler_state state;
+	static const char *const names[] = {
+		[HANDLER_STARTING] = "unavailable",
+		[HANDLER_UP] = "ok",
+		[HANDLER_DOWN] = "error",
+	};
+
+	handler_state(plug, &state);
+	s->row.state = (struct hub_state){ str_of(names[state.status]),
+		str_of(state.text), state.since_ms };
+	writer_put(s->hub, &hub_handler_entity, &s->row, false, "state");
+	s->row.state.message = STR("");
+}
+
+static int
+load_handler(void *ctx, const void *row, struct err *err)
+{
+	struct slot *s = mem_new(struct slot);
+	struct hub *h = ctx;
+	struct handler_host *host;
+
+	(void)err;
+	s->hub = h;
+	record_copy(&hub_handler_entity.record, &s->arena, &s->row, row);
+	map_put(&h->handlers, s->row.id, s);
+	if (!s->row.enabled || str_eqz(s->row.type, "resource"))
+		return 0;
+	host = arena_new(&s->arena, struct handler_host);
+	*host = (struct handler_host){ .ctx = s,
+		.loop = h->loop,
+		.settings = &h->conf.handler,
+		.publish = publish,
+		.changed = state_changed };
+	if (handler_open(arena_z(&s->arena, s->row.type), s->row.spec, host,
+		&s->plug, &s->why) != 0) {
+		s->row.state = (struct hub_state){ STR("error"),
+			str_of(s->why.text), clock_now() };
+		writer_put(h, &hub_handler_entity, &s->row, false, "state");
+	}
+	return 0;
+}
+
+void
+handlers_reload(struct hub *h, struct str id)
+{
+	struct slot *s = map_get(&h->handlers, id);
+	struct filter f = { 0 };
+	const struct store_query q = { .filter = &f };
+
+	if (s != NULL)
+		slot_free(s);
+	filter_text(&f, "id", id);
+	(void)store_list(
+	    h->store, &hub_handler_entity, &q, load_handler, h, NULL);
+}
+
+int
+handlers_load(struct hub *h, struct err *err)
+{
+	static const struct store_query all = { 0 };
+
+	return store_list(
+	    h->store, &hub_handler_entity, &all, load_handler, h, err);
+}
+
+void
+handlers_free(struct hub *h)
+{
+	struct slot *s;
+	size_t pos = 0;
+
+	while ((s = map_next(&h->handlers, &pos)) != NULL) {
+		slot_free(s);
+		pos = 0;
+	}
+	map_fini(&h->handlers);
+}
+
+static bool
+is_secret(struct arena *a, struct str type, struct str member)
+{
+	const struct record *r = handler_spec(arena_z(a, type));
+
+	for (size_t i = 0; r != NULL && r->fields[i].name != NULL; i++)
+		if (r->fields[i].flags & FIELD_SECRET &&
+		    str_eq_nocase(member, str_of(r->fields[i].name)))
+			return true;
+	return false;
+}
+
+struct str
+spec_without_secrets(
+    struct arena *a, struct str type, struct str spec, struct buf *secrets)
+{
+	struct buf b = { 0 };
+	struct str key, value;
+	struct json_out o;
+	struct json j;
+
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	json_open(&j, spec, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &value)) {
+			if (!is_secret(a, type, key)) {
+				json_out_key_str(&o, key);
+				json_out_raw(&o, value);
+			} else if (secrets != NULL) {
+				buf_addc(secrets, ',');
+				json_quote(secrets, key);
+				buf_addc(secrets, ':');
+				buf_add_str(secrets, value);
+			}
+		}
+	json_out_end_object(&o);
+	value = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return value;
+}
+
+struct str
+spec_with_secrets_of(
+    struct arena *a, struct str type, struct str spec, struct str old)
+{
+	struct str rest = STR_NULL, key, value, have;
+	struct buf kept = { 0 }, b = { 0 };
+	struct json_out o;
+	struct json j;
+
+	(void)spec_without_secrets(a, type, old, &kept);
+	if (kept.len == 0)
+		return spec;
+	rest =
+	    arena_printf(a, "{" STR_FMT "}", (int)kept.len - 1, kept.ptr + 1);
+	buf_free(&kept);
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	json_open(&j, spec, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &value)) {
+			json_out_key_str(&o, key);
+			json_out_raw(&o, value);
+		}
+	json_open(&j, rest, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &value)) {
+			if (hub_json_at(a, spec, key, &have))
+				continue;
+			json_out_key_str(&o, key);
+			json_out_raw(&o, value);
+		}
+	json_out_end_object(&o);
+	value = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return value;
+}
+
+/* --- resources ----------------------------------------------------------- */
+
+/* What a parameter for the resource handler says. */
+struct wish {
+	struct str type, resource_type, quick_id, payload, key_path, labels,
+	    pre_delay;
+	bool disabled;
+};
+
+static void
+read_wish(struct arena *a, struct str json, struct wish *w)
+{
+	static const struct {
+		const char *key;
+		size_t offset;
+	} members[] = {
+		{ "type", offsetof(struct wish, type) },
+		{ "resourceType", offsetof(struct wish, resource_type) },
+		{ "quickId", offsetof(struct wish, quick_id) },
+		{ "payload", offsetof(struct wish, payload) },
+		{ "keyPath", offsetof(struct wish, key_path) },
+		{ "preDelay", offsetof(struct wish, pre_delay) },
+	};
+	struct str key, text;
+	struct json j;
+
+	*w = (struct wish){ 0 };
+	json_open(&j, json, 0, a);
+	if (!json_object(&j))
+		return;
+	while (json_member(&j, &key)) {
+		struct str *at = NULL;
+
+		for (size_t i = 0; i < COUNT_OF(members); i++)
+			if (str_eq_nocase(key, str_of(members[i].key)))
+				at = (struct str *)(void *)((char *)w +
+				    members[i].offset);
+		if (str_eq_nocase(key, STR("disabled"))) {
+			if (json_peek(&j) == JSON_STRING) {
+				json_str(&j, &text);
+				w->disabled = hub_truth(text);
+			} else {
+				json_bool(&j, &w->disabled);
+			}
+		} else if (str_eq_nocase(key, STR("labels"))) {
+			json_raw(&j, &w->labels);
+		} else if (at == NULL) {
+			json_skip(&j);
+		} else if (json_peek(&j) == JSON_STRING) {
+			json_str(&j, at);
+		} else {
+			json_raw(&j, at);
+		}
+	}
+}
+
+static int
+toggle_rule(struct hub *h, const struct entity *e, struct str unit_id,
+    struct str id, struct str payload,
+    void (*reload)(struct hub *h, struct str id), struct err *err)
+{
+	const struct change change = { "enabled",
+		value_bool(hub_truth(payload)) };
+	struct filter f = { 0 };
+	int64_t n;
+	int rc;
+
+	if (!hub_truth(payload) && !str_eq_nocase(payload, STR("disable")) &&
+	    !str_eq_nocase(payload, STR("false")) &&
+	    !str_eq_nocase(payload, STR("off")) && !str_eqz(payload, "0"))
+		return err_set(err, ERR_PARAM,
+		    "payload `" STR_FMT "`: what can be done is enable and "
+		    "disable",
+		    STR_ARG(payload));
+	filter_text(&f, "id", id);
+	filter_text(&f, "unitId", unit_id);
+	rc = store_update(h->store, e, &f, &change, 1, &n, err);
+	if (rc == 0 && n == 0)
+		return err_set(
+		    err, ERR_NOT_FOUND, "there is no " STR_FMT, STR_ARG(id));
+	if (rc == 0)
+		hub_post(h, reload, id);
+	return rc;
+}
+
+static int
+set_repository(struct hub *h, struct str unit_id, struct str id,
+    struct str path, struct str payload, struct err *err)
+{
+	struct arena a = { 0 };
+	struct hub_repository row;
+	struct filter f = { 0 };
+	struct buf b = { 0 };
+	struct change changes[2];
+	bool found;
+	int rc;
+
+	filter_text(&f, "id", id);
+	filter_text(&f, "unitId", unit_id);
+	rc = store_get(
+	    h->store, &hub_repository_entity, &f, &a, &row, &found, err);
+	if (rc == 0 && !found)
+		rc = err_set(err, ERR_NOT_FOUND,
+		    "there is no data_repository " STR_FMT, STR_ARG(id));
+	if (rc == 0 && row.read_only)
+		rc = err_set(
+		    err, ERR_DENIED, STR_FMT " is read-only", STR_ARG(id));
+	if (rc == 0 && str_starts(path, STR("data.")))
+		path = (struct str){ path.ptr + 5, path.len - 5 };
+	if (rc == 0 && path.len == 0)
+		rc = err_set(err, ERR_PARAM, "keyPath is missing");
+	if (rc == 0) {
+		hub_json_set(&a, row.data, path, payload, &b);
+		changes[0] = (struct change){ "data", value_json(buf_str(&b)) };
+		changes[1] =
+		    (struct change){ "modifiedOn", value_time(clock_now()) };
+		rc = store_update(h->store, &hub_repository_entity, &f, changes,
+		    2, NULL, err);
+	}
+	buf_free(&b);
+	arena_fini(&a);
+	return rc;
+}
+
+/* Sets one thing; `quick` without its type. */
+static int
+set_one(struct hub *h, struct str unit_id, const struct wish *w,
+    struct str quick, struct err *err)
+{
+	struct cell *f;
+
+	if (str_eq_nocase(w->resource_type, STR("field"))) {
+		f = model_field(h, unit_id, quick);
+		if (f == NULL)
+			return err_set(err, ERR_NOT_FOUND,
+			    "there is no field " STR_FMT, STR_ARG(quick));
+		return field_set_to(f, w->payload, err);
+	}
+	if (str_eq_nocase(w->resource_type, STR("data_repository")))
+		return set_repository(
+		    h, unit_id, quick, w->key_path, w->payload, err);
+	if (str_eq_nocase(w->resource_type, STR("task")))
+		return toggle_rule(h, &hub_task_entity, unit_id, quick,
+		    w->payload, tasks_reload, err);
+	if (str_eq_nocase(w->resource_type, STR("schedule")))
+		return toggle_rule(h, &hub_schedule_entity, unit_id, quick,
+		    w->payload, schedules_reload, err);
+	if (str_eq_nocase(w->resource_type, STR("handler")))
+		return toggle_rule(h, &hub_handler_entity, unit_id, quick,
+		    w->payload, handlers_reload, err);
+	return err_set(err, ERR_PARAM,
+	    "resourceType `" STR_FMT "`: what can be acted on are field, "
+	    "data_repository, task, schedule and handler",
+	    STR_ARG(w->resource_type));
+}
+
+static int
+set_resource(
+    struct hub *h, struct str unit_id, const struct wish *w, struct err *err)
+{
+	struct cell *f;
+	size_t pos = 0, n = 0;
+	int rc = 0;
+
+	if (!str_eqz(w->type, "resource_by_labels"))
+		return set_one(h, unit_id, w, w->quick_id, err);
+	if (!str_eq_nocase(w->resource_type, STR("field")))
+		return err_set(
+		    err, ERR_PARAM, "by labels only fields can be set");
+	while ((f = map_next(&h->quick, &pos)) != NULL) {
+		if (!str_eq(f->row.unit_id, unit_id) ||
+		    !hub_labels_match(f->row.labels, w->labels))
+			continue;
+		if (n++ == BY_LABELS_MAX)
+			return err_set(err, ERR_LIMIT,
+			    "more than %d fields have these labels",
+			    BY_LABELS_MAX);
+		if (field_set_to(f, w->payload, err) != 0)
+			rc = err->code;
+	}
+	return n == 0
+	    ? err_set(err, ERR_NOT_FOUND, "no field has the labels " STR_FMT,
+		  STR_ARG(w->labels))
+	    : rc;
+}
+
+int
+hub_action(struct hub *h, struct str unit_id, struct str resource,
+    struct str key_path, struct str payload, struct err *err)
+{
+	struct str rest = resource, type = str_cut(&rest, ':');
+	const struct wish w = { .type = STR("resource_by_quick_id"),
+		.resource_type = type,
+		.quick_id = rest,
+		.payload = payload,
+		.key_path = key_path };
+
+	if (rest.len == 0)
+		return err_set(err, ERR_PARAM,
+		    "resource `" STR_FMT "`: must be a quick id, as "
+		    "field:gateway.node.source.field",
+		    STR_ARG(resource));
+	return set_resource(h, unit_id, &w, err);
+}
+
+/* One that waits for its preDelay. */
+struct delayed {
+	struct list link; /* in hub->delayed */
+	struct loop_timer timer;
+	struct hub *hub;
+	struct str unit_id, key, json;
+	struct arena arena;
+};
+
+static void
+delayed_free(struct delayed *d)
+{
+	loop_cancel(d->hub->loop, &d->timer);
+	list_del(&d->link);
+	arena_fini(&d->arena);
+	free(d);
+}
+
+static void
+on_delayed(struct loop_timer *t)
+{
+	struct delayed *d = container_of(t, struct delayed, timer);
+	struct wish w;
+	struct err err;
+
+	read_wish(&d->arena, d->json, &w);
+	if (set_resource(d->hub, d->unit_id, &w, &err) != 0)
+		counter_add(&d->hub->counters.actions_failed, 1);
+	delayed_free(d);
+}
+
+/* The same parameter of the same rule starts anew. */
+static void
+delay(struct hub *h, struct str unit_id, struct str key, struct str json,
+    int64_t ms)
+{
+	struct delayed *n = mem_new(struct delayed);
+
+	LIST_EACH (d, &h->delayed, struct delayed, link)
+		if (str_eq(d->key, key))
+			delayed_free(d);
+	n->hub = h;
+	n->unit_id = arena_str(&n->arena, unit_id);
+	n->key = arena_str(&n->arena, key);
+	n->json = arena_str(&n->arena, json);
+	n->timer.fire = on_delayed;
+	list_add(&h->delayed, &n->link);
+	loop_after(h->loop, &n->timer, ms);
+}
+
+void
+delayed_forget(struct hub *h)
+{
+	LIST_EACH (d, &h->delayed, struct delayed, link)
+		delayed_free(d);
+}
+
+/* --- firing -------------------------------------------------------------- */
+
+struct posted {
+	struct fire *fire;
+	struct str handler, parameter; /* in the fire's arena */
+};
+
+static void
+on_posted(void *ctx, const struct handler_result *r)
+{
+	struct posted *p = ctx;
+	struct fire *f = p->fire;
+
+	note(f, p->handler, p->parameter, r->code, r->text, r->took_ms);
+	free(p);
+	fire_done(f);
+}
+
+static void
+do_resource(struct fire *f, struct str handler, struct str name,
+    struct str json, const struct wish *w)
+{
+	struct err err = { 0 };
+	int64_t ms = 0;
+	int rc;
+
+	rc = hub_duration(w->pre_delay, 0, &ms, &err);
+	if (rc == 0 && ms > 0) {
+		delay(f->hub, f->trace.unit_id,
+		    arena_printf(&f->arena, STR_FMT " " STR_FMT,
+			STR_ARG(f->trace.rule), STR_ARG(name)),
+		    json, ms);
+		note(f, handler, name, 0, "in a while", 0);
+		return;
+	}
+	if (rc == 0)
+		rc = set_resource(f->hub, f->trace.unit_id, w, &err);
+	note(f, handler, name, rc, err.text, 0);
+}
+
+static void
+do_post(struct fire *f, struct slot *s, struct str name, struct str json)
+{
+	const struct handler_message m = { json, f->trace.variables };
+	struct posted *p = mem_new(struct posted);
+	struct err err;
+	int rc;
+
+	p->fire = f;
+	p->handler = arena_str(&f->arena, s->row.id);
+	p->parameter = name;
+	f->waits++;
+	rc = handler_post(s->plug, &m, on_posted, p, &err);
+	if (rc == 0)
+		return;
+	f->waits--;
+	if (rc != ERR_NOT_FOUND) /* not for this type: another one's */
+		note(f, p->handler, name, rc, err.text, 0);
+	free(p);
+}
+
+static void
+tell_handler(struct fire *f, struct str id, struct str name, struct str json)
+{
+	struct slot *s = map_get(&f->hub->handlers, id);
+	struct wish w;
+	bool resource;
+
+	read_wish(&f->arena, json, &w);
+	if (w.disabled)
+		return;
+	if (s != NULL && !str_eq(s->row.unit_id, f->trace.unit_id))
+		s = NULL;
+	resource = s != NULL ? str_eqz(s->row.type, "resource")
+			     : str_eqz(id, BUILT_IN);
+	if (s == NULL && !resource)
+		note(f, id, name, ERR_NOT_FOUND, "there is no such handler", 0);
+	else if (s != NULL && !s->row.enabled)
+		note(f, id, name, ERR_CLOSED, "the handler is disabled", 0);
+	else if (resource && str_starts(w.type, STR("resource_by_")))
+		do_resource(f, id, name, json, &w);
+	else if (!resource && s->plug != NULL)
+		do_post(f, s, name, json);
+	else if (!resource)
+		note(f, id, name, s->why.code, s->why.text, 0);
+}
+
+void
+action_fire(struct hub *h, const struct action *act)
+{
+	struct fire *f = mem_new(struct fire);
+	struct arena *a = &f->arena;
+	struct str name;
+	struct json j;
+
+	f->hub = h;
+	f->waits = 1;
+	f->trace = (struct hub_trace){ .id = rand_id(a, act->at, ID_LONG),
+		.unit_id = arena_str(a, act->unit_id),
+		.rule = arena_str(a, act->rule),
+		.at = act->at,
+		.event = arena_str(a, act->event),
+		.variables = arena_str(a, act->variables),
+		.triggered = act->triggered,
+		.fired = act->fired,
+		.message = arena_str(a, act->message) };
+	json_open(&j, arena_str(a, act->parameters), 0, a);
+	if (act->fired && json_object(&j))
+		while (json_member(&j, &name)) {
+			struct buf b = { 0 };
+			struct json_out o;
+			struct err err;
+
+			json_out_init(&o, &b, false);
+			if (render_value(
+				h, &j, f->trace.variables, a, &o, &err) != 0) {
+				note(f, STR(""), name, err.code, err.text, 0);
+				buf_free(&b);
+				break; /* the reader stands amid it */
+			}
+			for (size_t i = 0; i < act->handlers.n; i++)
+				tell_handler(f,
+				    arena_str(a, act->handlers.at[i]), name,
+				    arena_str(a, buf_str(&b)));
+			buf_free(&b);
+		}
+	fire_done(f);
+}

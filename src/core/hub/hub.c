@@ -1,0 +1,297 @@
+/*
+ * core/hub/hub.c - see hub.h: opening, starting, ending.
+ */
+#include "core/hub/private.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "codec/duration.h"
+#include "codec/sun.h"
+#include "codec/zone.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct counter_row counter_rows[] = {
+#define COUNTER(name, unit, help)                                              \
+	{ #name, unit, help, false, offsetof(struct hub_counters, name) },
+#define GAUGE(name, unit, help)                                                \
+	{ #name, unit, help, true, offsetof(struct hub_counters, name) },
+#include "core/hub/counters.def"
+#undef COUNTER
+#undef GAUGE
+};
+
+static int
+read_place(struct hub *h, struct err *err)
+{
+	const struct hub_conf *c = &h->conf;
+	struct arena a = { 0 };
+	struct buf bytes = { 0 };
+	const char *path = zone_path(&a, c->time_zone);
+	int rc = 0;
+
+	if (path == NULL)
+		rc = err_set(err, ERR_PARAM,
+		    "hub.timeZone `" STR_FMT "`: there is no such zone",
+		    STR_ARG(c->time_zone));
+	/* a machine without /etc/localtime lives by UTC */
+	else if (c->time_zone.len > 0 || access(path, R_OK) == 0)
+		rc = file_read(path, &bytes, err);
+	if (rc == 0 && bytes.len > 0)
+		rc = zone_new(buf_str(&bytes), c->time_zone, &h->zone, err);
+	h->place.zone = h->zone;
+	if (rc == 0 && (c->latitude.len > 0 || c->longitude.len > 0)) {
+		h->place.known = hub_number(c->latitude, &h->place.latitude) &&
+		    hub_number(c->longitude, &h->place.longitude) &&
+		    sun_place_ok(h->place.latitude, h->place.longitude);
+		if (!h->place.known)
+			rc = err_set(err, ERR_PARAM,
+			    "hub.latitude and hub.longitude: must be degrees, "
+			    "as 48.1 and 11.6");
+	}
+	buf_free(&bytes);
+	arena_fini(&a);
+	return rc;
+}
+
+int
+hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
+    struct hub **ret, struct err *err)
+{
+	struct hub *h = mem_new(struct hub);
+	int rc;
+
+	h->conf = *conf;
+	h->route = route;
+	pthread_mutex_init(&h->lock, NULL);
+	list_init(&h->heard);
+	list_init(&h->dirty_nodes);
+	list_init(&h->dirty_sources);
+	list_init(&h->dirty_fields);
+	list_init(&h->inbox_order);
+	list_init(&h->delayed);
+	h->heard_post.run = heard_run;
+	h->loop = loop_new();
+	writer_init(h);
+	h->codecs = script_pool_new(h->loop, &conf->script, NULL);
+	h->scripts = script_pool_new(h->loop, &conf->script, NULL);
+	rc = read_place(h, err);
+	if (rc == 0)
+		rc = store_open_settings(
+		    &h->conf.db, "hub", dir, hub_entities, &h->store, err);
+	if (rc == 0)
+		rc = metric_open(&h->conf.metric, dir, &h->metric, err);
+	if (rc == 0)
+		rc = model_load(h, err);
+	if (rc == 0)
+		rc = inbox_load(h, err);
+	if (rc == 0)
+		rc = forwards_load(h, err);
+	if (rc == 0)
+		rc = handlers_load(h, err);
+	if (rc == 0)
+		rc = tasks_load(h, err);
+	if (rc == 0)
+		rc = schedules_load(h, err);
+	if (rc != 0) {
+		hub_close(h);
+		return rc;
+	}
+	*ret = h;
+	return 0;
+}
+
+static void *
+run(void *arg)
+{
+	struct hub *h = arg;
+
+	pthread_setname_np(pthread_self(), "hub");
+	loop_run(h->loop);
+	return NULL;
+}
+
+/* On the routing loop. */
+static void
+on_changed(void *owner, struct str network_code, struct str addr)
+{
+	struct buf b = { 0 };
+
+	if (network_code.ptr != NULL)
+		buf_addf(&b, STR_FMT "\n" STR_FMT, STR_ARG(network_code),
+		    STR_ARG(addr));
+	hub_post(owner, model_check, buf_str(&b));
+	buf_free(&b);
+}
+
+/* What somebody asks by MQTT, on its way to the loop. */
+struct asked_set {
+	struct loop_post post;
+	struct hub *hub;
+	struct str unit_code, place, payload;
+	struct arena arena;
+};
+
+static void
+run_set(struct loop_post *p)
+{
+	struct asked_set *a = container_of(p, struct asked_set, post);
+
+	announce_set(a->hub, a->unit_code, a->place, a->payload);
+	arena_fini(&a->arena);
+	free(a);
+}
+
+/* On the routing loop. */
+static void
+on_set(void *owner, struct str unit_code, struct str place, struct str payload)
+{
+	struct asked_set *a = mem_new(struct asked_set);
+
+	a->post.run = run_set;
+	a->hub = owner;
+	a->unit_code = arena_str(&a->arena, unit_code);
+	a->place = arena_str(&a->arena, place);
+	a->payload = arena_str(&a->arena, payload);
+	loop_post(a->hub->loop, &a->post);
+}
+
+int
+hub_start(struct hub *h, struct loop *loop, struct err *err)
+{
+	const struct route_tap tap = { heard_uplink, on_changed, on_set, h };
+
+	h->routing = loop;
+	h->counter_group = (struct counter_group){ .prefix = "hub",
+		.rows = counter_rows,
+		.n = COUNT_OF(counter_rows),
+		.values = &h->counters };
+	counter_register(&h->counter_group);
+	if (pthread_create(&h->thread, NULL, run, h) != 0)
+		return err_set(err, ERR_IO, "start a thread");
+	h->running = true;
+	route_listen(h->route, &tap);
+	return 0;
+}
+
+/* Ends the loop once nothing is left to do; on the loop. */
+void
+hub_maybe_end(struct hub *h)
+{
+	bool left;
+
+	if (!h->ending || h->writing || h->gathers->n > 0)
+		return;
+	pthread_mutex_lock(&h->lock);
+	left = h->n_heard > 0;
+	pthread_mutex_unlock(&h->lock);
+	if (!left)
+		loop_stop(h->loop);
+}
+
+static void
+on_end(struct loop_post *p)
+{
+	struct hub *h = container_of(p, struct hub, end_post);
+
+	h->ending = true;
+	writer_kick(h);
+	hub_maybe_end(h);
+}
+
+void
+hub_stop(struct hub *h)
+{
+	bool running;
+
+	if (h == NULL)
+		return;
+	pthread_mutex_lock(&h->lock);
+	running = h->running;
+	h->running = false;
+	pthread_mutex_unlock(&h->lock);
+	if (!running)
+		return;
+	h->end_post.run = on_end;
+	loop_post(h->loop, &h->end_post);
+	pthread_join(h->thread, NULL);
+}
+
+void
+hub_close(struct hub *h)
+{
+	if (h == NULL)
+		return;
+	hub_stop(h);
+	schedules_free(h);
+	tasks_free(h);
+	script_pool_free(h->codecs);
+	script_pool_free(h->scripts);
+	delayed_forget(h);
+	handlers_free(h);
+	writer_fini(h);
+	forwards_free(h);
+	model_free(h);
+	inbox_free(h);
+	rest_mounts_free(&h->mounts);
+	metric_close(h->metric);
+	store_close(h->store);
+	loop_free(h->loop);
+	zone_free(h->zone);
+	pthread_mutex_destroy(&h->lock);
+	free(h);
+}
+
+void
+hub_routes(struct hub *h, http_add_routes *add, void *ctx)
+{
+	objects_mount(h, add, ctx);
+}
+
+int
+hub_duration(struct str s, int64_t def, int64_t *ret, struct err *err)
+{
+	*ret = def;
+	if (s.len == 0 || duration_parse_ms(s, ret))
+		return 0;
+	return err_set(err, ERR_PARAM,
+	    "`" STR_FMT "` is no duration, as 1h20m5s", STR_ARG(s));
+}
+
+/* The time of the newest of those that are too many. */
+static int
+too_many(struct hub *h, int64_t *until, struct err *err)
+{
+	const struct store_query q = { .sort = { { "timestamp", true } },
+		.n_sort = 1,
+		.offset = (uint64_t)h->conf.trace_max,
+		.limit = 1 };
+	struct arena a = { 0 };
+	struct rows rows;
+	int rc;
+
+	rc = store_all(h->store, &hub_trace_entity, &q, &a, &rows, err);
+	if (rc == 0 && rows.n > 0)
+		*until =
+		    MAX_OF(*until, ((const struct hub_trace *)rows.at)->at + 1);
+	arena_fini(&a);
+	return rc;
+}
+
+int
+hub_clean(struct hub *h, struct err *err)
+{
+	int64_t until = clock_now() - h->conf.trace_ms;
+	struct filter f = { 0 };
+	int rc;
+
+	rc = metric_clean(h->metric, clock_now(), err);
+	if (rc == 0)
+		rc = too_many(h, &until, err);
+	if (rc != 0)
+		return rc;
+	filter_add(&f, "timestamp", COND_LT, value_time(until));
+	return store_del(h->store, &hub_trace_entity, &f, NULL, err);
+}

@@ -1,0 +1,54 @@
+/*
+ * core/hub/hub.h - values and rules: what passes becomes named fields with
+ * history, and is acted upon.
+ *
+ * Serves /hub/api/v1/... A loop of its own reads payloads, keeps the fields in
+ * memory and runs the rules; one thread writes what has changed, in groups. An
+ * uplink is acknowledged when the group with what came of it is committed.
+ */
+#ifndef CORE_HUB_HUB_H
+#define CORE_HUB_HUB_H
+
+#include "base/conf.h"
+#include "base/err.h"
+#include "core/auth/auth.h"
+#include "core/rest/rest.h"
+#include "core/route/route.h"
+#include "plug/handler/handler.h"
+#include "plug/metric/settings.h"
+#include "plug/script/script.h"
+#include "plug/store/settings.h"
+
+struct hub;
+
+struct hub_conf {
+	struct store_settings db;
+	bool home_assistant;
+	struct str time_zone, latitude, longitude;
+	int64_t queue_max, inbox_max, fields_max, fields_per_device;
+	int64_t trace_ms, trace_max;
+	struct handler_settings handler;
+	struct metric_settings metric;
+	struct script_conf script;
+};
+
+extern const struct conf_field hub_fields[];
+
+/* Opens the store and reads what is known. `dir`: where a relative path of the
+ * database begins. */
+int hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
+    struct hub **ret, struct err *err);
+/* Before route_start(): what passes is heard from then on. `loop` is the
+ * routing loop, where acknowledgements are told. */
+int hub_start(struct hub *h, struct loop *loop, struct err *err);
+/* What was heard is read and written, then nothing more is. The routing loop
+ * must run, or have ended for good. */
+void hub_stop(struct hub *h);
+void hub_close(struct hub *h); /* NULL is fine */
+
+void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
+
+/* Removes old traces. On a worker. */
+int hub_clean(struct hub *h, struct err *err);
+
+#endif

@@ -1,0 +1,809 @@
+/*
+ * core/hub/model.c - devices, sources and fields in memory, and what a reading
+ * does to them.
+ *
+ *  (1) A row in memory is ahead of the store by at most the groups that are
+ *      under way. What people may change (names, labels, pins) is changed in
+ *      the store, and read again from there.
+ *  (2) `current` is the newest by time: a reading that comes late goes into the
+ *      history and changes nothing else.
+ *  (3) A name is set when the field is made; from then on it is people's.
+ *      Unit and metric type follow the readings, unless a label `ignore_unit`
+ *      or `ignore_metric_type` pins them.
+ */
+#include "core/hub/private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "codec/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VALUES "current previous noChangeSince lastSeen"
+#define VALUES_AND_KIND VALUES " metricType unit"
+
+/* --- rows ---------------------------------------------------------------- */
+
+/* Gives the texts of a row memory of their own, in a new arena. */
+static void
+own(const struct record *r, void *row, struct arena *arena)
+{
+	struct arena fresh = { 0 };
+
+	record_copy(r, &fresh, row, row);
+	arena_fini(arena);
+	*arena = fresh;
+}
+
+static void
+make_dirty(struct hub *h, struct list *all, struct list *link)
+{
+	if (list_empty(link))
+		list_add(all, link);
+	loop_defer(h->loop, &h->kick);
+}
+
+static struct str
+join(char sep, struct str a, struct str b)
+{
+	char *p = mem_alloc(a.len + 1 + b.len);
+
+	memcpy(p, a.ptr, a.len);
+	p[a.len] = sep;
+	if (b.len > 0)
+		memcpy(p + a.len + 1, b.ptr, b.len);
+	return (struct str){ p, a.len + 1 + b.len };
+}
+
+/* Is label `key` something true? */
+bool
+hub_has_label(struct str labels, const char *key)
+{
+	struct arena scratch = { 0 };
+	struct str name, text = STR_NULL;
+	struct json j;
+	bool yes = false;
+
+	json_open(&j, labels, 0, &scratch);
+	if (json_object(&j))
+		while (json_member(&j, &name)) {
+			if (str_eqz(name, key) && json_peek(&j) == JSON_STRING)
+				json_str(&j, &text);
+			else if (str_eqz(name, key) &&
+			    json_peek(&j) == JSON_BOOL)
+				json_bool(&j, &yes);
+			else
+				json_skip(&j);
+		}
+	if (text.ptr != NULL)
+		yes = hub_truth(text);
+	arena_fini(&scratch);
+	return yes;
+}
+
+bool
+hub_truth(struct str text)
+{
+	static const char *const words[] = { "true", "1", "on", "enable",
+		"yes" };
+
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (str_eq_nocase(text, str_of(words[i])))
+			return true;
+	return false;
+}
+
+/* --- devices ------------------------------------------------------------- */
+
+static struct device *
+device_new(struct hub *h, const struct hub_node *row, bool stored)
+{
+	struct device *d = mem_new(struct device);
+
+	d->hub = h;
+	d->row = *row;
+	own(&hub_node_entity.record, &d->row, &d->arena);
+	d->stored = stored;
+	list_init(&d->dirty);
+	list_init(&d->sources);
+	list_init(&d->waiting);
+	map_put(&h->devices, d->row.id, d);
+	counter_add(&h->counters.devices, 1);
+	return d;
+}
+
+struct device *
+model_device(struct hub *h, const struct route_uplink *u)
+{
+	struct device *d = map_get(&h->devices, u->device_id);
+	struct hub_node row = { .id = u->device_id,
+		.unit_id = u->device_unit_id,
+		.gateway_id = u->network_code,
+		.node_id = u->network_addr,
+		.name = STR(""),
+		.state = { STR("unavailable"), STR(""), TIME_NULL },
+		.labels = STR("{}"),
+		.others = STR("{}"),
+		.last_seen = TIME_NULL,
+		.modified_at = TIME_NULL };
+
+	if (d == NULL) {
+		d = device_new(h, &row, false);
+		make_dirty(h, &h->dirty_nodes, &d->dirty);
+	}
+	if (!str_eq(d->unit_code, u->unit_code)) {
+		str_free(d->unit_code);
+		str_free(d->trouble);
+		d->unit_code = str_copy(u->unit_code);
+	}
+	if (!str_eq(d->profile, u->profile)) {
+		str_free(d->profile);
+		d->profile = str_copy(u->profile);
+	}
+	return d;
+}
+
+void
+model_seen(struct device *d, int64_t at)
+{
+	if (d->row.last_seen != TIME_NULL && d->row.last_seen >= at)
+		return;
+	d->row.last_seen = at;
+	if (!str_eqz(d->row.state.status, "up")) {
+		d->row.state = (struct hub_state){ STR("up"), STR(""), at };
+	}
+	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+}
+
+void
+model_trouble(struct device *d, const char *text, int64_t at)
+{
+	str_free(d->trouble);
+	d->trouble = str_copy(str_of(text));
+	d->row.state = (struct hub_state){ STR("error"), d->trouble, at };
+	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+}
+
+/* --- fields -------------------------------------------------------------- */
+
+static struct source *
+source_of(struct device *d, struct str name)
+{
+	LIST_EACH (s, &d->sources, struct source, link)
+		if (str_eq(s->row.source_id, name))
+			return s;
+	return NULL;
+}
+
+static struct source *
+source_new(struct device *d, const struct hub_source *row, bool stored)
+{
+	struct source *s = mem_new(struct source);
+
+	s->device = d;
+	s->row = *row;
+	own(&hub_source_entity.record, &s->row, &s->arena);
+	s->stored = stored;
+	list_init(&s->dirty);
+	list_add(&d->sources, &s->link);
+	return s;
+}
+
+static struct cell *
+field_new(struct device *d, const struct hub_field *row, bool stored)
+{
+	struct cell *f = mem_new(struct cell);
+	struct hub *h = d->hub;
+	struct buf b = { 0 };
+
+	f->device = d;
+	f->row = *row;
+	own(&hub_field_entity.record, &f->row, &f->arena);
+	f->stored = stored;
+	list_init(&f->dirty);
+	f->now = str_copy(row->current.value);
+	f->before = str_copy(row->previous.value);
+	f->row.current.value = f->now;
+	f->row.previous.value = f->before;
+	f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
+	f->pin_type = hub_has_label(f->row.labels, "ignore_metric_type");
+	f->key = join('\n', f->row.source_id, f->row.field_id);
+	buf_addf(&b, STR_FMT " " STR_FMT "." STR_FMT "." STR_FMT "." STR_FMT,
+	    STR_ARG(f->row.unit_id), STR_ARG(f->row.gateway_id),
+	    STR_ARG(f->row.node_id), STR_ARG(f->row.source_id),
+	    STR_ARG(f->row.field_id));
+	f->quick = str_copy(buf_str(&b));
+	buf_free(&b);
+	d->announced = d->announced && stored;
+	map_put(&d->fields, f->key, f);
+	map_put(&h->quick, f->quick, f);
+	h->n_fields++;
+	counter_add(&h->counters.fields, 1);
+	return f;
+}
+
+static void
+field_free(struct cell *f)
+{
+	struct hub *h = f->device->hub;
+
+	map_del(&f->device->fields, f->key);
+	if (map_get(&h->quick, f->quick) == f)
+		map_del(&h->quick, f->quick);
+	list_del(&f->dirty);
+	h->n_fields--;
+	counter_add(&h->counters.fields, -1);
+	str_free(f->now);
+	str_free(f->before);
+	str_free(f->key);
+	str_free(f->quick);
+	arena_fini(&f->arena);
+	free(f);
+}
+
+static void
+device_free(struct device *d)
+{
+	struct cell *f;
+	size_t pos = 0;
+
+	while ((f = map_next(&d->fields, &pos)) != NULL) {
+		field_free(f);
+		pos = 0;
+	}
+	map_fini(&d->fields);
+	LIST_EACH (s, &d->sources, struct source, link) {
+		list_del(&s->link);
+		list_del(&s->dirty);
+		arena_fini(&s->arena);
+		free(s);
+	}
+	map_del(&d->hub->devices, d->row.id);
+	list_del(&d->dirty);
+	counter_add(&d->hub->counters.devices, -1);
+	str_free(d->profile);
+	str_free(d->unit_code);
+	str_free(d->trouble);
+	arena_fini(&d->arena);
+	free(d);
+}
+
+struct cell *
+model_field(struct hub *h, struct str unit_id, struct str quick)
+{
+	struct str key = join(' ', unit_id, quick);
+	struct cell *f = map_get(&h->quick, key);
+
+	str_free(key);
+	return f;
+}
+
+/* --- a value by its metric type ------------------------------------------ */
+
+static struct str
+guessed_type(struct str value)
+{
+	switch (value.len > 0 ? value.ptr[0] : 'n') {
+	case 't':
+	case 'f':
+		return STR("binary");
+	case '"':
+		return STR("string");
+	case '{':
+	case '[':
+	case 'n':
+		return STR("none");
+	default:
+		return STR("gauge_float");
+	}
+}
+
+/* The text behind a JSON value: of a string what is in it. */
+static struct str
+plain(struct arena *a, struct str value)
+{
+	struct str text = value;
+	struct json j;
+
+	if (value.len > 0 && value.ptr[0] == '"') {
+		json_open(&j, value, 0, a);
+		(void)json_str(&j, &text);
+	}
+	return text;
+}
+
+bool
+hub_number(struct str text, double *ret)
+{
+	char z[64], *end;
+
+	text = str_trim(text);
+	if (text.len == 0 || text.len >= sizeof(z))
+		return false;
+	memcpy(z, text.ptr, text.len);
+	z[text.len] = '\0';
+	*ret = strtod(z, &end);
+	return *end == '\0' && isfinite(*ret);
+}
+
+bool
+hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
+{
+	struct str text = plain(a, value);
+	struct buf b = { 0 };
+	double d;
+
+	if (str_eqz(type, "binary")) {
+		*ret = hub_truth(text) || (hub_number(text, &d) && d != 0)
+		    ? STR("true")
+		    : STR("false");
+		return true;
+	}
+	if (str_eqz(type, "string")) {
+		json_quote(&b, text);
+		*ret = arena_str(a, buf_str(&b));
+		buf_free(&b);
+		return true;
+	}
+	if (str_eqz(type, "none") || str_eqz(type, "geo")) {
+		*ret = value;
+		return true;
+	}
+	if (str_eqz(text, "true") || str_eqz(text, "false"))
+		d = str_eqz(text, "true");
+	else if (!hub_number(text, &d))
+		return false;
+	if (!str_eqz(type, "gauge_float"))
+		d = trunc(d);
+	*ret = d == trunc(d) && fabs(d) < 1e15 ? arena_printf(a, "%.0f", d)
+					       : arena_printf(a, "%.15g", d);
+	return true;
+}
+
+/* --- a reading ----------------------------------------------------------- */
+
+static struct source *
+source_for(struct device *d, const struct reading *r, int64_t at)
+{
+	struct source *s = source_of(d, r->source);
+	struct hub *h = d->hub;
+
+	if (s == NULL) {
+		struct arena a = { 0 };
+		struct hub_source row = {
+			.id = rand_id(&a, clock_now(), ID_LONG),
+			.unit_id = d->row.unit_id,
+			.device_id = d->row.id,
+			.gateway_id = d->row.gateway_id,
+			.node_id = d->row.node_id,
+			.source_id = r->source,
+			.name = r->source,
+			.labels = STR("{}"),
+			.others = STR("{}"),
+			.last_seen = at,
+			.modified_at = TIME_NULL,
+		};
+
+		s = source_new(d, &row, false);
+		arena_fini(&a);
+		make_dirty(h, &h->dirty_sources, &s->dirty);
+	} else if (s->row.last_seen == TIME_NULL || s->row.last_seen < at) {
+		s->row.last_seen = at;
+		make_dirty(h, &h->dirty_sources, &s->dirty);
+	}
+	return s;
+}
+
+static struct cell *
+field_for(struct device *d, const struct reading *r)
+{
+	struct str key = join('\n', r->source, r->field);
+	struct cell *f = map_get(&d->fields, key);
+	struct hub *h = d->hub;
+
+	str_free(key);
+	if (f != NULL)
+		return f;
+	if (h->n_fields >= (size_t)h->conf.fields_max ||
+	    d->fields.n >= (size_t)h->conf.fields_per_device) {
+		counter_add(&h->counters.limited, 1);
+		return NULL;
+	}
+	{
+		struct arena a = { 0 };
+		struct hub_field row = {
+			.id = rand_id(&a, clock_now(), ID_LONG),
+			.unit_id = d->row.unit_id,
+			.device_id = d->row.id,
+			.gateway_id = d->row.gateway_id,
+			.node_id = d->row.node_id,
+			.source_id = r->source,
+			.field_id = r->field,
+			.name = r->name.ptr != NULL ? r->name : r->field,
+			.metric_type = r->metric_type.ptr != NULL
+			    ? r->metric_type
+			    : guessed_type(r->value),
+			.current = { STR_NULL, false, TIME_NULL },
+			.previous = { STR_NULL, false, TIME_NULL },
+			.formatter = { STR("") },
+			.unit = r->unit.ptr != NULL ? r->unit : STR(""),
+			.labels = STR("{}"),
+			.others = STR("{}"),
+			.no_change_since = TIME_NULL,
+			.last_seen = TIME_NULL,
+			.modified_at = TIME_NULL,
+		};
+
+		f = field_new(d, &row, false);
+		arena_fini(&a);
+	}
+	return f;
+}
+
+/* Unit and metric type as the reading has them. */
+static void
+follow(struct cell *f, const struct reading *r)
+{
+	bool unit = r->unit.ptr != NULL && !f->pin_unit &&
+	    !str_eq(r->unit, f->row.unit);
+	bool type = r->metric_type.ptr != NULL && !f->pin_type &&
+	    !str_eq(r->metric_type, f->row.metric_type);
+
+	if (!unit && !type)
+		return;
+	if (unit)
+		f->row.unit = r->unit;
+	if (type)
+		f->row.metric_type = r->metric_type;
+	own(&hub_field_entity.record, &f->row, &f->arena);
+	f->row.current.value = f->now;
+	f->row.previous.value = f->before;
+	f->kind_changed = true;
+	f->series = 0; /* it goes on in another one */
+	f->device->announced = false;
+}
+
+static void
+set_current(struct cell *f, struct str value, int64_t at)
+{
+	bool same = f->now.ptr != NULL && str_eq(f->now, value);
+
+	str_free(f->before);
+	f->before = f->now;
+	f->row.previous = f->row.current;
+	f->row.previous.value = f->before;
+	f->now = str_copy(value);
+	f->row.current = (struct hub_value){ f->now, true, at };
+	if (!same)
+		f->row.no_change_since = at;
+	f->row.last_seen = at;
+}
+
+bool
+model_read(struct device *d, const struct reading *r, int64_t at)
+{
+	struct hub *h = d->hub;
+	struct source *s = source_for(d, r, at);
+	struct cell *f = field_for(d, r);
+	struct arena a = { 0 };
+	bool fresh, ok = false;
+	struct str value;
+
+	(void)s;
+	if (f == NULL)
+		return false;
+	follow(f, r);
+	if (!hub_convert(&a, f->row.metric_type, r->value, &value)) {
+		counter_add(&h->counters.bad_values, 1);
+	} else {
+		counter_add(&h->counters.readings, 1);
+		fresh = f->row.current.timestamp == TIME_NULL ||
+		    f->row.current.timestamp <= at;
+		if (fresh)
+			set_current(f, value, at);
+		history_add(f, value, at);
+		make_dirty(h, &h->dirty_fields, &f->dirty);
+		if (fresh)
+			event_field(
+			    f, f->stored || f->told ? "updated" : "created");
+		f->told = true;
+		ok = true;
+	}
+	arena_fini(&a);
+	return ok;
+}
+
+void
+model_announce(struct device *d, bool again)
+{
+	if (!d->hub->conf.home_assistant || d->fields.n == 0)
+		return;
+	if (again || !d->announced)
+		announce_device(d);
+	announce_state(d);
+}
+
+/* --- to the store -------------------------------------------------------- */
+
+void
+model_gather(struct hub *h)
+{
+	LIST_EACH (d, &h->dirty_nodes, struct device, dirty) {
+		list_del(&d->dirty);
+		writer_put(
+		    h, &hub_node_entity, &d->row, !d->stored, "state lastSeen");
+		d->stored = true;
+	}
+	LIST_EACH (s, &h->dirty_sources, struct source, dirty) {
+		list_del(&s->dirty);
+		writer_put(
+		    h, &hub_source_entity, &s->row, !s->stored, "lastSeen");
+		s->stored = true;
+	}
+	LIST_EACH (f, &h->dirty_fields, struct cell, dirty) {
+		list_del(&f->dirty);
+		writer_put(h, &hub_field_entity, &f->row, !f->stored,
+		    f->kind_changed ? VALUES_AND_KIND : VALUES);
+		f->stored = true;
+		f->kind_changed = false;
+	}
+}
+
+/* --- from the store ------------------------------------------------------ */
+
+static int
+load_node(void *ctx, const void *row, struct err *err)
+{
+	(void)err;
+	(void)device_new(ctx, row, true);
+	return 0;
+}
+
+static int
+load_source(void *ctx, const void *row, struct err *err)
+{
+	struct hub *h = ctx;
+	const struct hub_source *r = row;
+	struct device *d = map_get(&h->devices, r->device_id);
+
+	(void)err;
+	if (d != NULL)
+		(void)source_new(d, r, true);
+	return 0;
+}
+
+static int
+load_field(void *ctx, const void *row, struct err *err)
+{
+	struct hub *h = ctx;
+	const struct hub_field *r = row;
+	struct device *d = map_get(&h->devices, r->device_id);
+
+	(void)err;
+	if (d != NULL)
+		(void)field_new(d, r, true);
+	return 0;
+}
+
+/* A profile with the memory it points to. */
+struct profile {
+	struct hub_profile row;
+	struct str key;
+	struct arena arena;
+};
+
+static void
+profile_free(struct hub *h, struct profile *p)
+{
+	map_del(&h->profiles, p->key);
+	arena_fini(&p->arena);
+	free(p);
+}
+
+static int
+load_profile(void *ctx, const void *row, struct err *err)
+{
+	struct profile *p = mem_new(struct profile), *old;
+	struct hub *h = ctx;
+
+	(void)err;
+	record_copy(&hub_profile_entity.record, &p->arena, &p->row, row);
+	p->key = arena_printf(&p->arena, STR_FMT " " STR_FMT,
+	    STR_ARG(p->row.unit_id), STR_ARG(p->row.code));
+	old = map_get(&h->profiles, p->key);
+	if (old != NULL)
+		profile_free(h, old);
+	map_put(&h->profiles, p->key, p);
+	return 0;
+}
+
+const struct hub_profile *
+model_profile(struct hub *h, struct str unit_id, struct str code)
+{
+	struct str key = join(' ', unit_id, code);
+	struct profile *p = map_get(&h->profiles, key);
+
+	str_free(key);
+	return p != NULL ? &p->row : NULL;
+}
+
+int
+model_load(struct hub *h, struct err *err)
+{
+	static const struct store_query all = { 0 };
+	int rc;
+
+	rc = store_list(
+	    h->store, &hub_profile_entity, &all, load_profile, h, err);
+	if (rc == 0)
+		rc = store_list(
+		    h->store, &hub_node_entity, &all, load_node, h, err);
+	if (rc == 0)
+		rc = store_list(
+		    h->store, &hub_source_entity, &all, load_source, h, err);
+	if (rc == 0)
+		rc = store_list(
+		    h->store, &hub_field_entity, &all, load_field, h, err);
+	return rc;
+}
+
+void
+model_free(struct hub *h)
+{
+	struct profile *p;
+	struct device *d;
+	size_t pos = 0;
+
+	while ((d = map_next(&h->devices, &pos)) != NULL) {
+		device_free(d);
+		pos = 0;
+	}
+	pos = 0;
+	while ((p = map_next(&h->profiles, &pos)) != NULL) {
+		profile_free(h, p);
+		pos = 0;
+	}
+	map_fini(&h->devices);
+	map_fini(&h->quick);
+	map_fini(&h->profiles);
+}
+
+/* --- what calls have changed --------------------------------------------- */
+
+static bool
+read_row(struct hub *h, const struct entity *e, struct str id, struct arena *a,
+    void *row)
+{
+	struct filter f = { 0 };
+	bool found = false;
+
+	filter_text(&f, "id", id);
+	return store_get(h->store, e, &f, a, row, &found, NULL) == 0 && found;
+}
+
+void
+model_reload_profile(struct hub *h, struct str id)
+{
+	struct arena a = { 0 };
+	struct hub_profile row;
+	struct profile *p;
+	size_t pos = 0;
+
+	while ((p = map_next(&h->profiles, &pos)) != NULL)
+		if (str_eq(p->row.id, id)) {
+			profile_free(h, p);
+			break;
+		}
+	if (read_row(h, &hub_profile_entity, id, &a, &row))
+		(void)load_profile(h, &row, NULL);
+	arena_fini(&a);
+}
+
+/* What is the hub's own (values and when) stays, the rest comes from `row`. */
+static void
+take_field(struct cell *f, const struct hub_field *row)
+{
+	struct hub_field mine = f->row;
+
+	f->row = *row;
+	f->row.current = mine.current;
+	f->row.previous = mine.previous;
+	f->row.no_change_since = mine.no_change_since;
+	f->row.last_seen = mine.last_seen;
+	own(&hub_field_entity.record, &f->row, &f->arena);
+	f->row.current.value = f->now;
+	f->row.previous.value = f->before;
+	f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
+	f->pin_type = hub_has_label(f->row.labels, "ignore_metric_type");
+	f->series = 0;
+	model_announce(f->device, true);
+}
+
+static struct cell *
+field_by_id(struct hub *h, struct str id)
+{
+	struct cell *f;
+	size_t pos = 0;
+
+	while ((f = map_next(&h->quick, &pos)) != NULL)
+		if (str_eq(f->row.id, id))
+			return f;
+	return NULL;
+}
+
+void
+model_reload_field(struct hub *h, struct str id)
+{
+	struct cell *f = field_by_id(h, id);
+	struct arena a = { 0 };
+	struct hub_field row;
+
+	if (f != NULL && read_row(h, &hub_field_entity, id, &a, &row)) {
+		take_field(f, &row);
+		event_field(f, "updated");
+	} else if (f != NULL && f->stored) {
+		event_field(f, "deleted");
+		field_free(f);
+	}
+	arena_fini(&a);
+}
+
+void
+model_reload_node(struct hub *h, struct str id)
+{
+	struct device *d = map_get(&h->devices, id);
+	struct arena a = { 0 };
+	struct hub_node row;
+
+	if (d != NULL && read_row(h, &hub_node_entity, id, &a, &row)) {
+		row.state = d->row.state;
+		row.last_seen = d->row.last_seen;
+		map_del(&h->devices, d->row.id);
+		d->row = row;
+		own(&hub_node_entity.record, &d->row, &d->arena);
+		map_put(&h->devices, d->row.id, d);
+		model_announce(d, true);
+	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {
+		device_free(d);
+	}
+	arena_fini(&a);
+}
+
+static void
+device_gone(struct device *d)
+{
+	struct hub *h = d->hub;
+	struct cell *f;
+	size_t pos = 0;
+
+	while ((f = map_next(&d->fields, &pos)) != NULL)
+		event_field(f, "deleted");
+	if (h->conf.home_assistant)
+		announce_gone(d);
+	writer_gone(h, &hub_node_entity, d->row.id);
+	device_free(d);
+}
+
+void
+model_check(struct hub *h, struct str place)
+{
+	struct str addr = place, network = str_cut(&addr, '\n');
+	struct device *d;
+	size_t pos = 0;
+
+	while ((d = map_next(&h->devices, &pos)) != NULL) {
+		if (network.len > 0 && !str_eq(d->row.gateway_id, network))
+			continue;
+		if (addr.len > 0 && !str_eq(d->row.node_id, addr))
+			continue;
+		if (!list_empty(&d->waiting) ||
+		    route_device_exists(h->route, d->row.id, NULL) != 0)
+			continue;
+		device_gone(d);
+		pos = 0;
+	}
+}

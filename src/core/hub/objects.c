@@ -1,0 +1,543 @@
+/*
+ * core/hub/objects.c - the hub's objects over HTTP.
+ *
+ * Who may do what is the same for all: administrators everything, the owner of
+ * the unit changes, its members read. A change goes to the store; then the loop
+ * is told, before the call is answered.
+ */
+#include "core/hub/private.h"
+
+#include "base/mem.h"
+#include "base/rand.h"
+
+#include <stdlib.h>
+
+/* Every row begins so. */
+struct any {
+	struct str id, unit_id;
+};
+
+struct unit_query {
+	struct str unit, contains;
+};
+
+static const struct field query_fields[] = {
+	F_TEXT(struct unit_query, unit, "unit",
+	    .help = "Those of this unit; administrators may leave it out."),
+	{ 0 },
+};
+static const struct record query_record = { "hubQuery",
+	sizeof(struct unit_query), query_fields };
+
+/* --- telling the loop ---------------------------------------------------- */
+
+struct told {
+	struct loop_post post;
+	struct hub *hub;
+	void (*fn)(struct hub *h, struct str id);
+	struct str id; /* owned */
+};
+
+static void
+run_told(struct loop_post *p)
+{
+	struct told *t = container_of(p, struct told, post);
+
+	t->fn(t->hub, t->id);
+	str_free(t->id);
+	free(t);
+}
+
+void
+hub_post(struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id)
+{
+	struct told *t = mem_new(struct told);
+
+	t->post.run = run_told;
+	t->hub = h;
+	t->fn = fn;
+	t->id = str_copy(id);
+	loop_post(h->loop, &t->post);
+}
+
+/* --- access -------------------------------------------------------------- */
+
+static bool
+is_admin(const struct http_call *c)
+{
+	return auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER);
+}
+
+static bool
+may_unit(struct rest *r, enum rest_verb verb, struct str unit_id)
+{
+	struct hub *h = r->module;
+	int may;
+
+	if (is_admin(r->c))
+		return true;
+	may = route_may_unit(h->route, r->c, unit_id, verb);
+	return may == 1;
+}
+
+static bool
+limit(struct rest *r, enum rest_verb verb, struct filter *f)
+{
+	struct str unit = http_query(r->c, "unit");
+
+	(void)verb;
+	if (unit.len == 0 && is_admin(r->c))
+		return true;
+	if (unit.len == 0) {
+		http_error(r->c, 400, "err_param", "missing `unit`");
+		return false;
+	}
+	if (!may_unit(r, REST_GET, unit)) {
+		if (r->c->status == 0)
+			http_error(r->c, 400, "err_hub_unit_not_exist", NULL);
+		return false;
+	}
+	filter_text(f, "unitId", unit);
+	return true;
+}
+
+static bool
+may(struct rest *r, enum rest_verb verb, const void *row)
+{
+	return may_unit(r, verb, ((const struct any *)row)->unit_id);
+}
+
+static bool
+before_add(struct rest *r, void *row, void *extra, void *beside)
+{
+	struct any *any = row;
+	struct hub *h = r->module;
+	int rc;
+
+	(void)extra;
+	(void)beside;
+	rc = route_may_unit(h->route, r->c, any->unit_id, REST_ADD);
+	if (rc == 0)
+		http_error(r->c, 400, "err_hub_unit_not_exist", NULL);
+	return rc == 1;
+}
+
+/* --- what changes mean --------------------------------------------------- */
+
+#define TELL(name, fn)                                                         \
+	static void name##_patched(struct rest *r, const void *old,            \
+	    const void *row, field_set_t present, void *extra,                 \
+	    field_set_t extra_present)                                         \
+	{                                                                      \
+		(void)old;                                                     \
+		(void)present;                                                 \
+		(void)extra;                                                   \
+		(void)extra_present;                                           \
+		hub_post(r->module, fn, ((const struct any *)row)->id);        \
+	}                                                                      \
+	static void name##_deleted(struct rest *r, const void *row)            \
+	{                                                                      \
+		hub_post(r->module, fn, ((const struct any *)row)->id);        \
+	}
+
+/* clang-format off */
+TELL(profile, model_reload_profile)
+TELL(node, model_reload_node)
+TELL(field, model_reload_field)
+TELL(task, tasks_reload)
+TELL(schedule, schedules_reload)
+TELL(handler, handlers_reload)
+TELL(forward, forwards_reload)
+/* clang-format on */
+
+#define TELL_ADDED(name, fn)                                                   \
+	static void name##_added(struct rest *r, const void *row, void *extra) \
+	{                                                                      \
+		(void)extra;                                                   \
+		hub_post(r->module, fn, ((const struct any *)row)->id);        \
+	}
+
+/* clang-format off */
+TELL_ADDED(profile, model_reload_profile)
+TELL_ADDED(task, tasks_reload)
+TELL_ADDED(schedule, schedules_reload)
+TELL_ADDED(handler, handlers_reload)
+TELL_ADDED(forward, forwards_reload)
+/* clang-format on */
+
+static void
+inbox_deleted(struct rest *r, const void *row)
+{
+	hub_post(r->module, inbox_forget, ((const struct any *)row)->id);
+}
+
+/* --- the objects --------------------------------------------------------- */
+
+#define BY(param, member)                                                      \
+	{                                                                      \
+		param, member, COND_EQ                                         \
+	}
+#define PLACES                                                                 \
+	BY("device", "deviceId"), BY("gatewayId", "gatewayId"),                \
+	    BY("nodeId", "nodeId"), BY("sourceId", "sourceId")
+#define SORTS(...)                                                             \
+	(const struct rest_sort[])                                             \
+	{                                                                      \
+		__VA_ARGS__,                                                   \
+		{                                                              \
+			0                                                      \
+		}                                                              \
+	}
+#define SHARED                                                                 \
+	.id = "id", .id_len = ID_LONG, .query = &query_record, .limit = limit, \
+	.may = may
+#define COMMON SHARED, .before_add = before_add
+#define EXISTS                                                                 \
+	(const struct rest_exists[])                                           \
+	{                                                                      \
+		{ "id", "err_hub_exist" }, { "code", "err_hub_exist" },        \
+		{                                                              \
+			0                                                      \
+		}                                                              \
+	}
+
+static const struct rest_object profile_object = {
+	COMMON,
+	.name = "profile",
+	.entity = &hub_profile_entity,
+	.filters = (const struct rest_filter[]){ BY("code", "code"),
+	    { "contains", "code", COND_CONTAINS }, { 0 } },
+	.sorts = SORTS({ "code", "code" }, { "name", "name" }),
+	.sort = "code:asc",
+	.add = "unitId! code! name codec script paths fields",
+	.patch = "name codec script paths fields",
+	.exists = EXISTS,
+	.help = "profiles: how devices' payloads are read.",
+	.after_add = profile_added,
+	.after_patch = profile_patched,
+	.after_del = profile_deleted,
+};
+
+static const struct rest_object node_object = {
+	COMMON,
+	.name = "node",
+	.entity = &hub_node_entity,
+	.filters = (const struct rest_filter[]){ BY("gatewayId", "gatewayId"),
+	    BY("nodeId", "nodeId"), { "contains", "name", COND_CONTAINS },
+	    { 0 } },
+	.sorts = SORTS({ "nodeId", "nodeId" }, { "name", "name" },
+	    { "lastSeen", "lastSeen" }),
+	.sort = "nodeId:asc",
+	.patch = "name labels",
+	.help = "devices, as the hub knows them.",
+	.after_patch = node_patched,
+	.after_del = node_deleted,
+};
+
+static const struct rest_object source_object = {
+	COMMON,
+	.name = "source",
+	.entity = &hub_source_entity,
+	.filters = (const struct rest_filter[]){ PLACES, { 0 } },
+	.sorts = SORTS({ "sourceId", "sourceId" }, { "nodeId", "nodeId" },
+	    { "lastSeen", "lastSeen" }),
+	.sort = "nodeId:asc,sourceId:asc",
+	.patch = "name labels",
+	.help = "sources: parts of devices.",
+};
+
+static const struct rest_object field_object = {
+	COMMON,
+	.name = "field",
+	.entity = &hub_field_entity,
+	.filters = (const struct rest_filter[]){ PLACES,
+	    BY("fieldId", "fieldId"), BY("metricType", "metricType"),
+	    { "contains", "name", COND_CONTAINS }, { 0 } },
+	.sorts = SORTS({ "fieldId", "fieldId" }, { "sourceId", "sourceId" },
+	    { "nodeId", "nodeId" }, { "name", "name" },
+	    { "lastSeen", "lastSeen" }),
+	.sort = "nodeId:asc,sourceId:asc,fieldId:asc",
+	.patch = "name metricType unit labels",
+	.help = "fields: values of devices, now and before.",
+	.after_patch = field_patched,
+	.after_del = field_deleted,
+};
+
+static const struct rest_object inbox_object = {
+	COMMON,
+	.name = "inbox",
+	.entity = &hub_inbox_entity,
+	.filters = (const struct rest_filter[]){ BY("network", "networkCode"),
+	    { "contains", "networkAddr", COND_CONTAINS }, { 0 } },
+	.sorts = SORTS({ "lastSeen", "lastSeen" }, { "firstSeen", "firstSeen" },
+	    { "count", "count" }, { "networkAddr", "networkAddr" }),
+	.sort = "lastSeen:desc",
+	.help = "addresses that were heard and that no device has.",
+	.after_del = inbox_deleted,
+};
+
+static const struct rest_object repository_object = {
+	COMMON,
+	.name = "data-repository",
+	.entity = &hub_repository_entity,
+	.filters =
+	    (const struct rest_filter[]){
+		{ "contains", "id", COND_CONTAINS }, { 0 } },
+	.sorts = SORTS({ "id", "id" }, { "modified", "modifiedOn" }),
+	.sort = "id:asc",
+	.add = "id unitId! description readOnly labels data",
+	.patch = "description readOnly labels data",
+	.exists = EXISTS,
+	.help = "data that rules share.",
+};
+
+#define RULES(object, before)                                                  \
+	SHARED, .before_add = before, .exists = EXISTS,                        \
+		.after_add = object##_added, .after_patch = object##_patched,  \
+		.after_del = object##_deleted,                                 \
+		.filters = (const struct rest_filter[]){ { "contains", "id",   \
+							     COND_CONTAINS },  \
+			{ 0 } },                                               \
+		.sorts = SORTS({ "id", "id" }, { "modified", "modifiedOn" }),  \
+		.sort = "id:asc"
+#define RULE(object) RULES(object, before_add)
+
+/* What was secret when it was written is not read again. */
+static void
+handler_show(struct rest *r, enum rest_verb verb, void *row)
+{
+	struct hub_handler *h = row;
+
+	(void)verb;
+	h->spec = spec_without_secrets(&r->c->arena, h->type, h->spec, NULL);
+}
+
+/* A secret that is left out stays as it was. */
+static bool
+handler_before_patch(struct rest *r, const void *old, void *row,
+    field_set_t *present, void *extra, field_set_t extra_present, void *beside,
+    field_set_t beside_present)
+{
+	const struct hub_handler *was = old;
+	struct hub_handler *h = row;
+
+	(void)extra;
+	(void)extra_present;
+	(void)beside;
+	(void)beside_present;
+	if (*present & field_bit(&hub_handler_entity.record, "spec"))
+		h->spec = spec_with_secrets_of(
+		    &r->c->arena, h->type, h->spec, was->spec);
+	return true;
+}
+
+static const struct rest_object handler_object = {
+	RULE(handler),
+	.name = "handler",
+	.entity = &hub_handler_entity,
+	.add = "id unitId! type! description enabled labels spec",
+	.patch = "description enabled labels spec",
+	.help = "handlers: where what rules have decided is done.",
+	.show = handler_show,
+	.before_patch = handler_before_patch,
+};
+
+static const struct rest_object forward_object = {
+	RULE(forward),
+	.name = "forward-payload",
+	.entity = &hub_forward_entity,
+	.add = "id unitId! srcFieldId! dstFieldId! description enabled labels",
+	.patch = "srcFieldId dstFieldId description enabled labels",
+	.help = "forwards: each new value of a field is sent to another.",
+};
+
+#define TASK_MEMBERS                                                           \
+	"description labels enabled ignoreDuplicate autoDisable reEnable "     \
+	"reEnableDuration variables dampening triggerOnEvent eventFilter "     \
+	"executionInterval evaluationType evaluationConfig "                   \
+	"handlerParameters handlers"
+static const struct rest_object task_object = {
+	RULE(task),
+	.name = "task",
+	.entity = &hub_task_entity,
+	.add = "id unitId! " TASK_MEMBERS,
+	.patch = TASK_MEMBERS,
+	.help = "tasks: when something is so, handlers are told.",
+};
+
+static bool
+schedule_is_right(struct rest *r, const void *row)
+{
+	struct hub *h = r->module;
+	struct err err;
+
+	if (hub_schedule_check(row, &h->place, &err) == 0)
+		return true;
+	http_error(r->c, 400, "err_param", "%s", err.text);
+	return false;
+}
+
+static bool
+schedule_before_add(struct rest *r, void *row, void *extra, void *beside)
+{
+	return before_add(r, row, extra, beside) && schedule_is_right(r, row);
+}
+
+static bool
+schedule_before_patch(struct rest *r, const void *old, void *row,
+    field_set_t *present, void *extra, field_set_t extra_present, void *beside,
+    field_set_t beside_present)
+{
+	(void)old;
+	(void)present;
+	(void)extra;
+	(void)extra_present;
+	(void)beside;
+	(void)beside_present;
+	return schedule_is_right(r, row);
+}
+
+#define SCHEDULE_MEMBERS                                                       \
+	"description enabled labels validity variables customVariableType "    \
+	"customVariableConfig handlerParameters handlers"
+static const struct rest_object schedule_object = {
+	RULES(schedule, schedule_before_add),
+	.name = "schedule",
+	.entity = &hub_schedule_entity,
+	.add = "id unitId! type! spec! " SCHEDULE_MEMBERS,
+	.patch = "type spec " SCHEDULE_MEMBERS,
+	.help = "schedules: at some time, handlers are told.",
+	.before_patch = schedule_before_patch,
+};
+
+static const struct rest_object trace_object = {
+	COMMON,
+	.name = "trace",
+	.entity = &hub_trace_entity,
+	.filters = (const struct rest_filter[]){ BY("rule", "rule"), { 0 } },
+	.sorts = SORTS({ "timestamp", "timestamp" }),
+	.sort = "timestamp:desc",
+	.help = "traces: what rules saw, decided and did.",
+};
+
+/* --- acting on things ---------------------------------------------------- */
+
+struct deed {
+	struct str unit_id, resource, payload, key_path;
+};
+#define A struct deed
+static const struct field deed_fields[] = {
+	F_TEXT(A, unit_id, "unitId", .help = "The unit of what is acted on."),
+	F_TEXT(A, resource, "resource", .max = 1024,
+	    .help = "Quick id: field:gateway.node.source.field, "
+		    "data_repository:ID, task:ID, handler:ID."),
+	F_TEXT(A, payload, "payload", .def = "\"\"", .max = 65536,
+	    .help = "What it is set to; enable or disable; toggle."),
+	F_TEXT(A, key_path, "keyPath", .def = "\"\"", .max = 1024,
+	    .help = "Of a data repository: where in its data."),
+	{ 0 },
+};
+static const struct record deed_record = { "action", sizeof(A), deed_fields };
+
+/* A deed on its way to the loop and back. */
+struct errand {
+	struct loop_post post;
+	struct hub *hub;
+	const struct deed *deed;
+	int rc;
+	struct err err;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static void
+run_errand(struct loop_post *p)
+{
+	struct errand *e = container_of(p, struct errand, post);
+	int rc = hub_action(e->hub, e->deed->unit_id, e->deed->resource,
+	    e->deed->key_path, e->deed->payload, &e->err);
+
+	pthread_mutex_lock(&e->lock);
+	e->rc = rc;
+	e->done = true;
+	pthread_cond_signal(&e->cond);
+	pthread_mutex_unlock(&e->lock);
+}
+
+static void
+handle_action(struct http_call *c)
+{
+	struct hub *h = (struct hub *)c->route->ctx;
+	struct errand e = { .post.run = run_errand,
+		.hub = h,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER };
+	struct rest_body b;
+	int may_do;
+
+	if (!rest_read(c, &c->route->body, NULL, &b))
+		return;
+	e.deed = b.row;
+	may_do = route_may_unit(h->route, c, e.deed->unit_id, REST_PATCH);
+	if (may_do == 0)
+		http_error(c, 400, "err_hub_unit_not_exist", NULL);
+	if (may_do != 1)
+		return;
+	loop_post(h->loop, &e.post);
+	pthread_mutex_lock(&e.lock);
+	while (!e.done)
+		pthread_cond_wait(&e.cond, &e.lock);
+	pthread_mutex_unlock(&e.lock);
+	if (e.rc == 0)
+		http_empty(c, 204);
+	else if (e.rc == ERR_NOT_FOUND)
+		http_error(c, 404, "err_not_found", "%s", e.err.text);
+	else if (e.rc == ERR_PARAM || e.rc == ERR_DENIED)
+		http_error(c, 400, "err_param", "%s", e.err.text);
+	else
+		http_error(c, 503, "err_int_msg", "%s", e.err.text);
+}
+
+static const struct http_route action_rows[] = {
+	{ "POST", "/action", HTTP_TOKEN, .scope = "action.post",
+	    .body = { .record = &deed_record,
+		.members = "unitId! resource! payload keyPath" },
+	    .handle = handle_action,
+	    .help = "Sets a field, changes shared data, enables a rule." },
+	{ 0 },
+};
+
+void
+objects_mount(struct hub *h, http_add_routes *add, void *ctx)
+{
+	static const struct {
+		const struct rest_object *object;
+		unsigned flags;
+	} all[] = {
+		{ &profile_object, 0 },
+		{ &node_object, REST_NO(REST_ADD) },
+		{ &source_object, REST_NO(REST_ADD) | REST_NO(REST_DEL) },
+		{ &field_object, REST_NO(REST_ADD) },
+		{ &inbox_object, REST_NO(REST_ADD) | REST_NO(REST_PATCH) },
+		{ &repository_object, 0 },
+		{ &handler_object, 0 },
+		{ &forward_object, 0 },
+		{ &task_object, 0 },
+		{ &schedule_object, 0 },
+		{ &trace_object,
+		    REST_NO(REST_ADD) | REST_NO(REST_PATCH) |
+			REST_NO(REST_DEL) },
+	};
+	struct rest_mounts *m = h != NULL ? &h->mounts : NULL;
+	struct store *s = h != NULL ? h->store : NULL;
+
+	rest_mount_rows(m, action_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_prom_rows, "/prom/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_write_rows, "", h, add, ctx);
+	rest_mount_rows(m, hub_history_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		rest_mount(m, all[i].object, "/hub/api/v1", s, h,
+		    all[i].flags | REST_CSV, add, ctx);
+}

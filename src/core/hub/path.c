@@ -1,0 +1,91 @@
+/*
+ * core/hub/path.c - reading and setting what lies at a dotted path in JSON.
+ * Keys are the same in any case; items of lists go by their number.
+ */
+#include "core/hub/private.h"
+
+#include "codec/json.h"
+
+bool
+hub_json_at(
+    struct arena *a, struct str json, struct str path, struct str *value)
+{
+	while (path.ptr != NULL && path.len > 0) {
+		struct str part = str_cut(&path, '.'), key, found = STR_NULL;
+		struct json j;
+		uint64_t at, i = 0;
+
+		json_open(&j, json, 0, a);
+		if (json_peek(&j) == JSON_OBJECT && json_object(&j)) {
+			while (json_member(&j, &key))
+				if (found.ptr == NULL &&
+				    str_eq_nocase(key, part))
+					json_raw(&j, &found);
+				else
+					json_skip(&j);
+		} else if (json_peek(&j) == JSON_ARRAY &&
+		    str_to_u64(part, &at) && json_array(&j)) {
+			while (json_item(&j))
+				if (i++ == at)
+					json_raw(&j, &found);
+				else
+					json_skip(&j);
+		}
+		if (!json_ok(&j) || found.ptr == NULL)
+			return false;
+		json = found;
+	}
+	*value = json;
+	return true;
+}
+
+static void
+put(struct arena *a, struct str json, struct str path, struct str value,
+    struct json_out *o)
+{
+	struct str part = str_cut(&path, '.'), key, old;
+	bool there = false;
+	struct json j;
+
+	json_open(&j, json, 0, a);
+	json_out_object(o);
+	if (json_peek(&j) == JSON_OBJECT && json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &old)) {
+			json_out_key_str(o, key);
+			if (there || !str_eq_nocase(key, part)) {
+				json_out_raw(o, old);
+				continue;
+			}
+			there = true;
+			if (path.len > 0)
+				put(a, old, path, value, o);
+			else
+				json_out_raw(o, value);
+		}
+	if (!there) {
+		json_out_key_str(o, part);
+		if (path.len > 0)
+			put(a, STR("{}"), path, value, o);
+		else
+			json_out_raw(o, value);
+	}
+	json_out_end_object(o);
+}
+
+void
+hub_json_set(struct arena *a, struct str json, struct str path, struct str text,
+    struct buf *out)
+{
+	struct str value = str_trim(text);
+	struct buf b = { 0 };
+	struct json_out o;
+
+	if (value.len == 0 || (value.ptr[0] != '{' && value.ptr[0] != '[') ||
+	    !json_valid(value, 0)) {
+		json_quote(&b, text);
+		value = arena_str(a, buf_str(&b));
+		buf_free(&b);
+	}
+	json_out_init(&o, out, false);
+	put(a, json, path, value, &o);
+}

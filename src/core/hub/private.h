@@ -1,0 +1,562 @@
+/*
+ * core/hub/private.h - what the files of core/hub share.
+ *
+ *    hub.c       opening, ending; the loop
+ *    entities.c  the rows
+ *    objects.c   them over HTTP, and what a change means for the loop
+ *    heard.c     uplink: to its device, in order, read by its profile
+ *    decode.c    payloads to readings
+ *    model.c     devices, sources and fields in memory; a reading arrives
+ *    writer.c    groups of what has changed, to the store
+ *    inbox.c     addresses that no device has
+ *    event.c     what happened, as JSON, to who listens
+ *    announce.c  devices for Home Assistant
+ *    task.c      tasks;  evaluate.c  their verdict;  variable.c  what they read
+ *    schedule.c  schedules;  forward.c  forwards
+ *    history.c   values over time;  downlink.c  a field is to be set
+ *    path.c      what lies where in JSON
+ *    prom.c      PromQL over HTTP;  prom_points.c  what it reads
+ *    write.c     points in line protocol
+ *    action.c    what is done: handlers, fields set, forwards
+ *
+ * The hub's loop owns the model and the rules; nothing of them is locked. REST
+ * handlers change the store and post to the loop what they did. The writer has
+ * one group at a time; the next one gathers meanwhile.
+ */
+#ifndef CORE_HUB_PRIVATE_H
+#define CORE_HUB_PRIVATE_H
+
+#include "base/list.h"
+#include "base/loop.h"
+#include "base/map.h"
+#include "base/worker.h"
+#include "core/hub/counters.h"
+#include "core/hub/hub.h"
+#include "plug/metric/metric.h"
+#include "plug/script/script.h"
+
+#include <pthread.h>
+
+/* --- rows ---------------------------------------------------------------- */
+
+struct hub_profile {
+	struct str id, unit_id;
+	struct str code, name, codec, script, paths, fields;
+	int64_t modified_at;
+};
+
+struct hub_state {
+	struct str status, message;
+	int64_t since;
+};
+
+struct hub_node {
+	struct str id, unit_id;
+	struct str gateway_id, node_id, name;
+	struct hub_state state;
+	struct str labels, others;
+	int64_t last_seen, modified_at;
+};
+
+struct hub_source {
+	struct str id, unit_id;
+	struct str device_id, gateway_id, node_id, source_id, name;
+	struct str labels, others;
+	int64_t last_seen, modified_at;
+};
+
+struct hub_value {
+	struct str value; /* JSON */
+	bool is_received;
+	int64_t timestamp;
+};
+
+struct hub_formatter {
+	struct str on_receive;
+};
+
+struct hub_field {
+	struct str id, unit_id;
+	struct str device_id, gateway_id, node_id, source_id, field_id, name;
+	struct str metric_type;
+	struct hub_value current, previous;
+	struct hub_formatter formatter;
+	struct str unit, labels, others;
+	int64_t no_change_since, last_seen, modified_at;
+};
+
+struct hub_inbox {
+	struct str id, unit_id;
+	struct str network_id, network_code, network_addr, guess, data;
+	int64_t count, first_seen, last_seen;
+};
+
+struct hub_handler {
+	struct str id, unit_id;
+	struct str description;
+	bool enabled;
+	struct str labels, type, spec;
+	struct hub_state state;
+	int64_t modified_at;
+};
+
+struct hub_forward {
+	struct str id, unit_id;
+	struct str description;
+	bool enabled;
+	struct str src_field_id, dst_field_id, labels;
+	int64_t modified_at;
+};
+
+struct hub_repository {
+	struct str id, unit_id;
+	struct str description;
+	bool read_only;
+	struct str labels, data;
+	int64_t modified_at;
+};
+
+struct hub_dampening {
+	struct str type;
+	int64_t occurrences, evaluation;
+	struct str active_duration;
+};
+
+struct hub_event_filter {
+	struct strs event_types, entity_types;
+	struct str filters;
+};
+
+struct hub_task_state {
+	int64_t last_evaluation, last_success;
+	struct str message;
+	bool last_status;
+	int64_t executed_count, active_since;
+	struct str history;
+};
+
+struct hub_task {
+	struct str id, unit_id;
+	struct str description, labels;
+	bool enabled, ignore_duplicate, auto_disable, re_enable;
+	struct str re_enable_duration, variables;
+	struct hub_dampening dampening;
+	bool trigger_on_event;
+	struct hub_event_filter event_filter;
+	struct str execution_interval, evaluation_type, evaluation_config,
+	    handler_parameters;
+	struct strs handlers;
+	struct hub_task_state state;
+	int64_t modified_at;
+};
+
+/* From when to when; each may be empty. */
+struct hub_span {
+	struct str from, to;
+};
+
+struct hub_validity {
+	bool enabled;
+	struct hub_span date, time;
+	bool every_day; /* the times are those of each day */
+};
+
+struct hub_schedule_state {
+	int64_t last_run;
+	bool last_status;
+	struct str message;
+	int64_t executed_count;
+};
+
+struct hub_schedule {
+	struct str id, unit_id;
+	struct str description;
+	bool enabled;
+	struct str labels;
+	struct hub_validity validity;
+	struct str type, spec, variables, custom_type, custom_config,
+	    handler_parameters;
+	struct strs handlers;
+	struct hub_schedule_state state;
+	int64_t modified_at;
+};
+
+struct hub_trace {
+	struct str id, unit_id;
+	struct str rule;
+	int64_t at;
+	struct str event, variables;
+	bool triggered, fired;
+	struct str message, actions;
+};
+
+extern const struct entity hub_profile_entity, hub_node_entity,
+    hub_source_entity, hub_field_entity, hub_inbox_entity, hub_handler_entity,
+    hub_forward_entity, hub_repository_entity, hub_task_entity,
+    hub_schedule_entity, hub_trace_entity;
+extern const struct entity *const hub_entities[];
+extern const char *const hub_metric_types[];
+
+/* --- the model (model.c) ------------------------------------------------- */
+
+/* A row in memory: it, and the memory it points to. Replaced as a whole. */
+#define MODEL_ROW(T)                                                           \
+	struct T row;                                                          \
+	struct arena arena;                                                    \
+	struct list dirty; /* in hub->dirty_...: differs from the store */     \
+	bool stored        /* the store has it */
+
+struct source {
+	MODEL_ROW(hub_source);
+	struct device *device;
+	struct list link; /* in device->sources */
+};
+
+/* A field in memory. */
+struct cell {
+	MODEL_ROW(hub_field);
+	struct device *device;
+	struct str key;          /* in device->fields; owned */
+	struct str quick;        /* in hub->quick; owned */
+	bool pin_unit, pin_type; /* labels ignore_... */
+	bool kind_changed;       /* unit or metric type; to be stored */
+	bool told;               /* somebody has heard of it */
+	uint32_t series;         /* of its history; 0: not known yet */
+	bool no_series;          /* the history refused it; told once */
+	/* `row.current.value` and `previous.value` point to these, owned */
+	struct str now, before;
+};
+
+/* A device as far as the hub knows it. */
+struct device {
+	MODEL_ROW(hub_node);
+	struct hub *hub;
+	struct str profile; /* its code; owned */
+	struct list sources;
+	struct map fields;    /* key -> field */
+	struct list waiting;  /* messages; the first one is being read */
+	struct str unit_code; /* of its network; owned */
+	bool busy;            /* a script reads the first one */
+	bool announced;       /* as it is now */
+	struct str trouble;   /* state.message; owned */
+};
+
+/* One value that was read out of a payload. Texts are lent. */
+struct reading {
+	struct str source, field, name; /* name null: the field's */
+	struct str value;               /* JSON */
+	struct str metric_type, unit;   /* null: not said */
+};
+
+/* --- what was heard (heard.c) -------------------------------------------- */
+
+struct heard {
+	struct list link; /* in hub->heard, then in device->waiting */
+	struct hub *hub;
+	struct route_uplink up; /* texts in `arena` */
+	struct route_commit *commit;
+	struct heard *next_done;
+	struct device *device;
+	struct script_call call; /* of its codec */
+	struct arena arena;
+};
+
+bool heard_uplink(
+    void *owner, const struct route_uplink *u, struct route_commit *commit);
+void heard_run(struct loop_post *p);
+/* It has been read, or can not be: its commit goes with the group that
+ * gathers. Takes `m`. */
+void heard_done(struct heard *m);
+
+/* --- reading (decode.c) -------------------------------------------------- */
+
+extern const char *const hub_codecs[];
+
+#define READINGS_MAX 512
+
+struct readings {
+	struct reading at[READINGS_MAX];
+	size_t n;
+	struct arena arena;
+};
+
+/* Bytes by the profile's codec. ERR_PARAM: the payload does not fit, says
+ * why. ERR_LIMIT: more than READINGS_MAX. */
+int decode(const struct hub_profile *p, struct str bytes, struct readings *ret,
+    struct err *err);
+/* Adds what the profile knows of its fields. */
+void decode_known(const struct hub_profile *p, struct readings *all);
+/* What codec would make something of these bytes: "json", "cayenne", "". */
+const char *decode_guess(struct str bytes);
+/* An object of values, as readings: an object inside is a source, what is
+ * deeper is a field by its dotted path. */
+int decode_object(struct str json, struct readings *ret, struct err *err);
+
+/* --- groups (writer.c) --------------------------------------------------- */
+
+struct group {
+	struct hub *hub;
+	struct arena arena;
+	struct change_row *first, **last; /* in the order they are to be done */
+	size_t n;
+	struct heard *done;          /* whose commits wait */
+	struct metric_point *points; /* texts in `arena` */
+	size_t n_points, cap_points;
+	struct worker_job job;
+	struct loop_post told, finished;
+	bool failed;
+};
+
+/* A row for the store: copied. `add`: it is new; else `fields` (a list of
+ * names, lent for ever) are changed where the first key is the same. */
+void writer_put(struct hub *h, const struct entity *e, const void *row,
+    bool add, const char *fields);
+/* Sends the gathered group off, unless one is under way. */
+void writer_kick(struct hub *h);
+/* The row with this id goes. */
+void writer_gone(struct hub *h, const struct entity *e, struct str id);
+void writer_init(struct hub *h);
+void writer_fini(struct hub *h);
+
+/* --- history (history.c) -------------------------------------------------- */
+
+/* A value goes into the history, with the group that gathers, when its metric
+ * type has one. */
+void history_add(struct cell *f, struct str value, int64_t at);
+/* The group's points, durable when it returns. On the writer's thread. */
+int history_write(struct group *g, struct err *err);
+extern const struct http_route hub_history_rows[];
+/* prom.c: PromQL;  write.c: points as to InfluxDB. */
+extern const struct http_route hub_prom_rows[], hub_write_rows[];
+
+/* --- the whole ----------------------------------------------------------- */
+
+/* Where the site is, and what its clock shows. */
+struct hub_place {
+	const struct zone *zone; /* NULL: UTC */
+	double latitude, longitude;
+	bool known; /* they are set */
+};
+
+struct hub {
+	struct hub_conf conf;
+	struct hub_place place;
+	struct zone *zone;
+	struct route *route;
+	struct store *store;
+	struct metric *metric;
+	struct script_pool *codecs, *scripts; /* of profiles, of tasks */
+	struct rest_mounts mounts;
+	struct hub_counters counters;
+	struct counter_group counter_group;
+
+	struct loop *routing; /* where commits are told */
+	struct loop *loop;    /* ours */
+	pthread_t thread;
+	bool running;
+
+	pthread_mutex_t lock; /* guards: */
+	struct list heard;
+	size_t n_heard; /* not yet done, all stages */
+	struct loop_post heard_post;
+	bool heard_posted;
+	struct loop_post end_post;
+
+	/* the loop's own */
+	struct worker_pool *writer;
+	struct group groups[2];
+	struct group *gathers;
+	bool writing;
+	bool ending; /* the loop ends when nothing is left to do */
+	struct route_notes *notes; /* to be published; NULL: none */
+	struct list dirty_nodes, dirty_sources, dirty_fields;
+	struct loop_defer kick;
+	struct map devices;  /* id -> device */
+	struct map profiles; /* "unit code" -> profile */
+	struct map quick;    /* "unit gateway.node.source.field" -> field */
+	size_t n_fields;
+	struct map tasks, schedules, handlers, forwards; /* by id */
+	struct map forward_sources; /* the first of each source */
+	struct map listeners;       /* what tasks listen to -> them */
+	struct list delayed;        /* actions */
+	struct map inbox;           /* "network addr" -> item */
+	struct list inbox_order;
+};
+
+/* model.c */
+int model_load(struct hub *h, struct err *err);
+void model_free(struct hub *h);
+struct device *model_device(struct hub *h, const struct route_uplink *u);
+/* One reading of a device; false: a limit. */
+bool model_read(struct device *d, const struct reading *r, int64_t at);
+void model_seen(struct device *d, int64_t at);
+/* Tells Home Assistant how it is, and what there is when that is new. */
+void model_announce(struct device *d, bool again);
+/* Its last message could not be read; "": it could. */
+void model_trouble(struct device *d, const char *text, int64_t at);
+/* Is this text one of those that mean yes? */
+bool hub_truth(struct str text);
+bool hub_has_label(struct str labels, const char *key); /* and it is true */
+bool hub_number(struct str text, double *ret);          /* finite */
+/* A JSON value as the metric type has it; false: it can not be. */
+bool hub_convert(
+    struct arena *a, struct str type, struct str value, struct str *ret);
+struct cell *model_field(struct hub *h, struct str unit_id, struct str quick);
+/* Everything that differs from the store goes into the gathering group. */
+void model_gather(struct hub *h);
+bool hub_is_metric_type(struct str name);
+/* The JSON value at a dotted path, in any case; false: there is none. */
+bool hub_json_at(
+    struct arena *a, struct str json, struct str path, struct str *value);
+const struct hub_profile *model_profile(
+    struct hub *h, struct str unit_id, struct str code);
+/* On the loop: read again what a call has changed. */
+void model_reload_profile(struct hub *h, struct str id);
+void model_reload_field(struct hub *h, struct str id);
+void model_reload_node(struct hub *h, struct str id);
+/* Forgets devices that are not there any more: that of "network\naddress",
+ * those of "network\n", or of "" any. */
+void model_check(struct hub *h, struct str place);
+
+/* event.c: `type` is created, updated, deleted, requested. */
+void event_field(struct cell *f, const char *type);
+/* Begins a topic of the device's unit: "marram/demo/". */
+void event_topic(struct buf *b, const struct device *d);
+/* Adds one level, with "_" for what a level can not hold. */
+void event_level(struct buf *b, struct str s);
+/* Publishes; frees both. */
+void event_note(
+    struct hub *h, struct buf *topic, struct buf *payload, bool retain);
+
+/* announce.c: Home Assistant. */
+void announce_device(struct device *d);
+void announce_state(struct device *d);
+void announce_gone(struct device *d);
+void announce_set(
+    struct hub *h, struct str unit_code, struct str place, struct str payload);
+
+/* What has gathered goes to the routing loop. */
+void event_kick(struct hub *h);
+
+/* inbox.c */
+void inbox_heard(struct hub *h, const struct route_uplink *u);
+int inbox_load(struct hub *h, struct err *err);
+void inbox_free(struct hub *h);
+void inbox_forget(struct hub *h, struct str id);
+/* A device has this address now. */
+void inbox_known(struct hub *h, const struct route_uplink *u);
+extern const struct http_route hub_inbox_rows[];
+
+/* hub.c */
+void hub_maybe_end(struct hub *h);
+
+/* objects.c */
+void objects_mount(struct hub *h, http_add_routes *add, void *ctx);
+/* Runs fn(h, id) on the loop. [any thread] */
+void hub_post(
+    struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id);
+
+/* A span as Go writes it, in ms; "" gives `def`. */
+int hub_duration(struct str s, int64_t def, int64_t *ret, struct err *err);
+
+/* --- rules --------------------------------------------------------------- */
+
+extern const char *const hub_evaluations[], *const hub_dampenings[];
+const char *const *hub_handler_types(void);
+
+/* What happened. Texts are lent. */
+struct hub_event {
+	struct str unit_id, type, entity_type;
+	struct str json, entity; /* the whole event; the entity in it */
+	struct str place[4];     /* nodeId, fieldId, sourceId, gatewayId */
+};
+
+/* One more variable that is there without being asked for. */
+struct hub_extra {
+	const char *name;
+	struct str json; /* STR_NULL: not there */
+};
+
+/* All variables as one JSON object, in `a`. On an error those before it are in
+ * `*ret`. */
+int hub_variables(struct hub *h, struct str unit_id, struct str variables,
+    const struct hub_extra *extra, size_t n, struct arena *a, struct str *ret,
+    struct err *err);
+/* An object of the unit as JSON; a longer quick id goes on inside of it. */
+bool hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
+    struct str quick, struct arena *a, struct str *ret);
+bool hub_labels_match(struct str labels, struct str wanted);
+/* Renders a template; what is none is copied. */
+int hub_render(struct hub *h, struct arena *a, struct str text, struct str data,
+    struct buf *out, struct err *err);
+/* The verdict of {"rule":{...}}. */
+int hub_rule(struct hub *h, struct str config, struct str variables,
+    struct arena *a, bool *triggered, struct err *err);
+/* `json` with the value at a dotted path, made if need be, set to `text`: JSON
+ * when it begins as an object or list, else a text. */
+void hub_json_set(struct arena *a, struct str json, struct str path,
+    struct str text, struct buf *out);
+
+/* A run of a rule that has ended: does what it says, when it fired, and writes
+ * the trace. All is copied. */
+struct action {
+	struct str unit_id, rule, event, variables, message;
+	bool triggered, fired;
+	struct strs handlers;
+	struct str parameters;
+	int64_t at;
+};
+void action_fire(struct hub *h, const struct action *act);
+/* Acts on what a quick id names ("field:..."). */
+int hub_action(struct hub *h, struct str unit_id, struct str resource,
+    struct str key_path, struct str payload, struct err *err);
+void delayed_forget(struct hub *h);
+
+int handlers_load(struct hub *h, struct err *err);
+void handlers_reload(struct hub *h, struct str id);
+void handlers_free(struct hub *h);
+
+/* A handler's spec without its secrets; `secrets` (may be NULL) gets their
+ * members, each with a comma before it. */
+struct str spec_without_secrets(
+    struct arena *a, struct str type, struct str spec, struct buf *secrets);
+/* `spec` with the secrets of `old` that it does not have. */
+struct str spec_with_secrets_of(
+    struct arena *a, struct str type, struct str spec, struct str old);
+
+/* downlink.c: asks the device to set a field. */
+int field_set_to(struct cell *f, struct str payload, struct err *err);
+
+/* task.c */
+int tasks_load(struct hub *h, struct err *err);
+void tasks_reload(struct hub *h, struct str id);
+void tasks_hear(struct hub *h, const struct hub_event *e);
+void tasks_free(struct hub *h);
+
+/* Variables, and over them the members of another object. */
+struct str hub_merged(struct arena *a, struct str variables, struct str more);
+/* Each variable as a global of a script. */
+struct script_var *hub_globals(
+    struct arena *a, struct str variables, size_t *n);
+
+/* schedule.c: when it is due next after a moment (TIME_NULL: never), whether it
+ * counts then, and what is wrong with it. */
+extern const char *const hub_schedule_types[];
+int hub_schedule_next(const struct hub_schedule *s,
+    const struct hub_place *place, int64_t after, int64_t *ret,
+    struct err *err);
+bool hub_schedule_valid(
+    const struct hub_schedule *s, const struct hub_place *place, int64_t now);
+int hub_schedule_check(const struct hub_schedule *s,
+    const struct hub_place *place, struct err *err);
+int schedules_load(struct hub *h, struct err *err);
+void schedules_reload(struct hub *h, struct str id);
+void schedules_free(struct hub *h);
+
+/* forward.c */
+int forwards_load(struct hub *h, struct err *err);
+void forwards_reload(struct hub *h, struct str id);
+void forwards_hear(struct hub *h, struct cell *f);
+void forwards_free(struct hub *h);
+
+#endif

@@ -1,0 +1,648 @@
+/*
+ * core/hub/task.c - tasks: when something is so, handlers are told.
+ *
+ *    event or time --> variables --> verdict --> dampening --> actions
+ *                                       |                         |
+ *                                       +------- trace -----------+
+ *
+ * A task that listens to events hangs under what it asks for most narrowly (a
+ * field's, node's or gateway's id), so that an event costs nothing for those
+ * who do not listen. It is evaluated on each matching event, in order; an event
+ * that comes while a script is being evaluated waits for it.
+ */
+#include "core/hub/private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "codec/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const hub_dampenings[] = { "none", "consecutive", "evaluation",
+	"active_duration", NULL };
+
+#define HISTORY_MIN 10
+#define HISTORY_MAX 1000
+#define WAITING_MAX 100 /* events of a task that wait for its script */
+#define TOLERANCE_MS 500
+
+struct past {
+	bool triggered;
+	int64_t at;
+};
+
+struct task {
+	MODEL_ROW(hub_task);
+	struct hub *hub;
+	struct str key;       /* in hub->tasks; owned */
+	struct str listens;   /* key of its list in hub->listeners; owned */
+	struct list link;     /* there */
+	struct str message;   /* row.state.message; owned */
+	struct past *history; /* oldest first */
+	size_t n_history, cap_history;
+	struct loop_timer timer, active, enable;
+	int64_t interval_ms, active_ms;
+	struct run *running;
+	struct list waiting; /* runs */
+	unsigned n_waiting;
+};
+
+/* One evaluation. */
+struct run {
+	struct list link;
+	struct task *task;
+	struct str event; /* JSON or STR_NULL */
+	struct str variables;
+	struct arena arena;
+	int64_t at;
+	bool again; /* of active_duration's own timer */
+	struct script_call call;
+	struct script_var *vars;
+	size_t n_vars;
+};
+
+static void task_listen(struct task *t);
+static void task_unlisten(struct task *t);
+
+/* A list of tasks that listen to the same thing. */
+struct listeners {
+	struct str key; /* owned */
+	struct list tasks;
+};
+
+static void
+free_run(struct run *r)
+{
+	list_del(&r->link);
+	arena_fini(&r->arena);
+	free(r);
+}
+
+/* --- telling ------------------------------------------------------------- */
+
+static void
+keep_state(struct task *t, const char *fields)
+{
+	struct buf b = { 0 };
+	struct json_out o;
+
+	json_out_init(&o, &b, false);
+	json_out_array(&o);
+	for (size_t i = 0; i < t->n_history; i++) {
+		json_out_object(&o);
+		json_out_key(&o, "triggered");
+		json_out_bool(&o, t->history[i].triggered);
+		json_out_key(&o, "timestamp");
+		json_out_time(&o, t->history[i].at);
+		json_out_end_object(&o);
+	}
+	json_out_end_array(&o);
+	t->row.state.history = buf_str(&b);
+	writer_put(t->hub, &hub_task_entity, &t->row, false, fields);
+	t->row.state.history = STR("[]");
+	buf_free(&b);
+}
+
+static void
+set_message(struct task *t, const char *text)
+{
+	str_free(t->message);
+	t->message = str_copy(str_of(text));
+	t->row.state.message = t->message;
+}
+
+/* --- dampening ----------------------------------------------------------- */
+
+static void
+remember(struct task *t, bool triggered, int64_t at)
+{
+	if (t->n_history == t->cap_history) {
+		memmove(t->history, t->history + 1,
+		    (t->n_history - 1) * sizeof(*t->history));
+		t->n_history--;
+	}
+	t->history[t->n_history++] = (struct past){ triggered, at };
+}
+
+/* How many of the last `n` were so. */
+static size_t
+trues(const struct task *t, size_t n)
+{
+	size_t from = t->n_history > n ? t->n_history - n : 0, found = 0;
+
+	for (size_t i = from; i < t->n_history; i++)
+		found += t->history[i].triggered;
+	return found;
+}
+
+static bool
+dampened(struct task *t, bool triggered, int64_t at)
+{
+	const struct hub_dampening *d = &t->row.dampening;
+	size_t n = (size_t)d->occurrences;
+
+	if (str_eqz(d->type, "consecutive"))
+		return triggered && t->n_history >= n && trues(t, n) == n;
+	if (str_eqz(d->type, "evaluation"))
+		return triggered && trues(t, (size_t)d->evaluation) >= n;
+	if (str_eqz(d->type, "active_duration"))
+		return triggered &&
+		    at - t->row.state.active_since + TOLERANCE_MS >=
+		    t->active_ms;
+	return triggered;
+}
+
+/* --- a verdict ----------------------------------------------------------- */
+
+static void
+disable(struct task *t)
+{
+	int64_t ms = 0;
+
+	t->row.enabled = false;
+	task_unlisten(t);
+	loop_cancel(t->hub->loop, &t->timer);
+	loop_cancel(t->hub->loop, &t->active);
+	if (t->row.re_enable &&
+	    hub_duration(t->row.re_enable_duration, 0, &ms, NULL) == 0)
+		loop_after(t->hub->loop, &t->enable, ms);
+}
+
+static void
+verdict(struct run *r, bool triggered, const struct err *err)
+{
+	struct task *t = r->task;
+	struct hub_task_state *s = &t->row.state;
+	bool was = s->last_status, fired;
+	int64_t now = r->at;
+
+	if (triggered && s->active_since == TIME_NULL) {
+		s->active_since = now;
+		if (str_eqz(t->row.dampening.type, "active_duration"))
+			loop_after(t->hub->loop, &t->active, t->active_ms);
+	} else if (!triggered) {
+		s->active_since = TIME_NULL;
+		loop_cancel(t->hub->loop, &t->active);
+	}
+	if (!r->again) /* the timer's look is no evaluation of its own */
+		remember(t, triggered, now);
+	fired = dampened(t, triggered, now);
+	s->executed_count++;
+	s->last_evaluation = now;
+	s->last_status = fired;
+	set_message(t, err != NULL ? err->text : "");
+	fired = fired && !(t->row.ignore_duplicate && was);
+	if (fired)
+		s->last_success = now;
+	counter_add(&t->hub->counters.evaluations, 1);
+	if (fired)
+		counter_add(&t->hub->counters.fired, 1);
+	action_fire(t->hub,
+	    &(struct action){ .unit_id = t->row.unit_id,
+		.rule = arena_printf(
+		    &r->arena, "task:" STR_FMT, STR_ARG(t->row.id)),
+		.event = r->event,
+		.variables = r->variables,
+		.triggered = triggered,
+		.fired = fired,
+		.message = t->row.state.message,
+		.handlers = t->row.handlers,
+		.parameters = t->row.handler_parameters,
+		.at = now });
+	if (fired && t->row.auto_disable)
+		disable(t);
+	keep_state(t, t->row.enabled ? "state" : "state enabled");
+}
+
+static void go(struct run *r);
+
+/* The run is over; the next event may have its turn. */
+static void
+over(struct run *r)
+{
+	struct task *t = r->task;
+	struct run *next;
+
+	t->running = NULL;
+	free_run(r);
+	next = list_first(&t->waiting, struct run, link);
+	if (next == NULL)
+		return;
+	list_del(&next->link);
+	t->n_waiting--;
+	if (t->row.enabled)
+		go(next);
+	else
+		free_run(next);
+}
+
+/* What a script said: a truth value, or an object with `isTriggered` whose
+ * other members are variables, too. */
+static bool
+script_says(struct run *r, struct str result)
+{
+	struct arena *a = &r->arena;
+	struct str is, text = result;
+	struct json j;
+
+	if (result.len == 0 || result.ptr[0] != '{') {
+		json_open(&j, result, 0, a);
+		if (json_peek(&j) == JSON_STRING)
+			json_str(&j, &text);
+		return hub_truth(text);
+	}
+	r->variables = hub_merged(a, r->variables, result);
+	return hub_json_at(a, result, STR("isTriggered"), &is) && hub_truth(is);
+}
+
+static void
+on_script(struct script_call *call)
+{
+	struct run *r = container_of(call, struct run, call);
+	struct err err = call->err;
+	bool triggered = false;
+
+	if (call->end == SCRIPT_DONE)
+		triggered = script_says(r, arena_str(&r->arena, call->result));
+	verdict(r, triggered, call->end == SCRIPT_DONE ? NULL : &err);
+	over(r);
+}
+
+static int
+run_script(struct run *r, struct err *err)
+{
+	struct task *t = r->task;
+	struct str source, config = t->row.evaluation_config;
+	struct json j;
+
+	if (!hub_json_at(&r->arena, config, STR("javascript"), &source))
+		return err_set(
+		    err, ERR_PARAM, "evaluationConfig has no `javascript`");
+	json_open(&j, source, 0, &r->arena);
+	if (!json_str(&j, &source))
+		return err_set(err, ERR_PARAM, "`javascript` is no text");
+	r->vars = hub_globals(&r->arena, r->variables, &r->n_vars);
+	r->call = (struct script_call){ .group = t->row.unit_id,
+		.source = arena_str(&r->arena, source),
+		.entry = SCRIPT_VALUE,
+		.vars = r->vars,
+		.n_vars = r->n_vars,
+		.both_spellings = true,
+		.done = on_script };
+	return script_run(t->hub->scripts, &r->call, err);
+}
+
+static void
+go(struct run *r)
+{
+	struct task *t = r->task;
+	struct hub *h = t->hub;
+	const struct hub_extra extra = { "taskEvent", r->event };
+	bool triggered = false;
+	struct err err = { 0 };
+	int rc;
+
+	t->running = r;
+	rc = hub_variables(h, t->row.unit_id, t->row.variables, &extra, 1,
+	    &r->arena, &r->variables, &err);
+	if (rc == 0 && str_eqz(t->row.evaluation_type, "javascript")) {
+		rc = run_script(r, &err);
+		if (rc == 0)
+			return;
+	} else if (rc == 0) {
+		rc = hub_rule(h, t->row.evaluation_config, r->variables,
+		    &r->arena, &triggered, &err);
+	}
+	verdict(r, triggered, rc != 0 ? &err : NULL);
+	over(r);
+}
+
+static void
+begin(struct task *t, struct str event, bool again)
+{
+	struct run *r = mem_new(struct run);
+
+	list_init(&r->link);
+	r->task = t;
+	r->event = arena_str(&r->arena, event);
+	r->at = clock_now();
+	r->again = again;
+	if (t->running == NULL) {
+		go(r);
+	} else if (t->n_waiting < WAITING_MAX) {
+		t->n_waiting++;
+		list_add(&t->waiting, &r->link);
+	} else {
+		counter_add(&t->hub->counters.evaluations_dropped, 1);
+		free_run(r);
+	}
+}
+
+/* --- time ---------------------------------------------------------------- */
+
+static void
+on_interval(struct loop_timer *timer)
+{
+	struct task *t = container_of(timer, struct task, timer);
+
+	loop_after(t->hub->loop, &t->timer, t->interval_ms);
+	begin(t, STR_NULL, false);
+}
+
+static void
+on_active(struct loop_timer *timer)
+{
+	begin(container_of(timer, struct task, active), STR_NULL, true);
+}
+
+static void
+on_enable(struct loop_timer *timer)
+{
+	struct task *t = container_of(timer, struct task, enable);
+
+	t->row.enabled = true;
+	task_listen(t);
+	keep_state(t, "state enabled");
+}
+
+/* --- listening ----------------------------------------------------------- */
+
+static struct str
+listen_key(struct str unit_id, const char *member, struct str value)
+{
+	struct buf b = { 0 };
+
+	buf_addf(&b, STR_FMT " %s ", STR_ARG(unit_id), member);
+	buf_add_str(&b, value);
+	return buf_str(&b);
+}
+
+static const char *const narrow[] = { "nodeId", "fieldId", "sourceId",
+	"gatewayId" };
+
+static struct str
+key_of(const struct task *t)
+{
+	struct arena a = { 0 };
+	struct str value, text, key = STR_NULL;
+	struct json j;
+
+	for (size_t i = 0; key.ptr == NULL && i < COUNT_OF(narrow); i++) {
+		if (!hub_json_at(&a, t->row.event_filter.filters,
+			str_of(narrow[i]), &value))
+			continue;
+		json_open(&j, value, 0, &a);
+		if (json_str(&j, &text))
+			key = listen_key(t->row.unit_id, narrow[i], text);
+	}
+	arena_fini(&a);
+	return key.ptr != NULL ? key : listen_key(t->row.unit_id, "", STR(""));
+}
+
+static void
+task_listen(struct task *t)
+{
+	struct hub *h = t->hub;
+	struct listeners *l;
+
+	if (!t->row.trigger_on_event) {
+		if (t->interval_ms > 0)
+			loop_after(h->loop, &t->timer, t->interval_ms);
+		return;
+	}
+	t->listens = key_of(t);
+	l = map_get(&h->listeners, t->listens);
+	if (l == NULL) {
+		l = mem_new(struct listeners);
+		l->key = str_copy(t->listens);
+		list_init(&l->tasks);
+		map_put(&h->listeners, l->key, l);
+	}
+	list_add(&l->tasks, &t->link);
+}
+
+static void
+task_unlisten(struct task *t)
+{
+	struct hub *h = t->hub;
+	struct listeners *l;
+
+	if (t->listens.ptr == NULL)
+		return;
+	list_del(&t->link);
+	l = map_get(&h->listeners, t->listens);
+	if (l != NULL && list_empty(&l->tasks)) {
+		map_del(&h->listeners, l->key);
+		str_free(l->key);
+		free(l);
+	}
+	str_free(t->listens);
+	t->listens = STR_NULL;
+}
+
+static bool
+has(const struct strs *list, struct str s)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq_nocase(list->at[i], s))
+			return true;
+	return list->n == 0;
+}
+
+/* Key paths and the texts they must have. */
+static bool
+passes(struct str filters, struct str entity)
+{
+	struct arena a = { 0 };
+	struct str path, want, have;
+	struct json j, k;
+	bool all = true;
+
+	json_open(&j, filters, 0, &a);
+	if (json_object(&j))
+		while (all && json_member(&j, &path)) {
+			if (json_peek(&j) == JSON_STRING)
+				json_str(&j, &want);
+			else
+				json_raw(&j, &want);
+			if (!hub_json_at(&a, entity, path, &have)) {
+				all = false;
+				break;
+			}
+			json_open(&k, have, 0, &a);
+			if (json_peek(&k) == JSON_STRING)
+				json_str(&k, &have);
+			all = str_eq(have, want);
+		}
+	arena_fini(&a);
+	return all;
+}
+
+static void
+hear(struct hub *h, struct str key, const struct hub_event *e)
+{
+	struct listeners *l = map_get(&h->listeners, key);
+	struct task **due;
+	size_t n = 0;
+
+	if (l == NULL)
+		return;
+	/* a run may take tasks off the list */
+	LIST_EACH (t, &l->tasks, struct task, link)
+		n++;
+	due = mem_array(n, sizeof(*due));
+	n = 0;
+	LIST_EACH (t, &l->tasks, struct task, link)
+		if (has(&t->row.event_filter.event_types, e->type) &&
+		    has(&t->row.event_filter.entity_types, e->entity_type) &&
+		    passes(t->row.event_filter.filters, e->entity))
+			due[n++] = t;
+	for (size_t i = 0; i < n; i++)
+		if (due[i]->row.enabled)
+			begin(due[i], e->json, false);
+	free(due);
+}
+
+void
+tasks_hear(struct hub *h, const struct hub_event *e)
+{
+	struct str key;
+
+	if (h->listeners.n == 0)
+		return;
+	for (size_t i = 0; i < COUNT_OF(narrow); i++) {
+		const struct str *value = &e->place[i];
+
+		if (value->ptr == NULL)
+			continue;
+		key = listen_key(e->unit_id, narrow[i], *value);
+		hear(h, key, e);
+		str_free(key);
+	}
+	key = listen_key(e->unit_id, "", STR(""));
+	hear(h, key, e);
+	str_free(key);
+}
+
+/* --- coming and going ---------------------------------------------------- */
+
+static void
+task_free(struct task *t)
+{
+	struct hub *h = t->hub;
+
+	task_unlisten(t);
+	if (t->running != NULL) {
+		script_cancel(h->scripts, &t->running->call);
+		free_run(t->running);
+	}
+	LIST_EACH (r, &t->waiting, struct run, link)
+		free_run(r);
+	loop_cancel(h->loop, &t->timer);
+	loop_cancel(h->loop, &t->active);
+	loop_cancel(h->loop, &t->enable);
+	map_del(&h->tasks, t->key);
+	str_free(t->key);
+	str_free(t->message);
+	free(t->history);
+	arena_fini(&t->arena);
+	free(t);
+}
+
+static void
+read_history(struct task *t)
+{
+	struct str key, at;
+	struct arena a = { 0 };
+	struct json j;
+
+	json_open(&j, t->row.state.history, 0, &a);
+	if (json_array(&j))
+		while (json_item(&j) && json_object(&j)) {
+			struct past p = { 0 };
+
+			while (json_member(&j, &key))
+				if (str_eqz(key, "triggered"))
+					json_bool(&j, &p.triggered);
+				else if (json_peek(&j) == JSON_STRING &&
+				    json_str(&j, &at))
+					(void)time_parse(at, &p.at);
+				else
+					json_skip(&j);
+			remember(t, p.triggered, p.at);
+		}
+	arena_fini(&a);
+	t->row.state.history = STR("[]");
+}
+
+static int
+load(void *ctx, const void *row, struct err *err)
+{
+	struct task *t = mem_new(struct task);
+	struct hub *h = ctx;
+	size_t keep;
+
+	(void)err;
+	t->hub = h;
+	record_copy(&hub_task_entity.record, &t->arena, &t->row, row);
+	t->key = str_copy(t->row.id);
+	list_init(&t->link);
+	list_init(&t->waiting);
+	t->timer.fire = on_interval;
+	t->active.fire = on_active;
+	t->enable.fire = on_enable;
+	keep = (size_t)MAX_OF(
+	    t->row.dampening.occurrences, t->row.dampening.evaluation);
+	t->cap_history =
+	    MIN_OF(MAX_OF(keep, (size_t)HISTORY_MIN), (size_t)HISTORY_MAX);
+	t->history = mem_array(t->cap_history, sizeof(*t->history));
+	t->message = str_copy(t->row.state.message);
+	t->row.state.message = t->message;
+	read_history(t);
+	(void)hub_duration(t->row.execution_interval, 0, &t->interval_ms, NULL);
+	(void)hub_duration(
+	    t->row.dampening.active_duration, 0, &t->active_ms, NULL);
+	map_put(&h->tasks, t->key, t);
+	if (t->row.enabled)
+		task_listen(t);
+	else if (t->row.re_enable && t->row.auto_disable)
+		disable(t);
+	return 0;
+}
+
+void
+tasks_reload(struct hub *h, struct str id)
+{
+	struct task *t = map_get(&h->tasks, id);
+	struct filter f = { 0 };
+	const struct store_query one = { .filter = &f };
+
+	if (t != NULL)
+		task_free(t);
+	filter_text(&f, "id", id);
+	(void)store_list(h->store, &hub_task_entity, &one, load, h, NULL);
+}
+
+int
+tasks_load(struct hub *h, struct err *err)
+{
+	static const struct store_query all = { 0 };
+
+	return store_list(h->store, &hub_task_entity, &all, load, h, err);
+}
+
+void
+tasks_free(struct hub *h)
+{
+	struct task *t;
+	size_t pos = 0;
+
+	while ((t = map_next(&h->tasks, &pos)) != NULL) {
+		task_free(t);
+		pos = 0;
+	}
+	map_fini(&h->tasks);
+	map_fini(&h->listeners);
+}

@@ -1,0 +1,344 @@
+/*
+ * core/hub/variable.c - what a rule reads before it decides: texts, and objects
+ * by quick id or by labels, as one JSON object.
+ */
+#include "core/hub/private.h"
+
+#include "codec/json.h"
+
+#include <string.h>
+
+/* --- objects as JSON ----------------------------------------------------- */
+
+static struct str
+row_json(struct arena *a, const struct record *r, const void *row)
+{
+	struct buf b = { 0 };
+	struct json_out o;
+	struct str s;
+
+	json_out_init(&o, &b, false);
+	record_to_json(&o, r, FIELD_ALL, row);
+	s = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return s;
+}
+
+/* The first `n` parts of a dotted text; what follows is left in `*s`. */
+static struct str
+parts(struct str *s, int n)
+{
+	struct str all = *s, rest = *s;
+
+	for (int i = 0; i < n; i++)
+		(void)str_cut(&rest, '.');
+	*s = rest;
+	return (struct str){ all.ptr,
+		rest.ptr == NULL ? all.len : (size_t)(rest.ptr - all.ptr) - 1 };
+}
+
+static bool
+stored(struct hub *h, const struct entity *e, struct str unit_id, struct str id,
+    struct arena *a, struct str *ret)
+{
+	struct filter f = { 0 };
+	void *row = arena_alloc(a, e->record.size);
+	bool found = false;
+
+	filter_text(&f, "id", id);
+	filter_text(&f, "unitId", unit_id);
+	if (store_get(h->store, e, &f, a, row, &found, NULL) != 0 || !found)
+		return false;
+	*ret = row_json(a, &e->record, row);
+	return true;
+}
+
+static struct device *
+device_at(
+    struct hub *h, struct str unit_id, struct str gateway, struct str node)
+{
+	struct device *d;
+	size_t pos = 0;
+
+	while ((d = map_next(&h->devices, &pos)) != NULL)
+		if (str_eq(d->row.unit_id, unit_id) &&
+		    str_eq(d->row.gateway_id, gateway) &&
+		    str_eq(d->row.node_id, node))
+			return d;
+	return NULL;
+}
+
+bool
+hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
+    struct str quick, struct arena *a, struct str *ret)
+{
+	struct str rest = quick, name;
+	struct cell *f;
+	struct device *d;
+
+	if (str_eq_nocase(type, STR("field"))) {
+		name = parts(&rest, 4);
+		f = model_field(h, unit_id, name);
+		if (f == NULL)
+			return false;
+		*ret = row_json(a, &hub_field_entity.record, &f->row);
+	} else if (str_eq_nocase(type, STR("node"))) {
+		struct str gateway = str_cut(&rest, '.');
+
+		d = device_at(h, unit_id, gateway, str_cut(&rest, '.'));
+		if (d == NULL)
+			return false;
+		*ret = row_json(a, &hub_node_entity.record, &d->row);
+	} else if (str_eq_nocase(type, STR("data_repository"))) {
+		if (!stored(h, &hub_repository_entity, unit_id,
+			str_cut(&rest, '.'), a, ret))
+			return false;
+	} else if (str_eq_nocase(type, STR("schedule"))) {
+		if (!stored(h, &hub_schedule_entity, unit_id,
+			str_cut(&rest, '.'), a, ret))
+			return false;
+	} else if (str_eq_nocase(type, STR("task"))) {
+		if (!stored(h, &hub_task_entity, unit_id, str_cut(&rest, '.'),
+			a, ret))
+			return false;
+	} else {
+		return false;
+	}
+	return rest.len == 0 || hub_json_at(a, *ret, rest, ret);
+}
+
+/* Has `labels` every label of `wanted`? */
+bool
+hub_labels_match(struct str labels, struct str wanted)
+{
+	struct arena a = { 0 };
+	struct str key, want, have;
+	struct json j;
+	bool all = true;
+
+	json_open(&j, wanted, 0, &a);
+	if (json_object(&j))
+		while (json_member(&j, &key))
+			if (!json_raw(&j, &want) ||
+			    !hub_json_at(&a, labels, key, &have) ||
+			    !str_eq(want, have))
+				all = false;
+	all = all && json_done(&j, NULL) == 0;
+	arena_fini(&a);
+	return all;
+}
+
+static bool
+by_labels(struct hub *h, struct str unit_id, struct str type, struct str labels,
+    struct arena *a, struct str *ret)
+{
+	struct cell *f;
+	struct device *d;
+	size_t pos = 0;
+
+	if (str_eq_nocase(type, STR("field"))) {
+		while ((f = map_next(&h->quick, &pos)) != NULL)
+			if (str_eq(f->row.unit_id, unit_id) &&
+			    hub_labels_match(f->row.labels, labels)) {
+				*ret = row_json(
+				    a, &hub_field_entity.record, &f->row);
+				return true;
+			}
+	} else if (str_eq_nocase(type, STR("node"))) {
+		while ((d = map_next(&h->devices, &pos)) != NULL)
+			if (str_eq(d->row.unit_id, unit_id) &&
+			    hub_labels_match(d->row.labels, labels)) {
+				*ret = row_json(
+				    a, &hub_node_entity.record, &d->row);
+				return true;
+			}
+	}
+	return false;
+}
+
+/* --- variables ----------------------------------------------------------- */
+
+struct wanted {
+	struct str type, value, resource_type, quick_id, key_path, labels;
+};
+
+static bool
+read_wanted(struct arena *a, struct str json, struct wanted *w)
+{
+	static const struct {
+		const char *key;
+		size_t offset;
+	} members[] = {
+		{ "type", offsetof(struct wanted, type) },
+		{ "value", offsetof(struct wanted, value) },
+		{ "resourceType", offsetof(struct wanted, resource_type) },
+		{ "quickId", offsetof(struct wanted, quick_id) },
+		{ "keyPath", offsetof(struct wanted, key_path) },
+		{ "selector", offsetof(struct wanted, key_path) },
+	};
+	struct str key;
+	struct json j;
+
+	*w = (struct wanted){ 0 };
+	json_open(&j, json, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key)) {
+			size_t i = 0;
+
+			while (i < COUNT_OF(members) &&
+			    !str_eq_nocase(key, str_of(members[i].key)))
+				i++;
+			if (i < COUNT_OF(members) &&
+			    json_peek(&j) == JSON_STRING)
+				json_str(&j,
+				    (struct str *)(void *)((char *)w +
+					members[i].offset));
+			else if (str_eq_nocase(key, STR("labels")))
+				json_raw(&j, &w->labels);
+			else
+				json_skip(&j);
+		}
+	return json_done(&j, NULL) == 0;
+}
+
+static int
+one(struct hub *h, struct str unit_id, struct str name, struct str json,
+    struct arena *a, struct str so_far, struct str *ret, struct err *err)
+{
+	struct buf b = { 0 };
+	struct wanted w;
+	bool found;
+	int rc;
+
+	if (!read_wanted(a, json, &w))
+		return err_set(err, ERR_PARAM,
+		    "variable " STR_FMT ": is no object", STR_ARG(name));
+	if (str_eqz(w.type, "string")) {
+		rc = hub_render(h, a, w.value, so_far, &b, err);
+		if (rc != 0)
+			return err_wrap(
+			    err, "variable " STR_FMT, STR_ARG(name));
+		{
+			struct buf q = { 0 };
+
+			json_quote(&q, buf_str(&b));
+			*ret = arena_str(a, buf_str(&q));
+			buf_free(&q);
+		}
+		buf_free(&b);
+		return 0;
+	}
+	if (str_eqz(w.type, "resource_by_quick_id"))
+		found = hub_object_by_quick_id(
+		    h, unit_id, w.resource_type, w.quick_id, a, ret);
+	else if (str_eqz(w.type, "resource_by_labels"))
+		found =
+		    by_labels(h, unit_id, w.resource_type, w.labels, a, ret);
+	else if (str_eqz(w.type, "webhook"))
+		return err_set(err, ERR_PARAM,
+		    "variable " STR_FMT ": webhook variables are not part of "
+		    "this version",
+		    STR_ARG(name));
+	else {
+		*ret = json; /* the map itself */
+		return 0;
+	}
+	if (found && w.key_path.len > 0 && !str_eqz(w.key_path, "."))
+		found = hub_json_at(a, *ret, w.key_path, ret);
+	if (!found || str_eqz(*ret, "null"))
+		return err_set(err, ERR_NOT_FOUND,
+		    "variable " STR_FMT ": there is no " STR_FMT " " STR_FMT
+		    "%s" STR_FMT,
+		    STR_ARG(name), STR_ARG(w.resource_type),
+		    STR_ARG(w.quick_id.ptr != NULL ? w.quick_id : w.labels),
+		    w.key_path.len > 0 ? " with " : "", STR_ARG(w.key_path));
+	return 0;
+}
+
+int
+hub_variables(struct hub *h, struct str unit_id, struct str variables,
+    const struct hub_extra *extra, size_t n, struct arena *a, struct str *ret,
+    struct err *err)
+{
+	struct buf b = { 0 };
+	struct str key, json;
+	struct json j;
+	int rc = 0;
+
+	buf_addc(&b, '{');
+	for (size_t i = 0; i < n; i++) {
+		if (extra[i].json.ptr == NULL)
+			continue;
+		if (b.len > 1)
+			buf_addc(&b, ',');
+		buf_addf(&b, "\"%s\":", extra[i].name);
+		buf_add_str(&b, extra[i].json);
+	}
+	json_open(&j, variables, 0, a);
+	if (json_object(&j))
+		while (rc == 0 && json_member(&j, &key)) {
+			struct str value = STR("null"), so_far;
+
+			if (!json_raw(&j, &json))
+				break;
+			so_far =
+			    arena_printf(a, STR_FMT "}", STR_ARG(buf_str(&b)));
+			rc = one(h, unit_id, key, json, a, so_far, &value, err);
+			if (b.len > 1)
+				buf_addc(&b, ',');
+			json_quote(&b, key);
+			buf_addc(&b, ':');
+			buf_add_str(&b, value);
+		}
+	buf_addc(&b, '}');
+	*ret = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return rc;
+}
+
+struct str
+hub_merged(struct arena *a, struct str variables, struct str more)
+{
+	struct str key, value, newer;
+	struct buf b = { 0 };
+	struct json_out o;
+	struct json j;
+
+	if (more.len == 0 || more.ptr[0] != '{')
+		return variables;
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	for (int i = 0; i < 2; i++) {
+		json_open(&j, i == 0 ? variables : more, 0, a);
+		if (!json_object(&j))
+			continue;
+		while (json_member(&j, &key) && json_raw(&j, &value)) {
+			if (i == 0 && hub_json_at(a, more, key, &newer))
+				continue;
+			json_out_key_str(&o, key);
+			json_out_raw(&o, value);
+		}
+	}
+	json_out_end_object(&o);
+	value = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return value;
+}
+
+struct script_var *
+hub_globals(struct arena *a, struct str variables, size_t *n)
+{
+	struct script_var *vars =
+	    arena_array(a, SCRIPT_VARS_MAX, struct script_var);
+	struct str key, value;
+	struct json j;
+
+	*n = 0;
+	json_open(&j, variables, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &value))
+			if (*n < SCRIPT_VARS_MAX)
+				vars[(*n)++] =
+				    (struct script_var){ key, value };
+	return vars;
+}

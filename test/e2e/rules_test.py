@@ -1,0 +1,346 @@
+"""Rules: tasks, what they see, decide and do; forwards; actions."""
+import http.server
+import json
+import threading
+
+import pytest
+
+from conftest import Client, until
+from values_test import hub, listed, probe, uplink  # noqa: F401
+
+PLACE = "test-net-mqtt.01000461.data."
+
+
+@pytest.fixture
+def web():
+    """A server that remembers what it was sent."""
+    heard = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            heard.append((self.path, body.decode()))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.heard = heard
+    server.url = "http://127.0.0.1:%d" % server.server_port
+    yield server
+    server.shutdown()
+
+
+class Field:
+    """A field of the probe's device, and its network."""
+
+    def __init__(self, probe):
+        self.probe, self.network, self.n = probe, probe.network(), 0
+
+    def send(self, **values):
+        self.n += 1
+        self.network.publish(self.probe.net_topic("uldata"), uplink(
+            values, at="2026-05-01T%02d:%02d:00Z" % divmod(self.n, 60)))
+
+    def downs(self, n=1):
+        return [json.loads(bytes.fromhex(d["data"]))
+                for d in self.network.wait(n, "dldata")]
+
+
+@pytest.fixture
+def device(probe):  # noqa: F811
+    f = Field(probe)
+    yield f
+    f.network.close()
+
+
+def task(device, name="t", **more):
+    body = {"id": name, "unitId": device.probe.unit,
+            "eventFilter": {"eventTypes": ["created", "updated"],
+                            "entityTypes": ["field"],
+                            "filters": {"fieldId": "temperature"}},
+            "variables": {"t": {
+                "type": "resource_by_quick_id", "resourceType": "field",
+                "quickId": PLACE + "temperature",
+                "keyPath": "current.value"}},
+            "evaluationConfig": {"rule": {"matchAll": True, "conditions": [
+                {"variable": "t", "operator": "gt", "value": "30"}]}},
+            "handlers": ["resource_handler"],
+            "handlerParameters": {"on": {
+                "type": "resource_by_quick_id", "resourceType": "field",
+                "quickId": PLACE + "relay", "payload": "true"}}}
+    body.update(more)
+    return hub(device.probe, "POST", "task", {"data": body}, 200).data["id"]
+
+
+def traces(device, n, name="t"):
+    return until("%d traces" % n, lambda: [
+        t for t in [listed(device.probe, "trace", rule="task:" + name)]
+        if len(t) >= n])[0]
+
+
+def test_a_task_sets_a_field_and_leaves_a_trace(device):
+    device.send(temperature=20, relay=False)
+    task(device)
+    device.send(temperature=25)
+    device.send(temperature=31)
+    assert device.downs() == [{"relay": True}]
+    two, one = traces(device, 2)
+    assert (one["isTriggered"], one["isFired"]) == (False, False)
+    assert (two["isTriggered"], two["isFired"]) == (True, True)
+    assert two["variables"]["t"] == 31
+    assert two["event"]["entity"]["current"]["value"] == 31
+    assert [(a["handler"], a["parameter"], a["status"])
+            for a in two["actions"]] == [("resource_handler", "on", "ok")]
+    # the value changes when the device says so
+    relay = listed(device.probe, "field", fieldId="relay")[0]
+    assert relay["current"]["value"] is False
+    state = until("its state", lambda: [
+        t["state"] for t in listed(device.probe, "task")
+        if t["state"]["executedCount"] == 2])[0]
+    assert state["lastStatus"] is True
+    assert [h["triggered"] for h in state["executionsHistory"]] == \
+        [False, True]
+
+
+DAMPENINGS = [
+    ("none", {}, "0110", "0110"),
+    ("consecutive", {"occurrences": 3}, "110111110", "000001110"),
+    ("evaluation", {"occurrences": 2, "evaluation": 3},
+     "1010010110100", "0010000110100"),
+    # more runs than the history is long
+    ("consecutive", {"occurrences": 2}, "0" * 15 + "11" + "0" * 15 + "11",
+     "0" * 15 + "01" + "0" * 15 + "01"),
+]
+
+
+@pytest.mark.parametrize("kind,more,sent,fired", DAMPENINGS)
+def test_dampening(device, kind, more, sent, fired):
+    device.send(temperature=0, relay=False)
+    task(device, dampening={"type": kind, **more})
+    for bit in sent:
+        device.send(temperature=40 if bit == "1" else 10)
+    found = traces(device, len(sent))[::-1]
+    assert "".join("%d" % t["isTriggered"] for t in found) == sent
+    assert "".join("%d" % t["isFired"] for t in found) == fired
+
+
+def test_a_condition_that_lasts_fires_without_another_event(device):
+    device.send(temperature=0, relay=False)
+    task(device, dampening={"type": "active_duration",
+                            "activeDuration": "1s"})
+    device.send(temperature=40)
+    assert device.downs() == [{"relay": True}]
+    device.send(temperature=10)
+    device.send(temperature=40)
+    assert device.downs(2) == [{"relay": True}] * 2
+
+
+def test_duplicates_can_be_ignored_and_a_task_can_end_itself(device):
+    device.send(temperature=0, relay=False)
+    task(device, "once", autoDisable=True)
+    task(device, "first", ignoreDuplicate=True)
+    for t in (40, 41, 10, 42):
+        device.send(temperature=t)
+    assert [t["isFired"] for t in traces(device, 4, "first")][::-1] == \
+        [True, False, False, True]
+    assert [t["isFired"] for t in traces(device, 1, "once")] == [True]
+    state = until("it is disabled", lambda: [
+        t for t in listed(device.probe, "task")
+        if t["id"] == "once" and not t["enabled"]])
+    assert state
+
+
+def test_a_script_decides_and_adds_variables(device, web):
+    device.send(temperature=0)
+    hub(device.probe, "POST", "handler", {"data": {
+        "id": "hook", "unitId": device.probe.unit, "type": "webhook",
+        "spec": {"server": web.url, "api": "/x"}}}, 200)
+    task(device, evaluationType="javascript", evaluationConfig={
+        "javascript": "const v = taskEvent.Entity.Current.Value;"
+                      "({isTriggered: v > 30 && t === v, over: v - 30})"},
+         handlers=["hook"], handlerParameters={"tell": {
+             "type": "webhook", "customData": True,
+             "data": "{{ .t }} is {{ .over }} over"}})
+    device.send(temperature=29)
+    device.send(temperature=33)
+    until("the call", lambda: web.heard)
+    assert web.heard == [("/x", "33 is 3 over")]
+    assert traces(device, 2)[0]["actions"][0]["status"] == "ok"
+
+
+def test_a_broken_rule_says_why(device):
+    device.send(temperature=0)
+    task(device, "missing", variables={"x": {
+        "type": "resource_by_quick_id", "resourceType": "field",
+        "quickId": PLACE + "nothing", "keyPath": "current.value"}})
+    task(device, "throws", evaluationType="javascript", evaluationConfig={
+        "javascript": "\nnope()"})
+    task(device, "nobody", handlers=["nobody"])
+    device.send(temperature=40)
+    assert "there is no field" in traces(device, 1, "missing")[0]["message"]
+    assert "line 2" in traces(device, 1, "throws")[0]["message"]
+    assert traces(device, 1, "nobody")[0]["actions"][0]["message"] == \
+        "there is no such handler"
+
+
+def test_forwards(device):
+    p = device.probe
+    device.send(temperature=0, copy=0, other=0)
+    for name, src, dst in (("f", "temperature", "copy"),
+                           ("self", "other", "other"),
+                           ("void", "other", "nothing")):
+        hub(p, "POST", "forward-payload", {"data": {
+            "id": name, "unitId": p.unit,
+            "srcFieldId": "field:" + PLACE + src,
+            "dstFieldId": "field:" + PLACE + dst}}, 200)
+    device.send(temperature=7, other=1)
+    assert device.downs() == [{"copy": 7}]
+    hub(p, "PATCH", "forward-payload/f", {"data": {"enabled": False}}, 204)
+    device.send(temperature=8)
+    hub(p, "PATCH", "forward-payload/f", {"data": {"enabled": True}}, 204)
+    device.send(temperature=9)
+    assert device.downs(2) == [{"copy": 7}, {"copy": 9}]
+
+
+def test_actions_by_quick_id(device):
+    p = device.probe
+    device.send(relay=False, level=5)
+    hub(p, "POST", "data-repository", {"data": {
+        "id": "limits", "unitId": p.unit, "data": {"fan": {"low": 1}}}}, 200)
+
+    def act(resource, payload, status=204, **more):
+        r = hub(p, "POST", "action", {"data": dict(
+            unitId=p.unit, resource=resource, payload=payload, **more)})
+        assert r.status == status, r.text
+        return r
+
+    act("field:" + PLACE + "relay", "toggle")
+    act("field:" + PLACE + "level", "7")
+    assert device.downs(2) == [{"relay": True}, {"level": 7}]
+    act("data_repository:limits", "30", keyPath="fan.high")
+    act("data_repository:limits", "[1,2]", keyPath="list")
+    assert hub(p, "GET", "data-repository/limits").data["data"] == {
+        "fan": {"low": 1, "high": "30"}, "list": [1, 2]}
+    act("field:" + PLACE + "nothing", "1", 404)
+    act("field:" + PLACE + "level", "high", 400)
+    act("cloud:x", "1", 400)
+
+
+def test_a_codec_in_javascript(device):
+    p = device.probe
+    hub(p, "PATCH", "profile/" + p.profile, {"data": {
+        "codec": "javascript", "script": """
+function decodeUplink(input) {
+  if (input.bytes[0] === 255) { while (true) {} }
+  return {data: {temperature: input.bytes[0] / 2, port: input.fPort}};
+}
+function encodeDownlink(input) {
+  return {bytes: [1, input.data.temperature * 2], fPort: 9};
+}"""}}, 204)
+    topic = p.net_topic("uldata")
+    device.network.publish(topic, uplink(b"\x2b", extension={"fPort": 2}))
+    fields = {f["fieldId"]: f["current"]["value"]
+              for f in listed(p, "field")}
+    assert fields == {"temperature": 21.5, "port": 2}
+    device.network.publish(topic, uplink(b"\xff"), wait=False)
+    device.network.publish(topic, uplink(b"\x2c", at="2026-05-01T09:00:00Z"))
+    assert listed(p, "field", fieldId="temperature")[0]["current"][
+        "value"] == 22
+    hub(p, "POST", "action", {"data": {
+        "unitId": p.unit, "resource": "field:" + PLACE + "temperature",
+        "payload": "21"}}, 204)
+    down = device.network.wait(1, "dldata")[0]
+    assert (down["data"], down["extension"]) == ("012a", {"fPort": 9})
+
+
+def test_values_have_a_history(device):
+    p = device.probe
+    for n in range(10):
+        device.send(temperature=n, open=n > 4)
+    ask = ("metric?unit=%s&quickId=field:%s%%s&start=2026-05-01T00:00:00Z"
+           "&stop=2026-05-02T00:00:00Z" % (p.unit, PLACE))
+    name = "field:" + PLACE + "temperature"
+    got = hub(p, "GET", ask % "temperature" + "&window=5m&functions=mean,max",
+              status=200).data[name]
+    assert got[0] == {"timestamp": "2026-05-01T00:00:00.000Z",
+                      "metricType": "gauge_float",
+                      "metric": {"mean": 1.5, "max": 3}}
+    raw = hub(p, "GET", ask % "open" + "&window=", status=200).data[
+        "field:" + PLACE + "open"]
+    assert [(r["timestamp"][11:16], r["metric"]["value"]) for r in raw] == [
+        ("00:01", 0), ("00:06", 1)]
+    p.server.restart()
+    p.token = p.server.login()
+    assert hub(p, "GET", ask % "temperature" +
+               "&window=5m&functions=mean,max").data[name] == got
+
+
+def test_secrets_of_handlers_are_not_shown(device):
+    p = device.probe
+    hub(p, "POST", "handler", {"data": {
+        "id": "mail", "unitId": p.unit, "type": "email",
+        "spec": {"host": "127.0.0.1", "port": 1, "username": "u",
+                 "password": "hidden-one", "fromEmail": "a@example.org",
+                 "toEmails": "b@example.org"}}}, 200)
+    shown = hub(p, "GET", "handler/mail").data
+    assert "password" not in shown["spec"]
+    assert shown["spec"]["username"] == "u"
+    hub(p, "PATCH", "handler/mail", {"data": {"spec": dict(
+        shown["spec"], port=2)}}, 204)
+    assert "hidden-one" not in p.server.logged()
+    operations = p.server.call(
+        "GET", "/data/api/v1/coremgr-opdata/list", token=p.token).text
+    assert "mail" in operations and "hidden-one" not in operations
+
+
+def schedule(device, name, kind, spec, **more):
+    return hub(device.probe, "POST", "schedule", {"data": dict({
+        "id": name, "unitId": device.probe.unit, "type": kind, "spec": spec,
+        "handlers": ["resource_handler"],
+        "handlerParameters": {"on": {
+            "type": "resource_by_quick_id", "resourceType": "field",
+            "quickId": PLACE + "relay", "payload": "{{ .how }}"}},
+        "customVariableType": "javascript",
+        "customVariableConfig": {
+            "javascript": "({how: schedule.state.executedCount % 2 === 1})"}},
+        **more)})
+
+
+def test_a_schedule_repeats_and_ends(device):
+    p = device.probe
+    device.send(relay=False)
+    assert schedule(device, "s", "repeat", {
+        "interval": "200ms", "repeatCount": 3}).status == 200
+    assert device.downs(3) == [
+        {"relay": True}, {"relay": False}, {"relay": True}]
+    s = until("it has ended", lambda: [
+        s for s in listed(p, "schedule") if not s["enabled"]])[0]
+    assert s["state"]["executedCount"] == 3
+    assert len(listed(p, "trace", rule="schedule:s")) == 3
+    assert len(device.downs(3)) == 3
+
+
+def test_a_schedule_outside_of_its_validity_does_nothing(device):
+    device.send(relay=False)
+    assert schedule(device, "past", "cron", {"cronExpression": "* * * * * *"},
+                    validity={"enabled": True, "date": {
+                        "from": "2020-01-01", "to": "2020-01-02"}}
+                    ).status == 200
+    assert schedule(device, "now", "cron", {
+        "cronExpression": "* * * * * *"}).status == 200
+    assert device.downs(2)[0] == {"relay": True}
+    state = {s["id"]: s["state"]["executedCount"]
+             for s in listed(device.probe, "schedule")}
+    assert state["past"] == 0 and state["now"] >= 2
+
+
+def test_a_wrong_schedule_is_refused(device):
+    r = schedule(device, "bad", "cron", {"cronExpression": "nonsense"})
+    assert r.status == 400 and "spec.cronExpression" in r.text
+    r = schedule(device, "bad", "sunset", {})
+    assert r.status == 400 and "hub.latitude" in r.text
+    assert listed(device.probe, "schedule") == []

@@ -1,0 +1,263 @@
+"""Values: from a payload to fields, and to who listens."""
+import json
+import signal
+
+import pytest
+
+from conftest import Client, until
+
+
+def uplink(data, addr="01000461", at="2026-05-01T08:00:00.000Z", **more):
+    if not isinstance(data, (str, bytes)):
+        data = json.dumps(data)
+    raw = data if isinstance(data, bytes) else data.encode()
+    return dict(time=at, networkAddr=addr, data=raw.hex(), **more)
+
+
+def hub(site, method, path, body=None, status=None):
+    r = site.server.call(method, "/hub/api/v1/" + path, body,
+                         token=site.token)
+    if status:
+        assert r.status == status, r.text
+    return r
+
+
+def listed(site, kind, **query):
+    text = "".join("&%s=%s" % kv for kv in query.items())
+    return hub(site, "GET", "%s/list?unit=%s%s" % (kind, site.unit, text),
+               status=200).data
+
+
+@pytest.fixture
+def probe(site):
+    """A device of the site whose payloads are JSON."""
+    site.profile = hub(site, "POST", "profile", {"data": {
+        "unitId": site.unit, "code": "probe",
+        "fields": {"temperature": {"unit": "°C", "name": "Air"}}}},
+        200).data["id"]
+    site.call("PATCH", "device/" + site.device,
+              {"data": {"profile": "probe"}})
+    return site
+
+
+def test_a_payload_becomes_fields(probe):
+    network = probe.network()
+    network.publish(probe.net_topic("uldata"), uplink(
+        {"temperature": 21.5, "open": True, "mode": "eco",
+         "air": {"humidity": 40, "deep": {"x": [1, 2]}}, "none": None}))
+    fields = {f["sourceId"] + "." + f["fieldId"]: f
+              for f in listed(probe, "field")}
+    assert {k: (f["metricType"], f["current"]["value"])
+            for k, f in fields.items()} == {
+        "data.temperature": ("gauge_float", 21.5),
+        "data.open": ("binary", True), "data.mode": ("string", "eco"),
+        "air.humidity": ("gauge_float", 40),
+        "air.deep_x_0": ("gauge_float", 1),
+        "air.deep_x_1": ("gauge_float", 2)}
+    t = fields["data.temperature"]
+    assert (t["unit"], t["name"]) == ("°C", "Air")
+    assert t["gatewayId"] == "test-net-mqtt" and t["nodeId"] == "01000461"
+    assert t["deviceId"] == probe.device
+    assert t["current"]["isReceived"] is True
+    assert t["current"]["timestamp"] == "2026-05-01T08:00:00.000Z"
+    assert t["previous"]["value"] is None
+    assert [s["sourceId"] for s in listed(probe, "source")] == ["air", "data"]
+    node = listed(probe, "node")[0]
+    assert node["id"] == probe.device
+    assert node["state"]["status"] == "up"
+    assert node["lastSeen"] == "2026-05-01T08:00:00.000Z"
+    network.close()
+
+
+def test_current_and_previous_follow_the_time_of_the_messages(probe):
+    network = probe.network()
+    for minute, value in ((0, 20), (1, 21), (2, 21), (1, 99)):
+        network.publish(probe.net_topic("uldata"), uplink(
+            {"temperature": value}, at="2026-05-01T08:%02d:00Z" % minute))
+    f = listed(probe, "field")[0]
+    assert f["current"] == {"value": 21, "isReceived": True,
+                            "timestamp": "2026-05-01T08:02:00.000Z"}
+    assert f["previous"]["value"] == 21
+    assert f["noChangeSince"] == "2026-05-01T08:01:00.000Z"
+    network.close()
+
+
+def test_what_people_have_pinned_stays(probe):
+    network = probe.network()
+    topic = probe.net_topic("uldata")
+    network.publish(topic, uplink({"temperature": 20}))
+    f = listed(probe, "field")[0]
+    hub(probe, "PATCH", "field/" + f["id"], {"data": {
+        "name": "Hall", "unit": "K", "labels": {"ignore_unit": "true"}}}, 204)
+    network.publish(topic, uplink({"temperature": 21},
+                                  at="2026-05-01T08:01:00Z"))
+    f = listed(probe, "field")[0]
+    assert (f["name"], f["unit"], f["current"]["value"]) == ("Hall", "K", 21)
+    hub(probe, "PATCH", "field/" + f["id"], {"data": {"labels": {}}}, 204)
+    network.publish(topic, uplink({"temperature": 22},
+                                  at="2026-05-01T08:02:00Z"))
+    f = listed(probe, "field")[0]
+    assert (f["name"], f["unit"], f["current"]["value"]) == ("Hall", "°C", 22)
+    network.close()
+
+
+def test_applications_of_the_unit_hear_of_values(probe):
+    network = probe.network()
+    app = Client(probe.server, "test-app-mqtt",
+                 topics=["marram/demo/value/#", "marram/demo/event/field"])
+    network.publish(probe.net_topic("uldata"), uplink({"temperature": 20}))
+    network.publish(probe.net_topic("uldata"), uplink(
+        {"temperature": 21}, at="2026-05-01T08:01:00Z"))
+    place = "marram/demo/value/test-net-mqtt/01000461/data/temperature"
+    values = until("values", lambda: [
+        json.loads(p) for t, p in app.heard if t == place][1:] and [
+        json.loads(p) for t, p in app.heard if t == place])
+    assert values == [
+        {"value": 20, "timestamp": "2026-05-01T08:00:00.000Z"},
+        {"value": 21, "timestamp": "2026-05-01T08:01:00.000Z"}]
+    events = [json.loads(p) for t, p in app.heard
+              if t == "marram/demo/event/field"]
+    assert [e["type"] for e in events] == ["created", "updated"]
+    assert events[1]["entityQuickId"] == \
+        "field:test-net-mqtt.01000461.data.temperature"
+    assert events[1]["entity"]["previous"]["value"] == 20
+    # another unit's events are not for it, nor are they for networks
+    other = Client(probe.server, "test-app-mqtt", topics=["marram/other/#"])
+    assert other.granted == {"marram/other/#": 128}
+    foreign = Client(probe.server, "test-net-mqtt",
+                     topics=["marram/demo/value/#"])
+    assert foreign.granted == {"marram/demo/value/#": 128}
+    other.close()
+    foreign.close()
+    network.close()
+    app.close()
+
+
+def test_what_cannot_be_read_harms_nobody(probe):
+    network = probe.network()
+    before = probe.server.counter("hub_unreadable_total")
+    network.publish(probe.net_topic("uldata"), uplink("no json"))
+    assert probe.server.counter("hub_unreadable_total") == before + 1
+    network.publish(probe.net_topic("uldata"),
+                    uplink({"temperature": "warm", "ok": 1}))
+    assert [f["fieldId"] for f in listed(probe, "field")] == \
+        ["ok", "temperature"]
+    network.publish(probe.net_topic("uldata"), uplink(
+        {"ok": "broken"}, at="2026-05-01T08:01:00Z"))
+    assert probe.server.counter("hub_bad_values_total") == 1
+    ok = listed(probe, "field", fieldId="ok")[0]
+    assert ok["current"]["value"] == 1
+    network.close()
+
+
+def test_acknowledged_values_survive_a_kill(probe):
+    network = probe.network()
+    for n in range(50):
+        network.publish(probe.net_topic("uldata"), uplink(
+            {"n": n, "f%d" % n: 1}, at="2026-05-01T08:%02d:00Z" % n))
+    network.close()
+    probe.server.restart(signal.SIGKILL)
+    probe.token = probe.server.login()
+    fields = {f["fieldId"]: f for f in listed(probe, "field", limit=1000)}
+    assert len(fields) == 51
+    assert fields["n"]["current"]["value"] == 49
+    assert fields["n"]["previous"]["value"] == 48
+
+
+def test_unknown_addresses_wait_in_the_inbox(site):
+    network = site.network()
+    topic = site.net_topic("uldata")
+    network.publish(topic, uplink({"t": 1}, addr="AB01"))
+    network.publish(topic, uplink({"t": 2}, addr="ab01"))
+    network.publish(topic, uplink(b"\x01\x67\x01\x10", addr="ab02"))
+    items = {i["networkAddr"]: i for i in listed(site, "inbox")}
+    assert set(items) == {"ab01", "ab02"}
+    assert items["ab01"]["guess"] == "json"
+    assert items["ab01"]["networkCode"] == "test-net-mqtt"
+    claimed = hub(site, "POST", "inbox/claim", {"data": {
+        "ids": [items["ab01"]["id"], items["ab02"]["id"], "nobody"],
+        "profile": "probe"}}, 200).data
+    assert [c.get("code") for c in claimed] == [None, None, "err_not_found"]
+    assert listed(site, "inbox") == []
+    devices = site.server.call(
+        "GET", "/broker/api/v1/device/list?unit=" + site.unit,
+        token=site.token).data
+    made = {d["networkAddr"]: d for d in devices}
+    assert made["ab01"]["profile"] == "probe"
+    assert made["ab01"]["deviceId"] == claimed[0]["deviceId"]
+    hub(site, "POST", "profile", {"data": {
+        "unitId": site.unit, "code": "probe"}}, 200)
+    network.publish(topic, uplink({"t": 3}, addr="ab01"))
+    assert listed(site, "field")[0]["current"]["value"] == 3
+    assert listed(site, "inbox") == []
+    network.close()
+
+
+def test_a_deleted_device_takes_its_fields_along(probe):
+    network = probe.network()
+    network.publish(probe.net_topic("uldata"), uplink({"t": 1}))
+    assert len(listed(probe, "field")) == 1
+    probe.call("DELETE", "device/" + probe.device)
+    until("its fields are gone", lambda: listed(probe, "field") == [])
+    assert listed(probe, "node") == []
+    network.close()
+
+
+def test_values_are_for_members_of_the_unit_only(probe):
+    network = probe.network()
+    network.publish(probe.net_topic("uldata"), uplink({"t": 1}))
+    field = listed(probe, "field")[0]["id"]
+    admin = probe.token
+    probe.server.call("POST", "/auth/api/v1/user", {"data": {
+        "account": "eve", "password": "eve"}}, token=admin)
+    eve = probe.server.login("eve", "eve")
+    for method, path, status in (
+            ("GET", "field/list", 400),
+            ("GET", "field/list?unit=" + probe.unit, 400),
+            ("GET", "field/" + field, 404),
+            ("PATCH", "field/" + field, 404),
+            ("DELETE", "field/" + field, 204)):
+        body = {"data": {"name": "x"}} if method == "PATCH" else None
+        r = probe.server.call(method, "/hub/api/v1/" + path, body, token=eve)
+        assert r.status == status, (method, path, r.text)
+    assert len(listed(probe, "field")) == 1
+    network.close()
+
+
+def test_home_assistant_finds_devices(probe):
+    network = probe.network()
+    network.publish(probe.net_topic("uldata"), uplink(
+        {"temperature": 20.5, "relay": False, "air": {"humidity": 40}}))
+    relay = listed(probe, "field", fieldId="relay")[0]["id"]
+    hub(probe, "PATCH", "field/" + relay, {"data": {
+        "labels": {"writable": "true"}}}, 204)
+    until("the change", lambda: listed(
+        probe, "field", fieldId="relay")[0]["labels"] == {"writable": "true"})
+    app = Client(probe.server, "test-app-mqtt", topics=[
+        "marram/demo/ha/#", "marram/demo/state/#"])
+    config = until("a switch", lambda: [
+        c for c in [json.loads(p) for t, p in app.heard
+                    if t.startswith("marram/demo/ha/device/marram_")]
+        if c["cmps"]["data_relay"]["p"] == "switch"])[-1]
+    assert config["stat_t"] == "marram/demo/state/test-net-mqtt/01000461"
+    assert config["dev"]["mdl"] == "probe"
+    assert config["o"]["name"] == "marram"
+    t = config["cmps"]["data_temperature"]
+    assert (t["p"], t["name"], t["dev_cla"], t["unit_of_meas"],
+            t["stat_cla"]) == ("sensor", "Air", "temperature", "°C",
+                               "measurement")
+    assert t["val_tpl"] == '{{ value_json["data"]["temperature"] }}'
+    assert len({c["uniq_id"] for c in config["cmps"].values()}) == 3
+    state = [json.loads(p) for t, p in app.heard if t == config["stat_t"]]
+    assert state[-1] == {"data": {"temperature": 20.5, "relay": False},
+                         "air": {"humidity": 40}}
+    # what it sends reaches the device
+    app.publish(config["cmps"]["data_relay"]["cmd_t"], "true")
+    down = network.wait(1, "dldata")[0]
+    assert json.loads(bytes.fromhex(down["data"])) == {"relay": True}
+    # it forgets what has gone
+    probe.call("DELETE", "device/" + probe.device)
+    until("empty", lambda: [t for t, p in app.heard if not p
+                            and t.startswith("marram/demo/ha/device/")])
+    network.close()
+    app.close()
