@@ -23,6 +23,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/json.h"
 #include "codec/lineproto.h"
 #include "codec/url.h"
 #include "plug/metric/log.h"
@@ -309,6 +310,70 @@ make_database(struct influx *e, CURL *c)
 	buf_free(&statement);
 }
 
+/* {"orgs": [{"id": "...", ...}]} */
+static struct str
+organization_id(struct str answer, struct arena *a)
+{
+	struct str key, id = STR_NULL;
+	struct json j;
+
+	json_open(&j, answer, 0, a);
+	if (!json_object(&j))
+		return id;
+	while (json_member(&j, &key)) {
+		if (!str_eqz(key, "orgs") || !json_array(&j)) {
+			json_skip(&j);
+			continue;
+		}
+		while (json_item(&j)) {
+			if (!json_object(&j))
+				break;
+			while (json_member(&j, &key)) {
+				if (str_eqz(key, "id") && id.ptr == NULL)
+					json_str(&j, &id);
+				else
+					json_skip(&j);
+			}
+		}
+	}
+	return json_done(&j, NULL) == 0 ? arena_str(a, id) : STR_NULL;
+}
+
+static void
+make_bucket(struct influx *e, CURL *c)
+{
+	struct influx_answer answer;
+	struct buf query = { 0 }, body = { 0 };
+	struct arena a = { 0 };
+	struct json_out o;
+	struct str id = STR_NULL;
+
+	url_form_add(&query, "org", str_of(e->organization));
+	if (influx_request(e, c, "/api/v2/orgs", buf_str(&query), NULL, STR(""),
+		&answer, NULL) == 0 &&
+	    answer.status == 200)
+		id = organization_id(buf_str(&answer.body), &a);
+	buf_free(&answer.body);
+	if (id.ptr != NULL) {
+		json_out_init(&o, &body, false);
+		json_out_object(&o);
+		json_out_key(&o, "orgID");
+		json_out_str(&o, id);
+		json_out_key(&o, "name");
+		json_out_str(&o, str_of(e->bucket));
+		json_out_key(&o, "retentionRules");
+		json_out_array(&o);
+		json_out_end_array(&o);
+		json_out_end_object(&o);
+		(void)influx_request(e, c, "/api/v2/buckets", STR(""),
+		    "application/json", buf_str(&body), &answer, NULL);
+		buf_free(&answer.body);
+	}
+	buf_free(&query);
+	buf_free(&body);
+	arena_fini(&a);
+}
+
 /* "... dropped=3": how many of a request the server did not take. */
 static uint64_t
 dropped_of(const struct influx_answer *a, size_t points)
@@ -333,8 +398,8 @@ judge(struct influx *e, CURL *c, int rc, const struct influx_answer *a,
 	influx_reason(a, why, sizeof(why));
 	if (rc == 0 && a->status >= 200 && a->status < 300)
 		return TAKEN;
-	if (rc == 0 && a->status == 404 && !e->v2)
-		make_database(e, c);
+	if (rc == 0 && a->status == 404)
+		(e->v2 ? make_bucket : make_database)(e, c);
 	pthread_mutex_lock(&e->lock);
 	snprintf(e->why, sizeof(e->why), "%.100s", rc != 0 ? err->text : why);
 	if (rc == 0 && (a->status == 400 || a->status == 422)) {

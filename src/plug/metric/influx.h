@@ -72,9 +72,10 @@ struct influx_answer {
 	struct buf body;
 };
 
-/* One request; [blocks]. `c` is reused by one thread at a time, NULL: a new
- * one. ERR_CLOSED: the server can not be reached, or did not answer in time;
- * ERR_LIMIT: the answer is too long. Free the body. */
+/* One request: POST, or GET if `type` is NULL; [blocks]. `c` is reused by one
+ * thread at a time, NULL: a new one. ERR_CLOSED: the server can not be reached,
+ * or did not answer in time; ERR_LIMIT: the answer is too long. Free the body.
+ */
 int influx_request(struct influx *e, CURL *c, const char *path,
     struct str query, const char *type, struct str body,
     struct influx_answer *ret, struct err *err);

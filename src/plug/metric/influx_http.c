@@ -63,7 +63,8 @@ influx_request(struct influx *e, CURL *c, const char *path, struct str query,
 		return err_set(err, ERR_IO, "no memory for a request");
 	}
 	curl_easy_reset(c);
-	headers = add_header(headers, "Content-Type", type);
+	if (type != NULL)
+		headers = add_header(headers, "Content-Type", type);
 	headers = add_header(headers, "Expect", "");
 	if (e->auth != NULL)
 		headers = add_header(headers, "Authorization", e->auth);
@@ -75,10 +76,13 @@ influx_request(struct influx *e, CURL *c, const char *path, struct str query,
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "marram/" MARRAM_VERSION);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, e->timeout_ms);
-	curl_easy_setopt(c, CURLOPT_POST, 1L);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-	curl_easy_setopt(
-	    c, CURLOPT_POSTFIELDS, body.ptr == NULL ? "" : body.ptr);
+	if (type != NULL) {
+		curl_easy_setopt(c, CURLOPT_POST, 1L);
+		curl_easy_setopt(
+		    c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+		curl_easy_setopt(
+		    c, CURLOPT_POSTFIELDS, body.ptr == NULL ? "" : body.ptr);
+	}
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, ret);
 	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);

@@ -477,6 +477,31 @@ what_fails_is_sent_again(void **state)
 }
 
 static void
+a_missing_bucket_is_made(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = series(f, METRIC_GAUGE, "field", NULL);
+
+	answer(f, "404 Not Found", "{\"message\":\"bucket not found\"}");
+	answer(f, "200 OK", "{\"links\":{},\"orgs\":[{\"id\":\"0f\"}]}");
+	answer(f, "201 Created", "{}");
+	put(f, id, T0, 1);
+	must(f, metric_flush(f->m, &f->err));
+	assert_string_equal(heard(f),
+	    "POST /api/v2/write?org=my+org&bucket=b%26c&precision=ms\n"
+	    "Token secret\n"
+	    "mc_gauge_float_data value=1 1700000000000\n\n"
+	    "GET /api/v2/orgs?org=my+org\n"
+	    "Token secret\n\n"
+	    "POST /api/v2/buckets?\n"
+	    "Token secret\n"
+	    "{\"orgID\":\"0f\",\"name\":\"b&c\",\"retentionRules\":[]}\n"
+	    "POST /api/v2/write?org=my+org&bucket=b%26c&precision=ms\n"
+	    "Token secret\n"
+	    "mc_gauge_float_data value=1 1700000000000\n\n");
+}
+
+static void
 what_is_refused_is_counted_and_does_not_hold_the_rest(void **state)
 {
 	struct fixture *f = *state;
@@ -559,6 +584,7 @@ main(void)
 		T(a_series_is_deleted_alone_or_not_at_all),
 		T(version_1_is_spoken_to_in_its_own_way),
 		T(what_fails_is_sent_again),
+		T(a_missing_bucket_is_made),
 		T(what_is_refused_is_counted_and_does_not_hold_the_rest),
 		T(a_wrong_token_is_told_and_loses_nothing),
 		T(a_full_queue_takes_nothing_more),

@@ -53,7 +53,7 @@ const struct conf_field metric_fields[] = {
 	CONF_TEXT(S, organization, "influx.organization",
 	    .help = "The organization (version 2)."),
 	CONF_TEXT(S, bucket, "influx.bucket", .def = "marram",
-	    .help = "The bucket (version 2)."),
+	    .help = "The bucket (version 2); made if it is missing."),
 	CONF_TEXT(S, database, "influx.database", .def = "marram",
 	    .help = "The database (version 1); made if it is missing."),
 	CONF_TEXT(S, prefix, "influx.measurementPrefix", .def = "mc",

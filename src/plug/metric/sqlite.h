@@ -82,6 +82,15 @@ sqlite_of(struct engine *g)
 struct points head_points(
     const struct head *h, int64_t from, int64_t to, struct arena *a);
 
+/* Frees the points; the head is empty then. */
+void head_clear(struct head *h);
+void ser_free(struct ser *s); /* NULL is fine */
+
+/* The packing thread; `arg` is the engine. */
+void *sqlite_packer(void *arg);
+int sqlite_pack(struct engine *g, struct err *err);
+int sqlite_clean(struct engine *g, int64_t now, struct err *err);
+
 int sqlite_read(struct engine *g, const struct metric_series *s, int64_t from,
     int64_t to, metric_visit *visit, void *ctx, struct err *err);
 int sqlite_last(struct engine *g, const struct metric_series *s,
