@@ -25,11 +25,9 @@
 
 #define BODY_MAX (32u << 20)     /* as it comes */
 #define UNPACKED_MAX (64u << 20) /* of a gzip body */
-#define POINTS_AT_ONCE                                                         \
-	700          /* and a line more: what the smallest buffer takes        \
-		      */
-#define TELL_MAX 20  /* bad lines whose reason is told */
-#define WAIT_MS 5000 /* for a store that has enough to do */
+#define POINTS_AT_ONCE 700       /* and a line more: the smallest buffer */
+#define TELL_MAX 20              /* bad lines whose reason is told */
+#define WAIT_MS 5000             /* for a store that has enough to do */
 
 /* --- answers ------------------------------------------------------------- */
 
