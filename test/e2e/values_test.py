@@ -261,3 +261,44 @@ def test_home_assistant_finds_devices(probe):
                             and t.startswith("marram/demo/ha/device/")])
     network.close()
     app.close()
+
+
+def test_a_device_can_be_set_after_a_restart_and_with_a_new_profile(probe):
+    network = probe.network()
+    network.publish(probe.net_topic("uldata"), uplink({"relay": False}))
+    network.close()
+    probe.server.restart()
+    probe.token = probe.server.login()
+    act = {"data": {"unitId": probe.unit, "payload": "true", "resource":
+                    "field:test-net-mqtt.01000461.data.relay"}}
+    hub(probe, "POST", "action", act, 204)
+    network = probe.network()
+    down = network.wait(1, "dldata")[0]
+    assert json.loads(bytes.fromhex(down["data"])) == {"relay": True}
+    # the device has another profile: how it is told is that one's
+    probe.call("PATCH", "device/" + probe.device, {"data": {"profile": "mute"}})
+    until("it is known", lambda: hub(probe, "POST", "action", act).status
+          == 404)
+    network.close()
+
+
+def test_a_device_on_a_public_network_is_its_units(site):
+    public = site.call("POST", "network", {"data": {
+        "code": "pub", "hostUri": "mqtt://localhost"}}).data["networkId"]
+    site.call("PATCH", "network/" + public, {"data": {"password": "password"}})
+    site.add("device", {"unitId": site.unit, "networkId": public,
+                        "networkAddr": "aa", "profile": "p"})
+    hub(site, "POST", "profile", {"data": {"unitId": site.unit, "code": "p"}},
+        200)
+    app = Client(site.server, "test-app-mqtt", topics=["marram/demo/value/#"])
+    net = Client(site.server, "network._.pub",
+                 topics=["broker.network._.pub.dldata"])
+    net.publish("broker.network._.pub.uldata", uplink({"t": 1}, addr="aa"))
+    until("the value", lambda: [t for t, _ in app.heard
+                                if t == "marram/demo/value/pub/aa/data/t"])
+    hub(site, "POST", "action", {"data": {
+        "unitId": site.unit, "payload": "2", "resource":
+        "field:pub.aa.data.t"}}, 204)
+    assert net.wait(1, "dldata")[0]["networkAddr"] == "aa"
+    app.close()
+    net.close()

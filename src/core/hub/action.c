@@ -28,8 +28,8 @@
 
 static const char *types[32];
 
-const char *const *
-hub_handler_types(void)
+static void
+list_types(void)
 {
 	const char *const *plugs = handler_types();
 	size_t n = 0;
@@ -37,7 +37,14 @@ hub_handler_types(void)
 	types[n++] = "resource";
 	while (*plugs != NULL && n < COUNT_OF(types) - 1)
 		types[n++] = *plugs++;
-	types[n] = NULL;
+}
+
+const char *const *
+hub_handler_types(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, list_types);
 	return types;
 }
 

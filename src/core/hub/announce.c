@@ -58,7 +58,7 @@ static const char *const binary_classes[] = { "motion", "door", "window",
 /* --- topics -------------------------------------------------------------- */
 
 static void
-state_topic(struct buf *b, const struct device *d)
+state_topic(struct buf *b, struct device *d)
 {
 	event_topic(b, d);
 	buf_addz(b, "state/");
@@ -83,7 +83,7 @@ add_id(struct buf *b, struct str s)
 }
 
 static void
-config_topic(struct buf *b, const struct device *d)
+config_topic(struct buf *b, struct device *d)
 {
 	event_topic(b, d);
 	buf_addz(b, "ha/device/marram_");

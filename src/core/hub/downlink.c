@@ -63,7 +63,7 @@ send(struct cell *f, struct str bytes, struct str extension)
 	hex_encode(&hex, bytes.ptr, bytes.len);
 	route_send(d->hub->route,
 	    &(struct route_downlink){ .unit_id = d->row.unit_id,
-		.unit_code = d->unit_code,
+		.unit_code = d->on_public ? STR("") : d->unit_code,
 		.network_code = d->row.gateway_id,
 		.network_addr = d->row.node_id,
 		.device_id = d->row.id,
@@ -162,12 +162,14 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 {
 	struct device *d = f->device;
 	struct hub *h = d->hub;
-	const struct hub_profile *p =
-	    model_profile(h, d->row.unit_id, d->profile);
+	const struct hub_profile *p;
 	struct buf bytes = { 0 };
 	struct arena a = { 0 };
 	struct str value;
 	int rc;
+
+	model_know(d);
+	p = model_profile(h, d->row.unit_id, d->profile);
 
 	if (p == NULL) {
 		rc = err_set(err, ERR_NOT_FOUND,

@@ -43,10 +43,11 @@ event_level(struct buf *b, struct str s)
 }
 
 void
-event_topic(struct buf *b, const struct device *d)
+event_topic(struct buf *b, struct device *d)
 {
+	model_know(d);
 	buf_addz(b, "marram/");
-	event_level(b, d->unit_code.len > 0 ? d->unit_code : d->row.unit_id);
+	event_level(b, d->unit_code);
 	buf_addc(b, '/');
 }
 

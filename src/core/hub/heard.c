@@ -82,6 +82,15 @@ heard_done(struct heard *m)
 	loop_defer(h->loop, &h->kick);
 }
 
+/* Those of the message in hand; one at a time. */
+static struct readings *
+fresh(struct hub *h)
+{
+	arena_clear(&h->readings.arena);
+	h->readings.n = 0;
+	return &h->readings;
+}
+
 static void
 take(struct device *d, struct heard *m, const struct readings *r)
 {
@@ -101,8 +110,8 @@ unreadable(struct device *d, struct heard *m, const struct err *err)
 static void
 read_here(struct device *d, struct heard *m, const struct hub_profile *p)
 {
+	struct readings *r = fresh(d->hub);
 	struct buf bytes = { 0 };
-	struct readings *r = mem_new(struct readings);
 	struct err err;
 
 	if (hex_decode(&bytes, m->up.data) &&
@@ -111,8 +120,6 @@ read_here(struct device *d, struct heard *m, const struct hub_profile *p)
 	else
 		unreadable(d, m, &err);
 	buf_free(&bytes);
-	arena_fini(&r->arena);
-	free(r);
 }
 
 /* --- by a script --------------------------------------------------------- */
@@ -126,7 +133,7 @@ on_script(struct script_call *call)
 	struct device *d = m->device;
 	const struct hub_profile *p =
 	    model_profile(d->hub, d->row.unit_id, d->profile);
-	struct readings *r = mem_new(struct readings);
+	struct readings *r = fresh(d->hub);
 	struct str data;
 	struct err err = call->err;
 
@@ -142,8 +149,6 @@ on_script(struct script_call *call)
 	} else {
 		unreadable(d, m, &err);
 	}
-	arena_fini(&r->arena);
-	free(r);
 	d->busy = false;
 	heard_done(m);
 	read_next(d);

@@ -101,9 +101,7 @@ series_for(struct cell *f, enum metric_kind kind, struct str part)
 {
 	const struct hub_field *row = &f->row;
 	const struct metric_label labels[] = {
-		{ STR("unit"),
-		    f->device->unit_code.len > 0 ? f->device->unit_code
-						 : row->unit_id },
+		{ STR("unit"), f->device->unit_code },
 		{ STR("gateway"), row->gateway_id },
 		{ STR("device"), row->node_id },
 		{ STR("source"), row->source_id },

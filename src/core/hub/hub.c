@@ -245,6 +245,7 @@ hub_close(struct hub *h)
 	store_close(h->store);
 	loop_free(h->loop);
 	zone_free(h->zone);
+	arena_fini(&h->readings.arena);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }

@@ -116,6 +116,42 @@ device_new(struct hub *h, const struct hub_node *row, bool stored)
 	return d;
 }
 
+static void
+set_text(struct str *to, struct str text)
+{
+	if (str_eq(*to, text))
+		return;
+	str_free(*to);
+	*to = str_copy(text);
+}
+
+/* 1, 0: it is not there any more, negative: who knows. */
+static int
+look(struct device *d)
+{
+	struct route_device_facts facts;
+	struct arena a = { 0 };
+	int rc = route_device_look(d->hub->route, d->row.id, &a, &facts, NULL);
+
+	if (rc == 1) {
+		set_text(&d->profile, facts.profile);
+		set_text(&d->unit_code, facts.unit_code);
+		d->on_public = facts.on_public;
+		d->looked = true;
+	}
+	arena_fini(&a);
+	return rc;
+}
+
+/* After a start nothing is known of a device that has not sent yet; on a public
+ * network a message does not tell the device's unit. */
+void
+model_know(struct device *d)
+{
+	if (!d->looked)
+		(void)look(d);
+}
+
 struct device *
 model_device(struct hub *h, const struct route_uplink *u)
 {
@@ -135,15 +171,13 @@ model_device(struct hub *h, const struct route_uplink *u)
 		d = device_new(h, &row, false);
 		make_dirty(h, &h->dirty_nodes, &d->dirty);
 	}
-	if (!str_eq(d->unit_code, u->unit_code)) {
-		str_free(d->unit_code);
-		str_free(d->trouble);
-		d->unit_code = str_copy(u->unit_code);
-	}
-	if (!str_eq(d->profile, u->profile)) {
-		str_free(d->profile);
-		d->profile = str_copy(u->profile);
-	}
+	d->on_public = u->unit_id.len == 0;
+	if (d->on_public)
+		model_know(d);
+	else
+		set_text(&d->unit_code, u->unit_code);
+	d->looked = true;
+	set_text(&d->profile, u->profile);
 	return d;
 }
 
@@ -522,6 +556,7 @@ model_announce(struct device *d, bool again)
 {
 	if (!d->hub->conf.home_assistant || d->fields.n == 0)
 		return;
+	model_know(d);
 	if (again || !d->announced)
 		announce_device(d);
 	announce_state(d);
@@ -800,8 +835,7 @@ model_check(struct hub *h, struct str place)
 			continue;
 		if (addr.len > 0 && !str_eq(d->row.node_id, addr))
 			continue;
-		if (!list_empty(&d->waiting) ||
-		    route_device_exists(h->route, d->row.id, NULL) != 0)
+		if (look(d) != 0 || !list_empty(&d->waiting))
 			continue;
 		device_gone(d);
 		pos = 0;

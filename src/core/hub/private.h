@@ -235,7 +235,9 @@ struct device {
 	struct list sources;
 	struct map fields;    /* key -> field */
 	struct list waiting;  /* messages; the first one is being read */
-	struct str unit_code; /* of its network; owned */
+	struct str unit_code; /* of its unit; owned */
+	bool on_public;       /* its network is of no unit */
+	bool looked;          /* profile and the two above are known */
 	bool busy;            /* a script reads the first one */
 	bool announced;       /* as it is now */
 	struct str trouble;   /* state.message; owned */
@@ -379,6 +381,7 @@ struct hub {
 	struct map forward_sources; /* the first of each source */
 	struct map listeners;       /* what tasks listen to -> them */
 	struct list delayed;        /* actions */
+	struct readings readings;   /* of the message in hand */
 	struct map inbox;           /* "network addr" -> item */
 	struct list inbox_order;
 };
@@ -390,6 +393,8 @@ struct device *model_device(struct hub *h, const struct route_uplink *u);
 /* One reading of a device; false: a limit. */
 bool model_read(struct device *d, const struct reading *r, int64_t at);
 void model_seen(struct device *d, int64_t at);
+/* Looks up what a message would have told. */
+void model_know(struct device *d);
 /* Tells Home Assistant how it is, and what there is when that is new. */
 void model_announce(struct device *d, bool again);
 /* Its last message could not be read; "": it could. */
@@ -421,7 +426,7 @@ void model_check(struct hub *h, struct str place);
 /* event.c: `type` is created, updated, deleted, requested. */
 void event_field(struct cell *f, const char *type);
 /* Begins a topic of the device's unit: "marram/demo/". */
-void event_topic(struct buf *b, const struct device *d);
+void event_topic(struct buf *b, struct device *d);
 /* Adds one level, with "_" for what a level can not hold. */
 void event_level(struct buf *b, struct str s);
 /* Publishes; frees both. */

@@ -293,15 +293,26 @@ route_device_make(struct route *r, struct http_call *c, struct str unit_id,
 }
 
 int
-route_device_exists(struct route *r, struct str device_id, struct err *err)
+route_device_look(struct route *r, struct str device_id, struct arena *a,
+    struct route_device_facts *ret, struct err *err)
 {
-	struct filter f = { 0 };
-	int64_t n;
+	struct filter f = { 0 }, g = { 0 };
+	struct device d;
+	struct unit u;
+	bool found;
+	int rc;
 
 	filter_text(&f, "deviceId", device_id);
-	return store_count(r->store, &route_device_entity, &f, &n, err) != 0
-	    ? ERR_IO
-	    : n > 0;
+	rc = store_get(r->store, &route_device_entity, &f, a, &d, &found, err);
+	if (rc != 0 || !found)
+		return rc;
+	filter_text(&g, "unitId", d.unit_id);
+	rc = store_get(r->store, &route_unit_entity, &g, a, &u, &found, err);
+	if (rc != 0 || !found)
+		return rc;
+	*ret = (struct route_device_facts){ d.profile, u.code,
+		d.unit_code.len == 0 };
+	return 1;
 }
 
 /* --- many devices -------------------------------------------------------- */

@@ -229,8 +229,15 @@ bool route_device_addr(struct route *r, struct http_call *c,
 int route_device_make(struct route *r, struct http_call *c, struct str unit_id,
     struct str network_id, struct str addr, struct str profile, struct str name,
     struct str *device_id, struct err *err);
-/* Is there such a device? 1, 0, or negative with `err`. [any thread] */
-int route_device_exists(struct route *r, struct str device_id, struct err *err);
+/* What there is to know of a device; texts in `a`. 1, 0: there is none, or
+ * negative with `err`. [any thread] */
+struct route_device_facts {
+	struct str profile;
+	struct str unit_code; /* of the device's own unit */
+	bool on_public;       /* its network is of no unit */
+};
+int route_device_look(struct route *r, struct str device_id, struct arena *a,
+    struct route_device_facts *ret, struct err *err);
 
 /* Removes downlinks that nobody reported in time. On a worker. */
 int route_clean(struct route *r, struct err *err);
