@@ -672,7 +672,7 @@ clean(struct worker_job *job)
 		log_warn("removing what has expired: %s", err.text);
 	if (s->rounds % CLEAN_DATA_EVERY == 0 && data_clean(s->data, &err) != 0)
 		log_warn("removing old history: %s", err.text);
-	if (s->rounds % CLEAN_DATA_EVERY == 0 && hub_clean(s->hub, &err) != 0)
+	if (hub_clean(s->hub, s->rounds % CLEAN_DATA_EVERY == 0, &err) != 0)
 		log_warn("removing old values and traces: %s", err.text);
 	loop_post(s->main_loop, &s->cleaned);
 }

@@ -344,3 +344,17 @@ def test_a_wrong_schedule_is_refused(device):
     r = schedule(device, "bad", "sunset", {})
     assert r.status == 400 and "hub.latitude" in r.text
     assert listed(device.probe, "schedule") == []
+
+
+def test_a_unit_takes_its_rules_along(device):
+    p = device.probe
+    device.send(temperature=0)
+    task(device)
+    schedule(device, "s", "repeat", {"interval": "200ms"})
+    until("it runs", lambda: listed(p, "trace", rule="schedule:s"))
+    p.call("DELETE", "unit/" + p.unit)
+    left = lambda: [  # noqa: E731
+        kind for kind in ("profile", "node", "field", "task", "schedule",
+                          "trace")
+        if hub(p, "GET", kind + "/list", status=200).data]
+    until("nothing is left", lambda: left() == [])

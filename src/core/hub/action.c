@@ -184,8 +184,8 @@ note(struct fire *f, struct str handler, struct str parameter, int code,
 /* --- handlers ------------------------------------------------------------ */
 
 struct slot {
-	struct hub *hub;
 	struct hub_handler row;
+	struct hub *hub;
 	struct arena arena;
 	struct handler *plug; /* NULL: the resource handler, or `why` */
 	struct err why;

@@ -287,19 +287,99 @@ too_many(struct hub *h, int64_t *until, struct err *err)
 }
 
 int
-hub_clean(struct hub *h, struct err *err)
+hub_clean(struct hub *h, bool all, struct err *err)
 {
 	int64_t until = clock_now() - h->conf.trace_ms;
 	struct filter f = { 0 };
-	int rc;
+	int rc = 0;
 
-	rc = metric_clean(h->metric, clock_now(), err);
+	if (all)
+		rc = metric_clean(h->metric, clock_now(), err);
 	if (rc == 0)
 		rc = too_many(h, &until, err);
 	if (rc != 0)
 		return rc;
 	filter_add(&f, "timestamp", COND_LT, value_time(until));
 	return store_del(h->store, &hub_trace_entity, &f, NULL, err);
+}
+
+/* --- units that have gone ------------------------------------------------ */
+
+/* Whatever is in memory of that unit goes. */
+static void
+forget_rules(struct hub *h, struct map *all, struct str unit_id,
+    void (*reload)(struct hub *h, struct str id))
+{
+	struct arena a = { 0 };
+	const struct hub_any *row;
+	struct strs ids = { arena_array(&a, all->n + 1, struct str), 0 };
+	size_t pos = 0;
+
+	/* every one of these begins with its row */
+	while ((row = map_next(all, &pos)) != NULL)
+		if (str_eq(row->unit_id, unit_id))
+			ids.at[ids.n++] = arena_str(&a, row->id);
+	for (size_t i = 0; i < ids.n; i++)
+		reload(h, ids.at[i]);
+	arena_fini(&a);
+}
+
+static void
+unit_gone(struct hub *h, struct str unit_id)
+{
+	struct filter f = { 0 };
+
+	filter_text(&f, "unitId", unit_id);
+	for (size_t i = 0; hub_entities[i] != NULL; i++)
+		(void)store_del(h->store, hub_entities[i], &f, NULL, NULL);
+	forget_rules(h, &h->tasks, unit_id, tasks_reload);
+	forget_rules(h, &h->schedules, unit_id, schedules_reload);
+	forget_rules(h, &h->forwards, unit_id, forwards_reload);
+	forget_rules(h, &h->handlers, unit_id, handlers_reload);
+	forget_rules(h, &h->profiles, unit_id, model_reload_profile);
+	/* and what was on its way to the store */
+	for (size_t i = 0; hub_entities[i] != NULL; i++)
+		writer_gone(h, hub_entities[i], "unitId", unit_id);
+}
+
+static int
+note_unit(void *ctx, const void *row, struct err *err)
+{
+	struct map *units = ctx;
+	const struct hub_any *any = row;
+	struct str *copy;
+
+	(void)err;
+	if (any->unit_id.len == 0 || map_get(units, any->unit_id) != NULL)
+		return 0;
+	copy = mem_new(struct str);
+	*copy = str_copy(any->unit_id);
+	map_put(units, *copy, copy);
+	return 0;
+}
+
+void
+hub_check_units(struct hub *h)
+{
+	static const struct store_query all = { 0 };
+	const struct entity *const of_people[] = { &hub_profile_entity,
+		&hub_handler_entity, &hub_forward_entity,
+		&hub_repository_entity, &hub_task_entity,
+		&hub_schedule_entity };
+	struct map units = { 0 };
+	struct str *unit;
+	size_t pos = 0;
+
+	for (size_t i = 0; i < COUNT_OF(of_people); i++)
+		(void)store_list(
+		    h->store, of_people[i], &all, note_unit, &units, NULL);
+	while ((unit = map_next(&units, &pos)) != NULL) {
+		if (route_unit_exists(h->route, *unit, NULL) == 0)
+			unit_gone(h, *unit);
+		str_free(*unit);
+		free(unit);
+	}
+	map_fini(&units);
 }
 
 int64_t

@@ -48,7 +48,8 @@ void hub_close(struct hub *h); /* NULL is fine */
 
 void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
 
-/* Removes old traces. On a worker. */
-int hub_clean(struct hub *h, struct err *err);
+/* Removes old traces, and, with `all`, what is too old in the history. On a
+ * worker; the former every minute, as many may come. */
+int hub_clean(struct hub *h, bool all, struct err *err);
 
 #endif

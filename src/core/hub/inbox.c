@@ -86,7 +86,7 @@ item_for(struct hub *h, const struct route_uplink *u)
 		struct item *first =
 		    list_first(&h->inbox_order, struct item, link);
 
-		writer_gone(h, &hub_inbox_entity, first->row.id);
+		writer_gone(h, &hub_inbox_entity, "id", first->row.id);
 		item_free(h, first);
 		counter_add(&h->counters.inbox_dropped, 1);
 	}
@@ -171,7 +171,7 @@ inbox_known(struct hub *h, const struct route_uplink *u)
 	str_free(key);
 	if (it == NULL)
 		return;
-	writer_gone(h, &hub_inbox_entity, it->row.id);
+	writer_gone(h, &hub_inbox_entity, "id", it->row.id);
 	item_free(h, it);
 }
 

@@ -819,7 +819,7 @@ device_gone(struct device *d)
 		event_field(f, "deleted");
 	if (h->conf.home_assistant)
 		announce_gone(d);
-	writer_gone(h, &hub_node_entity, d->row.id);
+	writer_gone(h, &hub_node_entity, "id", d->row.id);
 	device_free(d);
 }
 
@@ -840,4 +840,6 @@ model_check(struct hub *h, struct str place)
 		device_gone(d);
 		pos = 0;
 	}
+	if (network.len == 0)
+		hub_check_units(h);
 }

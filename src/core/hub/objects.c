@@ -12,11 +12,6 @@
 
 #include <stdlib.h>
 
-/* Every row begins so. */
-struct any {
-	struct str id, unit_id;
-};
-
 struct unit_query {
 	struct str unit, contains;
 };
@@ -104,13 +99,13 @@ limit(struct rest *r, enum rest_verb verb, struct filter *f)
 static bool
 may(struct rest *r, enum rest_verb verb, const void *row)
 {
-	return may_unit(r, verb, ((const struct any *)row)->unit_id);
+	return may_unit(r, verb, ((const struct hub_any *)row)->unit_id);
 }
 
 static bool
 before_add(struct rest *r, void *row, void *extra, void *beside)
 {
-	struct any *any = row;
+	struct hub_any *any = row;
 	struct hub *h = r->module;
 	int rc;
 
@@ -133,11 +128,11 @@ before_add(struct rest *r, void *row, void *extra, void *beside)
 		(void)present;                                                 \
 		(void)extra;                                                   \
 		(void)extra_present;                                           \
-		hub_post(r->module, fn, ((const struct any *)row)->id);        \
+		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
 	}                                                                      \
 	static void name##_deleted(struct rest *r, const void *row)            \
 	{                                                                      \
-		hub_post(r->module, fn, ((const struct any *)row)->id);        \
+		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
 	}
 
 /* clang-format off */
@@ -154,7 +149,7 @@ TELL(forward, forwards_reload)
 	static void name##_added(struct rest *r, const void *row, void *extra) \
 	{                                                                      \
 		(void)extra;                                                   \
-		hub_post(r->module, fn, ((const struct any *)row)->id);        \
+		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
 	}
 
 /* clang-format off */
@@ -168,7 +163,7 @@ TELL_ADDED(forward, forwards_reload)
 static void
 inbox_deleted(struct rest *r, const void *row)
 {
-	hub_post(r->module, inbox_forget, ((const struct any *)row)->id);
+	hub_post(r->module, inbox_forget, ((const struct hub_any *)row)->id);
 }
 
 /* --- the objects --------------------------------------------------------- */

@@ -39,6 +39,11 @@
 
 /* --- rows ---------------------------------------------------------------- */
 
+/* How every row begins. */
+struct hub_any {
+	struct str id, unit_id;
+};
+
 struct hub_profile {
 	struct str id, unit_id;
 	struct str code, name, codec, script, paths, fields;
@@ -315,8 +320,9 @@ void writer_put(struct hub *h, const struct entity *e, const void *row,
     bool add, const char *fields);
 /* Sends the gathered group off, unless one is under way. */
 void writer_kick(struct hub *h);
-/* The row with this id goes. */
-void writer_gone(struct hub *h, const struct entity *e, struct str id);
+/* The rows whose member `by` ("id") has this value go. */
+void writer_gone(
+    struct hub *h, const struct entity *e, const char *by, struct str value);
 void writer_init(struct hub *h);
 void writer_fini(struct hub *h);
 
@@ -454,6 +460,8 @@ extern const struct http_route hub_inbox_rows[];
 
 /* hub.c */
 void hub_maybe_end(struct hub *h);
+/* What belongs to units that are not there any more goes. */
+void hub_check_units(struct hub *h);
 
 /* objects.c */
 void objects_mount(struct hub *h, http_add_routes *add, void *ctx);

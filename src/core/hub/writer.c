@@ -19,7 +19,8 @@ struct change_row {
 	const struct entity *entity;
 	void *row;
 	const char *fields; /* NULL: add */
-	struct str gone;    /* the id of the row that goes; `row` NULL */
+	const char *by;     /* not NULL: rows go whose member `by` is `gone` */
+	struct str gone;
 };
 
 static void
@@ -52,13 +53,15 @@ writer_put(struct hub *h, const struct entity *e, const void *row, bool add,
 }
 
 void
-writer_gone(struct hub *h, const struct entity *e, struct str id)
+writer_gone(
+    struct hub *h, const struct entity *e, const char *by, struct str value)
 {
 	struct group *g = h->gathers;
 	struct change_row *c = arena_new(&g->arena, struct change_row);
 
 	c->entity = e;
-	c->gone = arena_str(&g->arena, id);
+	c->by = by;
+	c->gone = arena_str(&g->arena, value);
 	*g->last = c;
 	g->last = &c->next;
 	g->n++;
@@ -76,7 +79,7 @@ write_row(struct store *tx, const struct change_row *c, struct err *err)
 	int rc;
 
 	if (c->gone.ptr != NULL) {
-		filter_text(&f, "id", c->gone);
+		filter_text(&f, c->by, c->gone);
 		return store_del(tx, c->entity, &f, NULL, err);
 	}
 	if (c->fields == NULL)

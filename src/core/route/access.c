@@ -241,3 +241,15 @@ route_device_addr(struct route *r, struct http_call *c, struct str device_id,
 	*addr = d.network_addr;
 	return true;
 }
+
+int
+route_unit_exists(struct route *r, struct str unit_id, struct err *err)
+{
+	struct filter f = { 0 };
+	int64_t n;
+	int rc;
+
+	filter_text(&f, "unitId", unit_id);
+	rc = store_count(r->store, &route_unit_entity, &f, &n, err);
+	return rc != 0 ? rc : n > 0;
+}

@@ -239,6 +239,9 @@ struct route_device_facts {
 int route_device_look(struct route *r, struct str device_id, struct arena *a,
     struct route_device_facts *ret, struct err *err);
 
+/* Is there such a unit? 1, 0, or negative with `err`. [any thread] */
+int route_unit_exists(struct route *r, struct str unit_id, struct err *err);
+
 /* Removes downlinks that nobody reported in time. On a worker. */
 int route_clean(struct route *r, struct err *err);
 
