@@ -258,7 +258,8 @@ def test_home_assistant_finds_devices(probe):
     # it forgets what has gone
     probe.call("DELETE", "device/" + probe.device)
     until("empty", lambda: [t for t, p in app.heard if not p
-                            and t.startswith("marram/demo/ha/device/")])
+                            and t.startswith("marram/demo/ha/device/")
+                            and t.endswith("/config")])
     network.close()
     app.close()
 
@@ -302,3 +303,21 @@ def test_a_device_on_a_public_network_is_its_units(site):
     assert net.wait(1, "dldata")[0]["networkAddr"] == "aa"
     app.close()
     net.close()
+
+
+def test_dashboards_are_kept(site):
+    widgets = [{"id": "1", "type": "widget_charts_panel", "title": "Hall",
+                "layout": {"w": 50, "h": 20, "x": 0, "y": 0}, "config": {}}]
+    made = hub(site, "POST", "dashboard", {"data": {
+        "unitId": site.unit, "title": "Home", "widgets": widgets}}, 200).data
+    assert hub(site, "GET", "dashboard/" + made["id"]).data["widgets"] == \
+        widgets
+    hub(site, "PATCH", "dashboard/" + made["id"], {"data": {
+        "favorite": True, "widgets": []}}, 204)
+    got = listed(site, "dashboard")[0]
+    assert (got["favorite"], got["widgets"]) == (True, [])
+    r = hub(site, "PATCH", "dashboard/" + made["id"], {"data": {
+        "widgets": {}}})
+    assert r.status == 400 and "list of widgets" in r.text
+    assert hub(site, "DELETE", "dashboard/" + made["id"]).status == 204
+    assert listed(site, "dashboard") == []

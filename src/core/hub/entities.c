@@ -590,11 +590,45 @@ const struct entity hub_trace_entity = {
 	.help = "One run of a rule: why, with what, and what was done.",
 };
 
+#define B struct hub_dashboard
+static int
+check_widgets(struct str s, struct err *err)
+{
+	return s.len > 0 && s.ptr[0] == '['
+	    ? 0
+	    : err_set(err, ERR_PARAM, "must be a list of widgets");
+}
+
+static const struct field dashboard_fields[] = {
+	IDS(B, .help = "Identifies the dashboard."),
+	F_TEXT(B, type, "type", .def = "\"desktop\"", .max = 32,
+	    .help = "What screen it is for."),
+	F_TEXT(B, title, "title", .max = 256, .help = "What people read."),
+	DESCRIPTION(B),
+	F_BOOL(
+	    B, favorite, "favorite", .def = "false", .help = "Listed first."),
+	F_BOOL(B, disabled, "disabled", .def = "false",
+	    .help = "Not shown to choose from."),
+	LABELS(B),
+	F_JSON(B, widgets, "widgets", .check = check_widgets, .def = "[]",
+	    .help = "A list of {id, title, showTitle, type, layout, config}."),
+	MODIFIED(B),
+	{ 0 },
+};
+const struct entity hub_dashboard_entity = {
+	.record = { "dashboard", sizeof(B), dashboard_fields },
+	.table = "dashboard",
+	.version = 1,
+	.keys = ID_KEY,
+	.indexes = UNIT_INDEX,
+	.help = "Widgets on a page.",
+};
+
 const struct entity *const hub_entities[] = { &hub_profile_entity,
 	&hub_node_entity, &hub_source_entity, &hub_field_entity,
 	&hub_inbox_entity, &hub_repository_entity, &hub_handler_entity,
 	&hub_forward_entity, &hub_task_entity, &hub_schedule_entity,
-	&hub_trace_entity, NULL };
+	&hub_trace_entity, &hub_dashboard_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 

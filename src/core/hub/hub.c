@@ -364,8 +364,8 @@ hub_check_units(struct hub *h)
 	static const struct store_query all = { 0 };
 	const struct entity *const of_people[] = { &hub_profile_entity,
 		&hub_handler_entity, &hub_forward_entity,
-		&hub_repository_entity, &hub_task_entity,
-		&hub_schedule_entity };
+		&hub_repository_entity, &hub_task_entity, &hub_schedule_entity,
+		&hub_dashboard_entity };
 	struct map units = { 0 };
 	struct str *unit;
 	size_t pos = 0;

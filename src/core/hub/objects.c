@@ -405,6 +405,22 @@ static const struct rest_object schedule_object = {
 	.before_patch = schedule_before_patch,
 };
 
+static const struct rest_object dashboard_object = {
+	COMMON,
+	.name = "dashboard",
+	.entity = &hub_dashboard_entity,
+	.filters =
+	    (const struct rest_filter[]){
+		{ "contains", "title", COND_CONTAINS }, { 0 } },
+	.sorts = SORTS({ "title", "title" }, { "favorite", "favorite" },
+	    { "modified", "modifiedOn" }),
+	.sort = "favorite:desc,title:asc",
+	.add = "unitId! title! type description favorite disabled labels "
+	       "widgets",
+	.patch = "title type description favorite disabled labels widgets",
+	.help = "dashboards: widgets on a page.",
+};
+
 static const struct rest_object trace_object = {
 	COMMON,
 	.name = "trace",
@@ -520,6 +536,7 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 		{ &forward_object, 0 },
 		{ &task_object, 0 },
 		{ &schedule_object, 0 },
+		{ &dashboard_object, 0 },
 		{ &trace_object,
 		    REST_NO(REST_ADD) | REST_NO(REST_PATCH) |
 			REST_NO(REST_DEL) },

@@ -121,6 +121,14 @@ struct hub_repository {
 	int64_t modified_at;
 };
 
+struct hub_dashboard {
+	struct str id, unit_id;
+	struct str type, title, description;
+	bool favorite, disabled;
+	struct str labels, widgets;
+	int64_t modified_at;
+};
+
 struct hub_dampening {
 	struct str type;
 	int64_t occurrences, evaluation;
@@ -198,7 +206,7 @@ struct hub_trace {
 extern const struct entity hub_profile_entity, hub_node_entity,
     hub_source_entity, hub_field_entity, hub_inbox_entity, hub_handler_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
-    hub_schedule_entity, hub_trace_entity;
+    hub_schedule_entity, hub_trace_entity, hub_dashboard_entity;
 extern const struct entity *const hub_entities[];
 extern const char *const hub_metric_types[];
 
