@@ -380,55 +380,25 @@ spec_with_secrets_of(
 /* What a parameter for the resource handler says. */
 struct wish {
 	struct str type, resource_type, quick_id, payload, key_path, labels,
-	    pre_delay;
-	bool disabled;
+	    pre_delay, disabled;
+};
+
+static const struct hub_text wish_texts[] = {
+	{ "type", offsetof(struct wish, type) },
+	{ "resourceType", offsetof(struct wish, resource_type) },
+	{ "quickId", offsetof(struct wish, quick_id) },
+	{ "payload", offsetof(struct wish, payload) },
+	{ "keyPath", offsetof(struct wish, key_path) },
+	{ "labels", offsetof(struct wish, labels) },
+	{ "preDelay", offsetof(struct wish, pre_delay) },
+	{ "disabled", offsetof(struct wish, disabled) },
 };
 
 static void
 read_wish(struct arena *a, struct str json, struct wish *w)
 {
-	static const struct {
-		const char *key;
-		size_t offset;
-	} members[] = {
-		{ "type", offsetof(struct wish, type) },
-		{ "resourceType", offsetof(struct wish, resource_type) },
-		{ "quickId", offsetof(struct wish, quick_id) },
-		{ "payload", offsetof(struct wish, payload) },
-		{ "keyPath", offsetof(struct wish, key_path) },
-		{ "preDelay", offsetof(struct wish, pre_delay) },
-	};
-	struct str key, text;
-	struct json j;
-
 	*w = (struct wish){ 0 };
-	json_open(&j, json, 0, a);
-	if (!json_object(&j))
-		return;
-	while (json_member(&j, &key)) {
-		struct str *at = NULL;
-
-		for (size_t i = 0; i < COUNT_OF(members); i++)
-			if (str_eq_nocase(key, str_of(members[i].key)))
-				at = (struct str *)(void *)((char *)w +
-				    members[i].offset);
-		if (str_eq_nocase(key, STR("disabled"))) {
-			if (json_peek(&j) == JSON_STRING) {
-				json_str(&j, &text);
-				w->disabled = hub_truth(text);
-			} else {
-				json_bool(&j, &w->disabled);
-			}
-		} else if (str_eq_nocase(key, STR("labels"))) {
-			json_raw(&j, &w->labels);
-		} else if (at == NULL) {
-			json_skip(&j);
-		} else if (json_peek(&j) == JSON_STRING) {
-			json_str(&j, at);
-		} else {
-			json_raw(&j, at);
-		}
-	}
+	(void)hub_read_texts(a, json, wish_texts, COUNT_OF(wish_texts), w);
 }
 
 static int
@@ -706,7 +676,7 @@ tell_handler(struct fire *f, struct str id, struct str name, struct str json)
 	bool resource;
 
 	read_wish(&f->arena, json, &w);
-	if (w.disabled)
+	if (hub_truth(w.disabled))
 		return;
 	if (s != NULL && !str_eq(s->row.unit_id, f->trace.unit_id))
 		s = NULL;

@@ -89,3 +89,30 @@ hub_json_set(struct arena *a, struct str json, struct str path, struct str text,
 	json_out_init(&o, out, false);
 	put(a, json, path, value, &o);
 }
+
+bool
+hub_read_texts(struct arena *a, struct str json, const struct hub_text *texts,
+    size_t n, void *to)
+{
+	struct str key;
+	struct json j;
+
+	json_open(&j, json, 0, a);
+	if (!json_object(&j))
+		return false;
+	while (json_member(&j, &key)) {
+		struct str *at = NULL;
+
+		for (size_t i = 0; i < n; i++)
+			if (str_eq_nocase(key, str_of(texts[i].key)))
+				at = (struct str *)(void *)((char *)to +
+				    texts[i].offset);
+		if (at == NULL || json_peek(&j) == JSON_NULL)
+			json_skip(&j);
+		else if (json_peek(&j) == JSON_STRING)
+			json_str(&j, at);
+		else
+			json_raw(&j, at);
+	}
+	return json_done(&j, NULL) == 0;
+}

@@ -427,6 +427,14 @@ bool hub_is_metric_type(struct str name);
 /* The JSON value at a dotted path, in any case; false: there is none. */
 bool hub_json_at(
     struct arena *a, struct str json, struct str path, struct str *value);
+/* Reads members of an object, by keys in any case, into texts of a struct: what
+ * is no text as its JSON, null not at all. False: it is no object. */
+struct hub_text {
+	const char *key;
+	size_t offset; /* of a struct str */
+};
+bool hub_read_texts(struct arena *a, struct str json,
+    const struct hub_text *texts, size_t n, void *to);
 const struct hub_profile *model_profile(
     struct hub *h, struct str unit_id, struct str code);
 /* On the loop: read again what a call has changed. */

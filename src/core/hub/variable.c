@@ -162,55 +162,26 @@ struct wanted {
 	struct str type, value, resource_type, quick_id, key_path, labels;
 };
 
-static bool
-read_wanted(struct arena *a, struct str json, struct wanted *w)
-{
-	static const struct {
-		const char *key;
-		size_t offset;
-	} members[] = {
-		{ "type", offsetof(struct wanted, type) },
-		{ "value", offsetof(struct wanted, value) },
-		{ "resourceType", offsetof(struct wanted, resource_type) },
-		{ "quickId", offsetof(struct wanted, quick_id) },
-		{ "keyPath", offsetof(struct wanted, key_path) },
-		{ "selector", offsetof(struct wanted, key_path) },
-	};
-	struct str key;
-	struct json j;
-
-	*w = (struct wanted){ 0 };
-	json_open(&j, json, 0, a);
-	if (json_object(&j))
-		while (json_member(&j, &key)) {
-			size_t i = 0;
-
-			while (i < COUNT_OF(members) &&
-			    !str_eq_nocase(key, str_of(members[i].key)))
-				i++;
-			if (i < COUNT_OF(members) &&
-			    json_peek(&j) == JSON_STRING)
-				json_str(&j,
-				    (struct str *)(void *)((char *)w +
-					members[i].offset));
-			else if (str_eq_nocase(key, STR("labels")))
-				json_raw(&j, &w->labels);
-			else
-				json_skip(&j);
-		}
-	return json_done(&j, NULL) == 0;
-}
+static const struct hub_text wanted_texts[] = {
+	{ "type", offsetof(struct wanted, type) },
+	{ "value", offsetof(struct wanted, value) },
+	{ "resourceType", offsetof(struct wanted, resource_type) },
+	{ "quickId", offsetof(struct wanted, quick_id) },
+	{ "keyPath", offsetof(struct wanted, key_path) },
+	{ "selector", offsetof(struct wanted, key_path) },
+	{ "labels", offsetof(struct wanted, labels) },
+};
 
 static int
 one(struct hub *h, struct str unit_id, struct str name, struct str json,
     struct arena *a, struct str so_far, struct str *ret, struct err *err)
 {
 	struct buf b = { 0 };
-	struct wanted w;
+	struct wanted w = { 0 };
 	bool found;
 	int rc;
 
-	if (!read_wanted(a, json, &w))
+	if (!hub_read_texts(a, json, wanted_texts, COUNT_OF(wanted_texts), &w))
 		return err_set(err, ERR_PARAM,
 		    "variable " STR_FMT ": is no object", STR_ARG(name));
 	if (str_eqz(w.type, "string")) {
