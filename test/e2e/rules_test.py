@@ -358,3 +358,35 @@ def test_a_unit_takes_its_rules_along(device):
                           "trace")
         if hub(p, "GET", kind + "/list", status=200).data]
     until("nothing is left", lambda: left() == [])
+
+
+def test_tasks_hear_of_devices_sources_and_shared_data(device):
+    p = device.probe
+    always = {"variables": {}, "evaluationConfig": {"rule": {}},
+              "handlers": [], "handlerParameters": {}}
+    for kind in ("node", "source", "data_repository"):
+        task(device, kind, eventFilter={"entityTypes": [kind]}, **always)
+    device.send(temperature=1)
+    node = traces(device, 1, "node")[0]["event"]
+    assert (node["type"], node["entityQuickId"]) == (
+        "created", "node:test-net-mqtt.01000461")
+    source = traces(device, 1, "source")[0]["event"]
+    assert source["entityQuickId"] == "source:test-net-mqtt.01000461.data"
+    device.network.publish(p.net_topic("uldata"), uplink(
+        "no json", at="2026-05-01T09:00:00Z"))
+    state = traces(device, 2, "node")[0]["event"]["entity"]["state"]
+    assert (state["status"], state["message"]) == (
+        "error", "the payload is not JSON")
+    device.network.publish(p.net_topic("uldata"), uplink(
+        "nor this", at="2026-05-01T09:01:00Z"))
+    device.n = 600
+    device.send(temperature=2)
+    assert [t["event"]["entity"]["state"]["status"]
+            for t in traces(device, 3, "node")] == ["up", "error", "up"]
+    hub(p, "POST", "data-repository", {"data": {
+        "id": "d", "unitId": p.unit, "data": {"x": 1}}}, 200)
+    hub(p, "POST", "action", {"data": {
+        "unitId": p.unit, "resource": "data_repository:d", "keyPath": "x",
+        "payload": "2"}}, 204)
+    assert [t["event"]["entity"]["data"]["x"]
+            for t in traces(device, 2, "data_repository")] == ["2", 1]

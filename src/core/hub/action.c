@@ -463,6 +463,8 @@ set_repository(struct hub *h, struct str unit_id, struct str id,
 		    (struct change){ "modifiedOn", value_time(clock_now()) };
 		rc = store_update(h->store, &hub_repository_entity, &f, changes,
 		    2, NULL, err);
+		if (rc == 0) /* later: a rule may have set it */
+			hub_post(h, event_repository, id);
 	}
 	buf_free(&b);
 	arena_fini(&a);

@@ -396,7 +396,7 @@ static const struct record dampening_record = { "dampening",
 
 static const struct field event_filter_fields[] = {
 	F_TEXTS(struct hub_event_filter, event_types, "eventTypes",
-	    .help = "created, updated, deleted, requested; empty: all."),
+	    .help = "created, updated, deleted; empty: all."),
 	F_TEXTS(struct hub_event_filter, entity_types, "entityTypes",
 	    .help = "node, source, field, data_repository; empty: all."),
 	F_JSON(struct hub_event_filter, filters, "filters",

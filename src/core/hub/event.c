@@ -89,57 +89,133 @@ tell_value(struct cell *f)
 	buf_free(&text);
 }
 
+/* What an event is about. */
+struct subject {
+	struct hub *hub;
+	struct device *device; /* NULL: of no device, and not published */
+	const struct entity *entity;
+	const void *row; /* begins as struct hub_any */
+	const char *entity_type;
+	struct str quick;    /* without its type */
+	struct str place[4]; /* as in struct hub_event */
+};
+
 /* The event as JSON; where the entity lies in it. */
 static struct str
-event_json(struct buf *b, const struct cell *f, const char *type)
+event_json(struct buf *b, const struct subject *s, const char *type)
 {
-	struct str quick = f->quick;
+	const struct hub_any *any = s->row;
 	struct arena a = { 0 };
 	struct json_out o;
 	size_t from;
 
-	(void)str_cut(&quick, ' '); /* the unit is in the topic */
 	json_out_init(&o, b, false);
 	json_out_object(&o);
 	json_out_key(&o, "type");
 	json_out_str(&o, str_of(type));
 	json_out_key(&o, "entityType");
-	json_out_str(&o, STR("field"));
+	json_out_str(&o, str_of(s->entity_type));
 	json_out_key(&o, "entityId");
-	json_out_str(&o, f->row.id);
+	json_out_str(&o, any->id);
 	json_out_key(&o, "entityQuickId");
-	json_out_str(&o, arena_printf(&a, "field:" STR_FMT, STR_ARG(quick)));
+	json_out_str(&o,
+	    arena_printf(&a, "%s:" STR_FMT, s->entity_type, STR_ARG(s->quick)));
 	json_out_key(&o, "entity");
 	from = b->len;
-	record_to_json(&o, &hub_field_entity.record, FIELD_ALL, &f->row);
+	record_to_json(&o, &s->entity->record, FIELD_ALL, s->row);
 	from = b->ptr[from] == '{' ? from : from + 1;
 	json_out_end_object(&o);
 	arena_fini(&a);
 	return (struct str){ b->ptr + from, b->len - from - 1 };
 }
 
+static void
+tell(const struct subject *s, const char *type)
+{
+	struct buf topic = { 0 }, text = { 0 };
+	struct str entity = event_json(&text, s, type);
+	const struct hub_event e = {
+		.unit_id = ((const struct hub_any *)s->row)->unit_id,
+		.type = str_of(type),
+		.entity_type = str_of(s->entity_type),
+		.json = buf_str(&text),
+		.entity = entity,
+		.place = { s->place[0], s->place[1], s->place[2], s->place[3] }
+	};
+
+	if (s->device != NULL) {
+		event_topic(&topic, s->device);
+		buf_addf(&topic, "event/%s", s->entity_type);
+		route_note(notes(s->hub), buf_str(&topic), e.json, false);
+	}
+	tasks_hear(s->hub, &e);
+	buf_free(&topic);
+	buf_free(&text);
+}
+
 void
 event_field(struct cell *f, const char *type)
 {
 	struct hub *h = f->device->hub;
-	struct buf topic = { 0 }, text = { 0 };
-	struct str entity = event_json(&text, f, type);
-	const struct hub_event e = { .unit_id = f->row.unit_id,
-		.type = str_of(type),
-		.entity_type = STR("field"),
-		.json = buf_str(&text),
-		.entity = entity,
-		.place = { f->row.node_id, f->row.field_id, f->row.source_id,
+	struct subject s = { h, f->device, &hub_field_entity, &f->row, "field",
+		f->quick,
+		{ f->row.node_id, f->row.field_id, f->row.source_id,
 		    f->row.gateway_id } };
 
-	event_topic(&topic, f->device);
-	buf_addz(&topic, "event/field");
-	route_note(notes(h), buf_str(&topic), e.json, false);
+	(void)str_cut(&s.quick, ' '); /* the unit is in the topic */
 	if (strcmp(type, "deleted") != 0) {
 		tell_value(f);
 		forwards_hear(h, f);
 	}
-	tasks_hear(h, &e);
-	buf_free(&topic);
-	buf_free(&text);
+	tell(&s, type);
+}
+
+void
+event_source(struct source *src, const char *type)
+{
+	const struct hub_source *row = &src->row;
+	struct arena a = { 0 };
+	const struct subject s = { src->device->hub, src->device,
+		&hub_source_entity, row, "source",
+		arena_printf(&a, STR_FMT "." STR_FMT "." STR_FMT,
+		    STR_ARG(row->gateway_id), STR_ARG(row->node_id),
+		    STR_ARG(row->source_id)),
+		{ row->node_id, STR_NULL, row->source_id, row->gateway_id } };
+
+	tell(&s, type);
+	arena_fini(&a);
+}
+
+void
+event_node(struct device *d, const char *type)
+{
+	struct arena a = { 0 };
+	const struct subject s = { d->hub, d, &hub_node_entity, &d->row, "node",
+		arena_printf(&a, STR_FMT "." STR_FMT,
+		    STR_ARG(d->row.gateway_id), STR_ARG(d->row.node_id)),
+		{ d->row.node_id, STR_NULL, STR_NULL, d->row.gateway_id } };
+
+	tell(&s, type);
+	arena_fini(&a);
+}
+
+void
+event_repository(struct hub *h, struct str id)
+{
+	struct hub_repository row;
+	struct arena a = { 0 };
+	struct filter f = { 0 };
+	bool found;
+
+	filter_text(&f, "id", id);
+	if (store_get(h->store, &hub_repository_entity, &f, &a, &row, &found,
+		NULL) == 0 &&
+	    found)
+		tell(&(struct subject){ .hub = h,
+			 .entity = &hub_repository_entity,
+			 .row = &row,
+			 .entity_type = "data_repository",
+			 .quick = row.id },
+		    "updated");
+	arena_fini(&a);
 }

@@ -96,6 +96,7 @@ take(struct device *d, struct heard *m, const struct readings *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		(void)model_read(d, &r->at[i], m->up.time);
+	model_well(d, m->up.time);
 	model_announce(d, false);
 }
 

@@ -108,6 +108,7 @@ device_new(struct hub *h, const struct hub_node *row, bool stored)
 	d->row = *row;
 	own(&hub_node_entity.record, &d->row, &d->arena);
 	d->stored = stored;
+	d->told = stored;
 	list_init(&d->dirty);
 	list_init(&d->sources);
 	list_init(&d->waiting);
@@ -181,25 +182,45 @@ model_device(struct hub *h, const struct route_uplink *u)
 	return d;
 }
 
+static void
+set_up(struct device *d, int64_t at)
+{
+	d->row.state = (struct hub_state){ STR("up"), STR(""), at };
+	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+	event_node(d, d->told ? "updated" : "created");
+	d->told = true;
+}
+
 void
 model_seen(struct device *d, int64_t at)
 {
-	if (d->row.last_seen != TIME_NULL && d->row.last_seen >= at)
-		return;
-	d->row.last_seen = at;
-	if (!str_eqz(d->row.state.status, "up")) {
-		d->row.state = (struct hub_state){ STR("up"), STR(""), at };
+	if (d->row.last_seen == TIME_NULL || d->row.last_seen < at) {
+		d->row.last_seen = at;
+		make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 	}
-	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+	if (str_eqz(d->row.state.status, "unavailable"))
+		set_up(d, at);
+}
+
+void
+model_well(struct device *d, int64_t at)
+{
+	if (!str_eqz(d->row.state.status, "up"))
+		set_up(d, at);
 }
 
 void
 model_trouble(struct device *d, const char *text, int64_t at)
 {
-	str_free(d->trouble);
-	d->trouble = str_copy(str_of(text));
+	bool same =
+	    str_eqz(d->row.state.status, "error") && str_eqz(d->trouble, text);
+
+	if (same)
+		return;
+	set_text(&d->trouble, str_of(text));
 	d->row.state = (struct hub_state){ STR("error"), d->trouble, at };
 	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+	event_node(d, "updated");
 }
 
 /* --- fields -------------------------------------------------------------- */
@@ -425,6 +446,7 @@ source_for(struct device *d, const struct reading *r, int64_t at)
 		s = source_new(d, &row, false);
 		arena_fini(&a);
 		make_dirty(h, &h->dirty_sources, &s->dirty);
+		event_source(s, "created");
 	} else if (s->row.last_seen == TIME_NULL || s->row.last_seen < at) {
 		s->row.last_seen = at;
 		make_dirty(h, &h->dirty_sources, &s->dirty);
@@ -802,6 +824,7 @@ model_reload_node(struct hub *h, struct str id)
 		own(&hub_node_entity.record, &d->row, &d->arena);
 		map_put(&h->devices, d->row.id, d);
 		model_announce(d, true);
+		event_node(d, "updated");
 	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {
 		device_free(d);
 	}
@@ -817,6 +840,7 @@ device_gone(struct device *d)
 
 	while ((f = map_next(&d->fields, &pos)) != NULL)
 		event_field(f, "deleted");
+	event_node(d, "deleted");
 	if (h->conf.home_assistant)
 		announce_gone(d);
 	writer_gone(h, &hub_node_entity, "id", d->row.id);

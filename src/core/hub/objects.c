@@ -139,6 +139,7 @@ before_add(struct rest *r, void *row, void *extra, void *beside)
 TELL(profile, model_reload_profile)
 TELL(node, model_reload_node)
 TELL(field, model_reload_field)
+TELL(repository, event_repository)
 TELL(task, tasks_reload)
 TELL(schedule, schedules_reload)
 TELL(handler, handlers_reload)
@@ -154,6 +155,7 @@ TELL(forward, forwards_reload)
 
 /* clang-format off */
 TELL_ADDED(profile, model_reload_profile)
+TELL_ADDED(repository, event_repository)
 TELL_ADDED(task, tasks_reload)
 TELL_ADDED(schedule, schedules_reload)
 TELL_ADDED(handler, handlers_reload)
@@ -284,6 +286,9 @@ static const struct rest_object repository_object = {
 	.patch = "description readOnly labels data",
 	.exists = EXISTS,
 	.help = "data that rules share.",
+	.after_add = repository_added,
+	.after_patch = repository_patched,
+	.after_del = repository_deleted,
 };
 
 #define RULES(object, before)                                                  \

@@ -253,6 +253,7 @@ struct device {
 	bool looked;          /* profile and the two above are known */
 	bool busy;            /* a script reads the first one */
 	bool announced;       /* as it is now */
+	bool told;            /* somebody has heard of it */
 	struct str trouble;   /* state.message; owned */
 };
 
@@ -411,7 +412,8 @@ void model_seen(struct device *d, int64_t at);
 void model_know(struct device *d);
 /* Tells Home Assistant how it is, and what there is when that is new. */
 void model_announce(struct device *d, bool again);
-/* Its last message could not be read; "": it could. */
+/* Its last message could be read; it could not. */
+void model_well(struct device *d, int64_t at);
 void model_trouble(struct device *d, const char *text, int64_t at);
 /* Is this text one of those that mean yes? */
 bool hub_truth(struct str text);
@@ -447,6 +449,10 @@ void model_check(struct hub *h, struct str place);
 
 /* event.c: `type` is created, updated, deleted, requested. */
 void event_field(struct cell *f, const char *type);
+void event_source(struct source *src, const char *type);
+void event_node(struct device *d, const char *type);
+/* A data repository has been made or changed. */
+void event_repository(struct hub *h, struct str id);
 /* Begins a topic of the device's unit: "marram/demo/". */
 void event_topic(struct buf *b, struct device *d);
 /* Adds one level, with "_" for what a level can not hold. */
