@@ -390,3 +390,31 @@ def test_tasks_hear_of_devices_sources_and_shared_data(device):
         "payload": "2"}}, 204)
     assert [t["event"]["entity"]["data"]["x"]
             for t in traces(device, 2, "data_repository")] == ["2", 1]
+
+
+def test_an_action_waits_for_its_delay_and_starts_anew(device):
+    device.send(temperature=0, relay=False)
+    task(device, handlerParameters={"on": {
+        "type": "resource_by_quick_id", "resourceType": "field",
+        "quickId": PLACE + "relay", "payload": "true", "preDelay": "1s"}})
+    device.send(temperature=40)
+    device.send(temperature=41)
+    assert [t["actions"][0]["message"] for t in traces(device, 2)] == \
+        ["in a while"] * 2
+    assert device.downs() == [{"relay": True}]
+    hub(device.probe, "POST", "action", {"data": {
+        "unitId": device.probe.unit, "payload": "5",
+        "resource": "field:" + PLACE + "temperature"}}, 204)
+    # one only: the second took the place of the first
+    assert device.downs(2) == [{"relay": True}, {"temperature": 5}]
+
+
+def test_a_task_that_disabled_itself_comes_back(device):
+    device.send(temperature=0, relay=False)
+    task(device, autoDisable=True, reEnable=True, reEnableDuration="300ms")
+    device.send(temperature=40)
+    until("it is disabled and enabled again", lambda: [
+        t for t in listed(device.probe, "task")
+        if t["enabled"] and t["state"]["lastSuccess"]])
+    device.send(temperature=41)
+    assert len(device.downs(2)) == 2
