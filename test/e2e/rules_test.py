@@ -418,3 +418,19 @@ def test_a_task_that_disabled_itself_comes_back(device):
         if t["enabled"] and t["state"]["lastSuccess"]])
     device.send(temperature=41)
     assert len(device.downs(2)) == 2
+
+
+def test_a_task_that_sets_itself_off_is_stopped(device):
+    p = device.probe
+    hub(p, "POST", "data-repository", {"data": {
+        "id": "d", "unitId": p.unit, "data": {"x": 1}}}, 200)
+    task(device, eventFilter={"entityTypes": ["data_repository"]},
+         variables={}, evaluationConfig={"rule": {}}, handlerParameters={
+             "again": {"type": "resource_by_quick_id", "keyPath": "x",
+                       "resourceType": "data_repository", "quickId": "d",
+                       "payload": "2"}})
+    hub(p, "POST", "action", {"data": {
+        "unitId": p.unit, "resource": "data_repository:d", "keyPath": "x",
+        "payload": "0"}}, 204)
+    until("it is stopped", lambda: p.server.counter(
+        "hub_evaluations_dropped_total") == 1)

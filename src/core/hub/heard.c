@@ -113,7 +113,7 @@ read_here(struct device *d, struct heard *m, const struct hub_profile *p)
 {
 	struct readings *r = fresh(d->hub);
 	struct buf bytes = { 0 };
-	struct err err;
+	struct err err = { 0 };
 
 	if (hex_decode(&bytes, m->up.data) &&
 	    decode(p, buf_str(&bytes), r, &err) == 0)

@@ -610,6 +610,24 @@ model_gather(struct hub *h)
 	}
 }
 
+void
+model_unsure(struct hub *h)
+{
+	struct device *d;
+	size_t pos = 0;
+
+	while ((d = map_next(&h->devices, &pos)) != NULL) {
+		struct cell *f;
+		size_t at = 0;
+
+		d->stored = false;
+		LIST_EACH (s, &d->sources, struct source, link)
+			s->stored = false;
+		while ((f = map_next(&d->fields, &at)) != NULL)
+			f->stored = false;
+	}
+}
+
 /* --- from the store ------------------------------------------------------ */
 
 static int

@@ -425,6 +425,8 @@ bool hub_convert(
 struct cell *model_field(struct hub *h, struct str unit_id, struct str quick);
 /* Everything that differs from the store goes into the gathering group. */
 void model_gather(struct hub *h);
+/* A group has failed: whatever changes next is written as a whole. */
+void model_unsure(struct hub *h);
 bool hub_is_metric_type(struct str name);
 /* The JSON value at a dotted path, in any case; false: there is none. */
 bool hub_json_at(

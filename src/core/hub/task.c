@@ -27,6 +27,9 @@ const char *const hub_dampenings[] = { "none", "consecutive", "evaluation",
 #define HISTORY_MAX 1000
 #define WAITING_MAX 100 /* events of a task that wait for its script */
 #define TOLERANCE_MS 500
+/* Rules that change shared data can set each other off: so many a second. */
+#define BURST_MAX 20
+#define BURST_MS 1000
 
 struct past {
 	bool triggered;
@@ -47,6 +50,8 @@ struct task {
 	struct run *running;
 	struct list waiting; /* runs */
 	unsigned n_waiting;
+	int64_t burst_ms; /* when it began; monotonic */
+	unsigned burst;
 };
 
 /* One evaluation. */
@@ -481,6 +486,18 @@ passes(struct str filters, struct str entity)
 	return all;
 }
 
+static bool
+too_often(struct task *t)
+{
+	int64_t now = clock_mono();
+
+	if (now - t->burst_ms >= BURST_MS) {
+		t->burst_ms = now;
+		t->burst = 0;
+	}
+	return t->burst++ >= BURST_MAX;
+}
+
 static void
 hear(struct hub *h, struct str key, const struct hub_event *e)
 {
@@ -500,9 +517,15 @@ hear(struct hub *h, struct str key, const struct hub_event *e)
 		    has(&t->row.event_filter.entity_types, e->entity_type) &&
 		    passes(t->row.event_filter.filters, e->entity))
 			due[n++] = t;
-	for (size_t i = 0; i < n; i++)
-		if (due[i]->row.enabled)
+	for (size_t i = 0; i < n; i++) {
+		if (!due[i]->row.enabled)
+			continue;
+		if (str_eqz(e->entity_type, "data_repository") &&
+		    too_often(due[i]))
+			counter_add(&h->counters.evaluations_dropped, 1);
+		else
 			begin(due[i], e->json, false);
+	}
 	free(due);
 }
 

@@ -153,6 +153,8 @@ finished(struct loop_post *post)
 {
 	struct group *g = container_of(post, struct group, finished);
 
+	if (g->failed)
+		model_unsure(g->hub);
 	group_reset(g);
 	g->hub->writing = false;
 	writer_kick(g->hub);
