@@ -43,6 +43,8 @@ read_place(struct hub *h, struct err *err)
 	/* a machine without /etc/localtime lives by UTC */
 	else if (c->time_zone.len > 0 || access(path, R_OK) == 0)
 		rc = file_read(path, &bytes, err);
+	if (rc != 0 && path != NULL)
+		rc = err_wrap(err, "hub.timeZone");
 	if (rc == 0 && bytes.len > 0)
 		rc = zone_new(buf_str(&bytes), c->time_zone, &h->zone, err);
 	h->place.zone = h->zone;
