@@ -511,7 +511,11 @@ start_messages(struct server *s, struct err *err)
 	if (rc != 0)
 		return rc;
 	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);
-	return rc == 0 ? run_message_loop(s, err) : rc;
+	if (rc == 0)
+		rc = run_message_loop(s, err);
+	if (rc == 0)
+		hub_connect(s->hub);
+	return rc;
 }
 
 /* The same without platform: users and rights come from files. */

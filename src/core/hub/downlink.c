@@ -157,6 +157,118 @@ encode(struct cell *f, const struct hub_profile *p, struct str value,
 	return rc;
 }
 
+/* --- by its gateway ------------------------------------------------------ */
+
+/* A value that a gateway puts into a frame. */
+struct saying {
+	struct hub *hub;
+	struct gateway_write write;
+	struct gateway_payload payload;
+	struct str unit_id, quick; /* of the field, which may go meanwhile */
+	struct str validity;
+	bool awake;
+	struct arena arena;
+};
+
+/* What the gateway is to know beside the frame. */
+static struct str
+with_hints(struct saying *s, struct str extension)
+{
+	struct arena *a = &s->arena;
+	struct buf b = { 0 };
+	struct json_out o;
+	struct str ret;
+
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	if (s->awake) {
+		json_out_key(&o, "awake");
+		json_out_bool(&o, true);
+	}
+	if (s->validity.len > 0) {
+		json_out_key(&o, "validity");
+		json_out_str(&o, s->validity);
+	}
+	json_out_end_object(&o);
+	ret = b.len > 2
+	    ? hub_merged(a, extension.ptr != NULL ? extension : STR("{}"),
+		  arena_str(a, buf_str(&b)))
+	    : extension;
+	buf_free(&b);
+	return ret;
+}
+
+static void
+on_said(struct gateway_write *w, const struct err *err)
+{
+	struct saying *s = container_of(w, struct saying, write);
+	struct cell *f = model_field(s->hub, s->unit_id, s->quick);
+
+	if (f != NULL && err->code == 0 && w->n_frames > 0) {
+		send(f, w->frame.data, with_hints(s, w->frame.extension));
+	} else if (err->code != 0) {
+		counter_add(&s->hub->counters.encode_failed, 1);
+		if (f != NULL)
+			model_trouble(f->device, err->text, clock_now());
+	}
+	arena_fini(&w->arena);
+	arena_fini(&s->arena);
+	free(s);
+}
+
+int
+field_say(struct cell *f, struct str value, bool awake, struct err *err)
+{
+	struct device *d = f->device;
+	struct gate *g = gate_at(d->hub, d->row.unit_id, d->row.gateway_id);
+	struct saying *s;
+	struct arena *a;
+	struct str rest = f->quick;
+
+	if (g == NULL || g->plug == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    "gateway " STR_FMT " is not running",
+		    STR_ARG(d->row.gateway_id));
+	s = mem_new(struct saying);
+	a = &s->arena;
+	(void)str_cut(&rest, ' ');
+	s->hub = d->hub;
+	s->unit_id = arena_str(a, f->row.unit_id);
+	s->quick = arena_str(a, rest);
+	s->awake = awake;
+	s->validity = arena_str(
+	    a, hub_text_at(a, f->row.labels, "sleep_message_validity"));
+	s->payload =
+	    (struct gateway_payload){ .key = arena_str(a, f->row.field_id),
+		    .value = arena_str(a, value),
+		    .metric_type = arena_str(a, f->row.metric_type),
+		    .unit = arena_str(a, f->row.unit),
+		    .labels = arena_str(a, f->row.labels),
+		    .others = arena_str(a, f->row.others) };
+	s->write.message = (struct gateway_message){ .type = GATEWAY_SET,
+		.node = gate_spoken(g, a, d->row.node_id),
+		.source = arena_str(a, f->row.source_id),
+		.payloads = &s->payload,
+		.n_payloads = 1,
+		.time = clock_now() };
+	s->write.done = on_said;
+	gateway_write(g->plug, &s->write);
+	return 0;
+}
+
+/* A LoRaWAN-like gateway carries what the profile has made; any other knows
+ * itself how its devices are told. */
+static bool
+is_for_gateway(struct device *d, const struct hub_profile *p)
+{
+	struct gate *g = gate_at(d->hub, d->row.unit_id, d->row.gateway_id);
+
+	return g != NULL &&
+	    (p == NULL || g->plug == NULL || !gateway_has_payload(g->plug) ||
+		(!str_eqz(p->codec, "javascript") &&
+		    !str_eqz(p->codec, "json")));
+}
+
 int
 field_set_to(struct cell *f, struct str payload, struct err *err)
 {
@@ -171,15 +283,17 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 	model_know(d);
 	p = model_profile(h, d->row.unit_id, d->profile);
 
-	if (p == NULL) {
+	if (!value_for(&a, f, payload, &value)) {
+		rc = err_set(err, ERR_PARAM,
+		    "`" STR_FMT "` is no value of a " STR_FMT, STR_ARG(payload),
+		    STR_ARG(f->row.metric_type));
+	} else if (is_for_gateway(d, p)) {
+		rc = field_say(f, value, false, err);
+	} else if (p == NULL) {
 		rc = err_set(err, ERR_NOT_FOUND,
 		    "device " STR_FMT " has no profile that tells how to set "
 		    "a field",
 		    STR_ARG(d->row.node_id));
-	} else if (!value_for(&a, f, payload, &value)) {
-		rc = err_set(err, ERR_PARAM,
-		    "`" STR_FMT "` is no value of a " STR_FMT, STR_ARG(payload),
-		    STR_ARG(f->row.metric_type));
 	} else if (str_eqz(p->codec, "javascript")) {
 		rc = encode(f, p, value, err);
 	} else if (str_eqz(p->codec, "json")) {

@@ -34,8 +34,8 @@ hub_is_metric_type(struct str name)
 }
 
 /* Ids that people choose become parts of quick ids and of paths. */
-static int
-check_id(struct str s, struct err *err)
+int
+hub_check_id(struct str s, struct err *err)
 {
 	if (s.len == 0)
 		return err_set(err, ERR_PARAM, "must not be empty");
@@ -93,7 +93,7 @@ check_duration(struct str s, struct err *err)
 	F_TEXT(S, id, "id", .max = 128, __VA_ARGS__),                          \
 	    F_TEXT(S, unit_id, "unitId", .help = "The unit it belongs to.")
 #define CHOSEN(S, what)                                                        \
-	IDS(S, .check = check_id,                                              \
+	IDS(S, .check = hub_check_id,                                          \
 	    .help = "Identifies the " what                                     \
 		    "; chosen at will, it never changes. Left out: one is "    \
 		    "made.")
@@ -626,9 +626,9 @@ const struct entity hub_dashboard_entity = {
 
 const struct entity *const hub_entities[] = { &hub_profile_entity,
 	&hub_node_entity, &hub_source_entity, &hub_field_entity,
-	&hub_inbox_entity, &hub_repository_entity, &hub_handler_entity,
-	&hub_forward_entity, &hub_task_entity, &hub_schedule_entity,
-	&hub_trace_entity, &hub_dashboard_entity, NULL };
+	&hub_firmware_entity, &hub_inbox_entity, &hub_repository_entity,
+	&hub_handler_entity, &hub_forward_entity, &hub_task_entity,
+	&hub_schedule_entity, &hub_trace_entity, &hub_dashboard_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 
@@ -645,6 +645,8 @@ const struct conf_field hub_fields[] = {
 	CONF_TEXT(C, latitude, "latitude",
 	    .help = "Where the site is, in degrees, for sunrise and sunset."),
 	CONF_TEXT(C, longitude, "longitude", .help = "The same, to the east."),
+	CONF_SIZE(C, firmware_max, "firmwareMax", .def = "16MiB", .min = 1024,
+	    .max = 256 << 20, .help = "Bytes of one file of firmware."),
 	CONF_INT(C, queue_max, "queueMax", .def = "100000", .min = 100,
 	    .max = 10000000,
 	    .help = "Uplink messages that may wait to be read; beyond it they "

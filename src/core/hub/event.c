@@ -219,3 +219,15 @@ event_repository(struct hub *h, struct str id)
 		    "updated");
 	arena_fini(&a);
 }
+
+void
+event_gateway(struct gate *g, const char *type)
+{
+	tell(&(struct subject){ .hub = g->hub,
+		 .entity = &route_gateway_entity,
+		 .row = &g->row,
+		 .entity_type = "gateway",
+		 .quick = g->row.code,
+		 .place = { STR_NULL, STR_NULL, STR_NULL, g->row.code } },
+	    type);
+}

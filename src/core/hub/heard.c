@@ -199,24 +199,107 @@ read_by_script(struct device *d, struct heard *m, const struct hub_profile *p)
 	return false;
 }
 
+/* --- by its gateway ------------------------------------------------------ */
+
+/* True when it is read; false: a script does it. */
+static bool
+read_by_profile(struct device *d, struct heard *m, const struct hub_profile *p)
+{
+	if (p == NULL)
+		counter_add(&d->hub->counters.no_profile, 1);
+	else if (!str_eqz(p->codec, "javascript"))
+		read_here(d, m, p);
+	else if (read_by_script(d, m, p))
+		return false;
+	return true;
+}
+
+static bool
+has_codec(const struct hub_profile *p)
+{
+	return p != NULL && !str_eqz(p->codec, "none");
+}
+
+static void
+on_read(struct gateway_read *r, const struct err *err)
+{
+	struct heard *m = container_of(r, struct heard, read);
+	struct device *d = m->device;
+	const struct hub_profile *p =
+	    model_profile(d->hub, d->row.unit_id, d->profile);
+	bool done = true, there = true;
+
+	d->busy = false;
+	for (size_t i = 0; err->code == 0 && i < r->n_messages; i++)
+		if (!has_codec(p) || !r->messages[i].of_payload)
+			there = model_message(d, &r->messages[i], m->up.time) &&
+			    there;
+	if (err->code != 0)
+		unreadable(d, m, err);
+	else if (has_codec(p))
+		done = read_by_profile(d, m, p);
+	arena_fini(&r->arena);
+	if (err->code == 0 && done) {
+		if (there && !has_codec(p))
+			model_well(d, m->up.time);
+		else if (!there)
+			model_reach(d, false, m->up.time);
+		model_announce(d, false);
+	}
+	if (done)
+		heard_done(m);
+	read_next(d);
+}
+
+/* A gateway reads its frames itself; the profile has its say where a payload is
+ * carried, or instead. */
+static struct gateway *
+gateway_for(struct device *d, const struct hub_profile *p)
+{
+	struct gate *g = gate_at(d->hub, d->row.unit_id, d->row.gateway_id);
+
+	if (g == NULL || g->plug == NULL ||
+	    (has_codec(p) && !gateway_has_payload(g->plug)))
+		return NULL;
+	return g->plug;
+}
+
+static void
+read_by_gateway(struct device *d, struct heard *m, struct gateway *plug)
+{
+	struct buf bytes = { 0 };
+
+	(void)hex_decode(&bytes, m->up.data);
+	m->read.frame = (struct gateway_frame){ .node = d->row.node_id,
+		.data = arena_str(
+		    &m->arena, bytes.len > 0 ? buf_str(&bytes) : STR("")),
+		.extension = m->up.extension };
+	buf_free(&bytes);
+	m->read.done = on_read;
+	d->busy = true;
+	gateway_read(plug, &m->read);
+}
+
 static void
 read_next(struct device *d)
 {
 	struct heard *m;
 
+	if (d->reading) /* further up in the calls */
+		return;
+	d->reading = true;
 	while (!d->busy &&
 	    (m = list_first(&d->waiting, struct heard, link)) != NULL) {
 		const struct hub_profile *p =
 		    model_profile(d->hub, d->row.unit_id, d->profile);
+		struct gateway *plug = gateway_for(d, p);
 
-		if (p == NULL)
-			counter_add(&d->hub->counters.no_profile, 1);
-		else if (!str_eqz(p->codec, "javascript"))
-			read_here(d, m, p);
-		else if (read_by_script(d, m, p))
-			return;
-		heard_done(m);
+		if (plug != NULL)
+			read_by_gateway(d, m, plug);
+		else if (read_by_profile(d, m, p))
+			heard_done(m);
 	}
+	d->reading = false;
 }
 
 void

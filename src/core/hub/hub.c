@@ -78,6 +78,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	list_init(&h->dirty_fields);
 	list_init(&h->inbox_order);
 	list_init(&h->delayed);
+	h->log_dir = mem_printf("%s/gateway_logs", dir != NULL ? dir : ".");
+	h->firmware_dir = mem_printf("%s/firmware", dir != NULL ? dir : ".");
 	h->heard_post.run = heard_run;
 	h->loop = loop_new();
 	writer_init(h);
@@ -101,6 +103,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 		rc = tasks_load(h, err);
 	if (rc == 0)
 		rc = schedules_load(h, err);
+	if (rc == 0)
+		rc = gates_load(h, err);
 	if (rc != 0) {
 		hub_close(h);
 		return rc;
@@ -129,6 +133,7 @@ on_changed(void *owner, struct str network_code, struct str addr)
 		buf_addf(&b, STR_FMT "\n" STR_FMT, STR_ARG(network_code),
 		    STR_ARG(addr));
 	hub_post(owner, model_check, buf_str(&b));
+	hub_post(owner, gates_stale, network_code);
 	buf_free(&b);
 }
 
@@ -167,7 +172,8 @@ on_set(void *owner, struct str unit_code, struct str place, struct str payload)
 int
 hub_start(struct hub *h, struct loop *loop, struct err *err)
 {
-	const struct route_tap tap = { heard_uplink, on_changed, on_set, h };
+	const struct route_tap tap = { heard_uplink, on_changed, on_set,
+		gate_order, h };
 
 	h->routing = loop;
 	h->counter_group = (struct counter_group){ .prefix = "hub",
@@ -181,6 +187,12 @@ hub_start(struct hub *h, struct loop *loop, struct err *err)
 	h->running = true;
 	route_listen(h->route, &tap);
 	return 0;
+}
+
+void
+hub_connect(struct hub *h)
+{
+	hub_post(h, gates_start, STR(""));
 }
 
 /* Ends the loop once nothing is left to do; on the loop. */
@@ -204,6 +216,7 @@ on_end(struct loop_post *p)
 	struct hub *h = container_of(p, struct hub, end_post);
 
 	h->ending = true;
+	gates_stop(h);
 	writer_kick(h);
 	hub_maybe_end(h);
 }
@@ -236,6 +249,7 @@ hub_close(struct hub *h)
 	tasks_free(h);
 	script_pool_free(h->codecs);
 	script_pool_free(h->scripts);
+	gates_free(h);
 	delayed_forget(h);
 	handlers_free(h);
 	writer_fini(h);
@@ -247,6 +261,8 @@ hub_close(struct hub *h)
 	store_close(h->store);
 	loop_free(h->loop);
 	zone_free(h->zone);
+	free(h->log_dir);
+	free(h->firmware_dir);
 	arena_fini(&h->readings.arena);
 	pthread_mutex_destroy(&h->lock);
 	free(h);

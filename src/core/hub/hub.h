@@ -14,6 +14,7 @@
 #include "core/auth/auth.h"
 #include "core/rest/rest.h"
 #include "core/route/route.h"
+#include "plug/gateway/gateway.h"
 #include "plug/handler/handler.h"
 #include "plug/metric/settings.h"
 #include "plug/script/script.h"
@@ -28,6 +29,8 @@ struct hub_conf {
 	int64_t queue_max, inbox_max, fields_max, fields_per_device;
 	int64_t trace_ms, trace_max;
 	struct handler_settings handler;
+	struct gateway_settings gateway;
+	int64_t firmware_max; /* bytes of a file */
 	struct metric_settings metric;
 	struct script_conf script;
 };
@@ -41,6 +44,8 @@ int hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 /* Before route_start(): what passes is heard from then on. `loop` is the
  * routing loop, where acknowledgements are told. */
 int hub_start(struct hub *h, struct loop *loop, struct err *err);
+/* After route_start(): the gateways connect. */
+void hub_connect(struct hub *h);
 /* What was heard is read and written, then nothing more is. The routing loop
  * must run, or have ended for good. */
 void hub_stop(struct hub *h);

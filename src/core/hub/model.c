@@ -24,7 +24,11 @@
 #include <string.h>
 
 #define VALUES "current previous noChangeSince lastSeen"
-#define VALUES_AND_KIND VALUES " metricType unit"
+#define VALUES_AND_KIND VALUES " metricType unit labels others"
+#define NODE "state lastSeen"
+#define NODE_AND_FACTS NODE " name labels others"
+#define SOURCE "lastSeen"
+#define SOURCE_AND_FACTS SOURCE " name labels others"
 
 /* --- rows ---------------------------------------------------------------- */
 
@@ -99,6 +103,16 @@ hub_truth(struct str text)
 
 /* --- devices ------------------------------------------------------------- */
 
+static struct str
+place_of(struct str unit_id, struct str network_code, struct str addr)
+{
+	struct str network = join(' ', unit_id, network_code),
+		   place = join(' ', network, addr);
+
+	str_free(network);
+	return place;
+}
+
 static struct device *
 device_new(struct hub *h, const struct hub_node *row, bool stored)
 {
@@ -113,7 +127,20 @@ device_new(struct hub *h, const struct hub_node *row, bool stored)
 	list_init(&d->sources);
 	list_init(&d->waiting);
 	map_put(&h->devices, d->row.id, d);
+	d->place = place_of(d->row.unit_id, d->row.gateway_id, d->row.node_id);
+	map_put(&h->places, d->place, d);
 	counter_add(&h->counters.devices, 1);
+	return d;
+}
+
+struct device *
+model_at(
+    struct hub *h, struct str unit_id, struct str network_code, struct str addr)
+{
+	struct str place = place_of(unit_id, network_code, addr);
+	struct device *d = map_get(&h->places, place);
+
+	str_free(place);
 	return d;
 }
 
@@ -223,6 +250,38 @@ model_trouble(struct device *d, const char *text, int64_t at)
 	event_node(d, "updated");
 }
 
+void
+model_reach(struct device *d, bool there, int64_t at)
+{
+	if (there) {
+		model_well(d, at);
+	} else if (!str_eqz(d->row.state.status, "down")) {
+		d->row.state = (struct hub_state){ STR("down"), STR(""), at };
+		make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+		event_node(d, "updated");
+	}
+}
+
+void
+model_take_node(struct device *d, const struct hub_node *row)
+{
+	struct hub *h = d->hub;
+
+	if (str_eq(d->row.name, row->name) &&
+	    str_eq(d->row.labels, row->labels) &&
+	    str_eq(d->row.others, row->others))
+		return;
+	/* the map's key lies in the row */
+	map_del(&h->devices, d->row.id);
+	d->row = *row;
+	own(&hub_node_entity.record, &d->row, &d->arena);
+	map_put(&h->devices, d->row.id, d);
+	d->facts_changed = true;
+	make_dirty(h, &h->dirty_nodes, &d->dirty);
+	event_node(d, d->told ? "updated" : "created");
+	d->told = true;
+}
+
 /* --- fields -------------------------------------------------------------- */
 
 static struct source *
@@ -318,6 +377,9 @@ device_free(struct device *d)
 		free(s);
 	}
 	map_del(&d->hub->devices, d->row.id);
+	if (map_get(&d->hub->places, d->place) == d)
+		map_del(&d->hub->places, d->place);
+	str_free(d->place);
 	list_del(&d->dirty);
 	counter_add(&d->hub->counters.devices, -1);
 	str_free(d->profile);
@@ -358,8 +420,8 @@ guessed_type(struct str value)
 }
 
 /* The text behind a JSON value: of a string what is in it. */
-static struct str
-plain(struct arena *a, struct str value)
+struct str
+hub_plain(struct arena *a, struct str value)
 {
 	struct str text = value;
 	struct json j;
@@ -388,7 +450,7 @@ hub_number(struct str text, double *ret)
 bool
 hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
 {
-	struct str text = plain(a, value);
+	struct str text = hub_plain(a, value);
 	struct buf b = { 0 };
 	double d;
 
@@ -421,10 +483,10 @@ hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
 
 /* --- a reading ----------------------------------------------------------- */
 
-static struct source *
-source_for(struct device *d, const struct reading *r, int64_t at)
+struct source *
+model_source(struct device *d, struct str id, int64_t at)
 {
-	struct source *s = source_of(d, r->source);
+	struct source *s = source_of(d, id);
 	struct hub *h = d->hub;
 
 	if (s == NULL) {
@@ -435,8 +497,8 @@ source_for(struct device *d, const struct reading *r, int64_t at)
 			.device_id = d->row.id,
 			.gateway_id = d->row.gateway_id,
 			.node_id = d->row.node_id,
-			.source_id = r->source,
-			.name = r->source,
+			.source_id = id,
+			.name = id,
 			.labels = STR("{}"),
 			.others = STR("{}"),
 			.last_seen = at,
@@ -454,14 +516,59 @@ source_for(struct device *d, const struct reading *r, int64_t at)
 	return s;
 }
 
-static struct cell *
-field_for(struct device *d, const struct reading *r)
+void
+model_take_source(struct source *s, const struct hub_source *row)
 {
-	struct str key = join('\n', r->source, r->field);
+	struct hub *h = s->device->hub;
+
+	if (str_eq(s->row.name, row->name) &&
+	    str_eq(s->row.labels, row->labels) &&
+	    str_eq(s->row.others, row->others))
+		return;
+	s->row = *row;
+	own(&hub_source_entity.record, &s->row, &s->arena);
+	s->facts_changed = true;
+	make_dirty(h, &h->dirty_sources, &s->dirty);
+	event_source(s, "updated");
+}
+
+struct cell *
+model_find(struct device *d, struct str source, struct str field)
+{
+	struct str key = join('\n', source, field);
 	struct cell *f = map_get(&d->fields, key);
-	struct hub *h = d->hub;
 
 	str_free(key);
+	return f;
+}
+
+/* Gives the row its texts, and its values back. */
+static void
+own_field(struct cell *f)
+{
+	own(&hub_field_entity.record, &f->row, &f->arena);
+	f->row.current.value = f->now;
+	f->row.previous.value = f->before;
+}
+
+void
+model_take_labels(struct cell *f, struct str labels, struct str others)
+{
+	if (str_eq(f->row.labels, labels) && str_eq(f->row.others, others))
+		return;
+	f->row.labels = labels;
+	f->row.others = others;
+	own_field(f);
+	f->kind_changed = true;
+	make_dirty(f->device->hub, &f->device->hub->dirty_fields, &f->dirty);
+}
+
+struct cell *
+model_cell(struct device *d, const struct reading *r)
+{
+	struct cell *f = model_find(d, r->source, r->field);
+	struct hub *h = d->hub;
+
 	if (f != NULL)
 		return f;
 	if (h->n_fields >= (size_t)h->conf.fields_max ||
@@ -515,9 +622,7 @@ follow(struct cell *f, const struct reading *r)
 		f->row.unit = r->unit;
 	if (type)
 		f->row.metric_type = r->metric_type;
-	own(&hub_field_entity.record, &f->row, &f->arena);
-	f->row.current.value = f->now;
-	f->row.previous.value = f->before;
+	own_field(f);
 	f->kind_changed = true;
 	f->series = 0; /* it goes on in another one */
 	f->device->announced = false;
@@ -543,8 +648,8 @@ bool
 model_read(struct device *d, const struct reading *r, int64_t at)
 {
 	struct hub *h = d->hub;
-	struct source *s = source_for(d, r, at);
-	struct cell *f = field_for(d, r);
+	struct source *s = model_source(d, r->source, at);
+	struct cell *f = model_cell(d, r);
 	struct arena a = { 0 };
 	bool fresh, ok = false;
 	struct str value;
@@ -591,15 +696,17 @@ model_gather(struct hub *h)
 {
 	LIST_EACH (d, &h->dirty_nodes, struct device, dirty) {
 		list_del(&d->dirty);
-		writer_put(
-		    h, &hub_node_entity, &d->row, !d->stored, "state lastSeen");
+		writer_put(h, &hub_node_entity, &d->row, !d->stored,
+		    d->facts_changed ? NODE_AND_FACTS : NODE);
 		d->stored = true;
+		d->facts_changed = false;
 	}
 	LIST_EACH (s, &h->dirty_sources, struct source, dirty) {
 		list_del(&s->dirty);
-		writer_put(
-		    h, &hub_source_entity, &s->row, !s->stored, "lastSeen");
+		writer_put(h, &hub_source_entity, &s->row, !s->stored,
+		    s->facts_changed ? SOURCE_AND_FACTS : SOURCE);
 		s->stored = true;
+		s->facts_changed = false;
 	}
 	LIST_EACH (f, &h->dirty_fields, struct cell, dirty) {
 		list_del(&f->dirty);
@@ -743,6 +850,7 @@ model_free(struct hub *h)
 		pos = 0;
 	}
 	map_fini(&h->devices);
+	map_fini(&h->places);
 	map_fini(&h->quick);
 	map_fini(&h->profiles);
 }
@@ -789,9 +897,7 @@ take_field(struct cell *f, const struct hub_field *row)
 	f->row.previous = mine.previous;
 	f->row.no_change_since = mine.no_change_since;
 	f->row.last_seen = mine.last_seen;
-	own(&hub_field_entity.record, &f->row, &f->arena);
-	f->row.current.value = f->now;
-	f->row.previous.value = f->before;
+	own_field(f);
 	f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
 	f->pin_type = hub_has_label(f->row.labels, "ignore_metric_type");
 	f->series = 0;

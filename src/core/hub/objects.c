@@ -21,8 +21,8 @@ static const struct field query_fields[] = {
 	    .help = "Those of this unit; administrators may leave it out."),
 	{ 0 },
 };
-static const struct record query_record = { "hubQuery",
-	sizeof(struct unit_query), query_fields };
+const struct record hub_query_record = { "hubQuery", sizeof(struct unit_query),
+	query_fields };
 
 /* --- telling the loop ---------------------------------------------------- */
 
@@ -55,6 +55,46 @@ hub_post(struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id)
 	loop_post(h->loop, &t->post);
 }
 
+/* An errand to the loop and back. */
+struct errand {
+	struct loop_post post;
+	struct hub *hub;
+	void (*fn)(struct hub *h, void *ctx);
+	void *ctx;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static void
+run_errand(struct loop_post *p)
+{
+	struct errand *e = container_of(p, struct errand, post);
+
+	e->fn(e->hub, e->ctx);
+	pthread_mutex_lock(&e->lock);
+	e->done = true;
+	pthread_cond_signal(&e->cond);
+	pthread_mutex_unlock(&e->lock);
+}
+
+void
+hub_ask(struct hub *h, void (*fn)(struct hub *h, void *ctx), void *ctx)
+{
+	struct errand e = { .post.run = run_errand,
+		.hub = h,
+		.fn = fn,
+		.ctx = ctx,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER };
+
+	loop_post(h->loop, &e.post);
+	pthread_mutex_lock(&e.lock);
+	while (!e.done)
+		pthread_cond_wait(&e.cond, &e.lock);
+	pthread_mutex_unlock(&e.lock);
+}
+
 /* --- access -------------------------------------------------------------- */
 
 static bool
@@ -75,8 +115,8 @@ may_unit(struct rest *r, enum rest_verb verb, struct str unit_id)
 	return may == 1;
 }
 
-static bool
-limit(struct rest *r, enum rest_verb verb, struct filter *f)
+bool
+hub_limit(struct rest *r, enum rest_verb verb, struct filter *f)
 {
 	struct str unit = http_query(r->c, "unit");
 
@@ -96,14 +136,14 @@ limit(struct rest *r, enum rest_verb verb, struct filter *f)
 	return true;
 }
 
-static bool
-may(struct rest *r, enum rest_verb verb, const void *row)
+bool
+hub_may(struct rest *r, enum rest_verb verb, const void *row)
 {
 	return may_unit(r, verb, ((const struct hub_any *)row)->unit_id);
 }
 
-static bool
-before_add(struct rest *r, void *row, void *extra, void *beside)
+bool
+hub_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
 	struct hub_any *any = row;
 	struct hub *h = r->module;
@@ -185,10 +225,7 @@ inbox_deleted(struct rest *r, const void *row)
 			0                                                      \
 		}                                                              \
 	}
-#define SHARED                                                                 \
-	.id = "id", .id_len = ID_LONG, .query = &query_record, .limit = limit, \
-	.may = may
-#define COMMON SHARED, .before_add = before_add
+#define COMMON HUB_SHARED, .before_add = hub_before_add
 #define EXISTS                                                                 \
 	(const struct rest_exists[])                                           \
 	{                                                                      \
@@ -292,15 +329,16 @@ static const struct rest_object repository_object = {
 };
 
 #define RULES(object, before)                                                  \
-	SHARED, .before_add = before, .exists = EXISTS,                        \
-		.after_add = object##_added, .after_patch = object##_patched,  \
-		.after_del = object##_deleted,                                 \
-		.filters = (const struct rest_filter[]){ { "contains", "id",   \
-							     COND_CONTAINS },  \
-			{ 0 } },                                               \
-		.sorts = SORTS({ "id", "id" }, { "modified", "modifiedOn" }),  \
-		.sort = "id:asc"
-#define RULE(object) RULES(object, before_add)
+	HUB_SHARED,                                                            \
+	    .before_add = before, .exists = EXISTS,                            \
+	    .after_add = object##_added, .after_patch = object##_patched,      \
+	    .after_del = object##_deleted,                                     \
+	    .filters = (const struct rest_filter[]){ { "contains", "id",       \
+							 COND_CONTAINS },      \
+		    { 0 } },                                                   \
+	    .sorts = SORTS({ "id", "id" }, { "modified", "modifiedOn" }),      \
+	    .sort = "id:asc"
+#define RULE(object) RULES(object, hub_before_add)
 
 /* What was secret when it was written is not read again. */
 static void
@@ -380,7 +418,8 @@ schedule_is_right(struct rest *r, const void *row)
 static bool
 schedule_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
-	return before_add(r, row, extra, beside) && schedule_is_right(r, row);
+	return hub_before_add(r, row, extra, beside) &&
+	    schedule_is_right(r, row);
 }
 
 static bool
@@ -455,40 +494,26 @@ static const struct field deed_fields[] = {
 };
 static const struct record deed_record = { "action", sizeof(A), deed_fields };
 
-/* A deed on its way to the loop and back. */
-struct errand {
-	struct loop_post post;
-	struct hub *hub;
+struct deed_done {
 	const struct deed *deed;
 	int rc;
 	struct err err;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
 };
 
 static void
-run_errand(struct loop_post *p)
+do_deed(struct hub *h, void *ctx)
 {
-	struct errand *e = container_of(p, struct errand, post);
-	int rc = hub_action(e->hub, e->deed->unit_id, e->deed->resource,
-	    e->deed->key_path, e->deed->payload, &e->err);
+	struct deed_done *d = ctx;
 
-	pthread_mutex_lock(&e->lock);
-	e->rc = rc;
-	e->done = true;
-	pthread_cond_signal(&e->cond);
-	pthread_mutex_unlock(&e->lock);
+	d->rc = hub_action(h, d->deed->unit_id, d->deed->resource,
+	    d->deed->key_path, d->deed->payload, &d->err);
 }
 
 static void
 handle_action(struct http_call *c)
 {
 	struct hub *h = (struct hub *)c->route->ctx;
-	struct errand e = { .post.run = run_errand,
-		.hub = h,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.cond = PTHREAD_COND_INITIALIZER };
+	struct deed_done e = { 0 };
 	struct rest_body b;
 	int may_do;
 
@@ -500,11 +525,7 @@ handle_action(struct http_call *c)
 		http_error(c, 400, "err_hub_unit_not_exist", NULL);
 	if (may_do != 1)
 		return;
-	loop_post(h->loop, &e.post);
-	pthread_mutex_lock(&e.lock);
-	while (!e.done)
-		pthread_cond_wait(&e.cond, &e.lock);
-	pthread_mutex_unlock(&e.lock);
+	hub_ask(h, do_deed, &e);
 	if (e.rc == 0)
 		http_empty(c, 204);
 	else if (e.rc == ERR_NOT_FOUND)
@@ -532,6 +553,7 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 		unsigned flags;
 	} all[] = {
 		{ &profile_object, 0 },
+		{ &hub_firmware_object, 0 },
 		{ &node_object, REST_NO(REST_ADD) },
 		{ &source_object, REST_NO(REST_ADD) | REST_NO(REST_DEL) },
 		{ &field_object, REST_NO(REST_ADD) },
@@ -553,6 +575,10 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 	rest_mount_rows(m, hub_prom_rows, "/prom/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_write_rows, "", h, add, ctx);
 	rest_mount_rows(m, hub_history_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_gateway_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount(m, &hub_gateway_object, "/hub/api/v1",
+	    h != NULL ? route_store(h->route) : NULL, h, REST_CSV, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
 	for (size_t i = 0; i < COUNT_OF(all); i++)
 		rest_mount(m, all[i].object, "/hub/api/v1", s, h,

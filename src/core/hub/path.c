@@ -116,3 +116,13 @@ hub_read_texts(struct arena *a, struct str json, const struct hub_text *texts,
 	}
 	return json_done(&j, NULL) == 0;
 }
+
+struct str
+hub_text_at(struct arena *a, struct str json, const char *key)
+{
+	struct hub_text text = { key, 0 };
+	struct str value = STR_NULL;
+
+	(void)hub_read_texts(a, json, &text, 1, &value);
+	return value;
+}

@@ -17,6 +17,9 @@
  *    path.c      what lies where in JSON
  *    prom.c      PromQL over HTTP;  prom_points.c  what it reads
  *    write.c     points in line protocol
+ *    gateway.c   networks that are driven from here
+ *    gateway_api.c  them over HTTP;  message.c  what they say of devices
+ *    firmware.c  files for devices
  *    action.c    what is done: handlers, fields set, forwards
  *
  * The hub's loop owns the model and the rules; nothing of them is locked. REST
@@ -29,9 +32,11 @@
 #include "base/list.h"
 #include "base/loop.h"
 #include "base/map.h"
+#include "base/rand.h"
 #include "base/worker.h"
 #include "core/hub/counters.h"
 #include "core/hub/hub.h"
+#include "plug/gateway/gateway.h"
 #include "plug/metric/metric.h"
 #include "plug/script/script.h"
 
@@ -209,6 +214,8 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity;
 extern const struct entity *const hub_entities[];
 extern const char *const hub_metric_types[];
+/* Ids that people choose. */
+int hub_check_id(struct str s, struct err *err);
 
 /* --- the model (model.c) ------------------------------------------------- */
 
@@ -222,7 +229,8 @@ extern const char *const hub_metric_types[];
 struct source {
 	MODEL_ROW(hub_source);
 	struct device *device;
-	struct list link; /* in device->sources */
+	struct list link;   /* in device->sources */
+	bool facts_changed; /* name, labels, others; to be stored */
 };
 
 /* A field in memory. */
@@ -232,7 +240,7 @@ struct cell {
 	struct str key;          /* in device->fields; owned */
 	struct str quick;        /* in hub->quick; owned */
 	bool pin_unit, pin_type; /* labels ignore_... */
-	bool kind_changed;       /* unit or metric type; to be stored */
+	bool kind_changed;       /* unit, type or labels; to be stored */
 	bool told;               /* somebody has heard of it */
 	uint32_t series;         /* of its history; 0: not known yet */
 	bool no_series;          /* the history refused it; told once */
@@ -244,7 +252,9 @@ struct cell {
 struct device {
 	MODEL_ROW(hub_node);
 	struct hub *hub;
+	struct str place;   /* in hub->places; owned */
 	struct str profile; /* its code; owned */
+	bool facts_changed; /* name, labels, others; to be stored */
 	struct list sources;
 	struct map fields;    /* key -> field */
 	struct list waiting;  /* messages; the first one is being read */
@@ -252,6 +262,7 @@ struct device {
 	bool on_public;       /* its network is of no unit */
 	bool looked;          /* profile and the two above are known */
 	bool busy;            /* a script reads the first one */
+	bool reading;         /* the first one is being looked at */
 	bool announced;       /* as it is now */
 	bool told;            /* somebody has heard of it */
 	struct str trouble;   /* state.message; owned */
@@ -273,7 +284,8 @@ struct heard {
 	struct route_commit *commit;
 	struct heard *next_done;
 	struct device *device;
-	struct script_call call; /* of its codec */
+	struct gateway_read read; /* by its gateway */
+	struct script_call call;  /* by its profile's script */
 	struct arena arena;
 };
 
@@ -388,7 +400,12 @@ struct hub {
 	struct route_notes *notes; /* to be published; NULL: none */
 	struct list dirty_nodes, dirty_sources, dirty_fields;
 	struct loop_defer kick;
-	struct map devices;  /* id -> device */
+	struct map devices;          /* id -> device */
+	struct map places;           /* "unit_id network addr" -> device */
+	struct map gates;            /* by id */
+	struct map gate_places;      /* "unit_id code" -> gate */
+	struct worker_pool *errands; /* of gateways: the store, files */
+	char *log_dir, *firmware_dir;
 	struct map profiles; /* "unit code" -> profile */
 	struct map quick;    /* "unit gateway.node.source.field" -> field */
 	size_t n_fields;
@@ -405,6 +422,26 @@ struct hub {
 int model_load(struct hub *h, struct err *err);
 void model_free(struct hub *h);
 struct device *model_device(struct hub *h, const struct route_uplink *u);
+struct device *model_at(struct hub *h, struct str unit_id,
+    struct str network_code, struct str addr);
+/* Its source, made when there is none. */
+struct source *model_source(struct device *d, struct str id, int64_t at);
+/* Its field; made for a reading; NULL: there is none, or a limit. */
+struct cell *model_find(struct device *d, struct str source, struct str field);
+struct cell *model_cell(struct device *d, const struct reading *r);
+/* Name, labels and others of `row`, which borrows. */
+void model_take_node(struct device *d, const struct hub_node *row);
+void model_take_source(struct source *s, const struct hub_source *row);
+void model_take_labels(struct cell *f, struct str labels, struct str others);
+/* Whether it can be reached, as its gateway says. */
+void model_reach(struct device *d, bool there, int64_t at);
+/* message.c: one message of a device's gateway (false: it says that the device
+ * can not be reached); objects of texts into its row;
+ * one text of `others`. */
+bool model_message(
+    struct device *d, const struct gateway_message *m, int64_t at);
+void model_merge_node(struct device *d, struct str labels, struct str others);
+void model_note(struct device *d, const char *key, struct str text);
 /* One reading of a device; false: a limit. */
 bool model_read(struct device *d, const struct reading *r, int64_t at);
 void model_seen(struct device *d, int64_t at);
@@ -437,6 +474,10 @@ struct hub_text {
 	const char *key;
 	size_t offset; /* of a struct str */
 };
+/* The text behind a JSON value: of a string what is in it. */
+struct str hub_plain(struct arena *a, struct str value);
+/* A member as a text, by its key in any case; STR_NULL: there is none. */
+struct str hub_text_at(struct arena *a, struct str json, const char *key);
 bool hub_read_texts(struct arena *a, struct str json,
     const struct hub_text *texts, size_t n, void *to);
 const struct hub_profile *model_profile(
@@ -487,7 +528,20 @@ void hub_maybe_end(struct hub *h);
 /* What belongs to units that are not there any more goes. */
 void hub_check_units(struct hub *h);
 
-/* objects.c */
+/* objects.c: what access to every object comes down to. */
+extern const struct record hub_query_record;
+bool hub_limit(struct rest *r, enum rest_verb verb, struct filter *f);
+bool hub_may(struct rest *r, enum rest_verb verb, const void *row);
+bool hub_before_add(struct rest *r, void *row, void *extra, void *beside);
+#define HUB_SHARED                                                             \
+	.id = "id", .id_len = ID_LONG, .query = &hub_query_record,             \
+	.limit = hub_limit, .may = hub_may
+/* secrets.c: JSON without what is secret; and with what it does not say of
+ * that. */
+struct str hub_secrets_hidden(struct arena *a, struct str json);
+struct str hub_secrets_kept(struct arena *a, struct str now, struct str old);
+/* Runs fn(h, ctx) on the loop and waits. [a worker] */
+void hub_ask(struct hub *h, void (*fn)(struct hub *h, void *ctx), void *ctx);
 void objects_mount(struct hub *h, http_add_routes *add, void *ctx);
 /* Runs fn(h, id) on the loop. [any thread] */
 void hub_post(
@@ -495,6 +549,50 @@ void hub_post(
 
 /* A span as Go writes it, in ms; "" gives `def`. */
 int hub_duration(struct str s, int64_t def, int64_t *ret, struct err *err);
+
+/* --- gateways (gateway.c) ------------------------------------------------- */
+
+struct gate {
+	struct route_gateway row; /* texts in `arena`, as `place` */
+	struct hub *hub;
+	struct gateway *plug; /* NULL: it could not be opened; see `state` */
+	struct gateway_host host;
+	unsigned refs, round; /* a plug that was closed has another round */
+	bool gone, stale;     /* what is known must be read again */
+	struct map known;     /* addr -> known */
+	struct map births;    /* addr -> birth */
+	struct hub_state state;
+	struct str trouble; /* state.message; owned */
+	struct str place;   /* in hub->gate_places */
+	struct arena arena;
+};
+
+void gate_unref(struct gate *g);
+struct gate *gate_by_id(struct hub *h, struct str id);
+struct gate *gate_at(struct hub *h, struct str unit_id, struct str code);
+/* A device's address as it is spoken. */
+struct str gate_spoken(struct gate *g, struct arena *a, struct str addr);
+void gate_state(struct gate *g, const char *status, const char *text);
+void gate_trouble(struct gate *g, const char *text);
+bool gate_order(
+    void *owner, const struct route_order *of, struct route_ticket *ticket);
+/* Devices have changed on networks of that code; "": on any. */
+void gates_stale(struct hub *h, struct str network_code);
+int gates_load(struct hub *h, struct err *err);
+void gates_start(struct hub *h, struct str unused);
+void gates_stop(struct hub *h);
+void gates_reload(struct hub *h, struct str id);
+void gates_free(struct hub *h);
+void event_gateway(struct gate *g, const char *type);
+/* gateway_api.c */
+extern const struct rest_object hub_gateway_object;
+extern const struct http_route hub_gateway_rows[];
+/* firmware.c */
+extern const struct entity hub_firmware_entity;
+extern const struct rest_object hub_firmware_object;
+extern const struct http_route hub_firmware_rows[];
+void firmware_for(
+    void *ctx, struct str id, gateway_firmware_done *done, void *done_ctx);
 
 /* --- rules --------------------------------------------------------------- */
 
@@ -563,6 +661,8 @@ struct str spec_with_secrets_of(
 
 /* downlink.c: asks the device to set a field. */
 int field_set_to(struct cell *f, struct str payload, struct err *err);
+/* Tells a device on a gateway a value; `awake`: it is listening right now. */
+int field_say(struct cell *f, struct str value, bool awake, struct err *err);
 
 /* task.c */
 int tasks_load(struct hub *h, struct err *err);

@@ -193,12 +193,16 @@ bool
 network_for(struct rest *r, struct str network_id, struct str unit_id,
     struct route_end *ret)
 {
-	bool found, ok;
+	struct err err;
+	bool ok;
+	int rc;
 
-	if (!get_row(r->c, r->store, &route_network_entity, "networkId",
-		network_id, ret, &found))
+	rc = network_get(r->module, network_id, &r->c->arena, ret, &err);
+	if (rc != 0 && rc != ERR_NOT_FOUND) {
+		rest_db_error(r->c, &err);
 		return false;
-	if (!found)
+	}
+	if (rc != 0)
 		ok = false;
 	else if (ret->unit_id.len == 0)
 		ok = is_admin(r->c);
@@ -252,4 +256,21 @@ route_unit_exists(struct route *r, struct str unit_id, struct err *err)
 	filter_text(&f, "unitId", unit_id);
 	rc = store_count(r->store, &route_unit_entity, &f, &n, err);
 	return rc != 0 ? rc : n > 0;
+}
+
+int
+route_unit_code(struct route *r, struct str unit_id, struct arena *a,
+    struct str *code, struct err *err)
+{
+	struct filter f = { 0 };
+	struct unit u;
+	bool found;
+	int rc;
+
+	filter_text(&f, "unitId", unit_id);
+	rc = store_get(r->store, &route_unit_entity, &f, a, &u, &found, err);
+	if (rc != 0 || !found)
+		return rc;
+	*code = u.code;
+	return 1;
 }

@@ -4,6 +4,7 @@
 #include "core/route/private.h"
 #include "core/rest/check.h"
 
+#include "base/clock.h"
 #include "base/rand.h"
 
 #define D struct device
@@ -251,6 +252,27 @@ const struct rest_object route_device_object = {
 	.after_del = device_after_del,
 };
 
+/* On a network of this unit, or a public one for an administrator. */
+static int
+make(struct rest *rest, struct arena *a, struct device *d, bool admin,
+    struct err *err)
+{
+	struct route *r = rest->module;
+	struct route_end net;
+	int rc = network_get(r, d->network_id, a, &net, err);
+
+	if (rc != 0)
+		return rc;
+	if (net.unit_id.len > 0 ? !str_eq(net.unit_id, d->unit_id) : !admin)
+		return err_set(err, ERR_NOT_FOUND, "no such network");
+	d->network_code = net.code;
+	d->unit_code = net.unit_id.len > 0 ? net.unit_code : STR_NULL;
+	d->network_addr = arena_lower(a, d->network_addr);
+	d->device_id = rand_id(a, d->created_at, ID_SHORT);
+	d->info = STR("{}");
+	return store_add(r->store, &route_device_entity, d, err);
+}
+
 int
 route_device_make(struct route *r, struct http_call *c, struct str unit_id,
     struct str network_id, struct str addr, struct str profile, struct str name,
@@ -259,35 +281,41 @@ route_device_make(struct route *r, struct http_call *c, struct str unit_id,
 	struct rest rest = { .c = c, .store = r->store, .module = r };
 	struct device d = { .unit_id = unit_id,
 		.network_id = network_id,
-		.network_addr = arena_lower(&c->arena, addr),
+		.network_addr = addr,
 		.profile = profile.ptr != NULL ? profile : STR(""),
 		.name = name.ptr != NULL ? name : STR(""),
-		.info = STR("{}"),
 		.created_at = c->came_at,
 		.modified_at = c->came_at };
-	struct route_end net;
-	bool found = false;
-	struct filter f = { 0 };
 	int rc;
 
 	if (!may_in_unit(&rest, REST_ADD, unit_id))
 		return err_set(err, ERR_NOT_FOUND, "no such unit");
-	filter_text(&f, "networkId", network_id);
-	rc = store_get(
-	    r->store, &route_network_entity, &f, &c->arena, &net, &found, err);
-	if (rc != 0)
-		return rc;
-	if (!found ||
-	    (net.unit_id.len > 0 ? !str_eq(net.unit_id, unit_id)
-				 : !is_admin(c)))
-		return err_set(err, ERR_NOT_FOUND, "no such network");
-	d.network_code = net.code;
-	d.unit_code = net.unit_id.len > 0 ? net.unit_code : STR_NULL;
-	d.device_id = rand_id(&c->arena, c->came_at, ID_SHORT);
-	rc = store_add(r->store, &route_device_entity, &d, err);
+	rc = make(&rest, &c->arena, &d, is_admin(c), err);
 	if (rc != 0)
 		return rc;
 	device_after_add(&rest, &d, NULL);
+	*device_id = d.device_id;
+	return 0;
+}
+
+int
+route_device_born(struct route *r, const struct route_newborn *n,
+    struct arena *a, struct str *device_id, struct err *err)
+{
+	struct rest rest = { .store = r->store, .module = r };
+	int64_t now = clock_now();
+	struct device d = { .unit_id = n->unit_id,
+		.network_id = n->network_id,
+		.network_addr = n->addr,
+		.profile = n->profile,
+		.name = n->name,
+		.created_at = now,
+		.modified_at = now };
+	int rc = make(&rest, a, &d, false, err);
+
+	if (rc != 0)
+		return rc;
+	change_device(r, d.unit_code, d.network_code, d.network_addr);
 	*device_id = d.device_id;
 	return 0;
 }

@@ -72,9 +72,14 @@ check_unit(struct rest *r, struct route_end *end)
 static bool
 end_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
+	const struct route_end *end = row;
+
 	(void)extra;
 	(void)beside;
-	return check_host(r, row) && check_unit(r, row);
+	return check_host(r, row) && check_unit(r, row) &&
+	    (is_application(r) ||
+		route_code_free(r->module, r->c, &route_gateway_entity,
+		    end->unit_id, end->code, "err_broker_network_exist"));
 }
 
 static void

@@ -71,7 +71,8 @@ set_limits(struct endpoint *e, const struct route_account *account)
 		mqtt_queue_declare(mqtt, e->dldata_result, &limits);
 	} else {
 		mqtt_queue_declare(mqtt, e->dldata, &limits);
-		mqtt_queue_declare(mqtt, e->ctrl, &limits);
+		if (!e->driven) /* nobody else reads it */
+			mqtt_queue_declare(mqtt, e->ctrl, &limits);
 	}
 }
 
@@ -84,8 +85,9 @@ consume(struct endpoint *e)
 		e->consume[0] =
 		    mqtt_consume_start(mqtt, e->dldata, downlink_heard, e);
 	} else {
-		e->consume[0] =
-		    mqtt_consume_start(mqtt, e->uldata, uplink_heard, e);
+		e->consume[0] = e->driven
+		    ? mqtt_consume_start(mqtt, e->dldata, order_heard, e)
+		    : mqtt_consume_start(mqtt, e->uldata, uplink_heard, e);
 		e->consume[1] =
 		    mqtt_consume_start(mqtt, e->dldata_result, result_heard, e);
 	}
@@ -100,6 +102,7 @@ endpoint_add(struct route *r, bool application, const struct route_end *row,
 
 	e->route = r;
 	e->application = application;
+	e->driven = row->driven;
 	e->refs = 1;
 	e->id = arena_str(a, row->id);
 	e->code = arena_str(a, row->code);
@@ -189,7 +192,7 @@ on_change(struct loop_post *post)
 	struct route *r = p->route;
 	struct endpoint *e =
 	    endpoint_find(r, p->application, p->row.unit_code, p->row.code);
-	bool local = route_host_embedded(r, p->row.host_uri);
+	bool local = p->row.driven || route_host_embedded(r, p->row.host_uri);
 	bool other = e != NULL && !str_eq(e->id, p->row.id);
 
 	/* Two callers may delete one and add another of the same code, and
@@ -277,7 +280,7 @@ load_one(void *ctx, const void *row, struct err *err)
 	bool found;
 	int rc;
 
-	if (!route_host_embedded(l->r, end->host_uri))
+	if (!end->driven && !route_host_embedded(l->r, end->host_uri))
 		return 0; /* another engine's; said when it was added */
 	rc = load_account(l->r, end->id, &scratch, &account, &found, err);
 	if (rc == 0)
@@ -285,6 +288,15 @@ load_one(void *ctx, const void *row, struct err *err)
 		    l->r, l->application, end, found ? &account : NULL);
 	arena_fini(&scratch);
 	return rc;
+}
+
+static int
+load_gateway(void *ctx, const void *row, struct err *err)
+{
+	struct route_end end;
+
+	route_gateway_end(row, &end);
+	return load_one(ctx, &end, err);
 }
 
 int
@@ -299,8 +311,11 @@ endpoints_load(struct route *r, struct err *err)
 	if (rc != 0)
 		return rc;
 	l.application = false;
+	rc = store_list(r->store, &route_network_entity, &q, load_one, &l, err);
+	if (rc != 0)
+		return rc;
 	return store_list(
-	    r->store, &route_network_entity, &q, load_one, &l, err);
+	    r->store, &route_gateway_entity, &q, load_gateway, &l, err);
 }
 
 static void

@@ -2,7 +2,8 @@
  * core/route/entities.c - the objects of the message path, and its settings.
  *
  * Tables and columns are those of Sylvia-IoT 0.4.5. What is ours is the table
- * queue_account: who may use which queue of the embedded server.
+ * queue_account: who may use which queue of the embedded server; and gateway,
+ * the networks that we drive ourselves (gateway.c).
  */
 #include "base/base.h"
 #include "core/rest/check.h"
@@ -18,6 +19,12 @@
 	F_TEXT(S, code, "code", .flags = FIELD_LOWER, .check = check_code,     \
 	    .max = 128,                                                        \
 	    .help = "The short name in queue names; it never changes.")
+/* A network of somebody else, or a gateway. */
+#define ON_NETWORK                                                             \
+	{ "networkId", "network", "networkId", ENTITY_CASCADE },               \
+	{                                                                      \
+		"networkId", "gateway", "id", ENTITY_CASCADE                   \
+	}
 #define PLAIN_INDEX(field)                                                     \
 	{                                                                      \
 		field,                                                         \
@@ -135,7 +142,7 @@ const struct entity route_device_entity = {
 	    { "network", { "networkId", "networkAddr" } }, { 0 } },
 	.refs = (const struct entity_ref[]){ { "unitId", "unit", "unitId",
 						 ENTITY_CASCADE },
-	    { "networkId", "network", "networkId", ENTITY_CASCADE }, { 0 } },
+	    ON_NETWORK, { 0 } },
 	.help = "One thing in the field, at one address of one network.",
 };
 
@@ -192,10 +199,10 @@ const struct entity route_network_route_entity = {
 	    { "pair", { "applicationId", "networkId" } }, { 0 } },
 	.indexes = (const struct entity_key[]){ PLAIN_INDEX("networkId"),
 	    PLAIN_INDEX("unitId"), { 0 } },
-	.refs = (const struct entity_ref[]){ { "applicationId", "application",
-						 "applicationId",
-						 ENTITY_CASCADE },
-	    { "networkId", "network", "networkId", ENTITY_CASCADE }, { 0 } },
+	.refs =
+	    (const struct entity_ref[]){ { "applicationId", "application",
+					     "applicationId", ENTITY_CASCADE },
+		ON_NETWORK, { 0 } },
 	.help = "Data of all devices of a network to one application.",
 };
 
@@ -225,7 +232,7 @@ const struct entity route_dldata_entity = {
 	.refs =
 	    (const struct entity_ref[]){ { "applicationId", "application",
 					     "applicationId", ENTITY_CASCADE },
-		{ "networkId", "network", "networkId", ENTITY_CASCADE },
+		ON_NETWORK,
 		{ "deviceId", "device", "deviceId", ENTITY_CASCADE }, { 0 } },
 	.help = "A downlink that waits for its result.",
 };
@@ -251,17 +258,18 @@ const struct entity route_account_entity = {
 	    { "userName", { "userName" } }, { 0 } },
 	.indexes = (const struct entity_key[]){ PLAIN_INDEX("code"),
 	    PLAIN_INDEX("applicationId"), PLAIN_INDEX("networkId"), { 0 } },
-	.refs = (const struct entity_ref[]){ { "applicationId", "application",
-						 "applicationId",
-						 ENTITY_CASCADE },
-	    { "networkId", "network", "networkId", ENTITY_CASCADE }, { 0 } },
+	.refs =
+	    (const struct entity_ref[]){ { "applicationId", "application",
+					     "applicationId", ENTITY_CASCADE },
+		ON_NETWORK, { 0 } },
 	.help = "Who may use the queues of an application or network.",
 };
 
 const struct entity *const route_entities[] = { &route_unit_entity,
-	&route_application_entity, &route_network_entity, &route_device_entity,
-	&route_device_route_entity, &route_network_route_entity,
-	&route_dldata_entity, &route_account_entity, NULL };
+	&route_application_entity, &route_network_entity, &route_gateway_entity,
+	&route_device_entity, &route_device_route_entity,
+	&route_network_route_entity, &route_dldata_entity,
+	&route_account_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 

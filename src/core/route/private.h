@@ -47,8 +47,8 @@ struct dldata_buffer {
 };
 
 extern const struct entity route_unit_entity, route_application_entity,
-    route_network_entity, route_device_entity, route_device_route_entity,
-    route_network_route_entity, route_dldata_entity;
+    route_device_entity, route_device_route_entity, route_network_route_entity,
+    route_dldata_entity;
 extern const struct entity *const route_entities[];
 extern const struct rest_object route_unit_object, route_device_object,
     route_device_route_object, route_network_route_object, route_dldata_object;
@@ -61,7 +61,8 @@ extern const struct http_route route_unit_rows[], route_device_rows[],
 struct endpoint {
 	struct route *route;
 	bool application;
-	bool gone; /* its row was deleted; freed when nothing uses it */
+	bool driven; /* a gateway's: what goes down is told to the tap */
+	bool gone;   /* its row was deleted; freed when nothing uses it */
 	unsigned refs;
 	struct str id, code, unit_id, unit_code; /* unit null: public */
 	struct str key;    /* "unitCode.code" or ".code" */
@@ -145,6 +146,8 @@ void endpoint_unref(struct endpoint *e);
 /* uplink.c: what a network says. downlink.c: what an application wants, and
  * what the network made of it. */
 mqtt_consume uplink_heard, downlink_heard, result_heard;
+/* gateway.c: what a gateway is to send. */
+mqtt_consume order_heard;
 void uplink_forget(struct route *r); /* pending look-ups, at the end */
 /* An invalidation arrived: look-ups under way are read again. */
 void uplink_stale(struct route *r);
@@ -183,6 +186,9 @@ bool may_in_unit(struct rest *r, enum rest_verb verb, struct str unit_id);
  * caller an administrator. `unit_id` null: any unit the caller owns. */
 bool network_for(struct rest *r, struct str network_id, struct str unit_id,
     struct route_end *ret);
+/* A network or gateway of this id; ERR_NOT_FOUND, or what the store says. */
+int network_get(struct route *r, struct str network_id, struct arena *a,
+    struct route_end *ret, struct err *err);
 bool application_for(
     struct rest *r, struct str application_id, struct route_end *ret);
 bool is_admin(const struct http_call *c); /* or manager */

@@ -96,6 +96,12 @@ struct route_uplink {
 	struct str data, extension; /* hex; JSON or STR_NULL */
 };
 
+/* A frame for a device on a gateway. */
+struct route_ticket;
+struct route_order {
+	struct str gateway_id, data_id, addr, data, extension; /* hex; JSON */
+};
+
 /* Who listens. Called on the routing loop for every readable uplink, in order;
  * the message is acknowledged only when `commit` was reported, too. False:
  * nothing was taken, `done` is not called, and the sender is to repeat it. */
@@ -109,6 +115,11 @@ struct route_tap {
 	 * {place}. On the routing loop; lent. */
 	void (*set)(void *owner, struct str unit_code, struct str place,
 	    struct str payload);
+	/* A gateway is to send this. On the routing loop; lent. Dealt with when
+	 * route_report() was called with the ticket and a status of 0 or more.
+	 * False: nothing was taken; it comes again. */
+	bool (*order)(void *owner, const struct route_order *o,
+	    struct route_ticket *ticket);
 	void *owner;
 };
 
@@ -137,6 +148,7 @@ extern const struct mqtt_server_events route_mqtt_events;
 void route_routes(struct route *r, const char *prefix, unsigned flags,
     http_add_routes *add, void *ctx);
 
+extern const struct entity route_network_entity;
 /* The rows that core/coremgr varies. */
 extern const struct rest_object route_application_object, route_network_object;
 struct store *route_store(struct route *r); /* NULL for NULL */
@@ -150,6 +162,7 @@ struct route_end {
 	struct str unit_id, unit_code; /* null: a public network */
 	int64_t created_at, modified_at;
 	struct str host_uri, name, info;
+	bool driven; /* a gateway: by ourselves */
 };
 
 /* Queue accounts of the embedded server: application.{unit}.{code} or
@@ -191,6 +204,70 @@ struct route_downlink {
 	struct str data, extension; /* hex; JSON or STR_NULL */
 };
 void route_send(struct route *r, const struct route_downlink *d);
+
+/* --- gateways ------------------------------------------------------------ */
+
+/* A network that we drive ourselves. core/hub drives it and serves it over
+ * HTTP; its row is here, since devices and routes refer to it as to any
+ * network. */
+struct route_gateway {
+	struct str id, unit_id;
+	struct str unit_code, code, description;
+	bool enabled;
+	struct str claim; /* "auto": who is heard becomes a device; "inbox" */
+	struct str reconnect_delay;
+	bool queue_failed;
+	struct str provider, logger, labels; /* JSON objects */
+	int64_t created_at, modified_at;
+};
+extern const struct entity route_gateway_entity;
+/* As a network; texts are shared. */
+void route_gateway_end(const struct route_gateway *g, struct route_end *ret);
+/* Is this code free among the networks (or gateways: `other`) of the unit?
+ * False: the call is answered. */
+bool route_code_free(struct route *r, struct http_call *c,
+    const struct entity *other, struct str unit_id, struct str code,
+    const char *error);
+/* The row was added, or is gone with its devices and routes. */
+void route_gateway_changed(
+    struct route *r, const struct route_gateway *g, bool gone);
+/* An uplink, as if its network had sent it; copied. Told on the routing loop
+ * when it is recorded and every listener has it. [any thread] */
+struct route_pushed {
+	struct str unit_code, network_code, addr;
+	struct str data;      /* raw bytes */
+	struct str extension; /* JSON or STR_NULL */
+	int64_t time;
+};
+void route_push(
+    struct route *r, const struct route_pushed *u, struct route_commit *commit);
+/* What became of an order: below 0 it is on its way, 0 done, above failed; then
+ * the ticket is used up. `message` may be empty. [any thread] */
+void route_report(struct route *r, struct route_ticket *ticket, int64_t status,
+    struct str message);
+/* The order goes back to its queue, and comes again. [any thread] */
+void route_return(struct route *r, struct route_ticket *ticket);
+/* The devices on a network or gateway, their addresses told to `each`; on a
+ * worker or before the start. */
+int route_devices_on(struct route *r, struct str network_id,
+    void (*each)(void *ctx, struct str addr, struct str device_id), void *ctx,
+    struct err *err);
+/* Makes a device that a gateway has heard. As route_device_make(), without a
+ * caller. [any thread but a loop's] */
+struct route_newborn {
+	struct str unit_id, network_id, addr, profile, name;
+};
+int route_device_born(struct route *r, const struct route_newborn *n,
+    struct arena *a, struct str *device_id, struct err *err);
+/* Hears what is published on the embedded server under a filter, from any
+ * loop's thread but the routing one; `heard` runs on the routing loop, `topic`
+ * and `payload` are lent. route_unlisten() may be called from anywhere; `heard`
+ * may run until `ended` was called. */
+struct route_ear;
+struct route_ear *route_ear_new(struct route *r, struct str filter,
+    void (*heard)(void *ctx, struct str topic, struct str payload, bool retain),
+    void (*ended)(void *ctx), void *ctx);
+void route_ear_free(struct route_ear *e);
 
 /* Messages for anybody who subscribes: gathered, then published in one turn of
  * the routing loop, at QoS 0. [any thread] route_tell() takes `n`. */
@@ -239,6 +316,9 @@ struct route_device_facts {
 int route_device_look(struct route *r, struct str device_id, struct arena *a,
     struct route_device_facts *ret, struct err *err);
 
+/* A unit's code, in `a`; as the one below. [any thread] */
+int route_unit_code(struct route *r, struct str unit_id, struct arena *a,
+    struct str *code, struct err *err);
 /* Is there such a unit? 1, 0, or negative with `err`. [any thread] */
 int route_unit_exists(struct route *r, struct str unit_id, struct err *err);
 

@@ -36,6 +36,12 @@ struct uplink {
 	struct str addr, data, extension;
 };
 
+/* Who waits for it to be recorded: one of the two. */
+struct origin {
+	struct mqtt_msg *msg;
+	struct route_commit *inside;
+};
+
 /* Where it goes. */
 struct target {
 	bool known;
@@ -86,11 +92,30 @@ read_uplink(struct arena *a, struct str payload, struct uplink *u)
 
 /* --- recording ----------------------------------------------------------- */
 
+static struct origin
+origin_ref(struct origin o)
+{
+	if (o.msg != NULL)
+		(void)mqtt_msg_ref(o.msg);
+	return o;
+}
+
+/* Gives the reference up, too. */
+static void
+origin_done(struct origin o, bool ok)
+{
+	if (o.msg != NULL)
+		mqtt_msg_done(o.msg, ok);
+	else
+		o.inside->done(o.inside, ok);
+	mqtt_msg_unref(o.msg);
+}
+
 /* What an uplink's acknowledgement waits for. */
 struct up_commit {
 	struct route_commit record, heard;
 	struct route *route;
-	struct mqtt_msg *msg;
+	struct origin origin;
 	unsigned waits;
 	bool failed;
 };
@@ -103,8 +128,7 @@ on_part(struct up_commit *c, bool ok)
 		return;
 	if (c->failed)
 		counter_add(&c->route->counters.uplink_failed, 1);
-	mqtt_msg_done(c->msg, !c->failed);
-	mqtt_msg_unref(c->msg);
+	origin_done(c->origin, !c->failed);
 	free(c);
 }
 
@@ -121,7 +145,7 @@ on_heard(struct route_commit *commit, bool ok)
 }
 
 static void
-record(struct route *r, struct mqtt_msg *msg, const struct route_record *recs,
+record(struct route *r, struct origin from, const struct route_record *recs,
     size_t n, const struct route_uplink *u)
 {
 	struct up_commit *c = mem_new(struct up_commit);
@@ -129,7 +153,7 @@ record(struct route *r, struct mqtt_msg *msg, const struct route_record *recs,
 	c->record.done = on_record;
 	c->heard.done = on_heard;
 	c->route = r;
-	c->msg = mqtt_msg_ref(msg);
+	c->origin = origin_ref(from);
 	c->waits = 2;
 	if (r->tap.uplink == NULL)
 		on_part(c, true);
@@ -223,7 +247,7 @@ send_copy(struct route *r, struct endpoint *app, struct buf *b, size_t head,
 }
 
 static void
-route_uplink(struct endpoint *net, struct mqtt_msg *msg, const struct uplink *u,
+route_uplink(struct endpoint *net, struct origin from, const struct uplink *u,
     const struct target *t)
 {
 	static const char room[ID_TEXT_MAX + 16];
@@ -272,7 +296,7 @@ route_uplink(struct endpoint *net, struct mqtt_msg *msg, const struct uplink *u,
 		send_copy(r, apps[i], &b, sizeof(room), rec->data_id);
 	}
 	buf_free(&b);
-	record(r, msg, recs, n + 1,
+	record(r, from, recs, n + 1,
 	    &(struct route_uplink){ .data_id = recs[0].data_id,
 		.heard = now,
 		.time = u->time,
@@ -294,7 +318,7 @@ route_uplink(struct endpoint *net, struct mqtt_msg *msg, const struct uplink *u,
 struct waiting {
 	struct list link;
 	struct endpoint *net;
-	struct mqtt_msg *msg;
+	struct origin origin;
 	struct uplink up;
 	struct arena arena;
 };
@@ -386,7 +410,7 @@ waiting_free(struct waiting *w)
 {
 	list_del(&w->link);
 	endpoint_unref(w->net);
-	mqtt_msg_unref(w->msg);
+	mqtt_msg_unref(w->origin.msg);
 	arena_fini(&w->arena);
 	free(w);
 }
@@ -397,7 +421,7 @@ pending_free(struct pending *p)
 	map_del(&p->route->pending, p->key);
 	LIST_EACH (w, &p->waiting, struct waiting, link) {
 		counter_add(&p->route->counters.uplink_failed, 1);
-		mqtt_msg_done(w->msg, false);
+		origin_done(origin_ref(w->origin), false);
 		waiting_free(w);
 	}
 	arena_fini(&p->arena);
@@ -450,7 +474,7 @@ on_found(struct loop_post *post)
 	if (!p->failed) {
 		fill_caches(p);
 		LIST_EACH (w, &p->waiting, struct waiting, link) {
-			route_uplink(w->net, w->msg, &w->up, &p->found);
+			route_uplink(w->net, w->origin, &w->up, &p->found);
 			arena_clear(&r->scratch);
 			waiting_free(w);
 		}
@@ -478,14 +502,14 @@ pending_new(struct endpoint *net, struct str key, struct str addr)
 }
 
 static void
-wait_for_lookup(struct pending *p, struct endpoint *net, struct mqtt_msg *msg,
+wait_for_lookup(struct pending *p, struct endpoint *net, struct origin from,
     const struct uplink *u)
 {
 	struct waiting *w = mem_new(struct waiting);
 
 	net->refs++;
 	w->net = net;
-	w->msg = mqtt_msg_ref(msg);
+	w->origin = origin_ref(from);
 	w->up.time = u->time;
 	w->up.addr = arena_str(&w->arena, u->addr);
 	w->up.data = arena_str(&w->arena, u->data);
@@ -518,15 +542,38 @@ cached(struct endpoint *net, struct str key, struct target *t)
 	return true;
 }
 
+/* `u` may lie in the scratch arena. */
+static void
+take(struct endpoint *net, struct origin from, const struct uplink *u)
+{
+	struct route *r = net->route;
+	struct pending *p;
+	struct target t;
+	struct str key =
+	    device_key(&r->scratch, net->unit_code, net->code, u->addr);
+
+	p = map_get(&r->pending, key);
+	if (p == NULL && cached(net, key, &t)) {
+		counter_add(&r->counters.cache_hit, 1);
+		route_uplink(net, from, u, &t);
+		return;
+	}
+	counter_add(&r->counters.cache_miss, 1);
+	if (p != NULL) {
+		wait_for_lookup(p, net, from, u);
+		return;
+	}
+	p = pending_new(net, key, u->addr);
+	wait_for_lookup(p, net, from, u);
+	submit(p);
+}
+
 void
 uplink_heard(void *owner, struct mqtt_msg *msg)
 {
 	struct endpoint *net = owner;
 	struct route *r = net->route;
-	struct pending *p;
-	struct target t;
 	struct uplink u;
-	struct str key;
 
 	counter_add(&r->counters.uplink, 1);
 	arena_clear(&r->scratch);
@@ -535,21 +582,58 @@ uplink_heard(void *owner, struct mqtt_msg *msg)
 		mqtt_msg_done(msg, true);
 		return;
 	}
-	key = device_key(&r->scratch, net->unit_code, net->code, u.addr);
-	p = map_get(&r->pending, key);
-	if (p == NULL && cached(net, key, &t)) {
-		counter_add(&r->counters.cache_hit, 1);
-		route_uplink(net, msg, &u, &t);
-		return;
-	}
-	counter_add(&r->counters.cache_miss, 1);
-	if (p != NULL) {
-		wait_for_lookup(p, net, msg, &u);
-		return;
-	}
-	p = pending_new(net, key, u.addr);
-	wait_for_lookup(p, net, msg, &u);
-	submit(p);
+	take(net, (struct origin){ .msg = msg }, &u);
+}
+
+/* --- from inside --------------------------------------------------------- */
+
+struct push {
+	struct loop_post post;
+	struct route *route;
+	struct route_commit *commit;
+	struct str unit_code, network_code;
+	struct uplink up;
+	struct arena arena;
+};
+
+static void
+run_push(struct loop_post *post)
+{
+	struct push *p = container_of(post, struct push, post);
+	struct route *r = p->route;
+	struct endpoint *net =
+	    endpoint_find(r, false, p->unit_code, p->network_code);
+
+	counter_add(&r->counters.uplink, 1);
+	arena_clear(&r->scratch);
+	if (net != NULL)
+		take(net, (struct origin){ .inside = p->commit }, &p->up);
+	else
+		p->commit->done(p->commit, false);
+	arena_fini(&p->arena);
+	free(p);
+}
+
+void
+route_push(
+    struct route *r, const struct route_pushed *u, struct route_commit *commit)
+{
+	struct push *p = mem_new(struct push);
+	struct arena *a = &p->arena;
+	struct buf hex = { 0 };
+
+	p->post.run = run_push;
+	p->route = r;
+	p->commit = commit;
+	p->unit_code = arena_str(a, u->unit_code);
+	p->network_code = arena_str(a, u->network_code);
+	hex_encode(&hex, u->data.ptr, u->data.len);
+	p->up = (struct uplink){ .time = u->time,
+		.addr = arena_lower(a, u->addr),
+		.data = hex.len > 0 ? arena_str(a, buf_str(&hex)) : STR(""),
+		.extension = arena_str(a, u->extension) };
+	buf_free(&hex);
+	loop_post(r->loop, &p->post);
 }
 
 void

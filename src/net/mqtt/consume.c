@@ -5,6 +5,7 @@
  */
 #include "net/mqtt/private.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -77,6 +78,28 @@ mqtt_consume_start(
 	}
 	mqtt_unlock(s);
 	return c;
+}
+
+static void
+hand_retained(void *ctx, struct mqtt_msg *m)
+{
+	struct mqtt_consumer *c = ctx;
+
+	if (msg_has_expired(m, clock_mono()))
+		return;
+	c->refs++;
+	m->waits++;
+	mqtt_call(c->server, CALL_CONSUME, c, msg_ref(m));
+}
+
+void
+mqtt_consume_retained(struct mqtt_consumer *c)
+{
+	struct mqtt_server *s = c->server;
+
+	mqtt_lock(s);
+	mqtt_retained_match(&s->topics, c->filter, hand_retained, c);
+	mqtt_unlock(s);
 }
 
 void

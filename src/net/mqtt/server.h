@@ -208,6 +208,8 @@ void mqtt_queue_stats(
 typedef void mqtt_consume(void *owner, struct mqtt_msg *msg);
 struct mqtt_consumer *mqtt_consume_start(
     struct mqtt_server *s, struct str filter, mqtt_consume *heard, void *owner);
+/* What is retained under its filter is heard, too, from the beginning. */
+void mqtt_consume_retained(struct mqtt_consumer *c);
 /* It hears nothing more. NULL is fine. */
 void mqtt_consume_stop(struct mqtt_consumer *c);
 

@@ -97,6 +97,8 @@ struct gateway_message {
 	size_t n_payloads;
 	struct str labels; /* of the node (no source) or source; null: none */
 	bool is_ack;       /* it repeats what we have sent */
+	bool of_payload;   /* read from the payload without knowing it: not
+			    * taken when a profile's codec reads that, too */
 	int64_t time;      /* TIME_NULL: when it was heard */
 };
 

@@ -1,0 +1,844 @@
+/*
+ * core/hub/gateway.c - the networks that we drive ourselves, and their way into
+ * routing and out of it.
+ *
+ *    plug hears --> is it a device already? --no--> one is made (a worker)
+ *                          | yes                          |
+ *                          v                              v
+ *                   route_push() ... recorded, routed, heard.c ... taken
+ *
+ *    an order from routing --> gateway_send() --> route_report()
+ *
+ *  (1) The frames of a node are pushed in the order they came; those of one
+ * that is being made a device wait for it, others do not. (2) An order is used
+ * up when the plug has said what became of it; one that a reload or the end of
+ * the process cuts short goes back to its queue. (3) What the plug is told of
+ * labels is what lies in memory; nothing waits.
+ *
+ * Everything here runs on the hub's loop, except where it says otherwise.
+ */
+#include "core/hub/private.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A node's address: as it is compared, and as it is spoken. */
+struct known {
+	struct str addr, spoken; /* owned */
+	bool device;             /* else it has only been heard */
+};
+
+/* A node that is being made a device, and its frames. */
+struct birth {
+	struct gate *gate;
+	struct route_newborn of; /* in `arena` */
+	struct list waiting;     /* struct lift */
+	struct worker_job job;
+	struct loop_post done;
+	int rc;
+	struct err err;
+	struct arena arena;
+};
+
+/* A frame on its way to routing and back. */
+struct lift {
+	struct route_commit commit;
+	struct loop_post post;
+	struct list link; /* in birth->waiting */
+	struct gate *gate;
+	unsigned round;
+	struct gateway_taken *taken;
+	struct str spoken, addr, data, extension; /* in `arena` */
+	int64_t time;
+	bool ok;
+	struct arena arena;
+};
+
+void
+gate_unref(struct gate *g)
+{
+	if (--g->refs > 0)
+		return;
+	str_free(g->trouble);
+	arena_fini(&g->arena);
+	free(g);
+}
+
+struct gate *
+gate_by_id(struct hub *h, struct str id)
+{
+	return map_get(&h->gates, id);
+}
+
+struct gate *
+gate_at(struct hub *h, struct str unit_id, struct str code)
+{
+	struct arena a = { 0 };
+	struct gate *g;
+
+	if (h->gate_places.n == 0)
+		return NULL;
+	g = map_get(&h->gate_places,
+	    arena_printf(
+		&a, STR_FMT " " STR_FMT, STR_ARG(unit_id), STR_ARG(code)));
+	arena_fini(&a);
+	return g;
+}
+
+/* --- who is known -------------------------------------------------------- */
+
+static void
+known_free(struct gate *g, struct known *k)
+{
+	map_del(&g->known, k->addr);
+	str_free(k->addr);
+	str_free(k->spoken);
+	free(k);
+}
+
+static void
+forget_known(struct gate *g)
+{
+	struct known *k;
+	size_t pos = 0;
+
+	while ((k = map_next(&g->known, &pos)) != NULL) {
+		known_free(g, k);
+		pos = 0;
+	}
+	map_fini(&g->known);
+	g->known = (struct map){ 0 };
+}
+
+static struct known *
+known_new(struct gate *g, struct str addr, struct str spoken, bool device)
+{
+	struct known *k = mem_new(struct known);
+
+	k->addr = str_copy(addr);
+	k->spoken = str_copy(spoken);
+	k->device = device;
+	map_put(&g->known, k->addr, k);
+	return k;
+}
+
+/* The address as the device's `others` have it, or the one that is there. */
+static struct str
+spoken_of(struct gate *g, struct arena *a, struct str addr)
+{
+	struct device *d = model_at(g->hub, g->row.unit_id, g->row.code, addr);
+	struct str text =
+	    hub_text_at(a, d != NULL ? d->row.others : STR("{}"), "address");
+
+	return text.len > 0 ? text : addr;
+}
+
+static void
+add_known(void *ctx, struct str addr, struct str device_id)
+{
+	struct gate *g = ctx;
+	struct arena a = { 0 };
+
+	(void)device_id;
+	(void)known_new(g, addr, spoken_of(g, &a, addr), true);
+	arena_fini(&a);
+}
+
+/* Devices may have come or gone since it was last asked. */
+static struct known *
+known_at(struct gate *g, struct str addr)
+{
+	if (g->stale) {
+		g->stale = false;
+		forget_known(g);
+		(void)route_devices_on(
+		    g->hub->route, g->row.id, add_known, g, NULL);
+	}
+	return map_get(&g->known, addr);
+}
+
+struct str
+gate_spoken(struct gate *g, struct arena *a, struct str addr)
+{
+	struct known *k = known_at(g, addr);
+
+	return arena_str(a, k != NULL ? k->spoken : addr);
+}
+
+void
+gates_stale(struct hub *h, struct str network_code)
+{
+	struct gate *g;
+	size_t pos = 0;
+
+	while ((g = map_next(&h->gates, &pos)) != NULL)
+		if (network_code.len == 0 || str_eq(g->row.code, network_code))
+			g->stale = true;
+}
+
+/* --- up ------------------------------------------------------------------ */
+
+static void
+run_lifted(struct loop_post *p)
+{
+	struct lift *l = container_of(p, struct lift, post);
+	struct gate *g = l->gate;
+
+	if (g->plug != NULL && g->round == l->round)
+		l->taken->done(l->taken, l->ok);
+	gate_unref(g);
+	arena_fini(&l->arena);
+	free(l);
+}
+
+static void
+lifted(struct lift *l, bool ok)
+{
+	l->ok = ok;
+	l->post.run = run_lifted;
+	loop_post(l->gate->hub->loop, &l->post);
+}
+
+/* On the routing loop. */
+static void
+on_commit(struct route_commit *c, bool ok)
+{
+	lifted(container_of(c, struct lift, commit), ok);
+}
+
+static void
+push(struct lift *l)
+{
+	struct gate *g = l->gate;
+
+	l->commit.done = on_commit;
+	route_push(g->hub->route,
+	    &(struct route_pushed){ .unit_code = g->row.unit_code,
+		.network_code = g->row.code,
+		.addr = l->addr,
+		.data = l->data,
+		.extension = l->extension,
+		.time = l->time },
+	    &l->commit);
+}
+
+/* On a worker. */
+static void
+run_birth(struct worker_job *job)
+{
+	struct birth *b = container_of(job, struct birth, job);
+	struct str id;
+
+	b->rc = route_device_born(
+	    b->gate->hub->route, &b->of, &b->arena, &id, &b->err);
+	loop_post(b->gate->hub->loop, &b->done);
+}
+
+static void
+on_born(struct loop_post *p)
+{
+	struct birth *b = container_of(p, struct birth, done);
+	struct gate *g = b->gate;
+	bool there = b->rc == 0 || b->rc == ERR_EXISTS;
+
+	map_del(&g->births, b->of.addr);
+	if (!there) {
+		gate_trouble(g, b->err.text);
+	} else if (map_get(&g->known, b->of.addr) == NULL) {
+		struct lift *l = list_first(&b->waiting, struct lift, link);
+
+		(void)known_new(g, b->of.addr, l->spoken, true);
+		counter_add(&g->hub->counters.born, 1);
+	}
+	LIST_EACH (l, &b->waiting, struct lift, link) {
+		list_del(&l->link);
+		if (there && !g->gone)
+			push(l);
+		else
+			lifted(l, false);
+	}
+	gate_unref(g);
+	arena_fini(&b->arena);
+	free(b);
+}
+
+static void
+begin_birth(struct gate *g, struct lift *l)
+{
+	struct birth *b = mem_new(struct birth);
+	struct arena *a = &b->arena;
+
+	g->refs++;
+	b->gate = g;
+	b->of = (struct route_newborn){ .unit_id = arena_str(a, g->row.unit_id),
+		.network_id = arena_str(a, g->row.id),
+		.addr = arena_str(a, l->addr),
+		.profile = arena_str(
+		    a, hub_text_at(a, g->row.labels, "device_profile")),
+		.name = STR("") };
+	list_init(&b->waiting);
+	list_add(&b->waiting, &l->link);
+	b->job.run = run_birth;
+	b->done.run = on_born;
+	map_put(&g->births, b->of.addr, b);
+	if (worker_submit(g->hub->errands, &b->job) != 0) {
+		b->rc = err_set(&b->err, ERR_LIMIT, "too much at once");
+		loop_post(g->hub->loop, &b->done);
+	}
+}
+
+static void
+remember_spoken(struct gate *g, struct known *k, struct str spoken)
+{
+	struct device *d;
+
+	if (!str_eq(k->spoken, spoken)) {
+		str_free(k->spoken);
+		k->spoken = str_copy(spoken);
+	}
+	if (str_eq(spoken, k->addr))
+		return;
+	d = model_at(g->hub, g->row.unit_id, g->row.code, k->addr);
+	if (d != NULL)
+		model_note(d, "address", spoken);
+}
+
+static void
+on_heard(void *ctx, const struct gateway_frame *f, struct gateway_taken *t)
+{
+	struct gate *g = ctx;
+	struct lift *l = mem_new(struct lift);
+	struct arena *a = &l->arena;
+	struct known *k;
+	struct birth *b;
+
+	g->refs++;
+	l->gate = g;
+	l->round = g->round;
+	l->taken = t;
+	l->time = clock_now();
+	l->spoken = arena_str(a, f->node);
+	l->addr = arena_lower(a, f->node);
+	l->data = arena_str(a, f->data);
+	l->extension = arena_str(a, f->extension);
+	k = known_at(g, l->addr);
+	b = map_get(&g->births, l->addr);
+	if (f->node.len == 0) { /* of no node: nobody's */
+		lifted(l, true);
+	} else if (b != NULL) {
+		list_add(&b->waiting, &l->link);
+	} else if (k == NULL && str_eqz(g->row.claim, "auto")) {
+		begin_birth(g, l);
+	} else {
+		if (k != NULL)
+			remember_spoken(g, k, f->node);
+		push(l);
+	}
+}
+
+/* --- what the plug asks --------------------------------------------------- */
+
+static struct str
+on_label(void *ctx, struct arena *a, struct str node, const char *key)
+{
+	struct gate *g = ctx;
+	struct device *d;
+
+	if (node.len == 0)
+		return hub_text_at(a, g->row.labels, key);
+	d = model_at(g->hub, g->row.unit_id, g->row.code, arena_lower(a, node));
+	return d != NULL ? hub_text_at(a, d->row.labels, key) : STR_NULL;
+}
+
+static void
+on_note(void *ctx, struct str node, struct str labels, struct str others)
+{
+	struct gate *g = ctx;
+	struct arena a = { 0 };
+	struct device *d = model_at(
+	    g->hub, g->row.unit_id, g->row.code, arena_lower(&a, node));
+
+	if (d != NULL)
+		model_merge_node(d, labels, others);
+	arena_fini(&a);
+}
+
+static bool
+on_known(void *ctx, struct str node)
+{
+	struct gate *g = ctx;
+	struct arena a = { 0 };
+	struct str addr = arena_lower(&a, node);
+	bool yes =
+	    known_at(g, addr) != NULL || map_get(&g->births, addr) != NULL;
+
+	arena_fini(&a);
+	return yes;
+}
+
+static void
+on_plug_changed(void *ctx, struct gateway *plug)
+{
+	struct gate *g = ctx;
+	struct gateway_state s;
+	static const char *const words[] = { [GATEWAY_STOPPED] = "down",
+		[GATEWAY_STARTING] = "unavailable",
+		[GATEWAY_UP] = "up",
+		[GATEWAY_DOWN] = "down" };
+
+	gateway_state(plug, &s);
+	gate_state(g, words[s.status], s.text);
+}
+
+/* Our own server, for gateways without a broker. */
+
+static int
+on_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
+    bool retain, struct err *err)
+{
+	struct gate *g = ctx;
+	struct buf t = { 0 }, p = { 0 };
+
+	(void)qos;
+	(void)err;
+	buf_add_str(&t, topic);
+	buf_add_str(&p, payload);
+	event_note(g->hub, &t, &p, retain);
+	return 0;
+}
+
+/* What one filter brings, from the routing loop to ours. */
+struct ear {
+	struct hub *hub;
+	struct route_ear *below;
+	gateway_heard *heard; /* NULL: nobody listens any more */
+	void *ctx;
+	struct loop_post ended;
+};
+
+struct whisper {
+	struct loop_post post;
+	struct ear *ear;
+	bool retained;
+	struct str topic, payload;
+	struct arena arena;
+};
+
+static void
+run_whisper(struct loop_post *p)
+{
+	struct whisper *w = container_of(p, struct whisper, post);
+
+	if (w->ear->heard != NULL)
+		w->ear->heard(w->ear->ctx, w->topic, w->payload, w->retained);
+	arena_fini(&w->arena);
+	free(w);
+}
+
+/* On the routing loop. */
+static void
+on_whisper(void *ctx, struct str topic, struct str payload, bool retained)
+{
+	struct ear *e = ctx;
+	struct whisper *w = mem_new(struct whisper);
+
+	w->post.run = run_whisper;
+	w->ear = e;
+	w->retained = retained;
+	w->topic = arena_str(&w->arena, topic);
+	w->payload = arena_str(&w->arena, payload);
+	loop_post(e->hub->loop, &w->post);
+}
+
+static void
+run_ear_ended(struct loop_post *p)
+{
+	free(container_of(p, struct ear, ended));
+}
+
+/* On the routing loop; what was whispered before comes before. */
+static void
+on_ear_ended(void *ctx)
+{
+	struct ear *e = ctx;
+
+	e->ended.run = run_ear_ended;
+	loop_post(e->hub->loop, &e->ended);
+}
+
+static void *
+on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
+    struct err *err)
+{
+	struct gate *g = ctx;
+	struct ear *e = mem_new(struct ear);
+
+	(void)err;
+	e->hub = g->hub;
+	e->heard = heard;
+	e->ctx = heard_ctx;
+	e->below =
+	    route_ear_new(g->hub->route, filter, on_whisper, on_ear_ended, e);
+	return e;
+}
+
+static void
+on_unlisten(void *ctx, void *handle)
+{
+	struct ear *e = handle;
+
+	(void)ctx;
+	e->heard = NULL;
+	route_ear_free(e->below);
+}
+
+/* Scripts of gateways run beside the codecs. */
+
+struct recital {
+	struct script_call call;
+	struct gate *gate;
+	unsigned round;
+	gateway_script_done *done;
+	void *ctx;
+	struct arena arena;
+};
+
+static void
+on_recited(struct script_call *call)
+{
+	struct recital *r = container_of(call, struct recital, call);
+	struct gate *g = r->gate;
+
+	if (g->plug != NULL && g->round == r->round)
+		r->done(r->ctx, call->result, &call->err);
+	gate_unref(g);
+	arena_fini(&r->arena);
+	free(r);
+}
+
+static int
+on_script(void *ctx, struct str source, struct str vars,
+    gateway_script_done *done, void *done_ctx, struct err *err)
+{
+	struct gate *g = ctx;
+	struct recital *r = mem_new(struct recital);
+	struct arena *a = &r->arena;
+	struct str copy = arena_str(a, vars);
+	int rc;
+
+	r->gate = g;
+	r->round = g->round;
+	r->done = done;
+	r->ctx = done_ctx;
+	r->call = (struct script_call){ .group = arena_str(a, g->row.unit_id),
+		.source = arena_str(a, source),
+		.entry = SCRIPT_VALUE,
+		.both_spellings = true,
+		.done = on_recited };
+	r->call.vars = hub_globals(a, copy, &r->call.n_vars);
+	rc = script_run(g->hub->codecs, &r->call, err);
+	if (rc == 0) {
+		g->refs++;
+		return 0;
+	}
+	arena_fini(a);
+	free(r);
+	return rc;
+}
+
+/* --- down ---------------------------------------------------------------- */
+
+struct order {
+	struct loop_post post;
+	struct hub *hub;
+	struct route_ticket *ticket;
+	struct route_order of; /* in `arena` */
+	unsigned round;
+	struct arena arena;
+};
+
+static void
+order_end(struct order *o, int64_t status, struct str message)
+{
+	route_report(o->hub->route, o->ticket, status, message);
+	arena_fini(&o->arena);
+	free(o);
+}
+
+static void
+on_sent(void *ctx, enum gateway_outcome outcome, const struct err *err)
+{
+	static const struct {
+		int64_t status;
+		const char *text;
+	} ends[] = {
+		[GATEWAY_SENT] = { 0, "" },
+		[GATEWAY_FAILED] = { 1, "it could not be sent" },
+		[GATEWAY_REPLACED] = { 2, "a newer one took its place" },
+		[GATEWAY_EXPIRED] = { 3, "the device was not awake in time" },
+	};
+	struct order *o = ctx;
+	const char *text = ends[outcome].text;
+
+	if (err != NULL && err->code == ERR_CLOSED) { /* (2) */
+		route_return(o->hub->route, o->ticket);
+		arena_fini(&o->arena);
+		free(o);
+		return;
+	}
+	if (outcome == GATEWAY_FAILED && err != NULL && err->text[0] != '\0')
+		text = err->text;
+	order_end(o, ends[outcome].status, str_of(text));
+}
+
+static void
+carry_out(struct gate *g, struct order *o)
+{
+	struct arena *a = &o->arena;
+	struct device *d =
+	    model_at(g->hub, g->row.unit_id, g->row.code, o->of.addr);
+	struct known *k = known_at(g, o->of.addr);
+	struct str labels = d != NULL ? d->row.labels : STR("{}"), text;
+	bool asleep = hub_has_label(labels, "sleep_node") &&
+	    !hub_has_label(labels, "sleep_queue_disabled");
+	struct gateway_frame f = {
+		.node = k != NULL ? k->spoken : o->of.addr,
+		.extension = o->of.extension,
+	};
+	struct buf bytes = { 0 };
+	int64_t validity = 0;
+	struct err err;
+
+	text = hub_text_at(a, o->of.extension, "validity");
+	if (text.len == 0)
+		text = hub_text_at(a, labels, "sleep_message_validity");
+	(void)hub_duration(text, 0, &validity, NULL);
+	if (hub_text_at(a, o->of.extension, "awake").len > 0)
+		asleep = false; /* an answer to what it has just asked */
+	(void)hex_decode(&bytes, o->of.data);
+	f.data = bytes.len > 0 ? buf_str(&bytes) : STR("");
+	if (gateway_send(g->plug, &f, asleep, validity, on_sent, o, &err) != 0)
+		order_end(o, 1, str_of(err.text));
+	else if (asleep)
+		route_report(g->hub->route, o->ticket, -1, STR(""));
+	buf_free(&bytes);
+}
+
+static void
+run_order(struct loop_post *p)
+{
+	struct order *o = container_of(p, struct order, post);
+	struct gate *g = gate_by_id(o->hub, o->of.gateway_id);
+
+	if (g == NULL)
+		order_end(o, 1, STR("there is no such gateway any more"));
+	else if (g->plug == NULL || !g->row.enabled)
+		order_end(o, 1, STR("the gateway is disabled"));
+	else
+		carry_out(g, o);
+}
+
+/* On the routing loop. */
+bool
+gate_order(
+    void *owner, const struct route_order *of, struct route_ticket *ticket)
+{
+	struct order *o = mem_new(struct order);
+	struct arena *a = &o->arena;
+
+	o->post.run = run_order;
+	o->hub = owner;
+	o->ticket = ticket;
+	o->of = (struct route_order){ arena_str(a, of->gateway_id),
+		arena_str(a, of->data_id), arena_str(a, of->addr),
+		arena_str(a, of->data), arena_str(a, of->extension) };
+	loop_post(o->hub->loop, &o->post);
+	return true;
+}
+
+/* --- their life ---------------------------------------------------------- */
+
+void
+gate_state(struct gate *g, const char *status, const char *text)
+{
+	if (str_eqz(g->state.status, status) && str_eqz(g->trouble, text))
+		return;
+	str_free(g->trouble);
+	g->trouble = str_copy(str_of(text));
+	g->state =
+	    (struct hub_state){ str_of(status), g->trouble, clock_now() };
+	event_gateway(g, "updated");
+}
+
+void
+gate_trouble(struct gate *g, const char *text)
+{
+	gate_state(g, "error", text);
+}
+
+static void
+open_plug(struct gate *g)
+{
+	struct hub *h = g->hub;
+	const struct gateway_host host = { .ctx = g,
+		.loop = h->loop,
+		.settings = &h->conf.gateway,
+		.log_dir = h->log_dir,
+		.heard = on_heard,
+		.changed = on_plug_changed,
+		.publish = on_publish,
+		.listen = on_listen,
+		.unlisten = on_unlisten,
+		.label = on_label,
+		.note = on_note,
+		.known = on_known,
+		.firmware = firmware_for,
+		.script = on_script };
+	struct gateway_conf conf = { .name = arena_z(&g->arena, g->row.code),
+		.provider = g->row.provider,
+		.logger = g->row.logger,
+		.queue_failed = g->row.queue_failed };
+	struct err err;
+
+	g->host = host;
+	(void)hub_duration(
+	    g->row.reconnect_delay, 15000, &conf.reconnect_ms, NULL);
+	g->round++;
+	if (gateway_open(&conf, &g->host, &g->plug, &err) != 0) {
+		g->plug = NULL;
+		gate_trouble(g, err.text);
+	} else if (!g->row.enabled) {
+		gate_state(g, "down", "disabled");
+	} else {
+		gate_state(g, "unavailable", "connecting");
+		gateway_start(g->plug);
+	}
+}
+
+static void
+close_plug(struct gate *g)
+{
+	struct gateway *plug = g->plug;
+
+	g->plug = NULL;
+	g->round++;
+	gateway_close(plug);
+}
+
+static struct gate *
+gate_new(struct hub *h, const struct route_gateway *row)
+{
+	struct gate *g = mem_new(struct gate);
+
+	g->hub = h;
+	g->refs = 1;
+	g->stale = true;
+	g->state = (struct hub_state){ STR("unavailable"), STR(""), TIME_NULL };
+	record_copy(&route_gateway_entity.record, &g->arena, &g->row, row);
+	g->place = arena_printf(&g->arena, STR_FMT " " STR_FMT,
+	    STR_ARG(row->unit_id), STR_ARG(row->code));
+	map_put(&h->gates, g->row.id, g);
+	map_put(&h->gate_places, g->place, g);
+	counter_add(&h->counters.gateways, 1);
+	return g;
+}
+
+static void
+gate_end(struct gate *g)
+{
+	struct hub *h = g->hub;
+
+	close_plug(g);
+	g->gone = true;
+	forget_known(g);
+	map_del(&h->gates, g->row.id);
+	map_del(&h->gate_places, g->place);
+	counter_add(&h->counters.gateways, -1);
+	gate_unref(g);
+}
+
+static int
+load(void *ctx, const void *row, struct err *err)
+{
+	(void)err;
+	(void)gate_new(ctx, row);
+	return 0;
+}
+
+int
+gates_load(struct hub *h, struct err *err)
+{
+	static const struct store_query all = { 0 };
+
+	h->errands = worker_pool_new("errand", 1, 4096);
+	return store_list(
+	    route_store(h->route), &route_gateway_entity, &all, load, h, err);
+}
+
+void
+gates_start(struct hub *h, struct str unused)
+{
+	struct gate *g;
+	size_t pos = 0;
+
+	(void)unused;
+	while ((g = map_next(&h->gates, &pos)) != NULL)
+		open_plug(g);
+}
+
+void
+gates_stop(struct hub *h)
+{
+	struct gate *g;
+	size_t pos = 0;
+
+	while ((g = map_next(&h->gates, &pos)) != NULL)
+		close_plug(g);
+}
+
+void
+gates_reload(struct hub *h, struct str id)
+{
+	struct gate *old = gate_by_id(h, id), *g;
+	struct route_gateway row;
+	struct arena a = { 0 };
+	struct filter f = { 0 };
+	bool found = false;
+
+	filter_text(&f, "id", id);
+	if (store_get(route_store(h->route), &route_gateway_entity, &f, &a,
+		&row, &found, NULL) != 0) {
+		arena_fini(&a);
+		return; /* it goes on as it is */
+	}
+	if (old != NULL && !found)
+		event_gateway(old, "deleted");
+	if (old != NULL)
+		gate_end(old);
+	if (found && h->running) {
+		g = gate_new(h, &row);
+		event_gateway(g, old != NULL ? "updated" : "created");
+		open_plug(g);
+	}
+	arena_fini(&a);
+}
+
+void
+gates_free(struct hub *h)
+{
+	struct gate *g;
+	size_t pos = 0;
+
+	worker_pool_free(h->errands);
+	h->errands = NULL;
+	while ((g = map_next(&h->gates, &pos)) != NULL) {
+		gate_end(g);
+		pos = 0;
+	}
+	map_fini(&h->gates);
+	map_fini(&h->gate_places);
+}

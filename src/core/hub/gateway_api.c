@@ -1,0 +1,348 @@
+/*
+ * core/hub/gateway_api.c - gateways over HTTP: the object, and what waits for
+ * nodes that sleep.
+ *
+ * What a provider needs is asked of the plug itself, on the hub's loop, before
+ * anything is stored: a gateway that could not be opened is refused.
+ */
+#include "core/hub/private.h"
+
+#include "base/mem.h"
+#include "codec/json.h"
+
+#include <stdlib.h>
+
+/* --- checks -------------------------------------------------------------- */
+
+struct trial {
+	const struct route_gateway *row;
+	int rc;
+	struct err err;
+};
+
+/* On the loop. */
+static void
+try_it(struct hub *h, void *ctx)
+{
+	struct trial *t = ctx;
+	const struct gateway_host host = { .loop = h->loop,
+		.settings = &h->conf.gateway };
+	const struct gateway_conf conf = { .name = "trial",
+		.provider = t->row->provider,
+		.logger = t->row->logger,
+		.reconnect_ms = 15000 };
+	struct gateway *plug;
+
+	t->rc = gateway_open(&conf, &host, &plug, &t->err);
+	if (t->rc == 0)
+		gateway_close(plug);
+}
+
+static bool
+can_be_opened(struct rest *r, const struct route_gateway *row)
+{
+	struct trial t = { .row = row };
+
+	hub_ask(r->module, try_it, &t);
+	if (t.rc != 0)
+		http_error(r->c, 400, "err_param", "%s", t.err.text);
+	return t.rc == 0;
+}
+
+static bool
+gateway_before_add(struct rest *r, void *row, void *extra, void *beside)
+{
+	struct route_gateway *g = row;
+	struct hub *h = r->module;
+	struct err err;
+	int rc;
+
+	if (!hub_before_add(r, row, extra, beside))
+		return false;
+	rc = route_unit_code(
+	    h->route, g->unit_id, &r->c->arena, &g->unit_code, &err);
+	if (rc < 0)
+		rest_db_error(r->c, &err);
+	else if (rc == 0)
+		http_error(r->c, 400, "err_hub_unit_not_exist", NULL);
+	return rc == 1 &&
+	    route_code_free(h->route, r->c, &route_network_entity, g->unit_id,
+		g->code, "err_hub_exist") &&
+	    can_be_opened(r, g);
+}
+
+static bool
+gateway_before_patch(struct rest *r, const void *old, void *row,
+    field_set_t *present, void *extra, field_set_t extra_present, void *beside,
+    field_set_t beside_present)
+{
+	const struct route_gateway *was = old;
+	struct route_gateway *g = row;
+
+	(void)extra;
+	(void)extra_present;
+	(void)beside;
+	(void)beside_present;
+	if (!(*present &
+		field_bits(&route_gateway_entity.record,
+		    "provider messageLogger", NULL)))
+		return true;
+	g->provider =
+	    hub_secrets_kept(&r->c->arena, g->provider, was->provider);
+	return can_be_opened(r, g);
+}
+
+/* --- what changes mean --------------------------------------------------- */
+
+static void
+changed(struct rest *r, const void *row, bool gone)
+{
+	const struct route_gateway *g = row;
+	struct hub *h = r->module;
+
+	route_gateway_changed(h->route, g, gone);
+	hub_post(h, gates_reload, g->id);
+}
+
+static void
+gateway_after_add(struct rest *r, const void *row, void *extra)
+{
+	(void)extra;
+	changed(r, row, false);
+}
+
+static void
+gateway_after_patch(struct rest *r, const void *old, const void *row,
+    field_set_t present, void *extra, field_set_t extra_present)
+{
+	(void)old;
+	(void)present;
+	(void)extra;
+	(void)extra_present;
+	changed(r, row, false);
+}
+
+static void
+gateway_after_del(struct rest *r, const void *row)
+{
+	changed(r, row, true);
+}
+
+/* --- what is shown ------------------------------------------------------- */
+
+static void
+gateway_show(struct rest *r, enum rest_verb verb, void *row)
+{
+	struct route_gateway *g = row;
+
+	(void)verb;
+	g->provider = hub_secrets_hidden(&r->c->arena, g->provider);
+}
+
+struct look {
+	struct str id;
+	struct json_out *o;
+};
+
+static void
+count(struct json_out *o, const char *key, uint64_t n)
+{
+	json_out_key(o, key);
+	json_out_int(o, (int64_t)n);
+}
+
+/* On the loop, while the worker waits. */
+static void
+write_state(struct hub *h, void *ctx)
+{
+	struct look *l = ctx;
+	struct gate *g = gate_by_id(h, l->id);
+	struct gateway_state s = { .last_heard = TIME_NULL,
+		.last_sent = TIME_NULL };
+
+	if (g != NULL && g->plug != NULL)
+		gateway_state(g->plug, &s);
+	json_out_key(l->o, "state");
+	json_out_object(l->o);
+	json_out_key(l->o, "status");
+	json_out_str(l->o, g != NULL ? g->state.status : STR("unavailable"));
+	json_out_key(l->o, "message");
+	json_out_str(l->o, g != NULL ? g->state.message : STR(""));
+	json_out_key(l->o, "since");
+	json_out_time(l->o, g != NULL ? g->state.since : TIME_NULL);
+	json_out_end_object(l->o);
+	json_out_key(l->o, "lastTransaction");
+	json_out_time(l->o, MAX_OF(s.last_heard, s.last_sent));
+	json_out_key(l->o, "counters");
+	json_out_object(l->o);
+	count(l->o, "heard", s.heard);
+	count(l->o, "taken", s.taken);
+	count(l->o, "sent", s.sent);
+	count(l->o, "failed", s.failed);
+	count(l->o, "bad", s.bad);
+	count(l->o, "dropped", s.dropped);
+	count(l->o, "waiting", s.waiting);
+	count(l->o, "sleeping", s.sleeping);
+	json_out_end_object(l->o);
+}
+
+static void
+gateway_more(struct rest *r, enum rest_verb verb, const void *row)
+{
+	struct look l = { ((const struct route_gateway *)row)->id,
+		&r->c->json };
+
+	(void)verb;
+	hub_ask(r->module, write_state, &l);
+}
+
+#define MEMBERS                                                                \
+	"description enabled claim reconnectDelay queueFailedMessage "         \
+	"provider messageLogger labels"
+const struct rest_object hub_gateway_object = {
+	HUB_SHARED,
+	.name = "gateway",
+	.entity = &route_gateway_entity,
+	.filters = (const struct rest_filter[]){ { "code", "code", COND_EQ,
+						     .lower = true },
+	    { "contains", "code", COND_CONTAINS }, { 0 } },
+	.sorts = (const struct rest_sort[]){ { "code", "code" },
+	    { "created", "createdAt" }, { "modified", "modifiedOn" }, { 0 } },
+	.sort = "code:asc",
+	.add = "id unitId! code! provider! " MEMBERS,
+	.patch = MEMBERS,
+	.exists = (const struct rest_exists[]){ { "id", "err_hub_exist" },
+	    { "code", "err_hub_exist" }, { 0 } },
+	.help = "gateways: networks that are driven from here.",
+	.before_add = gateway_before_add,
+	.after_add = gateway_after_add,
+	.before_patch = gateway_before_patch,
+	.after_patch = gateway_after_patch,
+	.after_del = gateway_after_del,
+	.show = gateway_show,
+	.more = gateway_more,
+};
+
+/* --- what waits for nodes that sleep -------------------------------------- */
+
+static void
+write_sleeping(
+    void *ctx, const struct gateway_frame *f, int64_t since, int64_t until)
+{
+	struct json_out *o = ctx;
+	struct buf hex = { 0 };
+
+	hex_encode(&hex, f->data.ptr, f->data.len);
+	json_out_object(o);
+	json_out_key(o, "nodeId");
+	json_out_str(o, f->node);
+	json_out_key(o, "data");
+	json_out_str(o, hex.len > 0 ? buf_str(&hex) : STR(""));
+	json_out_key(o, "extension");
+	json_out_raw(o, f->extension);
+	json_out_key(o, "since");
+	json_out_time(o, since);
+	json_out_key(o, "until");
+	json_out_time(o, until);
+	json_out_end_object(o);
+	buf_free(&hex);
+}
+
+static void
+list_sleeping(struct hub *h, void *ctx)
+{
+	struct look *l = ctx;
+	struct gate *g = gate_by_id(h, l->id);
+
+	if (g != NULL && g->plug != NULL)
+		gateway_sleeping(g->plug, write_sleeping, l->o);
+}
+
+/* The gateway of the path, if the caller has this right. */
+static bool
+gateway_of(struct http_call *c, enum rest_verb verb)
+{
+	struct hub *h = (struct hub *)c->route->ctx;
+	struct rest r = { .c = c, .module = h };
+	struct route_gateway row;
+	struct filter f = { 0 };
+	struct err err;
+	bool found;
+
+	filter_text(&f, "id", http_var(c, 0));
+	if (store_get(route_store(h->route), &route_gateway_entity, &f,
+		&c->arena, &row, &found, &err) != 0) {
+		rest_db_error(c, &err);
+		return false;
+	}
+	if (found && hub_may(&r, verb, &row))
+		return true;
+	if (c->status == 0)
+		http_error(c, 404, "err_not_found", NULL);
+	return false;
+}
+
+static void
+handle_sleeping(struct http_call *c)
+{
+	struct look l = { .id = http_var(c, 0) };
+
+	if (!gateway_of(c, REST_GET))
+		return;
+	l.o = http_json(c, 200);
+	json_out_object(l.o);
+	json_out_key(l.o, "data");
+	json_out_array(l.o);
+	hub_ask((struct hub *)c->route->ctx, list_sleeping, &l);
+	json_out_end_array(l.o);
+	json_out_end_object(l.o);
+}
+
+struct clearing {
+	struct str id, node;
+};
+
+static void
+clear_sleeping(struct hub *h, void *ctx)
+{
+	const struct clearing *what = ctx;
+	struct gate *g = gate_by_id(h, what->id);
+
+	if (g != NULL && g->plug != NULL)
+		gateway_sleeping_clear(g->plug, what->node);
+}
+
+static void
+handle_clear(struct http_call *c)
+{
+	struct clearing what = { http_var(c, 0), http_query(c, "nodeId") };
+
+	if (!gateway_of(c, REST_PATCH))
+		return;
+	if (what.node.ptr == NULL)
+		what.node = STR("");
+	hub_ask((struct hub *)c->route->ctx, clear_sleeping, &what);
+	http_empty(c, 204);
+}
+
+struct sleeping_query {
+	struct str node_id;
+};
+static const struct field sleeping_fields[] = {
+	F_TEXT(struct sleeping_query, node_id, "nodeId",
+	    .help = "Of this node only."),
+	{ 0 },
+};
+static const struct record sleeping_record = { "sleepingQuery",
+	sizeof(struct sleeping_query), sleeping_fields };
+
+const struct http_route hub_gateway_rows[] = {
+	{ "GET", "/gateway/{id}/sleeping", HTTP_TOKEN,
+	    .scope = "gateway.get.sleeping", .handle = handle_sleeping,
+	    .help = "What waits for nodes that sleep." },
+	{ "DELETE", "/gateway/{id}/sleeping", HTTP_TOKEN,
+	    .scope = "gateway.delete.sleeping", .query = &sleeping_record,
+	    .handle = handle_clear,
+	    .help = "Drops what waits for nodes that sleep." },
+	{ 0 },
+};
