@@ -50,7 +50,6 @@ struct lift {
 	struct loop_post post;
 	struct list link; /* in birth->waiting */
 	struct gate *gate;
-	unsigned round;
 	struct gateway_taken *taken;
 	struct str spoken, addr, data, extension; /* in `arena` */
 	int64_t time;
@@ -188,8 +187,7 @@ run_lifted(struct loop_post *p)
 	struct lift *l = container_of(p, struct lift, post);
 	struct gate *g = l->gate;
 
-	if (g->plug != NULL && g->round == l->round)
-		l->taken->done(l->taken, l->ok);
+	l->taken->done(l->taken, l->ok);
 	gate_unref(g);
 	arena_fini(&l->arena);
 	free(l);
@@ -318,7 +316,6 @@ on_heard(void *ctx, const struct gateway_frame *f, struct gateway_taken *t)
 
 	g->refs++;
 	l->gate = g;
-	l->round = g->round;
 	l->taken = t;
 	l->time = clock_now();
 	l->spoken = arena_str(a, f->node);
@@ -501,7 +498,6 @@ on_unlisten(void *ctx, void *handle)
 struct recital {
 	struct script_call call;
 	struct gate *gate;
-	unsigned round;
 	gateway_script_done *done;
 	void *ctx;
 	struct arena arena;
@@ -513,8 +509,7 @@ on_recited(struct script_call *call)
 	struct recital *r = container_of(call, struct recital, call);
 	struct gate *g = r->gate;
 
-	if (g->plug != NULL && g->round == r->round)
-		r->done(r->ctx, call->result, &call->err);
+	r->done(r->ctx, call->result, &call->err);
 	gate_unref(g);
 	arena_fini(&r->arena);
 	free(r);
@@ -531,7 +526,6 @@ on_script(void *ctx, struct str source, struct str vars,
 	int rc;
 
 	r->gate = g;
-	r->round = g->round;
 	r->done = done;
 	r->ctx = done_ctx;
 	r->call = (struct script_call){ .group = arena_str(a, g->row.unit_id),
@@ -557,7 +551,6 @@ struct order {
 	struct hub *hub;
 	struct route_ticket *ticket;
 	struct route_order of; /* in `arena` */
-	unsigned round;
 	struct arena arena;
 };
 
