@@ -471,6 +471,56 @@ set_repository(struct hub *h, struct str unit_id, struct str id,
 	return rc;
 }
 
+/* enable, disable, reload, or what its provider can do. */
+static int
+act_on_gateway(struct hub *h, struct str unit_id, struct str code,
+    struct str payload, struct err *err)
+{
+	struct gate *g = gate_at(h, unit_id, code);
+	bool on = hub_truth(payload),
+	     off = str_eq_nocase(payload, STR("disable")) ||
+	    str_eq_nocase(payload, STR("false")) || str_eqz(payload, "0") ||
+	    str_eq_nocase(payload, STR("off"));
+	const struct change change = { "enabled", value_bool(on) };
+	struct filter f = { 0 };
+	int rc;
+
+	if (g == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    "there is no gateway " STR_FMT, STR_ARG(code));
+	if (on || off) {
+		filter_text(&f, "id", g->row.id);
+		rc = store_update(route_store(h->route), &route_gateway_entity,
+		    &f, &change, 1, NULL, err);
+		if (rc == 0)
+			hub_post(h, gates_reload, g->row.id);
+		return rc;
+	}
+	if (str_eq_nocase(payload, STR("reload"))) {
+		hub_post(h, gates_reload, g->row.id);
+		return 0;
+	}
+	return gate_act(g, STR(""), payload, err);
+}
+
+static int
+act_on_node(struct hub *h, struct str unit_id, struct str quick,
+    struct str action, struct err *err)
+{
+	struct str addr = quick, code = str_cut(&addr, '.');
+	struct gate *g = gate_at(h, unit_id, code);
+	struct arena a = { 0 };
+	int rc;
+
+	if (g == NULL || model_at(h, unit_id, code, addr) == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    "there is no node " STR_FMT " on a gateway",
+		    STR_ARG(quick));
+	rc = gate_act(g, gate_spoken(g, &a, addr), action, err);
+	arena_fini(&a);
+	return rc;
+}
+
 /* Sets one thing; `quick` without its type. */
 static int
 set_one(struct hub *h, struct str unit_id, const struct wish *w,
@@ -488,6 +538,10 @@ set_one(struct hub *h, struct str unit_id, const struct wish *w,
 	if (str_eq_nocase(w->resource_type, STR("data_repository")))
 		return set_repository(
 		    h, unit_id, quick, w->key_path, w->payload, err);
+	if (str_eq_nocase(w->resource_type, STR("gateway")))
+		return act_on_gateway(h, unit_id, quick, w->payload, err);
+	if (str_eq_nocase(w->resource_type, STR("node")))
+		return act_on_node(h, unit_id, quick, w->payload, err);
 	if (str_eq_nocase(w->resource_type, STR("task")))
 		return toggle_rule(h, &hub_task_entity, unit_id, quick,
 		    w->payload, tasks_reload, err);
@@ -499,7 +553,7 @@ set_one(struct hub *h, struct str unit_id, const struct wish *w,
 		    w->payload, handlers_reload, err);
 	return err_set(err, ERR_PARAM,
 	    "resourceType `" STR_FMT "`: what can be acted on are field, "
-	    "data_repository, task, schedule and handler",
+	    "node, gateway, data_repository, task, schedule and handler",
 	    STR_ARG(w->resource_type));
 }
 

@@ -653,6 +653,30 @@ gate_order(
 	return true;
 }
 
+int
+gate_act(struct gate *g, struct str node, struct str action, struct err *err)
+{
+	struct buf b = { 0 };
+	const char *const *all;
+	int rc;
+
+	if (g->plug == NULL || !g->row.enabled)
+		return err_set(err, ERR_DENIED,
+		    "gateway " STR_FMT " is disabled", STR_ARG(g->row.code));
+	rc = gateway_act(g->plug, node, action, err);
+	if (rc != ERR_NOT_FOUND)
+		return rc;
+	all = gateway_actions(g->plug);
+	for (size_t i = 0; all != NULL && all[i] != NULL; i++)
+		buf_addf(&b, "%s%s", i > 0 ? ", " : "", all[i]);
+	rc = err_set(err, ERR_PARAM,
+	    "gateway " STR_FMT " has no action `" STR_FMT "`; there are: %s",
+	    STR_ARG(g->row.code), STR_ARG(action),
+	    b.len > 0 ? buf_z(&b) : "none");
+	buf_free(&b);
+	return rc;
+}
+
 /* --- their life ---------------------------------------------------------- */
 
 void

@@ -139,6 +139,40 @@ gateway_show(struct rest *r, enum rest_verb verb, void *row)
 	g->provider = hub_secrets_hidden(&r->c->arena, g->provider);
 }
 
+static void
+write_hub_state(struct json_out *o, const struct gate *g)
+{
+	json_out_key(o, "state");
+	json_out_object(o);
+	json_out_key(o, "status");
+	json_out_str(o, g != NULL ? g->state.status : STR("unavailable"));
+	json_out_key(o, "message");
+	json_out_str(o, g != NULL ? g->state.message : STR(""));
+	json_out_key(o, "since");
+	json_out_time(o, g != NULL ? g->state.since : TIME_NULL);
+	json_out_end_object(o);
+}
+
+struct str
+gate_json(struct arena *a, const struct gate *g)
+{
+	struct route_gateway row = g->row;
+	struct buf b = { 0 };
+	struct json_out o;
+	struct str ret;
+
+	row.provider = hub_secrets_hidden(a, row.provider);
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	record_members_to_json(
+	    &o, &route_gateway_entity.record, FIELD_ALL, &row);
+	write_hub_state(&o, g);
+	json_out_end_object(&o);
+	ret = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return ret;
+}
+
 struct look {
 	struct str id;
 	struct json_out *o;
@@ -162,15 +196,7 @@ write_state(struct hub *h, void *ctx)
 
 	if (g != NULL && g->plug != NULL)
 		gateway_state(g->plug, &s);
-	json_out_key(l->o, "state");
-	json_out_object(l->o);
-	json_out_key(l->o, "status");
-	json_out_str(l->o, g != NULL ? g->state.status : STR("unavailable"));
-	json_out_key(l->o, "message");
-	json_out_str(l->o, g != NULL ? g->state.message : STR(""));
-	json_out_key(l->o, "since");
-	json_out_time(l->o, g != NULL ? g->state.since : TIME_NULL);
-	json_out_end_object(l->o);
+	write_hub_state(l->o, g);
 	json_out_key(l->o, "lastTransaction");
 	json_out_time(l->o, MAX_OF(s.last_heard, s.last_sent));
 	json_out_key(l->o, "counters");

@@ -576,6 +576,12 @@ void gate_state(struct gate *g, const char *status, const char *text);
 void gate_trouble(struct gate *g, const char *text);
 bool gate_order(
     void *owner, const struct route_order *of, struct route_ticket *ticket);
+/* Does something on a node, or with "" on the gateway. ERR_PARAM: it can not,
+ * says what it can. */
+int gate_act(
+    struct gate *g, struct str node, struct str action, struct err *err);
+/* It as JSON, with its state and without secrets. */
+struct str gate_json(struct arena *a, const struct gate *g);
 /* Devices have changed on networks of that code; "": on any. */
 void gates_stale(struct hub *h, struct str network_code);
 int gates_load(struct hub *h, struct err *err);

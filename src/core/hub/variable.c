@@ -53,21 +53,6 @@ stored(struct hub *h, const struct entity *e, struct str unit_id, struct str id,
 	return true;
 }
 
-static struct device *
-device_at(
-    struct hub *h, struct str unit_id, struct str gateway, struct str node)
-{
-	struct device *d;
-	size_t pos = 0;
-
-	while ((d = map_next(&h->devices, &pos)) != NULL)
-		if (str_eq(d->row.unit_id, unit_id) &&
-		    str_eq(d->row.gateway_id, gateway) &&
-		    str_eq(d->row.node_id, node))
-			return d;
-	return NULL;
-}
-
 bool
 hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
     struct str quick, struct arena *a, struct str *ret)
@@ -85,10 +70,16 @@ hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
 	} else if (str_eq_nocase(type, STR("node"))) {
 		struct str gateway = str_cut(&rest, '.');
 
-		d = device_at(h, unit_id, gateway, str_cut(&rest, '.'));
+		d = model_at(h, unit_id, gateway, str_cut(&rest, '.'));
 		if (d == NULL)
 			return false;
 		*ret = row_json(a, &hub_node_entity.record, &d->row);
+	} else if (str_eq_nocase(type, STR("gateway"))) {
+		struct gate *g = gate_at(h, unit_id, str_cut(&rest, '.'));
+
+		if (g == NULL)
+			return false;
+		*ret = gate_json(a, g);
 	} else if (str_eq_nocase(type, STR("data_repository"))) {
 		if (!stored(h, &hub_repository_entity, unit_id,
 			str_cut(&rest, '.'), a, ret))
