@@ -485,6 +485,7 @@ static const struct field deed_fields[] = {
 	F_TEXT(A, unit_id, "unitId", .help = "The unit of what is acted on."),
 	F_TEXT(A, resource, "resource", .max = 1024,
 	    .help = "Quick id: field:gateway.node.source.field, "
+		    "node:gateway.node, gateway:code, "
 		    "data_repository:ID, task:ID, handler:ID."),
 	F_TEXT(A, payload, "payload", .def = "\"\"", .max = 65536,
 	    .help = "What it is set to; enable or disable; toggle."),
