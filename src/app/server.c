@@ -575,7 +575,8 @@ on_upgraded(void *owner, const struct http_upgraded *u)
 {
 	struct server *s = owner;
 
-	mqtt_http_upgraded(s->mqtt_http, u);
+	if (!hub_upgraded(s->hub, u))
+		mqtt_http_upgraded(s->mqtt_http, u);
 }
 
 static void
@@ -1018,6 +1019,7 @@ end(struct server *s)
 {
 	notify("STOPPING=1\n");
 	http_server_stop(s->http);
+	hub_live_stop(s->hub);
 	if (s->main_loop != NULL)
 		loop_cancel(s->main_loop, &s->clean_timer);
 	worker_pool_free(s->workers);

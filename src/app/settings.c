@@ -348,7 +348,7 @@ settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
 	static _Thread_local struct conf_section
-	    sections[15 + MQTT_LISTENERS + MQTT_BRIDGES];
+	    sections[16 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -388,6 +388,8 @@ settings_new(struct settings *s)
 		    handler_fields, &s->hub.handler },
 		{ "hub.gateway", "Networks that are driven from here.",
 		    gateway_fields, &s->hub.gateway },
+		{ "hub.live", "Who follows what happens by WebSocket.",
+		    hub_live_fields, &s->hub.live },
 		{ "data", "The history of what passed.", data_fields,
 		    &s->data },
 		{ "compat", "For use beside Sylvia-IoT's own programs.",

@@ -24,6 +24,7 @@ enum websocket_opcode {
 /* Why a connection is closed. */
 enum websocket_code {
 	WEBSOCKET_NORMAL = 1000,
+	WEBSOCKET_AWAY = 1001, /* the server ends */
 	WEBSOCKET_PROTOCOL = 1002,
 	WEBSOCKET_UNSUPPORTED = 1003,
 	WEBSOCKET_NO_CODE = 1005, /* never sent: the close had none */

@@ -201,7 +201,7 @@ ws_request_judge(const struct ws_request *r, const char *path)
 	if (!r->upgrade || !str_eqz(r->version, "13"))
 		return 426;
 	if (!r->connection || r->keys != 1 || !ws_key_ok(r->key) ||
-	    r->protocol.ptr == NULL)
+	    (r->protocol.ptr == NULL && !r->any_protocol))
 		return 400;
 	return 101;
 }

@@ -28,6 +28,7 @@ struct ws_request {
 	bool connection; /* Connection has "upgrade" */
 	struct str version, key;
 	struct str protocol; /* the one to answer with */
+	bool any_protocol;   /* the caller looks at the subprotocols itself */
 	unsigned keys;       /* how many were sent */
 };
 

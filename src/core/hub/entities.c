@@ -665,3 +665,41 @@ const struct conf_field hub_fields[] = {
 	    .max = 100000000, .help = "Runs of rules that are kept at most."),
 	{ 0 },
 };
+
+#undef C
+#define C struct live_conf
+const struct conf_field hub_live_fields[] = {
+	CONF_INT(C, connections, "connections", .def = "1000", .min = 0,
+	    .max = 100000,
+	    .help = "WebSocket connections to /ws at a time; 0: there is no "
+		    "such path."),
+	CONF_INT(C, logins, "logins", .def = "100", .min = 1, .max = 100000,
+	    .help = "Of them, those that have not shown a valid token yet."),
+	CONF_MS(C, login_ms, "loginTimeout", .def = "10s", .min = 100,
+	    .max = 600000,
+	    .help = "How long a connection may take to show its token."),
+	CONF_MS(C, check_ms, "checkInterval", .def = "30s", .min = 100,
+	    .max = 60000,
+	    .help = "How often tokens and memberships of those who are "
+		    "connected are looked up again."),
+	CONF_MS(C, ping_ms, "pingInterval", .def = "30s", .min = 100,
+	    .max = 3600000,
+	    .help = "How often a client is asked whether it is there. One that "
+		    "was silent for two of them is dropped."),
+	CONF_INT(C, subscriptions, "subscriptions", .def = "100", .min = 1,
+	    .max = 10000, .help = "Subscriptions of one connection at most."),
+	CONF_INT(C, initial_max, "initialMax", .def = "100000", .min = 0,
+	    .max = 10000000,
+	    .help = "Fields whose values one subscription may ask for first."),
+	CONF_SIZE(C, message_max, "messageMax", .def = "64KiB", .min = 1024,
+	    .max = 16 << 20, .help = "Largest message of a client."),
+	CONF_SIZE(C, queue_max, "queueMax", .def = "1MiB", .min = 65536,
+	    .max = 1 << 30,
+	    .help = "What may wait for one slow client. From a quarter of it "
+		    "on only the newest state of an object is kept; beyond it "
+		    "events are dropped, and the client is told how many."),
+	CONF_SIZE(C, backlog_max, "backlogMax", .def = "64MiB", .min = 1 << 20,
+	    .max = (int64_t)1 << 34,
+	    .help = "Events that may wait to be shared out to clients."),
+	{ 0 },
+};

@@ -4,13 +4,17 @@
  * An event is {"type","entityType","entityId","entityQuickId","entity"}. It is
  * published to marram/{unit}/event/{entityType}; a field's value alone to
  * marram/{unit}/value/{gateway}/{node}/{source}/{field}. Applications of the
- * unit may subscribe to both.
+ * unit may subscribe to both. Who follows by WebSocket (live.h) hears of all
+ * objects; of those that are no device's no JSON is made unless somebody does.
  */
+#include "core/hub/live.h"
 #include "core/hub/private.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "codec/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct route_notes *
@@ -25,6 +29,7 @@ notes(struct hub *h)
 void
 event_kick(struct hub *h)
 {
+	feed_kick(h);
 	if (h->notes == NULL)
 		return;
 	route_tell(h->notes);
@@ -93,9 +98,11 @@ tell_value(struct cell *f)
 struct subject {
 	struct hub *hub;
 	struct device *device; /* NULL: of no device, and not published */
+	bool rules;            /* tasks hear of it */
 	const struct entity *entity;
 	const void *row; /* begins as struct hub_any */
 	const char *entity_type;
+	struct str json;     /* the entity; null: the row as it is */
 	struct str quick;    /* without its type */
 	struct str place[4]; /* as in struct hub_event */
 };
@@ -122,52 +129,90 @@ event_json(struct buf *b, const struct subject *s, const char *type)
 	    arena_printf(&a, "%s:" STR_FMT, s->entity_type, STR_ARG(s->quick)));
 	json_out_key(&o, "entity");
 	from = b->len;
-	record_to_json(&o, &s->entity->record, FIELD_ALL, s->row);
+	if (s->json.len > 0)
+		json_out_raw(&o, s->json);
+	else
+		record_to_json(&o, &s->entity->record, FIELD_ALL, s->row);
 	from = b->ptr[from] == '{' ? from : from + 1;
 	json_out_end_object(&o);
 	arena_fini(&a);
 	return (struct str){ b->ptr + from, b->len - from - 1 };
 }
 
-static void
-tell(const struct subject *s, const char *type)
+static struct hub_event
+event_of(const struct subject *s, const char *type, struct buf *text)
 {
-	struct buf topic = { 0 }, text = { 0 };
-	struct str entity = event_json(&text, s, type);
-	const struct hub_event e = {
+	struct str entity = event_json(text, s, type);
+
+	return (struct hub_event){
 		.unit_id = ((const struct hub_any *)s->row)->unit_id,
 		.type = str_of(type),
 		.entity_type = str_of(s->entity_type),
-		.json = buf_str(&text),
+		.json = buf_str(text),
 		.entity = entity,
 		.place = { s->place[0], s->place[1], s->place[2], s->place[3] }
 	};
+}
 
+static void
+tell(const struct subject *s, const char *type)
+{
+	const struct hub_any *any = s->row;
+	struct hub *h = s->hub;
+	bool live = feed_wants(h, any->unit_id, s->entity_type, s->quick);
+	bool rules = s->rules && h->listeners.n > 0;
+	struct buf topic = { 0 }, text = { 0 };
+	struct hub_event e;
+
+	if (!live && !rules && s->device == NULL)
+		return; /* nobody listens */
+	e = event_of(s, type, &text);
 	if (s->device != NULL) {
 		event_topic(&topic, s->device);
 		buf_addf(&topic, "event/%s", s->entity_type);
-		route_note(notes(s->hub), buf_str(&topic), e.json, false);
+		route_note(notes(h), buf_str(&topic), e.json, false);
 	}
-	tasks_hear(s->hub, &e);
+	if (live)
+		feed_event(h, &e, s->quick, 0);
+	if (rules)
+		tasks_hear(h, &e);
 	buf_free(&topic);
 	buf_free(&text);
+}
+
+static struct subject
+field_subject(struct cell *f)
+{
+	struct subject s = { f->device->hub, f->device, true, &hub_field_entity,
+		&f->row, "field", STR_NULL, f->quick,
+		{ f->row.node_id, f->row.field_id, f->row.source_id,
+		    f->row.gateway_id } };
+
+	(void)str_cut(&s.quick, ' '); /* the unit is in the topic */
+	return s;
 }
 
 void
 event_field(struct cell *f, const char *type)
 {
-	struct hub *h = f->device->hub;
-	struct subject s = { h, f->device, &hub_field_entity, &f->row, "field",
-		f->quick,
-		{ f->row.node_id, f->row.field_id, f->row.source_id,
-		    f->row.gateway_id } };
+	const struct subject s = field_subject(f);
 
-	(void)str_cut(&s.quick, ' '); /* the unit is in the topic */
 	if (strcmp(type, "deleted") != 0) {
 		tell_value(f);
-		forwards_hear(h, f);
+		forwards_hear(f->device->hub, f);
 	}
 	tell(&s, type);
+}
+
+void
+event_initial(struct cell *f, uint64_t no)
+{
+	const struct subject s = field_subject(f);
+	struct buf text = { 0 };
+	const struct hub_event e = event_of(&s, "requested", &text);
+
+	feed_event(f->device->hub, &e, s.quick, no);
+	buf_free(&text);
 }
 
 void
@@ -175,8 +220,8 @@ event_source(struct source *src, const char *type)
 {
 	const struct hub_source *row = &src->row;
 	struct arena a = { 0 };
-	const struct subject s = { src->device->hub, src->device,
-		&hub_source_entity, row, "source",
+	const struct subject s = { src->device->hub, src->device, true,
+		&hub_source_entity, row, "source", STR_NULL,
 		arena_printf(&a, STR_FMT "." STR_FMT "." STR_FMT,
 		    STR_ARG(row->gateway_id), STR_ARG(row->node_id),
 		    STR_ARG(row->source_id)),
@@ -190,7 +235,8 @@ void
 event_node(struct device *d, const char *type)
 {
 	struct arena a = { 0 };
-	const struct subject s = { d->hub, d, &hub_node_entity, &d->row, "node",
+	const struct subject s = { d->hub, d, true, &hub_node_entity, &d->row,
+		"node", STR_NULL,
 		arena_printf(&a, STR_FMT "." STR_FMT,
 		    STR_ARG(d->row.gateway_id), STR_ARG(d->row.node_id)),
 		{ d->row.node_id, STR_NULL, STR_NULL, d->row.gateway_id } };
@@ -199,35 +245,144 @@ event_node(struct device *d, const char *type)
 	arena_fini(&a);
 }
 
-void
-event_repository(struct hub *h, struct str id)
-{
-	struct hub_repository row;
-	struct arena a = { 0 };
-	struct filter f = { 0 };
-	bool found;
+/* --- rows of any kind ---------------------------------------------------- */
 
-	filter_text(&f, "id", id);
-	if (store_get(h->store, &hub_repository_entity, &f, &a, &row, &found,
-		NULL) == 0 &&
-	    found)
-		tell(&(struct subject){ .hub = h,
-			 .entity = &hub_repository_entity,
-			 .row = &row,
-			 .entity_type = "data_repository",
-			 .quick = row.id },
-		    "updated");
-	arena_fini(&a);
+/* As a call would show it: without secrets. */
+static void
+tell_row(struct hub *h, const struct hub_object *o, const char *type,
+    const void *row)
+{
+	const struct record *rec = &o->object->entity->record;
+	const struct hub_any *any = row;
+	struct http_call call = { 0 };
+	struct rest r = { .c = &call, .o = o->object, .module = h };
+	struct subject s = { .hub = h,
+		.rules = o->flags & OBJECT_RULES,
+		.entity = o->object->entity,
+		.row = row,
+		.entity_type = o->event,
+		.quick = any->id };
+	void *copy;
+
+	if (!feed_wants(h, any->unit_id, s.entity_type, s.quick) &&
+	    (!s.rules || h->listeners.n == 0))
+		return;
+	if (o->object->show != NULL) {
+		copy = arena_alloc(&call.arena, rec->size);
+		memcpy(copy, row, rec->size);
+		o->object->show(&r, REST_GET, copy);
+		s.row = copy;
+	}
+	tell(&s, type);
+	arena_fini(&call.arena);
+}
+
+/* A row that a call has changed, on its way to the loop. */
+struct changed {
+	struct loop_post post;
+	struct hub *hub;
+	const struct hub_object *object;
+	const char *type;
+	void *row; /* of a deleted one */
+	struct str id;
+	struct arena arena;
+};
+
+/* What was changed is read here: of two calls at a time the events then have
+ * the same last word as the store. */
+static void
+run_changed(struct loop_post *p)
+{
+	struct changed *c = container_of(p, struct changed, post);
+	const struct entity *e = c->object->object->entity;
+	struct filter f = { 0 };
+	bool found = c->row != NULL;
+
+	if (!found) {
+		filter_text(&f, "id", c->id);
+		c->row = arena_alloc(&c->arena, e->record.size);
+		if (store_get(c->hub->store, e, &f, &c->arena, c->row, &found,
+			NULL) != 0)
+			found = false;
+	}
+	if (found) /* else its end is told next */
+		tell_row(c->hub, c->object, c->type, c->row);
+	arena_fini(&c->arena);
+	free(c);
+}
+
+static struct changed *
+changed_new(struct hub *h, const struct hub_object *o, const char *type)
+{
+	struct changed *c;
+
+	if (!(o->flags & OBJECT_RULES) && !feed_is_wanted(h))
+		return NULL;
+	c = mem_new(struct changed);
+	c->post.run = run_changed;
+	c->hub = h;
+	c->object = o;
+	c->type = type;
+	return c;
+}
+
+void
+event_changed(
+    struct hub *h, const struct hub_object *o, const char *type, struct str id)
+{
+	struct changed *c = changed_new(h, o, type);
+
+	if (c == NULL)
+		return;
+	c->id = arena_str(&c->arena, id);
+	loop_post(h->loop, &c->post);
+}
+
+void
+event_deleted(struct hub *h, const struct hub_object *o, const void *row)
+{
+	const struct record *rec = &o->object->entity->record;
+	struct changed *c = changed_new(h, o, "deleted");
+
+	if (c == NULL)
+		return;
+	c->row = arena_alloc(&c->arena, rec->size);
+	record_copy(rec, &c->arena, c->row, row);
+	loop_post(h->loop, &c->post);
+}
+
+void
+event_written(struct hub *h, const struct entity *e, const void *row, bool add)
+{
+	const struct hub_object *o;
+
+	if (!feed_is_wanted(h))
+		return;
+	o = hub_object_of(e);
+	if (!(o->flags & OBJECT_MODEL))
+		tell_row(h, o, add ? "created" : "updated", row);
+}
+
+void
+event_gone(struct hub *h, const struct entity *e, const void *row)
+{
+	if (feed_is_wanted(h))
+		tell_row(h, hub_object_of(e), "deleted", row);
 }
 
 void
 event_gateway(struct gate *g, const char *type)
 {
+	struct arena a = { 0 };
+
 	tell(&(struct subject){ .hub = g->hub,
+		 .rules = true,
 		 .entity = &route_gateway_entity,
 		 .row = &g->row,
 		 .entity_type = "gateway",
+		 .json = gate_json(&a, g),
 		 .quick = g->row.code,
 		 .place = { STR_NULL, STR_NULL, STR_NULL, g->row.code } },
 	    type);
+	arena_fini(&a);
 }

@@ -101,7 +101,6 @@ changed(struct rest *r, const void *row, bool gone)
 	struct hub *h = r->module;
 
 	route_gateway_changed(h->route, g, gone);
-	hub_post(h, gates_reload, g->id);
 }
 
 static void

@@ -1,6 +1,7 @@
 /*
  * core/hub/hub.c - see hub.h: opening, starting, ending.
  */
+#include "core/hub/live.h"
 #include "core/hub/private.h"
 
 #include "base/clock.h"
@@ -83,6 +84,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	h->heard_post.run = heard_run;
 	h->loop = loop_new();
 	writer_init(h);
+	feed_init(h);
+	h->live = live_new(h);
 	h->codecs = script_pool_new(h->loop, &conf->script, NULL);
 	h->scripts = script_pool_new(h->loop, &conf->script, NULL);
 	rc = read_place(h, err);
@@ -186,7 +189,7 @@ hub_start(struct hub *h, struct loop *loop, struct err *err)
 		return err_set(err, ERR_IO, "start a thread");
 	h->running = true;
 	route_listen(h->route, &tap);
-	return 0;
+	return live_start(h->live, err);
 }
 
 void
@@ -228,6 +231,7 @@ hub_stop(struct hub *h)
 
 	if (h == NULL)
 		return;
+	live_stop(h->live); /* while our loop hears what it posts */
 	pthread_mutex_lock(&h->lock);
 	running = h->running;
 	h->running = false;
@@ -245,6 +249,8 @@ hub_close(struct hub *h)
 	if (h == NULL)
 		return;
 	hub_stop(h);
+	feed_fini(h);
+	live_free(h->live);
 	schedules_free(h);
 	tasks_free(h);
 	script_pool_free(h->codecs);
@@ -272,6 +278,13 @@ void
 hub_routes(struct hub *h, http_add_routes *add, void *ctx)
 {
 	objects_mount(h, add, ctx);
+}
+
+void
+hub_live_stop(struct hub *h)
+{
+	if (h != NULL)
+		live_stop(h->live);
 }
 
 int

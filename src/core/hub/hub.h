@@ -15,12 +15,22 @@
 #include "core/rest/rest.h"
 #include "core/route/route.h"
 #include "plug/gateway/gateway.h"
+#include "net/http/server.h"
 #include "plug/handler/handler.h"
 #include "plug/metric/settings.h"
 #include "plug/script/script.h"
 #include "plug/store/settings.h"
 
 struct hub;
+
+/* Who follows by WebSocket; times in ms, sizes in bytes. */
+struct live_conf {
+	int64_t connections, logins; /* at a time; those without a user yet */
+	int64_t subscriptions;       /* of a connection */
+	int64_t initial_max;         /* fields */
+	int64_t message_max, queue_max, backlog_max;
+	int64_t login_ms, check_ms, ping_ms;
+};
 
 struct hub_conf {
 	struct store_settings db;
@@ -33,9 +43,11 @@ struct hub_conf {
 	int64_t firmware_max; /* bytes of a file */
 	struct metric_settings metric;
 	struct script_conf script;
+	struct live_conf live;
 };
 
 extern const struct conf_field hub_fields[];
+extern const struct conf_field hub_live_fields[]; /* over a live_conf */
 
 /* Opens the store and reads what is known. `dir`: where a relative path of the
  * database begins. */
@@ -52,6 +64,11 @@ void hub_stop(struct hub *h);
 void hub_close(struct hub *h); /* NULL is fine */
 
 void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
+/* For http_server_events.upgraded. False: the connection is not ours. */
+bool hub_upgraded(struct hub *h, const struct http_upgraded *u);
+/* Says good-bye to all who follow by WebSocket, and takes no more. NULL is
+ * fine. */
+void hub_live_stop(struct hub *h);
 
 /* Removes old traces, and, with `all`, what is too old in the history. On a
  * worker; the former every minute, as many may come. */

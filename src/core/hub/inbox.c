@@ -61,6 +61,14 @@ item_free(struct hub *h, struct item *it)
 	free(it);
 }
 
+/* It is claimed, known, deleted, or one too many. */
+static void
+item_gone(struct hub *h, struct item *it)
+{
+	event_gone(h, &hub_inbox_entity, &it->row);
+	item_free(h, it);
+}
+
 static struct item *
 item_for(struct hub *h, const struct route_uplink *u)
 {
@@ -87,7 +95,7 @@ item_for(struct hub *h, const struct route_uplink *u)
 		    list_first(&h->inbox_order, struct item, link);
 
 		writer_gone(h, &hub_inbox_entity, "id", first->row.id);
-		item_free(h, first);
+		item_gone(h, first);
 		counter_add(&h->counters.inbox_dropped, 1);
 	}
 	it = item_new(h, &row);
@@ -147,7 +155,7 @@ inbox_forget(struct hub *h, struct str id)
 {
 	LIST_EACH (it, &h->inbox_order, struct item, link)
 		if (str_eq(it->row.id, id))
-			item_free(h, it);
+			item_gone(h, it);
 }
 
 void
@@ -172,7 +180,7 @@ inbox_known(struct hub *h, const struct route_uplink *u)
 	if (it == NULL)
 		return;
 	writer_gone(h, &hub_inbox_entity, "id", it->row.id);
-	item_free(h, it);
+	item_gone(h, it);
 }
 
 /* --- claiming ------------------------------------------------------------ */

@@ -933,6 +933,18 @@ model_reload_field(struct hub *h, struct str id)
 	arena_fini(&a);
 }
 
+/* It and its fields. */
+static void
+tell_gone(struct device *d)
+{
+	struct cell *f;
+	size_t pos = 0;
+
+	while ((f = map_next(&d->fields, &pos)) != NULL)
+		event_field(f, "deleted");
+	event_node(d, "deleted");
+}
+
 void
 model_reload_node(struct hub *h, struct str id)
 {
@@ -950,6 +962,7 @@ model_reload_node(struct hub *h, struct str id)
 		model_announce(d, true);
 		event_node(d, "updated");
 	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {
+		tell_gone(d);
 		device_free(d);
 	}
 	arena_fini(&a);
@@ -959,12 +972,8 @@ static void
 device_gone(struct device *d)
 {
 	struct hub *h = d->hub;
-	struct cell *f;
-	size_t pos = 0;
 
-	while ((f = map_next(&d->fields, &pos)) != NULL)
-		event_field(f, "deleted");
-	event_node(d, "deleted");
+	tell_gone(d);
 	if (h->conf.home_assistant)
 		announce_gone(d);
 	writer_gone(h, &hub_node_entity, "id", d->row.id);

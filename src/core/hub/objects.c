@@ -157,57 +157,6 @@ hub_before_add(struct rest *r, void *row, void *extra, void *beside)
 	return rc == 1;
 }
 
-/* --- what changes mean --------------------------------------------------- */
-
-#define TELL(name, fn)                                                         \
-	static void name##_patched(struct rest *r, const void *old,            \
-	    const void *row, field_set_t present, void *extra,                 \
-	    field_set_t extra_present)                                         \
-	{                                                                      \
-		(void)old;                                                     \
-		(void)present;                                                 \
-		(void)extra;                                                   \
-		(void)extra_present;                                           \
-		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
-	}                                                                      \
-	static void name##_deleted(struct rest *r, const void *row)            \
-	{                                                                      \
-		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
-	}
-
-/* clang-format off */
-TELL(profile, model_reload_profile)
-TELL(node, model_reload_node)
-TELL(field, model_reload_field)
-TELL(repository, event_repository)
-TELL(task, tasks_reload)
-TELL(schedule, schedules_reload)
-TELL(handler, handlers_reload)
-TELL(forward, forwards_reload)
-/* clang-format on */
-
-#define TELL_ADDED(name, fn)                                                   \
-	static void name##_added(struct rest *r, const void *row, void *extra) \
-	{                                                                      \
-		(void)extra;                                                   \
-		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
-	}
-
-/* clang-format off */
-TELL_ADDED(profile, model_reload_profile)
-TELL_ADDED(repository, event_repository)
-TELL_ADDED(task, tasks_reload)
-TELL_ADDED(schedule, schedules_reload)
-TELL_ADDED(handler, handlers_reload)
-TELL_ADDED(forward, forwards_reload)
-/* clang-format on */
-
-static void
-inbox_deleted(struct rest *r, const void *row)
-{
-	hub_post(r->module, inbox_forget, ((const struct hub_any *)row)->id);
-}
-
 /* --- the objects --------------------------------------------------------- */
 
 #define BY(param, member)                                                      \
@@ -247,9 +196,6 @@ static const struct rest_object profile_object = {
 	.patch = "name codec script paths fields",
 	.exists = EXISTS,
 	.help = "profiles: how devices' payloads are read.",
-	.after_add = profile_added,
-	.after_patch = profile_patched,
-	.after_del = profile_deleted,
 };
 
 static const struct rest_object node_object = {
@@ -264,8 +210,6 @@ static const struct rest_object node_object = {
 	.sort = "nodeId:asc",
 	.patch = "name labels",
 	.help = "devices, as the hub knows them.",
-	.after_patch = node_patched,
-	.after_del = node_deleted,
 };
 
 static const struct rest_object source_object = {
@@ -293,8 +237,6 @@ static const struct rest_object field_object = {
 	.sort = "nodeId:asc,sourceId:asc,fieldId:asc",
 	.patch = "name metricType unit labels",
 	.help = "fields: values of devices, now and before.",
-	.after_patch = field_patched,
-	.after_del = field_deleted,
 };
 
 static const struct rest_object inbox_object = {
@@ -307,7 +249,6 @@ static const struct rest_object inbox_object = {
 	    { "count", "count" }, { "networkAddr", "networkAddr" }),
 	.sort = "lastSeen:desc",
 	.help = "addresses that were heard and that no device has.",
-	.after_del = inbox_deleted,
 };
 
 static const struct rest_object repository_object = {
@@ -323,22 +264,17 @@ static const struct rest_object repository_object = {
 	.patch = "description readOnly labels data",
 	.exists = EXISTS,
 	.help = "data that rules share.",
-	.after_add = repository_added,
-	.after_patch = repository_patched,
-	.after_del = repository_deleted,
 };
 
-#define RULES(object, before)                                                  \
+#define RULES(before)                                                          \
 	HUB_SHARED,                                                            \
 	    .before_add = before, .exists = EXISTS,                            \
-	    .after_add = object##_added, .after_patch = object##_patched,      \
-	    .after_del = object##_deleted,                                     \
 	    .filters = (const struct rest_filter[]){ { "contains", "id",       \
 							 COND_CONTAINS },      \
 		    { 0 } },                                                   \
 	    .sorts = SORTS({ "id", "id" }, { "modified", "modifiedOn" }),      \
 	    .sort = "id:asc"
-#define RULE(object) RULES(object, hub_before_add)
+#define RULE RULES(hub_before_add)
 
 /* What was secret when it was written is not read again. */
 static void
@@ -370,7 +306,7 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 }
 
 static const struct rest_object handler_object = {
-	RULE(handler),
+	RULE,
 	.name = "handler",
 	.entity = &hub_handler_entity,
 	.add = "id unitId! type! description enabled labels spec",
@@ -381,7 +317,7 @@ static const struct rest_object handler_object = {
 };
 
 static const struct rest_object forward_object = {
-	RULE(forward),
+	RULE,
 	.name = "forward-payload",
 	.entity = &hub_forward_entity,
 	.add = "id unitId! srcFieldId! dstFieldId! description enabled labels",
@@ -395,7 +331,7 @@ static const struct rest_object forward_object = {
 	"executionInterval evaluationType evaluationConfig "                   \
 	"handlerParameters handlers"
 static const struct rest_object task_object = {
-	RULE(task),
+	RULE,
 	.name = "task",
 	.entity = &hub_task_entity,
 	.add = "id unitId! " TASK_MEMBERS,
@@ -440,7 +376,7 @@ schedule_before_patch(struct rest *r, const void *old, void *row,
 	"description enabled labels validity variables customVariableType "    \
 	"customVariableConfig handlerParameters handlers"
 static const struct rest_object schedule_object = {
-	RULES(schedule, schedule_before_add),
+	RULES(schedule_before_add),
 	.name = "schedule",
 	.entity = &hub_schedule_entity,
 	.add = "id unitId! type! spec! " SCHEDULE_MEMBERS,
@@ -546,42 +482,90 @@ static const struct http_route action_rows[] = {
 	{ 0 },
 };
 
+/* --- all of them --------------------------------------------------------- */
+
+#define NO_ADD REST_NO(REST_ADD)
+#define NO_PATCH REST_NO(REST_PATCH)
+#define NO_DEL REST_NO(REST_DEL)
+
+/* clang-format off */
+static const struct hub_object objects[] = {
+	{ &profile_object, 0, "profile", model_reload_profile, 0 },
+	{ &hub_gateway_object, 0, "gateway", gates_reload,
+	    OBJECT_RELOAD | OBJECT_NETWORK },
+	{ &hub_firmware_object, 0, "firmware", NULL, 0 },
+	{ &node_object, NO_ADD, "node", model_reload_node,
+	    OBJECT_MODEL | OBJECT_RELOAD },
+	{ &source_object, NO_ADD | NO_DEL, "source", NULL, OBJECT_MODEL },
+	{ &field_object, NO_ADD, "field", model_reload_field,
+	    OBJECT_MODEL | OBJECT_RELOAD },
+	{ &inbox_object, NO_ADD | NO_PATCH, "inbox", inbox_forget,
+	    OBJECT_RELOAD },
+	{ &repository_object, 0, "data_repository", NULL, OBJECT_RULES },
+	{ &handler_object, 0, "handler", handlers_reload, 0 },
+	{ &forward_object, 0, "forward_payload", forwards_reload, 0 },
+	{ &task_object, 0, "task", tasks_reload, 0 },
+	{ &schedule_object, 0, "schedule", schedules_reload, 0 },
+	{ &dashboard_object, 0, "dashboard", NULL, 0 },
+	{ &trace_object, NO_ADD | NO_PATCH | NO_DEL, "trace", NULL, 0 },
+};
+/* clang-format on */
+
+const struct hub_object *
+hub_object_of(const struct entity *e)
+{
+	for (size_t i = 0; i < COUNT_OF(objects); i++)
+		if (objects[i].object->entity == e)
+			return &objects[i];
+	return NULL;
+}
+
+bool
+hub_is_entity_type(struct str name)
+{
+	for (size_t i = 0; i < COUNT_OF(objects); i++)
+		if (str_eqz(name, objects[i].event))
+			return true;
+	return false;
+}
+
+/* A call has changed a row: the loop is to know, then who listens. */
+void
+hub_changed(struct rest *r, enum rest_verb verb, const void *row)
+{
+	const struct hub_object *o = hub_object_of(r->o->entity);
+	struct str id = ((const struct hub_any *)row)->id;
+
+	if (o->reload != NULL)
+		hub_post(r->module, o->reload, id);
+	if (o->flags & OBJECT_RELOAD)
+		return;
+	if (verb == REST_DEL)
+		event_deleted(r->module, o, row);
+	else
+		event_changed(
+		    r->module, o, verb == REST_ADD ? "created" : "updated", id);
+}
+
 void
 objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 {
-	static const struct {
-		const struct rest_object *object;
-		unsigned flags;
-	} all[] = {
-		{ &profile_object, 0 },
-		{ &hub_firmware_object, 0 },
-		{ &node_object, REST_NO(REST_ADD) },
-		{ &source_object, REST_NO(REST_ADD) | REST_NO(REST_DEL) },
-		{ &field_object, REST_NO(REST_ADD) },
-		{ &inbox_object, REST_NO(REST_ADD) | REST_NO(REST_PATCH) },
-		{ &repository_object, 0 },
-		{ &handler_object, 0 },
-		{ &forward_object, 0 },
-		{ &task_object, 0 },
-		{ &schedule_object, 0 },
-		{ &dashboard_object, 0 },
-		{ &trace_object,
-		    REST_NO(REST_ADD) | REST_NO(REST_PATCH) |
-			REST_NO(REST_DEL) },
-	};
 	struct rest_mounts *m = h != NULL ? &h->mounts : NULL;
 	struct store *s = h != NULL ? h->store : NULL;
 
 	rest_mount_rows(m, action_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_prom_rows, "/prom/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_write_rows, "", h, add, ctx);
+	if (h == NULL || h->conf.live.connections > 0)
+		rest_mount_rows(m, hub_live_rows, "", h, add, ctx);
 	rest_mount_rows(m, hub_history_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_gateway_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
-	rest_mount(m, &hub_gateway_object, "/hub/api/v1",
-	    h != NULL ? route_store(h->route) : NULL, h, REST_CSV, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
-	for (size_t i = 0; i < COUNT_OF(all); i++)
-		rest_mount(m, all[i].object, "/hub/api/v1", s, h,
-		    all[i].flags | REST_CSV, add, ctx);
+	for (size_t i = 0; i < COUNT_OF(objects); i++)
+		rest_mount(m, objects[i].object, "/hub/api/v1",
+		    h != NULL && objects[i].flags & OBJECT_NETWORK
+			? route_store(h->route)
+			: s,
+		    h, objects[i].verbs | REST_CSV, add, ctx);
 }

@@ -39,6 +39,43 @@ hub_json_at(
 	return true;
 }
 
+bool
+hub_has(const struct strs *list, struct str s)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq_nocase(list->at[i], s))
+			return true;
+	return list->n == 0;
+}
+
+bool
+hub_passes(struct str filters, struct str entity)
+{
+	struct arena a = { 0 };
+	struct str path, want, have;
+	struct json j, k;
+	bool all = true;
+
+	json_open(&j, filters, 0, &a);
+	if (json_object(&j))
+		while (all && json_member(&j, &path)) {
+			if (json_peek(&j) == JSON_STRING)
+				json_str(&j, &want);
+			else
+				json_raw(&j, &want);
+			if (!hub_json_at(&a, entity, path, &have)) {
+				all = false;
+				break;
+			}
+			json_open(&k, have, 0, &a);
+			if (json_peek(&k) == JSON_STRING)
+				json_str(&k, &have);
+			all = str_eq(have, want);
+		}
+	arena_fini(&a);
+	return all;
+}
+
 static void
 put(struct arena *a, struct str json, struct str path, struct str value,
     struct json_out *o)

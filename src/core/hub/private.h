@@ -10,6 +10,7 @@
  *    writer.c    groups of what has changed, to the store
  *    inbox.c     addresses that no device has
  *    event.c     what happened, as JSON, to who listens
+ *    live*.c     who listens by WebSocket (live.h)
  *    announce.c  devices for Home Assistant
  *    task.c      tasks;  evaluate.c  their verdict;  variable.c  what they read
  *    schedule.c  schedules;  forward.c  forwards
@@ -357,6 +358,7 @@ int history_write(struct group *g, struct err *err);
 extern const struct http_route hub_history_rows[];
 /* prom.c: PromQL;  write.c: points as to InfluxDB. */
 extern const struct http_route hub_prom_rows[], hub_write_rows[];
+extern const struct http_route hub_live_rows[]; /* live.c */
 
 /* --- the whole ----------------------------------------------------------- */
 
@@ -366,6 +368,9 @@ struct hub_place {
 	double latitude, longitude;
 	bool known; /* they are set */
 };
+
+struct live;
+struct feed;
 
 struct hub {
 	struct hub_conf conf;
@@ -416,6 +421,8 @@ struct hub {
 	struct readings readings;   /* of the message in hand */
 	struct map inbox;           /* "network addr" -> item */
 	struct list inbox_order;
+	struct feed *feed; /* to who follows by WebSocket */
+	struct live *live; /* their own loop; any thread */
 };
 
 /* model.c */
@@ -465,6 +472,10 @@ void model_gather(struct hub *h);
 /* A group has failed: whatever changes next is written as a whole. */
 void model_unsure(struct hub *h);
 bool hub_is_metric_type(struct str name);
+/* Is it one of these, in any case? An empty list has all. */
+bool hub_has(const struct strs *list, struct str s);
+/* Has the entity, at all the key paths of an object, the texts it names? */
+bool hub_passes(struct str filters, struct str entity);
 /* The JSON value at a dotted path, in any case; false: there is none. */
 bool hub_json_at(
     struct arena *a, struct str json, struct str path, struct str *value);
@@ -494,8 +505,17 @@ void model_check(struct hub *h, struct str place);
 void event_field(struct cell *f, const char *type);
 void event_source(struct source *src, const char *type);
 void event_node(struct device *d, const char *type);
-/* A data repository has been made or changed. */
-void event_repository(struct hub *h, struct str id);
+/* A call has changed a row, or deleted it (as it was). [any thread] */
+struct hub_object;
+void event_changed(
+    struct hub *h, const struct hub_object *o, const char *type, struct str id);
+void event_deleted(struct hub *h, const struct hub_object *o, const void *row);
+/* On the loop: a row goes to the store; an item of the inbox goes away. */
+void event_written(
+    struct hub *h, const struct entity *e, const void *row, bool add);
+void event_gone(struct hub *h, const struct entity *e, const void *row);
+/* The field as it is, for the subscription with this number. */
+void event_initial(struct cell *f, uint64_t no);
 /* Begins a topic of the device's unit: "marram/demo/". */
 void event_topic(struct buf *b, struct device *d);
 /* Adds one level, with "_" for what a level can not hold. */
@@ -528,14 +548,30 @@ void hub_maybe_end(struct hub *h);
 /* What belongs to units that are not there any more goes. */
 void hub_check_units(struct hub *h);
 
+/* objects.c: all that is served, said once. */
+struct hub_object {
+	const struct rest_object *object;
+	unsigned verbs;    /* REST_NO(...) */
+	const char *event; /* its entityType */
+	/* On the loop: read again what a call has changed. NULL: nothing to. */
+	void (*reload)(struct hub *h, struct str id);
+	unsigned flags;
+};
+#define OBJECT_MODEL 1u   /* events of what the loop writes come from model.c */
+#define OBJECT_RELOAD 2u  /* events of what calls change come from `reload` */
+#define OBJECT_NETWORK 8u /* it is kept beside the networks */
+#define OBJECT_RULES 4u   /* tasks hear of it (of fields and the like, too) */
+const struct hub_object *hub_object_of(const struct entity *e);
+bool hub_is_entity_type(struct str name);
 /* objects.c: what access to every object comes down to. */
 extern const struct record hub_query_record;
 bool hub_limit(struct rest *r, enum rest_verb verb, struct filter *f);
 bool hub_may(struct rest *r, enum rest_verb verb, const void *row);
 bool hub_before_add(struct rest *r, void *row, void *extra, void *beside);
+void hub_changed(struct rest *r, enum rest_verb verb, const void *row);
 #define HUB_SHARED                                                             \
 	.id = "id", .id_len = ID_LONG, .query = &hub_query_record,             \
-	.limit = hub_limit, .may = hub_may
+	.limit = hub_limit, .may = hub_may, .changed = hub_changed
 /* secrets.c: JSON without what is secret; and with what it does not say of
  * that. */
 struct str hub_secrets_hidden(struct arena *a, struct str json);

@@ -449,44 +449,6 @@ task_unlisten(struct task *t)
 }
 
 static bool
-has(const struct strs *list, struct str s)
-{
-	for (size_t i = 0; i < list->n; i++)
-		if (str_eq_nocase(list->at[i], s))
-			return true;
-	return list->n == 0;
-}
-
-/* Key paths and the texts they must have. */
-static bool
-passes(struct str filters, struct str entity)
-{
-	struct arena a = { 0 };
-	struct str path, want, have;
-	struct json j, k;
-	bool all = true;
-
-	json_open(&j, filters, 0, &a);
-	if (json_object(&j))
-		while (all && json_member(&j, &path)) {
-			if (json_peek(&j) == JSON_STRING)
-				json_str(&j, &want);
-			else
-				json_raw(&j, &want);
-			if (!hub_json_at(&a, entity, path, &have)) {
-				all = false;
-				break;
-			}
-			json_open(&k, have, 0, &a);
-			if (json_peek(&k) == JSON_STRING)
-				json_str(&k, &have);
-			all = str_eq(have, want);
-		}
-	arena_fini(&a);
-	return all;
-}
-
-static bool
 too_often(struct task *t)
 {
 	int64_t now = clock_mono();
@@ -513,9 +475,10 @@ hear(struct hub *h, struct str key, const struct hub_event *e)
 	due = mem_array(n, sizeof(*due));
 	n = 0;
 	LIST_EACH (t, &l->tasks, struct task, link)
-		if (has(&t->row.event_filter.event_types, e->type) &&
-		    has(&t->row.event_filter.entity_types, e->entity_type) &&
-		    passes(t->row.event_filter.filters, e->entity))
+		if (hub_has(&t->row.event_filter.event_types, e->type) &&
+		    hub_has(
+			&t->row.event_filter.entity_types, e->entity_type) &&
+		    hub_passes(t->row.event_filter.filters, e->entity))
 			due[n++] = t;
 	for (size_t i = 0; i < n; i++) {
 		if (!due[i]->row.enabled)

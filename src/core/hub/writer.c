@@ -50,6 +50,7 @@ writer_put(struct hub *h, const struct entity *e, const void *row, bool add,
 	g->last = &c->next;
 	g->n++;
 	loop_defer(h->loop, &h->kick);
+	event_written(h, e, row, add);
 }
 
 void

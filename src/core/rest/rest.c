@@ -391,6 +391,8 @@ handle_add(struct http_call *c)
 	json_out_str(&c->json, value_of(field_named(r.o, r.o->id), b.row).text);
 	if (r.o->after_add != NULL)
 		r.o->after_add(&r, b.row, b.extra);
+	if (r.o->changed != NULL)
+		r.o->changed(&r, REST_ADD, b.row);
 	if (c->status == 200)
 		rest_data_end(c);
 }
@@ -485,6 +487,8 @@ handle_patch(struct http_call *c)
 	if (r.o->after_patch != NULL)
 		r.o->after_patch(
 		    &r, old, row, b.present, b.extra, b.extra_present);
+	if (r.o->changed != NULL)
+		r.o->changed(&r, REST_PATCH, row);
 }
 
 static void
@@ -508,6 +512,8 @@ handle_del(struct http_call *c)
 	http_empty(c, 204);
 	if (row != NULL && r.o->after_del != NULL)
 		r.o->after_del(&r, row);
+	if (row != NULL && r.o->changed != NULL)
+		r.o->changed(&r, REST_DEL, row);
 }
 
 /* --- lists --------------------------------------------------------------- */

@@ -118,6 +118,8 @@ struct rest_object {
 	    field_set_t present, void *extra, field_set_t extra_present);
 	bool (*before_del)(struct rest *r, const void *row);
 	void (*after_del)(struct rest *r, const void *row);
+	/* A row was added, changed or deleted (as it was); after the above. */
+	void (*changed)(struct rest *r, enum rest_verb verb, const void *row);
 	/* Which members this answer shows. */
 	field_set_t (*members)(struct rest *r, enum rest_verb verb);
 	/* Changes a row before it is shown (masks, joins). In a list what this

@@ -53,6 +53,10 @@ struct http_call {
 	/* what the access check found out, for the handler */
 	void *who;
 
+	/* what the handler of a HTTP_UPGRADE row leaves for the connection;
+	 * in `arena` */
+	void *upgrade;
+
 	/* the answer */
 	int status;
 	const char *type; /* content type; NULL: no body */

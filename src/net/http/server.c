@@ -504,6 +504,7 @@ on_upgraded(void *cls, struct MHD_Connection *connection, void *con_cls,
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 	    connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	struct http_upgraded u = { .route = r->call.route,
+		.call = &r->call,
 		.fd = fcntl(sock, F_DUPFD_CLOEXEC, 0),
 		.address = info != NULL ? info->client_addr : NULL,
 		.already = { extra, extra_len },
@@ -524,6 +525,21 @@ on_upgraded(void *cls, struct MHD_Connection *connection, void *con_cls,
 	/* the descriptor is the connection itself: nothing is between us */
 	if (r->daemon == &s->plain)
 		tunnel_close(t);
+}
+
+bool
+http_server_origin_ok(const struct http_call *c)
+{
+	const struct request *r = container_of(c, struct request, call);
+	struct str rest = c->origin;
+
+	if (rest.ptr == NULL || origin_allowed(r->server, c->origin))
+		return true;
+	/* our own pages, whatever proxy is in front */
+	while (rest.len > 0 && !str_starts(rest, STR("://")))
+		rest = (struct str){ rest.ptr + 1, rest.len - 1 };
+	return rest.len > 3 &&
+	    str_eq_nocase((struct str){ rest.ptr + 3, rest.len - 3 }, c->host);
 }
 
 struct visit {

@@ -38,6 +38,7 @@ struct http_tunnel;
 /* A connection that was answered with 101. */
 struct http_upgraded {
 	const struct http_route *route;
+	struct http_call *call;     /* as its handler left it; lent */
 	int fd;                     /* non-blocking; the owner's from now on */
 	const void *address;        /* a sockaddr, lent; NULL: not known */
 	struct str already;         /* read behind the request; lent */
@@ -83,6 +84,8 @@ void http_server_free(struct http_server *s);
  * Texts last until the handler returns. */
 void http_server_headers(const struct http_call *c,
     void (*each)(void *ctx, struct str name, struct str value), void *ctx);
+/* May a page of this request's Origin use us? Without one: yes. */
+bool http_server_origin_ok(const struct http_call *c);
 /* The owner has closed the descriptor. It may come after http_server_free(),
  * while the loop is there. [any thread] NULL is fine. */
 void http_tunnel_end(struct http_tunnel *t);
