@@ -28,6 +28,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "net/http/client.h"
 #include "plug/handler/ops.h"
 
 #include <inttypes.h>
@@ -171,24 +172,10 @@ handler_host_of(const struct handler *h)
 int
 handler_check_host(const struct handler *h, struct str host, struct err *err)
 {
-	struct str rest = h->host->settings->allow_hosts;
+	struct str list = h->host->settings->allow_hosts;
 
-	if (str_trim(rest).len == 0)
+	if (str_trim(list).len == 0 || http_host_in(list, host))
 		return 0;
-	while (rest.ptr != NULL) {
-		struct str one = str_trim(str_cut(&rest, ','));
-
-		if (one.len > 0 && str_eq_nocase(one, host))
-			return 0;
-		if (!str_starts(one, STR("*.")))
-			continue;
-		one.ptr++; /* ".example.org" */
-		one.len--;
-		if (host.len > one.len &&
-		    str_eq_nocase(one,
-			(struct str){ host.ptr + host.len - one.len, one.len }))
-			return 0;
-	}
 	return err_set(err, ERR_DENIED,
 	    "the host " STR_FMT " is not among hub.handler.allowHosts",
 	    (int)MIN_OF(host.len, 100), host.ptr);
