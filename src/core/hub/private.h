@@ -12,6 +12,7 @@
  *    event.c     what happened, as JSON, to who listens
  *    announce.c  devices for Home Assistant
  *    task.c      tasks;  evaluate.c  their verdict;  variable.c  what they read
+ *    webhook.c   what they and their scripts ask over HTTP
  *    schedule.c  schedules;  forward.c  forwards
  *    history.c   values over time;  downlink.c  a field is to be set
  *    path.c      what lies where in JSON
@@ -30,6 +31,7 @@
 #include "base/loop.h"
 #include "base/map.h"
 #include "base/worker.h"
+#include "codec/json.h"
 #include "core/hub/counters.h"
 #include "core/hub/hub.h"
 #include "plug/metric/metric.h"
@@ -396,8 +398,10 @@ struct hub {
 	struct map forward_sources; /* the first of each source */
 	struct map listeners;       /* what tasks listen to -> them */
 	struct list delayed;        /* actions */
-	struct readings readings;   /* of the message in hand */
-	struct map inbox;           /* "network addr" -> item */
+	struct http_client *http;   /* of rules and scripts */
+	struct list script_fetches;
+	struct readings readings; /* of the message in hand */
+	struct map inbox;         /* "network addr" -> item */
 	struct list inbox_order;
 };
 
@@ -514,11 +518,49 @@ struct hub_extra {
 	struct str json; /* STR_NULL: not there */
 };
 
-/* All variables as one JSON object, in `a`. On an error those before it are in
- * `*ret`. */
-int hub_variables(struct hub *h, struct str unit_id, struct str variables,
-    const struct hub_extra *extra, size_t n, struct arena *a, struct str *ret,
-    struct err *err);
+/* A request of a rule that is under way, by webhook.c. Zero-initialise. */
+struct hub_hook {
+	void (*done)(struct hub_hook *k); /* may end it */
+	struct err err;                   /* code 0: it went well */
+	struct str answer;                /* lent until done() returns */
+	/* its own */
+	struct hub *hub;
+	struct http_fetch *fetch;
+	int64_t code;
+	struct arena arena;
+};
+/* Asks what `config` says: {url or server, api, method, headers,
+ * queryParameters, data, insecure, responseCode}, with `body` (STR_NULL: its
+ * `data`) unless the method has none. Then done() is called once, later. */
+int hub_hook_start(struct hub_hook *k, struct hub *h, struct str config,
+    const char *method, struct str body, struct err *err);
+void hub_hook_end(struct hub_hook *k); /* done() is not called any more */
+
+/* For the script pool: mcUtils.httpClient. */
+int hub_script_http(void *owner, struct script_http *http, struct err *err);
+void hub_script_http_end(struct hub *h);
+
+/* Variables being looked up, one after another: a webhook among them takes its
+ * time. Zero-initialise; ended by hub_lookup_end(). */
+struct hub_lookup {
+	struct hub *hub;
+	struct str unit_id;
+	struct arena *arena; /* of what it finds */
+	/* Called once, when hub_lookup() said so; not from within. */
+	void (*done)(struct hub_lookup *l, int rc);
+	struct err err;
+	struct str variables; /* one JSON object; on an error those before it */
+	/* its own */
+	struct json at;
+	struct str name, path; /* of the webhook that is under way */
+	struct buf so_far;
+	struct hub_hook hook;
+};
+/* Looks up `variables` beside those that are there already. 0: `l->variables`
+ * has them all. 1: done() follows. Negative: see l->err. */
+int hub_lookup(struct hub_lookup *l, struct str variables,
+    const struct hub_extra *extra, size_t n);
+void hub_lookup_end(struct hub_lookup *l);
 /* An object of the unit as JSON; a longer quick id goes on inside of it. */
 bool hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
     struct str quick, struct arena *a, struct str *ret);
@@ -574,9 +616,13 @@ void tasks_free(struct hub *h);
 struct str hub_merged(struct arena *a, struct str variables, struct str more);
 /* How long a rule's script may run: its label `script_timeout`, or 10 s. */
 int64_t hub_script_timeout(struct str labels);
-/* Each variable as a global of a script. */
-struct script_var *hub_globals(
-    struct arena *a, struct str variables, size_t *n);
+/* Each variable as a global of a script; one more of that name when it is not
+ * among them and `json` is not null. */
+struct script_var *hub_globals(struct arena *a, struct str variables,
+    const char *name, struct str json, size_t *n);
+/* A row as JSON, all of it. */
+struct str hub_row_json(
+    struct arena *a, const struct record *r, const void *row);
 
 /* schedule.c: when it is due next after a moment (TIME_NULL: never), whether it
  * counts then, and what is wrong with it. */

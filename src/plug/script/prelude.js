@@ -575,7 +575,7 @@ const httpClient = {
 
 lazily('mcUtils', () => spelled({
 	crypto: spelled(makeCrypto()), convert: spelled(makeConvert()),
-	httpClient: spelled(httpClient),
+	httpClient: spelled(httpClient), http: spelled(httpClient),
 }));
 
 /* --- calls --------------------------------------------------------------- */
