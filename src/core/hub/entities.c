@@ -147,7 +147,9 @@ static const struct field profile_fields[] = {
 		    "of its value. Empty: all values, by their own names."),
 	F_JSON(P, fields, "fields", .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "What is known of its fields, by name: {\"unit\", "
-		    "\"metricType\", \"name\"}."),
+		    "\"metricType\", \"name\", \"nodeOther\"}; the last "
+		    "one is the name it has among the device's others, as "
+		    "battery_level."),
 	MODIFIED(P),
 	{ 0 },
 };
@@ -236,7 +238,10 @@ static const struct record value_record = { "value", sizeof(struct hub_value),
 static const struct field formatter_fields[] = {
 	F_TEXT(struct hub_formatter, on_receive, "onReceive", .def = "\"\"",
 	    .max = 64 << 10,
-	    .help = "JavaScript that turns `value` into what is kept."),
+	    .help = "JavaScript that turns `value` into what is kept: a value, "
+		    "an object {value, fieldId, sourceId, name, unit, "
+		    "metricType, labels, others}, or a list of such. It sees "
+		    "lastValue and previousValue, too."),
 	{ 0 },
 };
 static const struct record formatter_record = { "formatter",
@@ -396,7 +401,7 @@ static const struct record dampening_record = { "dampening",
 
 static const struct field event_filter_fields[] = {
 	F_TEXTS(struct hub_event_filter, event_types, "eventTypes",
-	    .help = "created, updated, deleted; empty: all."),
+	    .help = "created, updated, deleted, requested; empty: all."),
 	F_TEXTS(struct hub_event_filter, entity_types, "entityTypes",
 	    .help = "node, source, field, data_repository; empty: all."),
 	F_JSON(struct hub_event_filter, filters, "filters",

@@ -163,7 +163,7 @@ event_field(struct cell *f, const char *type)
 		    f->row.gateway_id } };
 
 	(void)str_cut(&s.quick, ' '); /* the unit is in the topic */
-	if (strcmp(type, "deleted") != 0) {
+	if (strcmp(type, "created") == 0 || strcmp(type, "updated") == 0) {
 		tell_value(f);
 		forwards_hear(h, f);
 	}

@@ -3,7 +3,8 @@
  *
  *    routing loop: heard_uplink()  copied, or refused when too many wait
  *    hub's loop:   its device's turn --> read by its profile --> readings
- *                  --> the group that gathers --> committed: acknowledged
+ *                  --> formatters of the fields --> the group that gathers -->
+ * committed: acknowledged
  *
  *  (1) The messages of a device are read in the order they came; one that waits
  *      for a script holds only its device's.
@@ -18,6 +19,7 @@
 #include "codec/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* --- on the routing loop ------------------------------------------------- */
 
@@ -91,13 +93,36 @@ fresh(struct hub *h)
 	return &h->readings;
 }
 
-static void
+void
+heard_keep(
+    struct heard *m, const struct reading *at, size_t n, struct str trouble)
+{
+	struct device *d = m->device;
+	struct arena a = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		(void)model_read(d, &at[i], m->up.time);
+	if (trouble.ptr == NULL)
+		model_well(d, m->up.time);
+	else
+		model_trouble(d, arena_z(&a, trouble), m->up.time);
+	model_announce(d, false);
+	arena_fini(&a);
+}
+
+/* False: formatters have yet to speak. */
+static bool
 take(struct device *d, struct heard *m, const struct readings *r)
 {
-	for (size_t i = 0; i < r->n; i++)
-		(void)model_read(d, &r->at[i], m->up.time);
-	model_well(d, m->up.time);
-	model_announce(d, false);
+	switch (format_begin(d, m, r)) {
+	case FORMAT_LATER:
+		return false;
+	case FORMAT_NONE:
+		heard_keep(m, r->at, r->n, STR_NULL);
+		return true;
+	default:
+		return true;
+	}
 }
 
 /* What went wrong is told where the device is looked at. */
@@ -108,24 +133,59 @@ unreadable(struct device *d, struct heard *m, const struct err *err)
 	model_trouble(d, err->text, m->up.time);
 }
 
-static void
+/* False: it is not done with yet. */
+static bool
 read_here(struct device *d, struct heard *m, const struct hub_profile *p)
 {
 	struct readings *r = fresh(d->hub);
 	struct buf bytes = { 0 };
 	struct err err = { 0 };
+	bool done = true;
 
 	if (hex_decode(&bytes, m->up.data) &&
 	    decode(p, buf_str(&bytes), r, &err) == 0)
-		take(d, m, r);
+		done = take(d, m, r);
 	else
 		unreadable(d, m, &err);
 	buf_free(&bytes);
+	return done;
 }
 
 /* --- by a script --------------------------------------------------------- */
 
 static void read_next(struct device *d);
+
+void
+heard_go_on(struct heard *m)
+{
+	struct device *d = m->device;
+
+	d->busy = false;
+	heard_done(m);
+	read_next(d);
+}
+
+/* The codec found that the device asks for fields: {"requests":["relay",
+ * "air.fan"]}. */
+static void
+answer_requests(struct device *d, struct str result)
+{
+	struct arena a = { 0 };
+	struct str list, source, field;
+	struct json j;
+
+	if (hub_json_at(&a, result, STR("requests"), &list)) {
+		json_open(&j, list, 0, &a);
+		if (json_array(&j))
+			while (json_item(&j) && json_str(&j, &field)) {
+				source = STR("data");
+				if (memchr(field.ptr, '.', field.len) != NULL)
+					source = str_cut(&field, '.');
+				model_request(d, source, field);
+			}
+	}
+	arena_fini(&a);
+}
 
 static void
 on_script(struct script_call *call)
@@ -146,13 +206,13 @@ on_script(struct script_call *call)
 	if (err.code == 0) {
 		if (p != NULL)
 			decode_known(p, r);
-		take(d, m, r);
+		answer_requests(d, call->result);
+		if (!take(d, m, r))
+			return;
 	} else {
 		unreadable(d, m, &err);
 	}
-	d->busy = false;
-	heard_done(m);
-	read_next(d);
+	heard_go_on(m);
 }
 
 /* {"bytes":[1,2],"fPort":1,"recvTime":"...","variables":{}} */
@@ -211,9 +271,12 @@ read_next(struct device *d)
 
 		if (p == NULL)
 			counter_add(&d->hub->counters.no_profile, 1);
-		else if (!str_eqz(p->codec, "javascript"))
-			read_here(d, m, p);
-		else if (read_by_script(d, m, p))
+		else if (!str_eqz(p->codec, "javascript")) {
+			if (!read_here(d, m, p)) {
+				d->busy = true;
+				return;
+			}
+		} else if (read_by_script(d, m, p))
 			return;
 		heard_done(m);
 	}

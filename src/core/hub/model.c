@@ -25,6 +25,7 @@
 
 #define VALUES "current previous noChangeSince lastSeen"
 #define VALUES_AND_KIND VALUES " metricType unit"
+#define VALUES_AND_NOTES VALUES_AND_KIND " labels others"
 
 /* --- rows ---------------------------------------------------------------- */
 
@@ -115,6 +116,15 @@ device_new(struct hub *h, const struct hub_node *row, bool stored)
 	map_put(&h->devices, d->row.id, d);
 	counter_add(&h->counters.devices, 1);
 	return d;
+}
+
+/* The same; its id is a key. */
+static void
+own_node(struct device *d)
+{
+	map_del(&d->hub->devices, d->row.id);
+	own(&hub_node_entity.record, &d->row, &d->arena);
+	map_put(&d->hub->devices, d->row.id, d);
 }
 
 static void
@@ -523,6 +533,89 @@ follow(struct cell *f, const struct reading *r)
 	f->device->announced = false;
 }
 
+/* Keys that a device chooses, as MyController has them: small letters, digits,
+ * "_" and "/", which a dot becomes. */
+static struct str
+plain_key(struct arena *a, struct str key)
+{
+	char *p = arena_z(a, key);
+	size_t n = 0;
+
+	for (size_t i = 0; i < key.len; i++) {
+		char c = p[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		if (c == '.')
+			c = '/';
+		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		    c == '_' || c == '/')
+			p[n++] = c;
+	}
+	return (struct str){ p, n };
+}
+
+/* `have` and over it the members of `more`, but for those that a label
+ * ignore_KEY keeps as they are. `texts`: values are texts. */
+static struct str
+merged(struct arena *a, struct str have, struct str more, struct str labels,
+    bool texts)
+{
+	struct buf b = { 0 };
+	struct str key, value;
+	struct json_out o;
+	struct json j;
+
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	json_open(&j, more, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &value)) {
+			key = plain_key(a, key);
+			if (key.len == 0 ||
+			    hub_has_label(labels,
+				arena_printf(a, "ignore_" STR_FMT, STR_ARG(key))
+				    .ptr))
+				continue;
+			json_out_key_str(&o, key);
+			if (texts)
+				json_out_str(&o, plain(a, value));
+			else
+				json_out_raw(&o, value);
+		}
+	json_out_end_object(&o);
+	value = hub_merged(a, have, arena_str(a, buf_str(&b)));
+	buf_free(&b);
+	return value;
+}
+
+/* Labels and others that came with a reading. */
+static void
+take_notes(struct cell *f, const struct reading *r)
+{
+	struct arena a = { 0 };
+	struct str labels = f->row.labels, others = f->row.others;
+
+	if (r->labels.ptr == NULL && r->others.ptr == NULL)
+		return;
+	if (r->labels.ptr != NULL)
+		labels = merged(&a, labels, r->labels, f->row.labels, true);
+	if (r->others.ptr != NULL)
+		others = merged(&a, others, r->others, f->row.labels, false);
+	if (!str_eq(labels, f->row.labels) || !str_eq(others, f->row.others)) {
+		f->row.labels = labels;
+		f->row.others = others;
+		own(&hub_field_entity.record, &f->row, &f->arena);
+		f->row.current.value = f->now;
+		f->row.previous.value = f->before;
+		f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
+		f->pin_type =
+		    hub_has_label(f->row.labels, "ignore_metric_type");
+		f->notes_changed = true;
+	}
+	arena_fini(&a);
+}
+
 static void
 set_current(struct cell *f, struct str value, int64_t at)
 {
@@ -553,6 +646,7 @@ model_read(struct device *d, const struct reading *r, int64_t at)
 	if (f == NULL)
 		return false;
 	follow(f, r);
+	take_notes(f, r);
 	if (!hub_convert(&a, f->row.metric_type, r->value, &value)) {
 		counter_add(&h->counters.bad_values, 1);
 	} else {
@@ -567,10 +661,60 @@ model_read(struct device *d, const struct reading *r, int64_t at)
 			event_field(
 			    f, f->stored || f->told ? "updated" : "created");
 		f->told = true;
+		if (r->node_other.len > 0)
+			model_node_other(d, r->node_other, value, at);
 		ok = true;
 	}
 	arena_fini(&a);
 	return ok;
+}
+
+void
+model_node_other(struct device *d, struct str key, struct str value, int64_t at)
+{
+	struct arena a = { 0 };
+	struct buf b = { 0 };
+	struct str others;
+	double level;
+
+	json_quote(&b, key);
+	buf_addc(&b, ':');
+	buf_add_str(&b, value);
+	others = merged(&a, d->row.others,
+	    arena_printf(&a, "{" STR_FMT "}", STR_ARG(buf_str(&b))),
+	    d->row.labels, false);
+	buf_free(&b);
+	if (!str_eq(others, d->row.others)) {
+		d->row.others = others;
+		own_node(d);
+		d->others_changed = true;
+		make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+		event_node(d, "updated");
+	}
+	if (str_eqz(plain_key(&a, key), "battery_level") &&
+	    hub_number(plain(&a, value), &level)) {
+		model_know(d);
+		history_add_node(d, STR("battery_level"), level, at);
+	}
+	arena_fini(&a);
+}
+
+void
+model_request(struct device *d, struct str source, struct str field)
+{
+	struct str key = join('\n', source, field);
+	struct cell *f = map_get(&d->fields, key);
+	struct arena a = { 0 };
+	struct err err;
+
+	str_free(key);
+	counter_add(&d->hub->counters.requests, 1);
+	if (f != NULL && f->now.ptr != NULL) {
+		if (field_set_to(f, plain(&a, f->now), &err) != 0)
+			model_trouble(d, err.text, clock_now());
+		event_field(f, "requested");
+	}
+	arena_fini(&a);
 }
 
 void
@@ -591,9 +735,11 @@ model_gather(struct hub *h)
 {
 	LIST_EACH (d, &h->dirty_nodes, struct device, dirty) {
 		list_del(&d->dirty);
-		writer_put(
-		    h, &hub_node_entity, &d->row, !d->stored, "state lastSeen");
+		writer_put(h, &hub_node_entity, &d->row, !d->stored,
+		    d->others_changed ? "state lastSeen others"
+				      : "state lastSeen");
 		d->stored = true;
+		d->others_changed = false;
 	}
 	LIST_EACH (s, &h->dirty_sources, struct source, dirty) {
 		list_del(&s->dirty);
@@ -604,9 +750,11 @@ model_gather(struct hub *h)
 	LIST_EACH (f, &h->dirty_fields, struct cell, dirty) {
 		list_del(&f->dirty);
 		writer_put(h, &hub_field_entity, &f->row, !f->stored,
-		    f->kind_changed ? VALUES_AND_KIND : VALUES);
+		    f->notes_changed      ? VALUES_AND_NOTES
+			: f->kind_changed ? VALUES_AND_KIND
+					  : VALUES);
 		f->stored = true;
-		f->kind_changed = false;
+		f->kind_changed = f->notes_changed = false;
 	}
 }
 
@@ -837,6 +985,8 @@ model_reload_node(struct hub *h, struct str id)
 	if (d != NULL && read_row(h, &hub_node_entity, id, &a, &row)) {
 		row.state = d->row.state;
 		row.last_seen = d->row.last_seen;
+		if (d->others_changed)
+			row.others = d->row.others;
 		map_del(&h->devices, d->row.id);
 		d->row = row;
 		own(&hub_node_entity.record, &d->row, &d->arena);

@@ -5,7 +5,7 @@
  *    entities.c  the rows
  *    objects.c   them over HTTP, and what a change means for the loop
  *    heard.c     uplink: to its device, in order, read by its profile
- *    decode.c    payloads to readings
+ *    decode.c    payloads to readings;  format.c  what fields' scripts say
  *    model.c     devices, sources and fields in memory; a reading arrives
  *    writer.c    groups of what has changed, to the store
  *    inbox.c     addresses that no device has
@@ -235,6 +235,7 @@ struct cell {
 	struct str quick;        /* in hub->quick; owned */
 	bool pin_unit, pin_type; /* labels ignore_... */
 	bool kind_changed;       /* unit or metric type; to be stored */
+	bool notes_changed;      /* labels or others */
 	bool told;               /* somebody has heard of it */
 	uint32_t series;         /* of its history; 0: not known yet */
 	bool no_series;          /* the history refused it; told once */
@@ -253,6 +254,8 @@ struct device {
 	struct str unit_code; /* of its unit; owned */
 	bool on_public;       /* its network is of no unit */
 	bool looked;          /* profile and the two above are known */
+	bool others_changed;  /* to be stored */
+	bool no_series;       /* the history refused one of its own */
 	bool busy;            /* a script reads the first one */
 	bool announced;       /* as it is now */
 	bool told;            /* somebody has heard of it */
@@ -264,6 +267,8 @@ struct reading {
 	struct str source, field, name; /* name null: the field's */
 	struct str value;               /* JSON */
 	struct str metric_type, unit;   /* null: not said */
+	struct str labels, others;      /* objects, for the field; or null */
+	struct str node_other;          /* it is this of the device, too */
 };
 
 /* --- what was heard (heard.c) -------------------------------------------- */
@@ -285,6 +290,12 @@ void heard_run(struct loop_post *p);
 /* It has been read, or can not be: its commit goes with the group that
  * gathers. Takes `m`. */
 void heard_done(struct heard *m);
+/* What came of it is stored with the group that gathers; `trouble` (may be
+ * null) is what was wrong with a part of it. */
+void heard_keep(
+    struct heard *m, const struct reading *at, size_t n, struct str trouble);
+/* A message that waited for scripts has been kept; the next one. Takes `m`. */
+void heard_go_on(struct heard *m);
 
 /* --- reading (decode.c) -------------------------------------------------- */
 
@@ -309,6 +320,19 @@ const char *decode_guess(struct str bytes);
 /* An object of values, as readings: an object inside is a source, what is
  * deeper is a field by its dotted path. */
 int decode_object(struct str json, struct readings *ret, struct err *err);
+
+/* Ids hold no dots and no blanks: they are parts of quick ids. */
+struct str decode_tidy(struct arena *a, struct str name);
+
+/* --- formatters (format.c) ----------------------------------------------- */
+
+enum format_end {
+	FORMAT_NONE,  /* no field of these has one */
+	FORMAT_DONE,  /* heard_keep() was called */
+	FORMAT_LATER, /* heard_keep() and heard_go_on() follow */
+};
+enum format_end format_begin(
+    struct device *d, struct heard *m, const struct readings *r);
 
 /* --- groups (writer.c) --------------------------------------------------- */
 
@@ -342,6 +366,9 @@ void writer_fini(struct hub *h);
 /* A value goes into the history, with the group that gathers, when its metric
  * type has one. */
 void history_add(struct cell *f, struct str value, int64_t at);
+/* A number of the device itself, in its `others` by this name. */
+void history_add_node(
+    struct device *d, struct str name, double value, int64_t at);
 /* The group's points, durable when it returns. On the writer's thread. */
 int history_write(struct group *g, struct err *err);
 extern const struct http_route hub_history_rows[];
@@ -412,6 +439,12 @@ struct device *model_device(struct hub *h, const struct route_uplink *u);
 /* One reading of a device; false: a limit. */
 bool model_read(struct device *d, const struct reading *r, int64_t at);
 void model_seen(struct device *d, int64_t at);
+/* Something else it told of itself, to be found in its `others`; the number
+ * `battery_level` is kept over time, too. `value` is JSON. */
+void model_node_other(
+    struct device *d, struct str key, struct str value, int64_t at);
+/* The device asks what a field is: event `requested`, and it is told. */
+void model_request(struct device *d, struct str source, struct str field);
 /* Looks up what a message would have told. */
 void model_know(struct device *d);
 /* Tells Home Assistant how it is, and what there is when that is new. */
