@@ -668,6 +668,14 @@ const struct conf_field hub_fields[] = {
 	CONF_MS(C, trace_ms, "traceRetention", .def = "7d", .min = 60000,
 	    .max = (int64_t)3650 * 86400000,
 	    .help = "How long the runs of rules are kept."),
+	CONF_MS(C, node_state_ms, "nodeState.interval", .def = "15m",
+	    .min = 100, .max = 86400000,
+	    .help = "How often it is looked for devices that are down."),
+	CONF_MS(C, node_inactive_ms, "nodeState.inactive", .def = "15m",
+	    .min = 0, .max = (int64_t)3650 * 86400000,
+	    .help = "A device that was not heard of for so long is down, "
+		    "unless its label inactive_duration says another time. "
+		    "0s: only those with the label."),
 	CONF_INT(C, task_queue, "taskQueue", .def = "100", .min = 1,
 	    .max = 100000,
 	    .help = "Events that may wait for one task while its script or "

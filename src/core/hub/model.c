@@ -196,19 +196,31 @@ static void
 set_up(struct device *d, int64_t at)
 {
 	d->row.state = (struct hub_state){ STR("up"), STR(""), at };
+	silence_watch(d);
 	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 	event_node(d, d->told ? "updated" : "created");
 	d->told = true;
 }
 
 void
+model_down(struct device *d, const char *why, int64_t at)
+{
+	d->row.state = (struct hub_state){ STR("down"), str_of(why), at };
+	silence_watch(d);
+	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+	event_node(d, "updated");
+}
+
+void
 model_seen(struct device *d, int64_t at)
 {
+	silence_heard(d);
 	if (d->row.last_seen == TIME_NULL || d->row.last_seen < at) {
 		d->row.last_seen = at;
 		make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 	}
-	if (str_eqz(d->row.state.status, "unavailable"))
+	if (str_eqz(d->row.state.status, "unavailable") ||
+	    str_eqz(d->row.state.status, "down"))
 		set_up(d, at);
 }
 
@@ -229,6 +241,7 @@ model_trouble(struct device *d, const char *text, int64_t at)
 		return;
 	set_text(&d->trouble, str_of(text));
 	d->row.state = (struct hub_state){ STR("error"), d->trouble, at };
+	silence_watch(d);
 	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 	event_node(d, "updated");
 }
@@ -328,6 +341,7 @@ device_free(struct device *d)
 		free(s);
 	}
 	map_del(&d->hub->devices, d->row.id);
+	silence_forget(d);
 	list_del(&d->dirty);
 	counter_add(&d->hub->counters.devices, -1);
 	str_free(d->profile);
@@ -871,6 +885,8 @@ model_load(struct hub *h, struct err *err)
 	if (rc == 0)
 		rc = store_list(
 		    h->store, &hub_field_entity, &all, load_field, h, err);
+	if (rc == 0)
+		silence_start(h);
 	return rc;
 }
 
@@ -890,6 +906,7 @@ model_free(struct hub *h)
 		profile_free(h, p);
 		pos = 0;
 	}
+	silence_end(h);
 	map_fini(&h->devices);
 	map_fini(&h->quick);
 	map_fini(&h->profiles);
@@ -991,6 +1008,7 @@ model_reload_node(struct hub *h, struct str id)
 		d->row = row;
 		own(&hub_node_entity.record, &d->row, &d->arena);
 		map_put(&h->devices, d->row.id, d);
+		silence_watch(d);
 		model_announce(d, true);
 		event_node(d, "updated");
 	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {

@@ -8,6 +8,7 @@
  *    decode.c    payloads to readings;  format.c  what fields' scripts say
  *    model.c     devices, sources and fields in memory; a reading arrives
  *    writer.c    groups of what has changed, to the store
+ *    silence.c   devices that have not been heard of for long
  *    inbox.c     addresses that no device has
  *    event.c     what happened, as JSON, to who listens
  *    announce.c  devices for Home Assistant
@@ -249,17 +250,20 @@ struct device {
 	struct hub *hub;
 	struct str profile; /* its code; owned */
 	struct list sources;
-	struct map fields;    /* key -> field */
-	struct list waiting;  /* messages; the first one is being read */
-	struct str unit_code; /* of its unit; owned */
-	bool on_public;       /* its network is of no unit */
-	bool looked;          /* profile and the two above are known */
-	bool others_changed;  /* to be stored */
-	bool no_series;       /* the history refused one of its own */
-	bool busy;            /* a script reads the first one */
-	bool announced;       /* as it is now */
-	bool told;            /* somebody has heard of it */
-	struct str trouble;   /* state.message; owned */
+	struct map fields;        /* key -> field */
+	struct list waiting;      /* messages; the first one is being read */
+	struct str unit_code;     /* of its unit; owned */
+	bool on_public;           /* its network is of no unit */
+	bool looked;              /* profile and the two above are known */
+	bool others_changed;      /* to be stored */
+	bool no_series;           /* the history refused one of its own */
+	bool busy;                /* a script reads the first one */
+	bool announced;           /* as it is now */
+	bool told;                /* somebody has heard of it */
+	struct str trouble;       /* state.message; owned */
+	struct heap_item silence; /* in hub->silent, while it is up */
+	int64_t heard;            /* monotonic */
+	int64_t inactive_ms;      /* by its label; 0: by the setting */
 };
 
 /* One value that was read out of a payload. Texts are lent. */
@@ -428,7 +432,9 @@ struct hub {
 	struct http_client *http;   /* of rules and scripts */
 	struct list script_fetches;
 	struct readings readings; /* of the message in hand */
-	struct map inbox;         /* "network addr" -> item */
+	struct heap silent; /* devices that are up, by when they are not */
+	struct loop_timer silence;
+	struct map inbox; /* "network addr" -> item */
 	struct list inbox_order;
 };
 
@@ -452,6 +458,8 @@ void model_announce(struct device *d, bool again);
 /* Its last message could be read; it could not. */
 void model_well(struct device *d, int64_t at);
 void model_trouble(struct device *d, const char *text, int64_t at);
+/* It is not there any more, as far as we know. `why` is lent for ever. */
+void model_down(struct device *d, const char *why, int64_t at);
 /* Is this text one of those that mean yes? */
 bool hub_truth(struct str text);
 bool hub_has_label(struct str labels, const char *key); /* and it is true */
@@ -509,6 +517,14 @@ void announce_set(
 
 /* What has gathered goes to the routing loop. */
 void event_kick(struct hub *h);
+
+/* silence.c */
+void silence_heard(struct device *d);
+/* State or labels have changed. */
+void silence_watch(struct device *d);
+void silence_forget(struct device *d);
+void silence_start(struct hub *h); /* all devices are loaded */
+void silence_end(struct hub *h);
 
 /* inbox.c */
 void inbox_heard(struct hub *h, const struct route_uplink *u);
