@@ -28,9 +28,8 @@ add(struct readings *all, struct str source, struct str field, struct str value,
 	return 0;
 }
 
-/* Ids hold no dots and no blanks: they are parts of quick ids. */
-static struct str
-tidy(struct arena *a, struct str name)
+struct str
+decode_tidy(struct arena *a, struct str name)
 {
 	char *p = arena_z(a, name);
 
@@ -54,7 +53,7 @@ walk(struct json *j, struct readings *all, struct str source, struct str name,
 			break;
 		(void)json_object(j);
 		while (rc == 0 && json_member(j, &key)) {
-			key = tidy(&all->arena, key);
+			key = decode_tidy(&all->arena, key);
 			if (key.len == 0)
 				(void)json_skip(j);
 			else if (depth == 0)
@@ -125,8 +124,8 @@ decode_json(const struct hub_profile *p, struct str bytes, struct readings *ret,
 			any = true;
 			if (json_str(&j, &path) &&
 			    hub_json_at(&ret->arena, bytes, path, &value))
-				rc = add(ret, STR_NULL, tidy(&ret->arena, name),
-				    value, err);
+				rc = add(ret, STR_NULL,
+				    decode_tidy(&ret->arena, name), value, err);
 		}
 	return any ? rc : decode_object(bytes, ret, err);
 }
@@ -191,6 +190,8 @@ decode_known(const struct hub_profile *p, struct readings *all)
 				json_str(&j, &r->metric_type);
 			else if (str_eqz(key, "name"))
 				json_str(&j, &r->name);
+			else if (str_eqz(key, "nodeOther"))
+				json_str(&j, &r->node_other);
 			else
 				json_skip(&j);
 		}

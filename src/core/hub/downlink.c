@@ -216,8 +216,8 @@ on_said(struct gateway_write *w, const struct err *err)
 	free(s);
 }
 
-int
-field_say(struct cell *f, struct str value, bool awake, struct err *err)
+static int
+say(struct cell *f, struct str value, bool awake, struct err *err)
 {
 	struct device *d = f->device;
 	struct gate *g = gate_at(d->hub, d->row.unit_id, d->row.gateway_id);
@@ -288,7 +288,7 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 		    "`" STR_FMT "` is no value of a " STR_FMT, STR_ARG(payload),
 		    STR_ARG(f->row.metric_type));
 	} else if (is_for_gateway(d, p)) {
-		rc = field_say(f, value, false, err);
+		rc = say(f, value, false, err);
 	} else if (p == NULL) {
 		rc = err_set(err, ERR_NOT_FOUND,
 		    "device " STR_FMT " has no profile that tells how to set "
@@ -307,6 +307,23 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 		    STR_ARG(p->codec), STR_ARG(p->code));
 	}
 	buf_free(&bytes);
+	arena_fini(&a);
+	return rc;
+}
+
+int
+field_tell(struct cell *f, struct err *err)
+{
+	struct device *d = f->device;
+	struct arena a = { 0 };
+	int rc;
+
+	model_know(d);
+	if (is_for_gateway(
+		d, model_profile(d->hub, d->row.unit_id, d->profile)))
+		rc = say(f, f->now, true, err);
+	else
+		rc = field_set_to(f, hub_plain(&a, f->now), err);
 	arena_fini(&a);
 	return rc;
 }

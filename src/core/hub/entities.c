@@ -147,7 +147,9 @@ static const struct field profile_fields[] = {
 		    "of its value. Empty: all values, by their own names."),
 	F_JSON(P, fields, "fields", .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "What is known of its fields, by name: {\"unit\", "
-		    "\"metricType\", \"name\"}."),
+		    "\"metricType\", \"name\", \"nodeOther\"}; the last "
+		    "one is the name it has among the device's others, as "
+		    "battery_level."),
 	MODIFIED(P),
 	{ 0 },
 };
@@ -236,7 +238,10 @@ static const struct record value_record = { "value", sizeof(struct hub_value),
 static const struct field formatter_fields[] = {
 	F_TEXT(struct hub_formatter, on_receive, "onReceive", .def = "\"\"",
 	    .max = 64 << 10,
-	    .help = "JavaScript that turns `value` into what is kept."),
+	    .help = "JavaScript that turns `value` into what is kept: a value, "
+		    "an object {value, fieldId, sourceId, name, unit, "
+		    "metricType, labels, others}, or a list of such. It sees "
+		    "lastValue and previousValue, too."),
 	{ 0 },
 };
 static const struct record formatter_record = { "formatter",
@@ -396,7 +401,7 @@ static const struct record dampening_record = { "dampening",
 
 static const struct field event_filter_fields[] = {
 	F_TEXTS(struct hub_event_filter, event_types, "eventTypes",
-	    .help = "created, updated, deleted; empty: all."),
+	    .help = "created, updated, deleted, requested; empty: all."),
 	F_TEXTS(struct hub_event_filter, entity_types, "entityTypes",
 	    .help = "node, source, field, data_repository; empty: all."),
 	F_JSON(struct hub_event_filter, filters, "filters",
@@ -450,11 +455,13 @@ static const struct field task_fields[] = {
 	F_TEXT(T, execution_interval, "executionInterval", .def = "\"\"",
 	    .check = check_duration, .help = "Between evaluations."),
 	F_TEXT(T, evaluation_type, "evaluationType", .def = "\"rule\"",
-	    .check = check_evaluation, .help = "rule or javascript."),
+	    .check = check_evaluation, .help = "rule, javascript or webhook."),
 	F_JSON(T, evaluation_config, "evaluationConfig", .flags = FIELD_OBJECT,
 	    .def = "{}",
-	    .help = "{\"rule\":{\"matchAll\",\"conditions\"}} or "
-		    "{\"javascript\":\"...\"}."),
+	    .help = "{\"rule\":{\"matchAll\",\"conditions\"}}, "
+		    "{\"javascript\":\"...\"} or {\"webhook\":{\"url\", "
+		    "\"method\", \"headers\", \"queryParameters\", "
+		    "\"insecure\", \"includeConfig\"}}."),
 	F_JSON(T, handler_parameters, "handlerParameters",
 	    .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "What handlers are given, by name."),
@@ -483,7 +490,8 @@ check_schedule_type(struct str s, struct err *err)
 static int
 check_custom_type(struct str s, struct err *err)
 {
-	static const char *const types[] = { "none", "javascript", NULL };
+	static const char *const types[] = { "none", "javascript", "webhook",
+		NULL };
 
 	return one_of(s, types, "type of custom variables", err);
 }
@@ -539,10 +547,11 @@ static const struct field schedule_fields[] = {
 	F_JSON(L, variables, "variables", .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "What is looked up, by name."),
 	F_TEXT(L, custom_type, "customVariableType", .def = "\"none\"",
-	    .check = check_custom_type, .help = "none or javascript."),
+	    .check = check_custom_type, .help = "none, javascript or webhook."),
 	F_JSON(L, custom_config, "customVariableConfig", .flags = FIELD_OBJECT,
 	    .def = "{}",
-	    .help = "{\"javascript\":\"...\"}: its object adds variables."),
+	    .help = "{\"javascript\":\"...\"} or {\"webhook\":{...}} as of "
+		    "tasks: the object it gives adds variables."),
 	F_JSON(L, handler_parameters, "handlerParameters",
 	    .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "What handlers are given, by name."),
@@ -661,6 +670,30 @@ const struct conf_field hub_fields[] = {
 	CONF_MS(C, trace_ms, "traceRetention", .def = "7d", .min = 60000,
 	    .max = (int64_t)3650 * 86400000,
 	    .help = "How long the runs of rules are kept."),
+	CONF_MS(C, node_state_ms, "nodeState.interval", .def = "15m",
+	    .min = 100, .max = 86400000,
+	    .help = "How often it is looked for devices that are down."),
+	CONF_MS(C, node_inactive_ms, "nodeState.inactive", .def = "15m",
+	    .min = 0, .max = (int64_t)3650 * 86400000,
+	    .help = "A device that was not heard of for so long is down, "
+		    "unless its label inactive_duration says another time. "
+		    "0s: only those with the label."),
+	CONF_INT(C, task_queue, "taskQueue", .def = "100", .min = 1,
+	    .max = 100000,
+	    .help = "Events that may wait for one task while its script or "
+		    "webhook decides; more are not heard."),
+	CONF_MS(C, webhook_ms, "webhookTimeout", .def = "10s", .min = 100,
+	    .max = 600000,
+	    .help = "Longest time for a webhook of a task, schedule or "
+		    "variable."),
+	CONF_SIZE(C, webhook_size, "webhookSize", .def = "256KiB", .min = 1024,
+	    .max = 16 << 20, .help = "Longest answer to it."),
+	CONF_INT(C, http_at_once, "httpAtOnce", .def = "64", .min = 1,
+	    .max = 10000,
+	    .help = "Connections that webhooks and scripts have at a time; "
+		    "more requests wait, by their own time."),
+	CONF_INT(C, http_per_host, "httpPerHost", .def = "8", .min = 1,
+	    .max = 10000, .help = "Of them, to one host."),
 	CONF_INT(C, trace_max, "traceMax", .def = "100000", .min = 100,
 	    .max = 100000000, .help = "Runs of rules that are kept at most."),
 	{ 0 },

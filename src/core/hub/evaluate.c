@@ -9,7 +9,7 @@
 #include <regex.h>
 #include <string.h>
 
-const char *const hub_evaluations[] = { "rule", "javascript", NULL };
+const char *const hub_evaluations[] = { "rule", "javascript", "webhook", NULL };
 
 #define PATTERN_MAX 256
 #define MATCHED_MAX 4096

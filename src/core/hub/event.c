@@ -197,7 +197,7 @@ event_field(struct cell *f, const char *type)
 {
 	const struct subject s = field_subject(f);
 
-	if (strcmp(type, "deleted") != 0) {
+	if (strcmp(type, "created") == 0 || strcmp(type, "updated") == 0) {
 		tell_value(f);
 		forwards_hear(f->device->hub, f);
 	}

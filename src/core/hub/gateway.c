@@ -533,7 +533,7 @@ on_script(void *ctx, struct str source, struct str vars,
 		.entry = SCRIPT_VALUE,
 		.both_spellings = true,
 		.done = on_recited };
-	r->call.vars = hub_globals(a, copy, &r->call.n_vars);
+	r->call.vars = hub_globals(a, copy, NULL, STR_NULL, &r->call.n_vars);
 	rc = script_run(g->hub->codecs, &r->call, err);
 	if (rc == 0) {
 		g->refs++;

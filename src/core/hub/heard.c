@@ -3,7 +3,8 @@
  *
  *    routing loop: heard_uplink()  copied, or refused when too many wait
  *    hub's loop:   its device's turn --> read by its profile --> readings
- *                  --> the group that gathers --> committed: acknowledged
+ *                  --> formatters of the fields --> the group that gathers -->
+ * committed: acknowledged
  *
  *  (1) The messages of a device are read in the order they came; one that waits
  *      for a script holds only its device's.
@@ -18,6 +19,7 @@
 #include "codec/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* --- on the routing loop ------------------------------------------------- */
 
@@ -91,13 +93,36 @@ fresh(struct hub *h)
 	return &h->readings;
 }
 
-static void
+void
+heard_keep(
+    struct heard *m, const struct reading *at, size_t n, struct str trouble)
+{
+	struct device *d = m->device;
+	struct arena a = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		(void)model_read(d, &at[i], m->up.time);
+	if (trouble.ptr == NULL)
+		model_well(d, m->up.time);
+	else
+		model_trouble(d, arena_z(&a, trouble), m->up.time);
+	model_announce(d, false);
+	arena_fini(&a);
+}
+
+/* False: formatters have yet to speak. */
+static bool
 take(struct device *d, struct heard *m, const struct readings *r)
 {
-	for (size_t i = 0; i < r->n; i++)
-		(void)model_read(d, &r->at[i], m->up.time);
-	model_well(d, m->up.time);
-	model_announce(d, false);
+	switch (format_begin(d, m, r)) {
+	case FORMAT_LATER:
+		return false;
+	case FORMAT_NONE:
+		heard_keep(m, r->at, r->n, STR_NULL);
+		return true;
+	default:
+		return true;
+	}
 }
 
 /* What went wrong is told where the device is looked at. */
@@ -108,24 +133,59 @@ unreadable(struct device *d, struct heard *m, const struct err *err)
 	model_trouble(d, err->text, m->up.time);
 }
 
-static void
+/* False: it is not done with yet. */
+static bool
 read_here(struct device *d, struct heard *m, const struct hub_profile *p)
 {
 	struct readings *r = fresh(d->hub);
 	struct buf bytes = { 0 };
 	struct err err = { 0 };
+	bool done = true;
 
 	if (hex_decode(&bytes, m->up.data) &&
 	    decode(p, buf_str(&bytes), r, &err) == 0)
-		take(d, m, r);
+		done = take(d, m, r);
 	else
 		unreadable(d, m, &err);
 	buf_free(&bytes);
+	return done;
 }
 
 /* --- by a script --------------------------------------------------------- */
 
 static void read_next(struct device *d);
+
+void
+heard_go_on(struct heard *m)
+{
+	struct device *d = m->device;
+
+	d->busy = false;
+	heard_done(m);
+	read_next(d);
+}
+
+/* The codec found that the device asks for fields: {"requests":["relay",
+ * "air.fan"]}. */
+static void
+answer_requests(struct device *d, struct str result)
+{
+	struct arena a = { 0 };
+	struct str list, source, field;
+	struct json j;
+
+	if (hub_json_at(&a, result, STR("requests"), &list)) {
+		json_open(&j, list, 0, &a);
+		if (json_array(&j))
+			while (json_item(&j) && json_str(&j, &field)) {
+				source = STR("data");
+				if (memchr(field.ptr, '.', field.len) != NULL)
+					source = str_cut(&field, '.');
+				model_request(d, source, field);
+			}
+	}
+	arena_fini(&a);
+}
 
 static void
 on_script(struct script_call *call)
@@ -146,13 +206,13 @@ on_script(struct script_call *call)
 	if (err.code == 0) {
 		if (p != NULL)
 			decode_known(p, r);
-		take(d, m, r);
+		answer_requests(d, call->result);
+		if (!take(d, m, r))
+			return;
 	} else {
 		unreadable(d, m, &err);
 	}
-	d->busy = false;
-	heard_done(m);
-	read_next(d);
+	heard_go_on(m);
 }
 
 /* {"bytes":[1,2],"fPort":1,"recvTime":"...","variables":{}} */
@@ -201,16 +261,16 @@ read_by_script(struct device *d, struct heard *m, const struct hub_profile *p)
 
 /* --- by its gateway ------------------------------------------------------ */
 
-/* True when it is read; false: a script does it. */
+/* True when it is read; false: scripts have yet to speak. */
 static bool
 read_by_profile(struct device *d, struct heard *m, const struct hub_profile *p)
 {
 	if (p == NULL)
 		counter_add(&d->hub->counters.no_profile, 1);
 	else if (!str_eqz(p->codec, "javascript"))
-		read_here(d, m, p);
-	else if (read_by_script(d, m, p))
-		return false;
+		return read_here(d, m, p);
+	else
+		return !read_by_script(d, m, p);
 	return true;
 }
 
@@ -220,34 +280,51 @@ has_codec(const struct hub_profile *p)
 	return p != NULL && !str_eqz(p->codec, "none");
 }
 
+/* What its gateway has read. False: scripts have yet to speak. */
+static bool
+take_messages(struct device *d, struct heard *m, const struct gateway_read *g)
+{
+	const struct hub_profile *p =
+	    model_profile(d->hub, d->row.unit_id, d->profile);
+	struct readings *r = fresh(d->hub);
+	bool there = true;
+
+	for (size_t i = 0; i < g->n_messages; i++)
+		if (!has_codec(p) || !g->messages[i].of_payload)
+			there =
+			    model_message(d, &g->messages[i], m->up.time, r) &&
+			    there;
+	if (!there) {
+		if (!str_eqz(d->row.state.status, "down"))
+			model_down(d, "", m->up.time);
+		return true;
+	}
+	model_seen(d, m->up.time);
+	if (!has_codec(p))
+		return take(d, m, r);
+	for (size_t i = 0; i < r->n; i++)
+		(void)model_read(d, &r->at[i], m->up.time);
+	return read_by_profile(d, m, p);
+}
+
 static void
 on_read(struct gateway_read *r, const struct err *err)
 {
 	struct heard *m = container_of(r, struct heard, read);
 	struct device *d = m->device;
-	const struct hub_profile *p =
-	    model_profile(d->hub, d->row.unit_id, d->profile);
-	bool done = true, there = true;
+	bool done = true;
 
 	d->busy = false;
-	for (size_t i = 0; err->code == 0 && i < r->n_messages; i++)
-		if (!has_codec(p) || !r->messages[i].of_payload)
-			there = model_message(d, &r->messages[i], m->up.time) &&
-			    there;
 	if (err->code != 0)
 		unreadable(d, m, err);
-	else if (has_codec(p))
-		done = read_by_profile(d, m, p);
+	else
+		done = take_messages(d, m, r);
 	arena_fini(&r->arena);
-	if (err->code == 0 && done) {
-		if (there && !has_codec(p))
-			model_well(d, m->up.time);
-		else if (!there)
-			model_reach(d, false, m->up.time);
-		model_announce(d, false);
+	if (!done) {
+		d->busy = true;
+		return;
 	}
-	if (done)
-		heard_done(m);
+	heard_done(m);
 	read_next(d);
 }
 
@@ -298,6 +375,8 @@ read_next(struct device *d)
 			read_by_gateway(d, m, plug);
 		else if (read_by_profile(d, m, p))
 			heard_done(m);
+		else
+			d->busy = true;
 	}
 	d->reading = false;
 }
@@ -323,7 +402,10 @@ heard_run(struct loop_post *p)
 		}
 		inbox_known(h, &m->up);
 		m->device = model_device(h, &m->up);
-		model_seen(m->device, m->up.time);
+		if (gateway_for(m->device, NULL) != NULL)
+			model_heard(m->device, m->up.time);
+		else
+			model_seen(m->device, m->up.time);
 		list_add(&m->device->waiting, &m->link);
 		read_next(m->device);
 	}

@@ -95,7 +95,25 @@ kind_of(struct str metric_type)
 	return METRIC_GAUGE;
 }
 
-/* The series of a field, or of a part of it; 0: the store refuses it. */
+/* 0: the store refuses it, which is logged the first time. */
+static uint32_t
+series_of(struct hub *h, enum metric_kind kind, struct str name,
+    const struct metric_label *labels, size_t n, struct str what, bool *told)
+{
+	struct err err;
+	uint32_t id = 0;
+
+	if (metric_series(h->metric, kind, name, labels, n, &id, &err) == 0)
+		return id;
+	counter_add(&h->counters.history_refused, 1);
+	if (!*told)
+		log_warn(
+		    "no history of " STR_FMT ": %s", STR_ARG(what), err.text);
+	*told = true;
+	return 0;
+}
+
+/* The series of a field, or of a part of it. */
 static uint32_t
 series_for(struct cell *f, enum metric_kind kind, struct str part)
 {
@@ -110,21 +128,13 @@ series_for(struct cell *f, enum metric_kind kind, struct str part)
 	};
 	struct arena a = { 0 };
 	struct str name = series_name(&a, row);
-	uint32_t id = 0;
-	struct err err;
+	uint32_t id;
 
 	if (part.ptr != NULL)
 		name = arena_printf(
 		    &a, STR_FMT "_" STR_FMT, STR_ARG(name), STR_ARG(part));
-	if (metric_series(f->device->hub->metric, kind, name, labels,
-		COUNT_OF(labels), &id, &err) != 0) {
-		counter_add(&f->device->hub->counters.history_refused, 1);
-		if (!f->no_series)
-			log_warn("no history of " STR_FMT ": %s",
-			    STR_ARG(f->quick), err.text);
-		f->no_series = true;
-		id = 0;
-	}
+	id = series_of(f->device->hub, kind, name, labels, COUNT_OF(labels),
+	    f->quick, &f->no_series);
 	arena_fini(&a);
 	return id;
 }
@@ -193,6 +203,25 @@ history_add(struct cell *f, struct str value, int64_t at)
 	else if (!hub_number(text, &p.value))
 		return;
 	add_point(g, &p);
+}
+
+void
+history_add_node(struct device *d, struct str name, double value, int64_t at)
+{
+	const struct metric_label labels[] = {
+		{ STR("unit"), d->unit_code },
+		{ STR("gateway"), d->row.gateway_id },
+		{ STR("device"), d->row.node_id },
+		{ STR("fieldname"), name },
+		{ STR("id"), d->row.id },
+	};
+
+	add_point(d->hub->gathers,
+	    &(struct metric_point){
+		.series = series_of(d->hub, METRIC_GAUGE, name, labels,
+		    COUNT_OF(labels), d->row.node_id, &d->no_series),
+		.at = at,
+		.value = value });
 }
 
 struct committed {

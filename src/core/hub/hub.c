@@ -11,6 +11,7 @@
 #include "codec/json.h"
 #include "codec/sun.h"
 #include "codec/zone.h"
+#include "net/http/client.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -86,8 +87,13 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	writer_init(h);
 	feed_init(h);
 	h->live = live_new(h);
+	list_init(&h->script_fetches);
+	h->http = http_client_new(h->loop,
+	    &(struct http_client_limits){
+		(long)conf->http_at_once, (long)conf->http_per_host });
 	h->codecs = script_pool_new(h->loop, &conf->script, NULL);
-	h->scripts = script_pool_new(h->loop, &conf->script, NULL);
+	h->scripts = script_pool_new(h->loop, &conf->script,
+	    &(struct script_host){ hub_script_http, h });
 	rc = read_place(h, err);
 	if (rc == 0)
 		rc = store_open_settings(
@@ -256,6 +262,8 @@ hub_close(struct hub *h)
 	script_pool_free(h->codecs);
 	script_pool_free(h->scripts);
 	gates_free(h);
+	hub_script_http_end(h);
+	http_client_free(h->http);
 	delayed_forget(h);
 	handlers_free(h);
 	writer_fini(h);

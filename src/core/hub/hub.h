@@ -38,6 +38,10 @@ struct hub_conf {
 	struct str time_zone, latitude, longitude;
 	int64_t queue_max, inbox_max, fields_max, fields_per_device;
 	int64_t trace_ms, trace_max;
+	int64_t node_state_ms, node_inactive_ms;
+	int64_t task_queue;
+	int64_t webhook_ms, webhook_size;
+	int64_t http_at_once, http_per_host;
 	struct handler_settings handler;
 	struct gateway_settings gateway;
 	int64_t firmware_max; /* bytes of a file */

@@ -24,7 +24,8 @@
 #include <string.h>
 
 #define VALUES "current previous noChangeSince lastSeen"
-#define VALUES_AND_KIND VALUES " metricType unit labels others"
+#define VALUES_AND_KIND VALUES " metricType unit"
+#define VALUES_AND_NOTES VALUES_AND_KIND " labels others"
 #define NODE "state lastSeen"
 #define NODE_AND_FACTS NODE " name labels others"
 #define SOURCE "lastSeen"
@@ -144,6 +145,15 @@ model_at(
 	return d;
 }
 
+/* The same; its id is a key. */
+static void
+own_node(struct device *d)
+{
+	map_del(&d->hub->devices, d->row.id);
+	own(&hub_node_entity.record, &d->row, &d->arena);
+	map_put(&d->hub->devices, d->row.id, d);
+}
+
 static void
 set_text(struct str *to, struct str text)
 {
@@ -213,19 +223,37 @@ static void
 set_up(struct device *d, int64_t at)
 {
 	d->row.state = (struct hub_state){ STR("up"), STR(""), at };
+	silence_watch(d);
 	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 	event_node(d, d->told ? "updated" : "created");
 	d->told = true;
 }
 
 void
-model_seen(struct device *d, int64_t at)
+model_down(struct device *d, const char *why, int64_t at)
 {
+	d->row.state = (struct hub_state){ STR("down"), str_of(why), at };
+	silence_watch(d);
+	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+	event_node(d, "updated");
+}
+
+void
+model_heard(struct device *d, int64_t at)
+{
+	silence_heard(d);
 	if (d->row.last_seen == TIME_NULL || d->row.last_seen < at) {
 		d->row.last_seen = at;
 		make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 	}
-	if (str_eqz(d->row.state.status, "unavailable"))
+}
+
+void
+model_seen(struct device *d, int64_t at)
+{
+	model_heard(d, at);
+	if (str_eqz(d->row.state.status, "unavailable") ||
+	    str_eqz(d->row.state.status, "down"))
 		set_up(d, at);
 }
 
@@ -246,20 +274,9 @@ model_trouble(struct device *d, const char *text, int64_t at)
 		return;
 	set_text(&d->trouble, str_of(text));
 	d->row.state = (struct hub_state){ STR("error"), d->trouble, at };
+	silence_watch(d);
 	make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
 	event_node(d, "updated");
-}
-
-void
-model_reach(struct device *d, bool there, int64_t at)
-{
-	if (there) {
-		model_well(d, at);
-	} else if (!str_eqz(d->row.state.status, "down")) {
-		d->row.state = (struct hub_state){ STR("down"), STR(""), at };
-		make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
-		event_node(d, "updated");
-	}
 }
 
 void
@@ -271,11 +288,11 @@ model_take_node(struct device *d, const struct hub_node *row)
 	    str_eq(d->row.labels, row->labels) &&
 	    str_eq(d->row.others, row->others))
 		return;
-	/* the map's key lies in the row */
-	map_del(&h->devices, d->row.id);
-	d->row = *row;
-	own(&hub_node_entity.record, &d->row, &d->arena);
-	map_put(&h->devices, d->row.id, d);
+	d->row.name = row->name;
+	d->row.labels = row->labels;
+	d->row.others = row->others;
+	own_node(d);
+	silence_watch(d);
 	d->facts_changed = true;
 	make_dirty(h, &h->dirty_nodes, &d->dirty);
 	event_node(d, d->told ? "updated" : "created");
@@ -380,6 +397,7 @@ device_free(struct device *d)
 	if (map_get(&d->hub->places, d->place) == d)
 		map_del(&d->hub->places, d->place);
 	str_free(d->place);
+	silence_forget(d);
 	list_del(&d->dirty);
 	counter_add(&d->hub->counters.devices, -1);
 	str_free(d->profile);
@@ -551,18 +569,6 @@ own_field(struct cell *f)
 	f->row.previous.value = f->before;
 }
 
-void
-model_take_labels(struct cell *f, struct str labels, struct str others)
-{
-	if (str_eq(f->row.labels, labels) && str_eq(f->row.others, others))
-		return;
-	f->row.labels = labels;
-	f->row.others = others;
-	own_field(f);
-	f->kind_changed = true;
-	make_dirty(f->device->hub, &f->device->hub->dirty_fields, &f->dirty);
-}
-
 struct cell *
 model_cell(struct device *d, const struct reading *r)
 {
@@ -628,6 +634,87 @@ follow(struct cell *f, const struct reading *r)
 	f->device->announced = false;
 }
 
+/* Keys that a device chooses, as MyController has them: small letters, digits,
+ * "_" and "/", which a dot becomes. */
+static struct str
+plain_key(struct arena *a, struct str key)
+{
+	char *p = arena_z(a, key);
+	size_t n = 0;
+
+	for (size_t i = 0; i < key.len; i++) {
+		char c = p[i];
+
+		if (c >= 'A' && c <= 'Z')
+			c = (char)(c - 'A' + 'a');
+		if (c == '.')
+			c = '/';
+		if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+		    c == '_' || c == '/')
+			p[n++] = c;
+	}
+	return (struct str){ p, n };
+}
+
+/* `have` and over it the members of `more`, but for those that a label
+ * ignore_KEY keeps as they are. `texts`: values are texts. */
+struct str
+hub_grown(struct arena *a, struct str have, struct str more, struct str labels,
+    bool texts)
+{
+	struct buf b = { 0 };
+	struct str key, value;
+	struct json_out o;
+	struct json j;
+
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	json_open(&j, more, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &value)) {
+			key = plain_key(a, key);
+			if (key.len == 0 ||
+			    hub_has_label(labels,
+				arena_printf(a, "ignore_" STR_FMT, STR_ARG(key))
+				    .ptr))
+				continue;
+			json_out_key_str(&o, key);
+			if (texts)
+				json_out_str(&o, hub_plain(a, value));
+			else
+				json_out_raw(&o, value);
+		}
+	json_out_end_object(&o);
+	value = hub_merged(a, have, arena_str(a, buf_str(&b)));
+	buf_free(&b);
+	return value;
+}
+
+/* Labels and others that came with a reading. */
+static void
+take_notes(struct cell *f, const struct reading *r)
+{
+	struct arena a = { 0 };
+	struct str labels = f->row.labels, others = f->row.others;
+
+	if (r->labels.ptr == NULL && r->others.ptr == NULL)
+		return;
+	if (r->labels.ptr != NULL)
+		labels = hub_grown(&a, labels, r->labels, f->row.labels, true);
+	if (r->others.ptr != NULL)
+		others = hub_grown(&a, others, r->others, f->row.labels, false);
+	if (!str_eq(labels, f->row.labels) || !str_eq(others, f->row.others)) {
+		f->row.labels = labels;
+		f->row.others = others;
+		own_field(f);
+		f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
+		f->pin_type =
+		    hub_has_label(f->row.labels, "ignore_metric_type");
+		f->notes_changed = true;
+	}
+	arena_fini(&a);
+}
+
 static void
 set_current(struct cell *f, struct str value, int64_t at)
 {
@@ -658,6 +745,7 @@ model_read(struct device *d, const struct reading *r, int64_t at)
 	if (f == NULL)
 		return false;
 	follow(f, r);
+	take_notes(f, r);
 	if (!hub_convert(&a, f->row.metric_type, r->value, &value)) {
 		counter_add(&h->counters.bad_values, 1);
 	} else {
@@ -672,10 +760,56 @@ model_read(struct device *d, const struct reading *r, int64_t at)
 			event_field(
 			    f, f->stored || f->told ? "updated" : "created");
 		f->told = true;
+		if (r->node_other.len > 0)
+			model_node_other(d, r->node_other, value, at);
 		ok = true;
 	}
 	arena_fini(&a);
 	return ok;
+}
+
+void
+model_node_other(struct device *d, struct str key, struct str value, int64_t at)
+{
+	struct arena a = { 0 };
+	struct buf b = { 0 };
+	struct str others;
+	double level;
+
+	json_quote(&b, key);
+	buf_addc(&b, ':');
+	buf_add_str(&b, value);
+	others = hub_grown(&a, d->row.others,
+	    arena_printf(&a, "{" STR_FMT "}", STR_ARG(buf_str(&b))),
+	    d->row.labels, false);
+	buf_free(&b);
+	if (!str_eq(others, d->row.others)) {
+		d->row.others = others;
+		own_node(d);
+		d->facts_changed = true;
+		make_dirty(d->hub, &d->hub->dirty_nodes, &d->dirty);
+		event_node(d, "updated");
+	}
+	if (str_eqz(plain_key(&a, key), "battery_level") &&
+	    hub_number(hub_plain(&a, value), &level)) {
+		model_know(d);
+		history_add_node(d, STR("battery_level"), level, at);
+	}
+	arena_fini(&a);
+}
+
+void
+model_request(struct device *d, struct str source, struct str field)
+{
+	struct cell *f = model_find(d, source, field);
+	struct err err;
+
+	counter_add(&d->hub->counters.requests, 1);
+	if (f == NULL || f->now.ptr == NULL)
+		return;
+	if (field_tell(f, &err) != 0)
+		model_trouble(d, err.text, clock_now());
+	event_field(f, "requested");
 }
 
 void
@@ -711,9 +845,11 @@ model_gather(struct hub *h)
 	LIST_EACH (f, &h->dirty_fields, struct cell, dirty) {
 		list_del(&f->dirty);
 		writer_put(h, &hub_field_entity, &f->row, !f->stored,
-		    f->kind_changed ? VALUES_AND_KIND : VALUES);
+		    f->notes_changed      ? VALUES_AND_NOTES
+			: f->kind_changed ? VALUES_AND_KIND
+					  : VALUES);
 		f->stored = true;
-		f->kind_changed = false;
+		f->kind_changed = f->notes_changed = false;
 	}
 }
 
@@ -830,6 +966,8 @@ model_load(struct hub *h, struct err *err)
 	if (rc == 0)
 		rc = store_list(
 		    h->store, &hub_field_entity, &all, load_field, h, err);
+	if (rc == 0)
+		silence_start(h);
 	return rc;
 }
 
@@ -849,6 +987,7 @@ model_free(struct hub *h)
 		profile_free(h, p);
 		pos = 0;
 	}
+	silence_end(h);
 	map_fini(&h->devices);
 	map_fini(&h->places);
 	map_fini(&h->quick);
@@ -955,10 +1094,13 @@ model_reload_node(struct hub *h, struct str id)
 	if (d != NULL && read_row(h, &hub_node_entity, id, &a, &row)) {
 		row.state = d->row.state;
 		row.last_seen = d->row.last_seen;
+		if (d->facts_changed)
+			row.others = d->row.others;
 		map_del(&h->devices, d->row.id);
 		d->row = row;
 		own(&hub_node_entity.record, &d->row, &d->arena);
 		map_put(&h->devices, d->row.id, d);
+		silence_watch(d);
 		model_announce(d, true);
 		event_node(d, "updated");
 	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {

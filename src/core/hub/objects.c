@@ -235,7 +235,7 @@ static const struct rest_object field_object = {
 	    { "nodeId", "nodeId" }, { "name", "name" },
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc,sourceId:asc,fieldId:asc",
-	.patch = "name metricType unit labels",
+	.patch = "name metricType unit labels formatter",
 	.help = "fields: values of devices, now and before.",
 };
 

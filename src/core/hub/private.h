@@ -5,14 +5,16 @@
  *    entities.c  the rows
  *    objects.c   them over HTTP, and what a change means for the loop
  *    heard.c     uplink: to its device, in order, read by its profile
- *    decode.c    payloads to readings
+ *    decode.c    payloads to readings;  format.c  what fields' scripts say
  *    model.c     devices, sources and fields in memory; a reading arrives
  *    writer.c    groups of what has changed, to the store
+ *    silence.c   devices that have not been heard of for long
  *    inbox.c     addresses that no device has
  *    event.c     what happened, as JSON, to who listens
  *    live*.c     who listens by WebSocket (live.h)
  *    announce.c  devices for Home Assistant
  *    task.c      tasks;  evaluate.c  their verdict;  variable.c  what they read
+ *    webhook.c   what they and their scripts ask over HTTP
  *    schedule.c  schedules;  forward.c  forwards
  *    history.c   values over time;  downlink.c  a field is to be set
  *    path.c      what lies where in JSON
@@ -35,6 +37,7 @@
 #include "base/map.h"
 #include "base/rand.h"
 #include "base/worker.h"
+#include "codec/json.h"
 #include "core/hub/counters.h"
 #include "core/hub/hub.h"
 #include "plug/gateway/gateway.h"
@@ -241,7 +244,8 @@ struct cell {
 	struct str key;          /* in device->fields; owned */
 	struct str quick;        /* in hub->quick; owned */
 	bool pin_unit, pin_type; /* labels ignore_... */
-	bool kind_changed;       /* unit, type or labels; to be stored */
+	bool kind_changed;       /* unit or metric type; to be stored */
+	bool notes_changed;      /* labels or others */
 	bool told;               /* somebody has heard of it */
 	uint32_t series;         /* of its history; 0: not known yet */
 	bool no_series;          /* the history refused it; told once */
@@ -257,16 +261,20 @@ struct device {
 	struct str profile; /* its code; owned */
 	bool facts_changed; /* name, labels, others; to be stored */
 	struct list sources;
-	struct map fields;    /* key -> field */
-	struct list waiting;  /* messages; the first one is being read */
-	struct str unit_code; /* of its unit; owned */
-	bool on_public;       /* its network is of no unit */
-	bool looked;          /* profile and the two above are known */
-	bool busy;            /* a script reads the first one */
-	bool reading;         /* the first one is being looked at */
-	bool announced;       /* as it is now */
-	bool told;            /* somebody has heard of it */
-	struct str trouble;   /* state.message; owned */
+	struct map fields;        /* key -> field */
+	struct list waiting;      /* messages; the first one is being read */
+	struct str unit_code;     /* of its unit; owned */
+	bool on_public;           /* its network is of no unit */
+	bool looked;              /* profile and the two above are known */
+	bool no_series;           /* the history refused one of its own */
+	bool busy;                /* a script reads the first one */
+	bool reading;             /* the first one is being looked at */
+	bool announced;           /* as it is now */
+	bool told;                /* somebody has heard of it */
+	struct str trouble;       /* state.message; owned */
+	struct heap_item silence; /* in hub->silent, while it is up */
+	int64_t heard;            /* monotonic */
+	int64_t inactive_ms;      /* by its label; 0: by the setting */
 };
 
 /* One value that was read out of a payload. Texts are lent. */
@@ -274,6 +282,8 @@ struct reading {
 	struct str source, field, name; /* name null: the field's */
 	struct str value;               /* JSON */
 	struct str metric_type, unit;   /* null: not said */
+	struct str labels, others;      /* objects, for the field; or null */
+	struct str node_other;          /* it is this of the device, too */
 };
 
 /* --- what was heard (heard.c) -------------------------------------------- */
@@ -296,6 +306,12 @@ void heard_run(struct loop_post *p);
 /* It has been read, or can not be: its commit goes with the group that
  * gathers. Takes `m`. */
 void heard_done(struct heard *m);
+/* What came of it is stored with the group that gathers; `trouble` (may be
+ * null) is what was wrong with a part of it. */
+void heard_keep(
+    struct heard *m, const struct reading *at, size_t n, struct str trouble);
+/* A message that waited for scripts has been kept; the next one. Takes `m`. */
+void heard_go_on(struct heard *m);
 
 /* --- reading (decode.c) -------------------------------------------------- */
 
@@ -320,6 +336,19 @@ const char *decode_guess(struct str bytes);
 /* An object of values, as readings: an object inside is a source, what is
  * deeper is a field by its dotted path. */
 int decode_object(struct str json, struct readings *ret, struct err *err);
+
+/* Ids hold no dots and no blanks: they are parts of quick ids. */
+struct str decode_tidy(struct arena *a, struct str name);
+
+/* --- formatters (format.c) ----------------------------------------------- */
+
+enum format_end {
+	FORMAT_NONE,  /* no field of these has one */
+	FORMAT_DONE,  /* heard_keep() was called */
+	FORMAT_LATER, /* heard_keep() and heard_go_on() follow */
+};
+enum format_end format_begin(
+    struct device *d, struct heard *m, const struct readings *r);
 
 /* --- groups (writer.c) --------------------------------------------------- */
 
@@ -353,6 +382,9 @@ void writer_fini(struct hub *h);
 /* A value goes into the history, with the group that gathers, when its metric
  * type has one. */
 void history_add(struct cell *f, struct str value, int64_t at);
+/* A number of the device itself, in its `others` by this name. */
+void history_add_node(
+    struct device *d, struct str name, double value, int64_t at);
 /* The group's points, durable when it returns. On the writer's thread. */
 int history_write(struct group *g, struct err *err);
 extern const struct http_route hub_history_rows[];
@@ -418,8 +450,12 @@ struct hub {
 	struct map forward_sources; /* the first of each source */
 	struct map listeners;       /* what tasks listen to -> them */
 	struct list delayed;        /* actions */
-	struct readings readings;   /* of the message in hand */
-	struct map inbox;           /* "network addr" -> item */
+	struct http_client *http;   /* of rules and scripts */
+	struct list script_fetches;
+	struct readings readings; /* of the message in hand */
+	struct heap silent; /* devices that are up, by when they are not */
+	struct loop_timer silence;
+	struct map inbox; /* "network addr" -> item */
 	struct list inbox_order;
 	struct feed *feed; /* to who follows by WebSocket */
 	struct live *live; /* their own loop; any thread */
@@ -439,19 +475,27 @@ struct cell *model_cell(struct device *d, const struct reading *r);
 /* Name, labels and others of `row`, which borrows. */
 void model_take_node(struct device *d, const struct hub_node *row);
 void model_take_source(struct source *s, const struct hub_source *row);
-void model_take_labels(struct cell *f, struct str labels, struct str others);
-/* Whether it can be reached, as its gateway says. */
-void model_reach(struct device *d, bool there, int64_t at);
-/* message.c: one message of a device's gateway (false: it says that the device
- * can not be reached); objects of texts into its row;
- * one text of `others`. */
-bool model_message(
-    struct device *d, const struct gateway_message *m, int64_t at);
+/* `have` and over it the members of `more`, but for those that a label
+ * ignore_KEY keeps as they are. `texts`: values are texts. */
+struct str hub_grown(struct arena *a, struct str have, struct str more,
+    struct str labels, bool texts);
+/* message.c: one message of a device's gateway; values are added to `all`.
+ * False: it says that the device can not be reached. Then: objects of texts
+ * into its row; one text of `others`. */
+bool model_message(struct device *d, const struct gateway_message *m,
+    int64_t at, struct readings *all);
 void model_merge_node(struct device *d, struct str labels, struct str others);
 void model_note(struct device *d, const char *key, struct str text);
 /* One reading of a device; false: a limit. */
 bool model_read(struct device *d, const struct reading *r, int64_t at);
 void model_seen(struct device *d, int64_t at);
+void model_heard(struct device *d, int64_t at); /* the state stays */
+/* Something else it told of itself, to be found in its `others`; the number
+ * `battery_level` is kept over time, too. `value` is JSON. */
+void model_node_other(
+    struct device *d, struct str key, struct str value, int64_t at);
+/* The device asks what a field is: event `requested`, and it is told. */
+void model_request(struct device *d, struct str source, struct str field);
 /* Looks up what a message would have told. */
 void model_know(struct device *d);
 /* Tells Home Assistant how it is, and what there is when that is new. */
@@ -459,6 +503,8 @@ void model_announce(struct device *d, bool again);
 /* Its last message could be read; it could not. */
 void model_well(struct device *d, int64_t at);
 void model_trouble(struct device *d, const char *text, int64_t at);
+/* It is not there any more, as far as we know. `why` is lent for ever. */
+void model_down(struct device *d, const char *why, int64_t at);
 /* Is this text one of those that mean yes? */
 bool hub_truth(struct str text);
 bool hub_has_label(struct str labels, const char *key); /* and it is true */
@@ -533,6 +579,14 @@ void announce_set(
 
 /* What has gathered goes to the routing loop. */
 void event_kick(struct hub *h);
+
+/* silence.c */
+void silence_heard(struct device *d);
+/* State or labels have changed. */
+void silence_watch(struct device *d);
+void silence_forget(struct device *d);
+void silence_start(struct hub *h); /* all devices are loaded */
+void silence_end(struct hub *h);
 
 /* inbox.c */
 void inbox_heard(struct hub *h, const struct route_uplink *u);
@@ -654,11 +708,49 @@ struct hub_extra {
 	struct str json; /* STR_NULL: not there */
 };
 
-/* All variables as one JSON object, in `a`. On an error those before it are in
- * `*ret`. */
-int hub_variables(struct hub *h, struct str unit_id, struct str variables,
-    const struct hub_extra *extra, size_t n, struct arena *a, struct str *ret,
-    struct err *err);
+/* A request of a rule that is under way, by webhook.c. Zero-initialise. */
+struct hub_hook {
+	void (*done)(struct hub_hook *k); /* may end it */
+	struct err err;                   /* code 0: it went well */
+	struct str answer;                /* lent until done() returns */
+	/* its own */
+	struct hub *hub;
+	struct http_fetch *fetch;
+	int64_t code;
+	struct arena arena;
+};
+/* Asks what `config` says: {url or server, api, method, headers,
+ * queryParameters, data, insecure, responseCode}, with `body` (STR_NULL: its
+ * `data`) unless the method has none. Then done() is called once, later. */
+int hub_hook_start(struct hub_hook *k, struct hub *h, struct str config,
+    const char *method, struct str body, struct err *err);
+void hub_hook_end(struct hub_hook *k); /* done() is not called any more */
+
+/* For the script pool: mcUtils.httpClient. */
+int hub_script_http(void *owner, struct script_http *http, struct err *err);
+void hub_script_http_end(struct hub *h);
+
+/* Variables being looked up, one after another: a webhook among them takes its
+ * time. Zero-initialise; ended by hub_lookup_end(). */
+struct hub_lookup {
+	struct hub *hub;
+	struct str unit_id;
+	struct arena *arena; /* of what it finds */
+	/* Called once, when hub_lookup() said so; not from within. */
+	void (*done)(struct hub_lookup *l, int rc);
+	struct err err;
+	struct str variables; /* one JSON object; on an error those before it */
+	/* its own */
+	struct json at;
+	struct str name, path; /* of the webhook that is under way */
+	struct buf so_far;
+	struct hub_hook hook;
+};
+/* Looks up `variables` beside those that are there already. 0: `l->variables`
+ * has them all. 1: done() follows. Negative: see l->err. */
+int hub_lookup(struct hub_lookup *l, struct str variables,
+    const struct hub_extra *extra, size_t n);
+void hub_lookup_end(struct hub_lookup *l);
 /* An object of the unit as JSON; a longer quick id goes on inside of it. */
 bool hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
     struct str quick, struct arena *a, struct str *ret);
@@ -703,8 +795,8 @@ struct str spec_with_secrets_of(
 
 /* downlink.c: asks the device to set a field. */
 int field_set_to(struct cell *f, struct str payload, struct err *err);
-/* Tells a device on a gateway a value; `awake`: it is listening right now. */
-int field_say(struct cell *f, struct str value, bool awake, struct err *err);
+/* Tells the device what the field is: it has asked, so it is awake. */
+int field_tell(struct cell *f, struct err *err);
 
 /* task.c */
 int tasks_load(struct hub *h, struct err *err);
@@ -716,9 +808,13 @@ void tasks_free(struct hub *h);
 struct str hub_merged(struct arena *a, struct str variables, struct str more);
 /* How long a rule's script may run: its label `script_timeout`, or 10 s. */
 int64_t hub_script_timeout(struct str labels);
-/* Each variable as a global of a script. */
-struct script_var *hub_globals(
-    struct arena *a, struct str variables, size_t *n);
+/* Each variable as a global of a script; one more of that name when it is not
+ * among them and `json` is not null. */
+struct script_var *hub_globals(struct arena *a, struct str variables,
+    const char *name, struct str json, size_t *n);
+/* A row as JSON, all of it. */
+struct str hub_row_json(
+    struct arena *a, const struct record *r, const void *row);
 
 /* schedule.c: when it is due next after a moment (TIME_NULL: never), whether it
  * counts then, and what is wrong with it. */

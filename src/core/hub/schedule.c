@@ -347,11 +347,22 @@ struct firing {
 	struct schedule *schedule;
 	struct str variables;
 	int64_t at;
+	struct hub_lookup lookup;
+	struct hub_hook hook;
 	struct script_call call;
 	struct script_var *vars;
 	size_t n_vars;
 	struct arena arena;
 };
+
+static void
+free_firing(struct firing *f)
+{
+	hub_lookup_end(&f->lookup);
+	hub_hook_end(&f->hook);
+	arena_fini(&f->arena);
+	free(f);
+}
 
 static void
 say(struct schedule *s, const char *text)
@@ -430,8 +441,7 @@ finish(struct firing *f, const struct err *err)
 	}
 	writer_put(h, &hub_schedule_entity, &s->row, false,
 	    s->row.enabled ? "state" : "state enabled");
-	arena_fini(a);
-	free(f);
+	free_firing(f);
 }
 
 static void
@@ -446,7 +456,23 @@ on_script(struct script_call *call)
 	finish(f, call->end == SCRIPT_DONE ? NULL : &err);
 }
 
-/* 1: a script is on its way; 0: there is none. */
+static void
+on_hook(struct hub_hook *k)
+{
+	struct firing *f = container_of(k, struct firing, hook);
+	struct str answer = arena_str(&f->arena, str_trim(k->answer));
+	struct err err = k->err;
+
+	if (err.code == 0 &&
+	    (!str_starts(answer, STR("{")) || !json_valid(answer, 0)))
+		(void)err_set(
+		    &err, ERR_PROTO, "webhook: the answer is no JSON object");
+	if (err.code == 0)
+		f->variables = hub_merged(&f->arena, f->variables, answer);
+	finish(f, err.code != 0 ? &err : NULL);
+}
+
+/* 1: a script or web server is asked; 0: there is none. */
 static int
 custom(struct firing *f, struct err *err)
 {
@@ -454,10 +480,18 @@ custom(struct firing *f, struct err *err)
 	struct str source;
 	int rc;
 
+	if (str_eqz(s->row.custom_type, "webhook")) {
+		f->hook.done = on_hook;
+		rc = hub_hook_start(&f->hook, s->hub,
+		    member(&f->arena, s->row.custom_config, "webhook"), "POST",
+		    f->variables, err);
+		return rc == 0 ? 1 : rc;
+	}
 	if (!str_eqz(s->row.custom_type, "javascript"))
 		return 0;
 	source = member(&f->arena, s->row.custom_config, "javascript");
-	f->vars = hub_globals(&f->arena, f->variables, &f->n_vars);
+	f->vars = hub_globals(
+	    &f->arena, f->variables, "schedule", STR_NULL, &f->n_vars);
 	f->call = (struct script_call){ .group = s->row.unit_id,
 		.source = source,
 		.entry = SCRIPT_VALUE,
@@ -470,14 +504,30 @@ custom(struct firing *f, struct err *err)
 	return rc == 0 ? 1 : rc;
 }
 
+/* The variables are there, or can not be had. */
+static void
+go_on(struct firing *f, int rc)
+{
+	struct err err = f->lookup.err;
+
+	f->variables = f->lookup.variables;
+	if (rc == 0)
+		rc = custom(f, &err);
+	if (rc != 1)
+		finish(f, rc == 0 ? NULL : &err);
+}
+
+static void
+on_variables(struct hub_lookup *l, int rc)
+{
+	go_on(container_of(l, struct firing, lookup), rc);
+}
+
 static void
 fire(struct schedule *s, int64_t now)
 {
 	struct firing *f = mem_new(struct firing);
-	struct buf b = { 0 };
 	struct hub_extra extra;
-	struct json_out o;
-	struct err err;
 	int rc;
 
 	f->schedule = s;
@@ -485,16 +535,15 @@ fire(struct schedule *s, int64_t now)
 	f->variables = STR("{}");
 	s->firing = f;
 	s->row.state.executed_count++;
-	json_out_init(&o, &b, false);
-	record_to_json(&o, &hub_schedule_entity.record, FIELD_ALL, &s->row);
-	extra = (struct hub_extra){ "schedule", buf_str(&b) };
-	rc = hub_variables(s->hub, s->row.unit_id, s->row.variables, &extra, 1,
-	    &f->arena, &f->variables, &err);
-	buf_free(&b);
-	if (rc == 0)
-		rc = custom(f, &err);
+	extra = (struct hub_extra){ "schedule",
+		hub_row_json(&f->arena, &hub_schedule_entity.record, &s->row) };
+	f->lookup.hub = s->hub;
+	f->lookup.unit_id = s->row.unit_id;
+	f->lookup.arena = &f->arena;
+	f->lookup.done = on_variables;
+	rc = hub_lookup(&f->lookup, s->row.variables, &extra, 1);
 	if (rc != 1)
-		finish(f, rc == 0 ? NULL : &err);
+		go_on(f, rc);
 }
 
 static void
@@ -522,8 +571,7 @@ schedule_free(struct schedule *s)
 
 	if (s->firing != NULL) {
 		script_cancel(h->scripts, &s->firing->call);
-		arena_fini(&s->firing->arena);
-		free(s->firing);
+		free_firing(s->firing);
 	}
 	loop_cancel(h->loop, &s->timer);
 	map_del(&h->schedules, s->key);

@@ -8,7 +8,8 @@
  * A task that listens to events hangs under what it asks for most narrowly (a
  * field's, node's or gateway's id), so that an event costs nothing for those
  * who do not listen. It is evaluated on each matching event, in order; an event
- * that comes while a script is being evaluated waits for it.
+ * that comes while a script or a web server decides waits for it, and holds no
+ * other task.
  */
 #include "core/hub/private.h"
 
@@ -25,7 +26,6 @@ const char *const hub_dampenings[] = { "none", "consecutive", "evaluation",
 
 #define HISTORY_MIN 10
 #define HISTORY_MAX 1000
-#define WAITING_MAX 100 /* events of a task that wait for its script */
 #define TOLERANCE_MS 500
 /* Rules that change shared data can set each other off: so many a second. */
 #define BURST_MAX 20
@@ -49,7 +49,7 @@ struct task {
 	int64_t interval_ms, active_ms;
 	struct run *running;
 	struct list waiting; /* runs */
-	unsigned n_waiting;
+	int64_t n_waiting;
 	int64_t burst_ms; /* when it began; monotonic */
 	unsigned burst;
 };
@@ -63,6 +63,8 @@ struct run {
 	struct arena arena;
 	int64_t at;
 	bool again; /* of active_duration's own timer */
+	struct hub_lookup lookup;
+	struct hub_hook hook;
 	struct script_call call;
 	struct script_var *vars;
 	size_t n_vars;
@@ -81,6 +83,8 @@ static void
 free_run(struct run *r)
 {
 	list_del(&r->link);
+	hub_lookup_end(&r->lookup);
+	hub_hook_end(&r->hook);
 	arena_fini(&r->arena);
 	free(r);
 }
@@ -288,7 +292,9 @@ run_script(struct run *r, struct err *err)
 	json_open(&j, source, 0, &r->arena);
 	if (!json_str(&j, &source))
 		return err_set(err, ERR_PARAM, "`javascript` is no text");
-	r->vars = hub_globals(&r->arena, r->variables, &r->n_vars);
+	r->vars = hub_globals(&r->arena, r->variables, "task",
+	    hub_row_json(&r->arena, &hub_task_entity.record, &t->row),
+	    &r->n_vars);
 	r->call = (struct script_call){ .group = t->row.unit_id,
 		.source = arena_str(&r->arena, source),
 		.entry = SCRIPT_VALUE,
@@ -300,29 +306,91 @@ run_script(struct run *r, struct err *err)
 	return script_run(t->hub->scripts, &r->call, err);
 }
 
+/* What a web server says: as a script, or a truth value as plain text. */
 static void
-go(struct run *r)
+on_hook(struct hub_hook *k)
+{
+	struct run *r = container_of(k, struct run, hook);
+	struct str answer = arena_str(&r->arena, str_trim(k->answer));
+	struct err err = k->err;
+	bool triggered = false;
+
+	if (err.code == 0 && str_starts(answer, STR("{")) &&
+	    !json_valid(answer, 0))
+		(void)err_set(
+		    &err, ERR_PROTO, "webhook: the answer is not JSON");
+	if (err.code == 0)
+		triggered = script_says(r, answer);
+	verdict(r, triggered, err.code != 0 ? &err : NULL);
+	over(r);
+}
+
+static int
+ask_web(struct run *r, struct err *err)
 {
 	struct task *t = r->task;
-	struct hub *h = t->hub;
-	const struct hub_extra extra = { "taskEvent", r->event };
-	bool triggered = false;
-	struct err err = { 0 };
-	int rc;
+	struct str config, body = r->variables, with;
 
-	t->running = r;
-	rc = hub_variables(h, t->row.unit_id, t->row.variables, &extra, 1,
-	    &r->arena, &r->variables, &err);
+	if (!hub_json_at(
+		&r->arena, t->row.evaluation_config, STR("webhook"), &config))
+		return err_set(
+		    err, ERR_PARAM, "evaluationConfig has no `webhook`");
+	if (hub_json_at(&r->arena, config, STR("includeConfig"), &with) &&
+	    str_eqz(with, "true"))
+		body = hub_merged(&r->arena, body,
+		    arena_printf(&r->arena, "{\"task\":" STR_FMT "}",
+			STR_ARG(hub_row_json(
+			    &r->arena, &hub_task_entity.record, &t->row))));
+	r->hook.done = on_hook;
+	return hub_hook_start(&r->hook, t->hub, config, "POST", body, err);
+}
+
+/* The variables are there, or can not be had. */
+static void
+decide(struct run *r, int rc)
+{
+	struct task *t = r->task;
+	struct err err = r->lookup.err;
+	bool triggered = false;
+
+	r->variables = r->lookup.variables;
 	if (rc == 0 && str_eqz(t->row.evaluation_type, "javascript")) {
 		rc = run_script(r, &err);
 		if (rc == 0)
 			return;
+	} else if (rc == 0 && str_eqz(t->row.evaluation_type, "webhook")) {
+		rc = ask_web(r, &err);
+		if (rc == 0)
+			return;
 	} else if (rc == 0) {
-		rc = hub_rule(h, t->row.evaluation_config, r->variables,
+		rc = hub_rule(t->hub, t->row.evaluation_config, r->variables,
 		    &r->arena, &triggered, &err);
 	}
 	verdict(r, triggered, rc != 0 ? &err : NULL);
 	over(r);
+}
+
+static void
+on_variables(struct hub_lookup *l, int rc)
+{
+	decide(container_of(l, struct run, lookup), rc);
+}
+
+static void
+go(struct run *r)
+{
+	struct task *t = r->task;
+	const struct hub_extra extra = { "taskEvent", r->event };
+	int rc;
+
+	t->running = r;
+	r->lookup.hub = t->hub;
+	r->lookup.unit_id = t->row.unit_id;
+	r->lookup.arena = &r->arena;
+	r->lookup.done = on_variables;
+	rc = hub_lookup(&r->lookup, t->row.variables, &extra, 1);
+	if (rc != 1)
+		decide(r, rc);
 }
 
 static void
@@ -337,7 +405,7 @@ begin(struct task *t, struct str event, bool again)
 	r->again = again;
 	if (t->running == NULL) {
 		go(r);
-	} else if (t->n_waiting < WAITING_MAX) {
+	} else if (t->n_waiting < t->hub->conf.task_queue) {
 		t->n_waiting++;
 		list_add(&t->waiting, &r->link);
 	} else {

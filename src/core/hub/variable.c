@@ -1,6 +1,6 @@
 /*
  * core/hub/variable.c - what a rule reads before it decides: texts, and objects
- * by quick id or by labels, as one JSON object.
+ * by quick id or by labels, and what web servers answer, as one JSON object.
  */
 #include "core/hub/private.h"
 
@@ -10,8 +10,8 @@
 
 /* --- objects as JSON ----------------------------------------------------- */
 
-static struct str
-row_json(struct arena *a, const struct record *r, const void *row)
+struct str
+hub_row_json(struct arena *a, const struct record *r, const void *row)
 {
 	struct buf b = { 0 };
 	struct json_out o;
@@ -49,7 +49,7 @@ stored(struct hub *h, const struct entity *e, struct str unit_id, struct str id,
 	filter_text(&f, "unitId", unit_id);
 	if (store_get(h->store, e, &f, a, row, &found, NULL) != 0 || !found)
 		return false;
-	*ret = row_json(a, &e->record, row);
+	*ret = hub_row_json(a, &e->record, row);
 	return true;
 }
 
@@ -66,14 +66,14 @@ hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
 		f = model_field(h, unit_id, name);
 		if (f == NULL)
 			return false;
-		*ret = row_json(a, &hub_field_entity.record, &f->row);
+		*ret = hub_row_json(a, &hub_field_entity.record, &f->row);
 	} else if (str_eq_nocase(type, STR("node"))) {
 		struct str gateway = str_cut(&rest, '.');
 
 		d = model_at(h, unit_id, gateway, str_cut(&rest, '.'));
 		if (d == NULL)
 			return false;
-		*ret = row_json(a, &hub_node_entity.record, &d->row);
+		*ret = hub_row_json(a, &hub_node_entity.record, &d->row);
 	} else if (str_eq_nocase(type, STR("gateway"))) {
 		struct gate *g = gate_at(h, unit_id, str_cut(&rest, '.'));
 
@@ -131,7 +131,7 @@ by_labels(struct hub *h, struct str unit_id, struct str type, struct str labels,
 		while ((f = map_next(&h->quick, &pos)) != NULL)
 			if (str_eq(f->row.unit_id, unit_id) &&
 			    hub_labels_match(f->row.labels, labels)) {
-				*ret = row_json(
+				*ret = hub_row_json(
 				    a, &hub_field_entity.record, &f->row);
 				return true;
 			}
@@ -139,7 +139,7 @@ by_labels(struct hub *h, struct str unit_id, struct str type, struct str labels,
 		while ((d = map_next(&h->devices, &pos)) != NULL)
 			if (str_eq(d->row.unit_id, unit_id) &&
 			    hub_labels_match(d->row.labels, labels)) {
-				*ret = row_json(
+				*ret = hub_row_json(
 				    a, &hub_node_entity.record, &d->row);
 				return true;
 			}
@@ -164,51 +164,59 @@ static const struct hub_text wanted_texts[] = {
 };
 
 static int
-one(struct hub *h, struct str unit_id, struct str name, struct str json,
-    struct arena *a, struct str so_far, struct str *ret, struct err *err)
+text_variable(struct hub_lookup *l, struct str name, struct str value,
+    struct str so_far, struct str *ret)
 {
-	struct buf b = { 0 };
+	struct buf b = { 0 }, q = { 0 };
+	int rc = hub_render(l->hub, l->arena, value, so_far, &b, &l->err);
+
+	if (rc == 0) {
+		json_quote(&q, b.ptr != NULL ? buf_str(&b) : STR(""));
+		*ret = arena_str(l->arena, buf_str(&q));
+	} else {
+		rc = err_wrap(&l->err, "variable " STR_FMT, STR_ARG(name));
+	}
+	buf_free(&q);
+	buf_free(&b);
+	return rc;
+}
+
+/* 0, 1: its webhook is under way, or an error. */
+static int
+one(struct hub_lookup *l, struct str name, struct str json, struct str so_far,
+    struct str *ret)
+{
+	struct arena *a = l->arena;
 	struct wanted w = { 0 };
 	bool found;
-	int rc;
 
 	if (!hub_read_texts(a, json, wanted_texts, COUNT_OF(wanted_texts), &w))
-		return err_set(err, ERR_PARAM,
+		return err_set(&l->err, ERR_PARAM,
 		    "variable " STR_FMT ": is no object", STR_ARG(name));
-	if (str_eqz(w.type, "string")) {
-		rc = hub_render(h, a, w.value, so_far, &b, err);
-		if (rc != 0)
-			return err_wrap(
-			    err, "variable " STR_FMT, STR_ARG(name));
-		{
-			struct buf q = { 0 };
-
-			json_quote(&q, buf_str(&b));
-			*ret = arena_str(a, buf_str(&q));
-			buf_free(&q);
-		}
-		buf_free(&b);
-		return 0;
+	if (str_eqz(w.type, "string"))
+		return text_variable(l, name, w.value, so_far, ret);
+	if (str_eqz(w.type, "webhook")) {
+		l->name = name;
+		l->path = w.key_path;
+		if (hub_hook_start(
+			&l->hook, l->hub, json, "GET", STR_NULL, &l->err) == 0)
+			return 1;
+		return err_wrap(&l->err, "variable " STR_FMT, STR_ARG(name));
 	}
-	if (str_eqz(w.type, "resource_by_quick_id"))
+	if (str_eqz(w.type, "resource_by_quick_id")) {
 		found = hub_object_by_quick_id(
-		    h, unit_id, w.resource_type, w.quick_id, a, ret);
-	else if (str_eqz(w.type, "resource_by_labels"))
-		found =
-		    by_labels(h, unit_id, w.resource_type, w.labels, a, ret);
-	else if (str_eqz(w.type, "webhook"))
-		return err_set(err, ERR_PARAM,
-		    "variable " STR_FMT ": webhook variables are not part of "
-		    "this version",
-		    STR_ARG(name));
-	else {
+		    l->hub, l->unit_id, w.resource_type, w.quick_id, a, ret);
+	} else if (str_eqz(w.type, "resource_by_labels")) {
+		found = by_labels(
+		    l->hub, l->unit_id, w.resource_type, w.labels, a, ret);
+	} else {
 		*ret = json; /* the map itself */
 		return 0;
 	}
 	if (found && w.key_path.len > 0 && !str_eqz(w.key_path, "."))
 		found = hub_json_at(a, *ret, w.key_path, ret);
 	if (!found || str_eqz(*ret, "null"))
-		return err_set(err, ERR_NOT_FOUND,
+		return err_set(&l->err, ERR_NOT_FOUND,
 		    "variable " STR_FMT ": there is no " STR_FMT " " STR_FMT
 		    "%s" STR_FMT,
 		    STR_ARG(name), STR_ARG(w.resource_type),
@@ -217,45 +225,92 @@ one(struct hub *h, struct str unit_id, struct str name, struct str json,
 	return 0;
 }
 
-int
-hub_variables(struct hub *h, struct str unit_id, struct str variables,
-    const struct hub_extra *extra, size_t n, struct arena *a, struct str *ret,
-    struct err *err)
+static void
+add(struct hub_lookup *l, struct str name, struct str json)
 {
-	struct buf b = { 0 };
-	struct str key, json;
-	struct json j;
+	if (l->so_far.len > 1)
+		buf_addc(&l->so_far, ',');
+	json_quote(&l->so_far, name);
+	buf_addc(&l->so_far, ':');
+	buf_add_str(&l->so_far, json);
+}
+
+/* Those that are left. */
+static int
+go_on(struct hub_lookup *l)
+{
+	struct str name, json;
 	int rc = 0;
 
-	buf_addc(&b, '{');
-	for (size_t i = 0; i < n; i++) {
-		if (extra[i].json.ptr == NULL)
-			continue;
-		if (b.len > 1)
-			buf_addc(&b, ',');
-		buf_addf(&b, "\"%s\":", extra[i].name);
-		buf_add_str(&b, extra[i].json);
-	}
-	json_open(&j, variables, 0, a);
-	if (json_object(&j))
-		while (rc == 0 && json_member(&j, &key)) {
-			struct str value = STR("null"), so_far;
+	while (rc == 0 && json_member(&l->at, &name)) {
+		struct str value = STR("null"), so_far;
 
-			if (!json_raw(&j, &json))
-				break;
-			so_far =
-			    arena_printf(a, STR_FMT "}", STR_ARG(buf_str(&b)));
-			rc = one(h, unit_id, key, json, a, so_far, &value, err);
-			if (b.len > 1)
-				buf_addc(&b, ',');
-			json_quote(&b, key);
-			buf_addc(&b, ':');
-			buf_add_str(&b, value);
-		}
-	buf_addc(&b, '}');
-	*ret = arena_str(a, buf_str(&b));
-	buf_free(&b);
+		if (!json_raw(&l->at, &json))
+			break;
+		so_far = arena_printf(
+		    l->arena, STR_FMT "}", STR_ARG(buf_str(&l->so_far)));
+		rc = one(l, name, json, so_far, &value);
+		if (rc == 0)
+			add(l, name, value);
+	}
+	if (rc != 1) {
+		buf_addc(&l->so_far, '}');
+		l->variables = arena_str(l->arena, buf_str(&l->so_far));
+	}
 	return rc;
+}
+
+static void
+on_hook(struct hub_hook *k)
+{
+	struct hub_lookup *l = container_of(k, struct hub_lookup, hook);
+	struct str value = arena_str(l->arena, str_trim(k->answer));
+	int rc;
+
+	l->err = k->err;
+	if (k->err.code == 0 && !json_valid(value, 0))
+		(void)err_set(
+		    &l->err, ERR_PROTO, "webhook: the answer is not JSON");
+	else if (k->err.code == 0 && l->path.len > 0 &&
+	    !str_eqz(l->path, ".") &&
+	    !hub_json_at(l->arena, value, l->path, &value))
+		(void)err_set(&l->err, ERR_NOT_FOUND,
+		    "webhook: the answer has no " STR_FMT, STR_ARG(l->path));
+	else if (k->err.code == 0 && str_eqz(value, "null"))
+		(void)err_set(
+		    &l->err, ERR_NOT_FOUND, "webhook: the answer is null");
+	hub_hook_end(k);
+	if (l->err.code == 0) {
+		add(l, l->name, value);
+		rc = go_on(l);
+	} else {
+		rc = err_wrap(&l->err, "variable " STR_FMT, STR_ARG(l->name));
+		buf_addc(&l->so_far, '}');
+		l->variables = arena_str(l->arena, buf_str(&l->so_far));
+	}
+	if (rc != 1)
+		l->done(l, rc);
+}
+
+int
+hub_lookup(struct hub_lookup *l, struct str variables,
+    const struct hub_extra *extra, size_t n)
+{
+	l->hook.done = on_hook;
+	buf_addc(&l->so_far, '{');
+	for (size_t i = 0; i < n; i++)
+		if (extra[i].json.ptr != NULL)
+			add(l, str_of(extra[i].name), extra[i].json);
+	json_open(&l->at, variables, 0, l->arena);
+	(void)json_object(&l->at);
+	return go_on(l);
+}
+
+void
+hub_lookup_end(struct hub_lookup *l)
+{
+	hub_hook_end(&l->hook);
+	buf_free(&l->so_far);
 }
 
 struct str
@@ -288,7 +343,8 @@ hub_merged(struct arena *a, struct str variables, struct str more)
 }
 
 struct script_var *
-hub_globals(struct arena *a, struct str variables, size_t *n)
+hub_globals(struct arena *a, struct str variables, const char *name,
+    struct str json, size_t *n)
 {
 	struct script_var *vars =
 	    arena_array(a, SCRIPT_VARS_MAX, struct script_var);
@@ -302,5 +358,10 @@ hub_globals(struct arena *a, struct str variables, size_t *n)
 			if (*n < SCRIPT_VARS_MAX)
 				vars[(*n)++] =
 				    (struct script_var){ key, value };
+	for (size_t i = 0; i < *n; i++)
+		if (str_eqz(vars[i].name, name))
+			json = STR_NULL;
+	if (json.ptr != NULL && *n < SCRIPT_VARS_MAX)
+		vars[(*n)++] = (struct script_var){ str_of(name), json };
 	return vars;
 }

@@ -29,7 +29,9 @@
 #include "base/mem.h"
 #include "base/secret.h"
 #include "codec/entity_json.h"
+#include "codec/json.h"
 #include "codec/url.h"
+#include "net/http/client.h"
 #include "plug/handler/ops.h"
 
 #include <inttypes.h>

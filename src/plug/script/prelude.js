@@ -575,7 +575,7 @@ const httpClient = {
 
 lazily('mcUtils', () => spelled({
 	crypto: spelled(makeCrypto()), convert: spelled(makeConvert()),
-	httpClient: spelled(httpClient),
+	httpClient: spelled(httpClient), http: spelled(httpClient),
 }));
 
 /* --- calls --------------------------------------------------------------- */
@@ -604,8 +604,12 @@ function dataOf(out, what) {
 	told(out, what);
 	if (out.data === undefined || out.data === null)
 		throw new Told(what + ' returned no data');
-	return out.warnings === undefined ? { data: out.data } :
-		{ data: out.data, warnings: out.warnings };
+	const ret = { data: out.data };
+	if (out.warnings !== undefined)
+		ret.warnings = out.warnings;
+	if (out.requests !== undefined)
+		ret.requests = out.requests;
+	return ret;
 }
 
 function octet(b) {

@@ -53,6 +53,7 @@ struct script_conf {
 	int64_t http_max;
 	int64_t http_size;
 	int64_t http_timeout_ms;
+	struct str allow_hosts; /* for the host's http(); null: none */
 };
 
 extern const struct conf_field script_fields[];

@@ -40,13 +40,17 @@ const struct conf_field script_fields[] = {
 	    .help = "The program marram-script, when it is neither beside "
 		    "marram nor where it is installed."),
 	CONF_INT(C, http_max, "httpMax", .def = "5", .min = 0, .max = 1000,
-	    .help = "HTTP requests that one call may make, where scripts may "
-		    "make any."),
+	    .help = "HTTP requests that one call may make, where allowHosts "
+		    "lets it."),
 	CONF_SIZE(C, http_size, "httpSize", .def = "256KiB", .min = 1024,
 	    .max = 16 << 20,
 	    .help = "Longest body of such a request and of its answer."),
 	CONF_MS(C, http_timeout_ms, "httpTimeout", .def = "10s", .min = 100,
 	    .max = 3600 * 1000, .help = "Longest time for such a request."),
+	CONF_TEXT(C, allow_hosts, "allowHosts",
+	    .help = "Hosts that scripts of tasks and schedules may ask over "
+		    "HTTP, such as `api.example.com, *.example.org`. Without "
+		    "it none."),
 	{ 0 },
 };
 
@@ -63,7 +67,7 @@ script_conf_init(struct script_conf *conf)
 	struct conf *c = conf_new(sections);
 
 	(void)conf_apply(c, NULL); /* the defaults are in their ranges */
-	conf->helper = STR_NULL;   /* no text of `c` outlives it */
+	conf->helper = conf->allow_hosts = STR_NULL; /* of `c`, which goes */
 	conf_free(c);
 }
 

@@ -1,0 +1,88 @@
+"""Devices that are not heard of are down."""
+import signal
+
+from conftest import Site, until
+from rules_test import Field, task, traces
+from values_test import hub, listed, uplink
+
+QUICK = ("--hub.node-state.interval", "100ms")
+
+
+def field(server):
+    site = Site(server, server.login())
+    hub(site, "POST", "profile", {"data": {
+        "unitId": site.unit, "code": "probe"}}, 200)
+    site.call("PATCH", "device/" + site.device,
+              {"data": {"profile": "probe"}})
+    return Field(site)
+
+
+def status(site, device=None):
+    return [n["state"]["status"] for n in listed(site, "node")
+            if n["id"] == (device or site.device)][0]
+
+
+def test_a_silent_device_is_down_until_it_is_heard_again(start):
+    dev = field(start(*QUICK, "--hub.node-state.inactive", "500ms"))
+    p = dev.probe
+    other = p.add("device", {"unitId": p.unit, "networkId": p.net,
+                             "networkAddr": "02", "profile": "probe"})[
+        "deviceId"]
+    dev.network.publish(p.net_topic("uldata"), uplink({"x": 7}, addr="02"))
+    until("it is known", lambda: listed(p, "node"))
+    hub(p, "PATCH", "node/" + other, {"data": {"labels": {
+        "inactive_duration": "1h"}}}, 204)
+    task(dev, eventFilter={"entityTypes": ["node"], "filters": {
+        "nodeId": "01000461", "state.status": "down"}}, variables={},
+        evaluationConfig={"rule": {}}, handlers=[], handlerParameters={})
+    dev.send(temperature=1)
+    assert status(p) == "up"
+    until("it is down", lambda: status(p) == "down")
+    state = [n for n in listed(p, "node") if n["id"] == p.device][0]["state"]
+    assert state["message"] == "marked by server"
+    assert traces(dev, 1)[0]["event"]["entity"]["state"]["status"] == "down"
+    assert status(p, other) == "up"
+    assert p.server.counter("hub_silent_total") == 1
+    dev.send(temperature=2)
+    assert status(p) == "up"
+    until("it is down again", lambda: status(p) == "down")
+    # one whose payload could not be read is not up, and stays as it is
+    hub(p, "PATCH", "node/" + other, {"data": {"labels": {}}}, 204)
+    until("the other, too", lambda: status(p, other) == "down")
+    dev.network.close()
+
+
+def test_what_is_heard_in_time_stays_up(start):
+    dev = field(start(*QUICK, "--hub.node-state.inactive", "2s"))
+    n = 0
+
+    def beat():
+        nonlocal n
+        n += 1
+        dev.send(temperature=n)
+        assert status(dev.probe) == "up"
+        return dev.probe.server.counter("hub_heard_total") > 40
+
+    until("four seconds of it", beat)
+    assert dev.probe.server.counter("hub_silent_total") == 0
+    dev.network.close()
+
+
+def test_the_time_the_program_did_not_run_is_no_silence(start):
+    server = start(*QUICK, "--hub.node-state.inactive", "1h")
+    dev = field(server)
+    p = dev.probe
+    other = p.add("device", {"unitId": p.unit, "networkId": p.net,
+                             "networkAddr": "02", "profile": "probe"})[
+        "deviceId"]
+    dev.send(temperature=1)  # sent months ago, by its own time
+    dev.network.publish(p.net_topic("uldata"), uplink(
+        {"x": 7}, addr="02", at="2026-05-01T00:02:00Z"))
+    dev.network.close()
+    server.restart(signal.SIGKILL)
+    p.token = server.login()
+    assert (status(p), status(p, other)) == ("up", "up")
+    hub(p, "PATCH", "node/" + other, {"data": {"labels": {
+        "inactive_duration": "1ms"}}}, 204)
+    until("a look", lambda: status(p, other) == "down")
+    assert status(p) == "up"
