@@ -2,6 +2,7 @@
 import json
 import socket
 import struct
+import subprocess
 import threading
 import time
 
@@ -631,3 +632,25 @@ def test_all_are_told_when_the_server_ends(site, live):
 def test_it_can_be_turned_off(start):
     server = start("--hub.live.connections", "0")
     assert server.call("GET", "/ws").status == 404
+
+
+def test_a_shell_follows(probe, sender):
+    """What docs/guide/live.md says of wsdump."""
+    run = subprocess.Popen(
+        ["wsdump", "-r", "ws://127.0.0.1:%d/ws" % probe.server.http_port],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    said = []
+    reader = threading.Thread(
+        target=lambda: said.extend(iter(run.stdout.readline, "")))
+    reader.start()
+    run.stdin.write('{"type":"auth","token":"%s"}\n'
+                    '{"type":"subscribe","id":"1","unit":"%s",'
+                    '"entityTypes":["field"]}\n' % (probe.token, probe.unit))
+    run.stdin.flush()
+    until("the subscription", lambda: '{"type":"subscribed","id":"1"}\n'
+          in said)
+    sender.send(t=1)
+    until("the event", lambda: '"value":1' in said[-1])
+    run.kill()
+    run.wait(LIMIT)
+    reader.join()
