@@ -529,22 +529,22 @@ hub_is_entity_type(struct str name)
 	return false;
 }
 
-/* A call has changed a row: the loop is to know, then who listens. */
+/* A call has changed a row: the loop is to know, and who listens. What the loop
+ * makes of it (a state) is told between the row's beginning and its end. */
 void
 hub_changed(struct rest *r, enum rest_verb verb, const void *row)
 {
 	const struct hub_object *o = hub_object_of(r->o->entity);
 	struct str id = ((const struct hub_any *)row)->id;
+	bool tell = !(o->flags & OBJECT_RELOAD);
 
-	if (o->reload != NULL)
-		hub_post(r->module, o->reload, id);
-	if (o->flags & OBJECT_RELOAD)
-		return;
-	if (verb == REST_DEL)
-		event_deleted(r->module, o, row);
-	else
+	if (tell && verb != REST_DEL)
 		event_changed(
 		    r->module, o, verb == REST_ADD ? "created" : "updated", id);
+	if (o->reload != NULL)
+		hub_post(r->module, o->reload, id);
+	if (tell && verb == REST_DEL)
+		event_deleted(r->module, o, row);
 }
 
 void
