@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/rand.h"
 #include "codec/json.h"
 
 #include <stdlib.h>
@@ -55,14 +56,15 @@ as_json(struct cell *f, struct str value, struct buf *out)
 }
 
 static void
-send(struct cell *f, struct str bytes, struct str extension)
+send(struct cell *f, struct str data_id, struct str bytes, struct str extension)
 {
 	struct device *d = f->device;
 	struct buf hex = { 0 };
 
 	hex_encode(&hex, bytes.ptr, bytes.len);
 	route_send(d->hub->route,
-	    &(struct route_downlink){ .unit_id = d->row.unit_id,
+	    &(struct route_downlink){ .data_id = data_id,
+		.unit_id = d->row.unit_id,
 		.unit_code = d->on_public ? STR("") : d->unit_code,
 		.network_code = d->row.gateway_id,
 		.network_addr = d->row.node_id,
@@ -79,6 +81,7 @@ struct encoding {
 	struct hub *hub;
 	struct script_call call;
 	struct str unit_id, quick; /* of the field, which may go meanwhile */
+	struct str data_id;
 	struct arena arena;
 };
 
@@ -110,16 +113,17 @@ on_encoded(struct script_call *call)
 		if (hub_json_at(&e->arena, call->result, STR("fPort"), &port))
 			extension = arena_printf(&e->arena,
 			    "{\"fPort\":" STR_FMT "}", STR_ARG(port));
-		send(f, bytes.ptr != NULL ? buf_str(&bytes) : STR(""),
-		    extension);
+		send(f, e->data_id,
+		    bytes.ptr != NULL ? buf_str(&bytes) : STR(""), extension);
 	} else {
+		const char *why = f == NULL ? "the field has gone"
+		    : call->err.code != 0   ? call->err.text
+					    : "encodeDownlink gave no bytes";
+
 		counter_add(&e->hub->counters.encode_failed, 1);
 		if (f != NULL)
-			model_trouble(f->device,
-			    call->err.code != 0 ? call->err.text
-						: "encodeDownlink gave no "
-						  "bytes",
-			    clock_now());
+			model_trouble(f->device, why, clock_now());
+		sent_result(e->hub, e->data_id, 1, str_of(why));
 	}
 	buf_free(&bytes);
 	arena_fini(&e->arena);
@@ -128,7 +132,7 @@ on_encoded(struct script_call *call)
 
 static int
 encode(struct cell *f, const struct hub_profile *p, struct str value,
-    struct err *err)
+    struct str data_id, struct err *err)
 {
 	struct hub *h = f->device->hub;
 	struct encoding *e = mem_new(struct encoding);
@@ -140,6 +144,7 @@ encode(struct cell *f, const struct hub_profile *p, struct str value,
 	e->hub = h;
 	e->unit_id = arena_str(&e->arena, f->row.unit_id);
 	e->quick = arena_str(&e->arena, rest);
+	e->data_id = arena_str(&e->arena, data_id);
 	as_json(f, value, &data);
 	e->call = (struct script_call){ .group = e->unit_id,
 		.source = arena_str(&e->arena, p->script),
@@ -158,16 +163,19 @@ encode(struct cell *f, const struct hub_profile *p, struct str value,
 }
 
 int
-field_set_to(struct cell *f, struct str payload, struct err *err)
+field_set_to(
+    struct cell *f, struct str payload, struct outcome *x, struct err *err)
 {
 	struct device *d = f->device;
 	struct hub *h = d->hub;
 	const struct hub_profile *p;
 	struct buf bytes = { 0 };
 	struct arena a = { 0 };
-	struct str value;
+	struct str value, quick = f->quick;
+	struct str id = rand_id(&a, clock_now(), ID_LONG);
 	int rc;
 
+	(void)str_cut(&quick, ' ');
 	model_know(d);
 	p = model_profile(h, d->row.unit_id, d->profile);
 
@@ -181,10 +189,10 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 		    "`" STR_FMT "` is no value of a " STR_FMT, STR_ARG(payload),
 		    STR_ARG(f->row.metric_type));
 	} else if (str_eqz(p->codec, "javascript")) {
-		rc = encode(f, p, value, err);
+		rc = encode(f, p, value, id, err);
 	} else if (str_eqz(p->codec, "json")) {
 		as_json(f, value, &bytes);
-		send(f, buf_str(&bytes), STR_NULL);
+		send(f, id, buf_str(&bytes), STR_NULL);
 		rc = 0;
 	} else {
 		rc = err_set(err, ERR_PARAM,
@@ -192,6 +200,8 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 		    " can not encode",
 		    STR_ARG(p->codec), STR_ARG(p->code));
 	}
+	if (rc == 0) /* its result comes by a post, later */
+		sent_add(h, id, x != NULL ? outcome_down(x, quick, id) : NULL);
 	buf_free(&bytes);
 	arena_fini(&a);
 	return rc;

@@ -79,6 +79,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	list_init(&h->dirty_fields);
 	list_init(&h->inbox_order);
 	list_init(&h->delayed);
+	list_init(&h->sent_order);
 	h->heard_post.run = heard_run;
 	h->loop = loop_new();
 	writer_init(h);
@@ -107,6 +108,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 		rc = tasks_load(h, err);
 	if (rc == 0)
 		rc = schedules_load(h, err);
+	if (rc == 0)
+		rc = delayed_load(h, err);
 	if (rc != 0) {
 		hub_close(h);
 		return rc;
@@ -170,12 +173,31 @@ on_set(void *owner, struct str unit_code, struct str place, struct str payload)
 	loop_post(a->hub->loop, &a->post);
 }
 
+/* What would send messages at once waits until the routing loop runs. */
+static void
+on_begin(struct loop_post *p)
+{
+	delayed_begin(container_of(p, struct hub, begin_post));
+}
+
+static void
+on_ready(struct loop_post *p)
+{
+	struct hub *h = container_of(p, struct hub, ready_post);
+
+	loop_post(h->loop, &h->begin_post);
+}
+
 int
 hub_start(struct hub *h, struct loop *loop, struct err *err)
 {
-	const struct route_tap tap = { heard_uplink, on_changed, on_set, h };
+	const struct route_tap tap = { heard_uplink, on_changed, on_set,
+		sent_heard, h };
 
 	h->routing = loop;
+	h->ready_post.run = on_ready;
+	h->begin_post.run = on_begin;
+	loop_post(loop, &h->ready_post);
 	h->counter_group = (struct counter_group){ .prefix = "hub",
 		.rows = counter_rows,
 		.n = COUNT_OF(counter_rows),
@@ -238,6 +260,10 @@ hub_close(struct hub *h)
 	if (h == NULL)
 		return;
 	hub_stop(h);
+	h->closing = true;
+	if (h->routing != NULL)
+		loop_unpost(h->routing, &h->ready_post);
+	loop_unpost(h->loop, &h->begin_post);
 	schedules_free(h);
 	tasks_free(h);
 	script_pool_free(h->codecs);
@@ -246,6 +272,7 @@ hub_close(struct hub *h)
 	http_client_free(h->http);
 	delayed_forget(h);
 	handlers_free(h);
+	sent_forget(h);
 	writer_fini(h);
 	forwards_free(h);
 	model_free(h);
@@ -342,6 +369,7 @@ unit_gone(struct hub *h, struct str unit_id)
 	filter_text(&f, "unitId", unit_id);
 	for (size_t i = 0; hub_entities[i] != NULL; i++)
 		(void)store_del(h->store, hub_entities[i], &f, NULL, NULL);
+	delayed_gone(h, unit_id);
 	forget_rules(h, &h->tasks, unit_id, tasks_reload);
 	forget_rules(h, &h->schedules, unit_id, schedules_reload);
 	forget_rules(h, &h->forwards, unit_id, forwards_reload);

@@ -29,6 +29,8 @@ struct hub_conf {
 	int64_t trace_ms, trace_max;
 	int64_t node_state_ms, node_inactive_ms;
 	int64_t task_queue;
+	int64_t delayed_max, delayed_late_ms;
+	int64_t downlinks_max, downlink_result_ms;
 	int64_t webhook_ms, webhook_size;
 	int64_t http_at_once, http_per_host;
 	struct handler_settings handler;

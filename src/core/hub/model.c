@@ -724,7 +724,7 @@ model_request(struct device *d, struct str source, struct str field)
 	str_free(key);
 	counter_add(&d->hub->counters.requests, 1);
 	if (f != NULL && f->now.ptr != NULL) {
-		if (field_set_to(f, plain(&a, f->now), &err) != 0)
+		if (field_set_to(f, plain(&a, f->now), NULL, &err) != 0)
 			model_trouble(d, err.text, clock_now());
 		event_field(f, "requested");
 	}
