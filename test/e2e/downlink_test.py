@@ -7,6 +7,7 @@ import time
 import pytest
 
 from conftest import Client, Site, until
+from routing_test import data_list
 from rules_test import PLACE, Field, device, task, traces  # noqa: F401
 from values_test import hub, listed, probe, uplink  # noqa: F401
 
@@ -153,10 +154,9 @@ def test_results_of_downlinks_are_in_the_trace(device):  # noqa: F811
     assert actions()["on"]["status"] == "ok"
     # and in the raw history
     rows = until("the history", lambda: [
-        r for r in p.server.call(
-            "GET", "/data/api/v1/network-dldata/list?network=" + p.net,
-            token=p.token).data if r["dataId"] == two["dataId"]])
-    assert rows[0]["status"] == 2
+        r for r in data_list(p, "network-dldata")
+        if r["dataId"] == two["dataId"] and r["status"] == 2])
+    assert rows[0]["resp"] is not None
 
 
 def test_results_count_from_the_network_that_was_told(device):  # noqa: F811
