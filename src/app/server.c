@@ -513,8 +513,6 @@ start_messages(struct server *s, struct err *err)
 	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);
 	if (rc == 0)
 		rc = run_message_loop(s, err);
-	if (rc == 0)
-		hub_connect(s->hub);
 	return rc;
 }
 

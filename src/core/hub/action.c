@@ -127,58 +127,209 @@ render_value(struct hub *h, struct json *j, struct str variables,
 
 /* --- a rule's run, until all has been done ------------------------------- */
 
+/* The trace is written when all handlers have answered, and again whenever
+ * something more becomes known: a preDelay is over, a network tells what became
+ * of a downlink. */
 struct fire {
 	struct hub *hub;
 	struct hub_trace trace; /* texts in `arena` */
-	struct buf actions;     /* JSON items */
-	unsigned waits;
+	struct list outcomes;
+	unsigned waits; /* for handlers, and for who fires */
+	unsigned open;  /* outcomes and downlinks that are not over */
+	bool written;
 	struct arena arena;
 };
 
+/* One thing that was done, or not; in the fire's arena. */
+struct outcome {
+	struct list link;
+	struct fire *fire;
+	struct str handler, parameter, text;
+	int code;
+	int64_t took_ms;
+	struct list downs;
+};
+
+struct down {
+	struct list link; /* in outcome->downs */
+	struct outcome *outcome;
+	struct str field, data_id, message;
+	enum down_state state;
+	int64_t status;
+};
+
 static void
-fire_done(struct fire *f)
+put_down(struct json_out *o, const struct down *d)
+{
+	static const char *const words[] = { [DOWN_WAITS] = "waiting",
+		[DOWN_OK] = "ok",
+		[DOWN_FAILED] = "error",
+		[DOWN_UNKNOWN] = "unknown" };
+
+	json_out_object(o);
+	json_out_key(o, "field");
+	json_out_str(o, d->field);
+	json_out_key(o, "dataId");
+	json_out_str(o, d->data_id);
+	json_out_key(o, "result");
+	json_out_str(o, str_of(words[d->state]));
+	json_out_key(o, "status");
+	json_out_int(o, d->status);
+	json_out_key(o, "message");
+	json_out_str(o, d->message);
+	json_out_end_object(o);
+}
+
+static void
+put_outcome(struct json_out *o, const struct outcome *x)
+{
+	const struct down *failed = NULL;
+
+	LIST_EACH (d, &x->downs, struct down, link)
+		if (d->state == DOWN_FAILED)
+			failed = d;
+	json_out_object(o);
+	json_out_key(o, "handler");
+	json_out_str(o, x->handler);
+	json_out_key(o, "parameter");
+	json_out_str(o, x->parameter);
+	json_out_key(o, "status");
+	json_out_str(
+	    o, x->code == 0 && failed == NULL ? STR("ok") : STR("error"));
+	json_out_key(o, "message");
+	json_out_str(
+	    o, x->code == 0 && failed != NULL ? failed->message : x->text);
+	json_out_key(o, "took");
+	json_out_int(o, x->took_ms);
+	if (!list_empty(&x->downs)) {
+		json_out_key(o, "downlinks");
+		json_out_array(o);
+		LIST_EACH (d, &x->downs, struct down, link)
+			put_down(o, d);
+		json_out_end_array(o);
+	}
+	json_out_end_object(o);
+}
+
+static void
+write_trace(struct fire *f)
 {
 	struct buf b = { 0 };
+	struct json_out o;
 
-	if (--f->waits > 0)
-		return;
-	buf_addc(&b, '[');
-	if (f->actions.len > 0)
-		buf_add_str(&b, buf_str(&f->actions));
-	buf_addc(&b, ']');
+	json_out_init(&o, &b, false);
+	json_out_array(&o);
+	LIST_EACH (x, &f->outcomes, struct outcome, link)
+		put_outcome(&o, x);
+	json_out_end_array(&o);
 	f->trace.actions = buf_str(&b);
-	writer_put(f->hub, &hub_trace_entity, &f->trace, true, NULL);
+	writer_put(
+	    f->hub, &hub_trace_entity, &f->trace, !f->written, "actions");
+	f->written = true;
 	buf_free(&b);
-	buf_free(&f->actions);
+}
+
+/* Something has changed; it may have been the last thing. */
+static void
+fire_told(struct fire *f)
+{
+	if (f->waits > 0)
+		return;
+	write_trace(f);
+	if (f->open > 0)
+		return;
 	arena_fini(&f->arena);
 	free(f);
 }
 
-/* One thing that was done, or not. */
+static void
+fire_done(struct fire *f)
+{
+	f->waits--;
+	fire_told(f);
+}
+
+static void
+count(const struct outcome *x)
+{
+	struct hub *h = x->fire->hub;
+
+	counter_add(
+	    x->code == 0 ? &h->counters.actions : &h->counters.actions_failed,
+	    1);
+}
+
+static struct outcome *
+add_outcome(struct fire *f, struct str handler, struct str parameter)
+{
+	struct outcome *x = arena_new(&f->arena, struct outcome);
+
+	x->fire = f;
+	x->handler = handler;
+	x->parameter = parameter;
+	x->text = STR("");
+	list_init(&x->downs);
+	list_add(&f->outcomes, &x->link);
+	return x;
+}
+
+static void
+set_outcome(struct outcome *x, int code, const char *text, int64_t took_ms)
+{
+	x->code = code;
+	x->text = arena_str(&x->fire->arena, str_of(text != NULL ? text : ""));
+	x->took_ms = took_ms;
+	count(x);
+}
+
 static void
 note(struct fire *f, struct str handler, struct str parameter, int code,
     const char *text, int64_t took_ms)
 {
-	struct json_out o;
+	set_outcome(add_outcome(f, handler, parameter), code, text, took_ms);
+}
 
-	if (f->actions.len > 0)
-		buf_addc(&f->actions, ',');
-	json_out_init(&o, &f->actions, false);
-	json_out_object(&o);
-	json_out_key(&o, "handler");
-	json_out_str(&o, handler);
-	json_out_key(&o, "parameter");
-	json_out_str(&o, parameter);
-	json_out_key(&o, "status");
-	json_out_str(&o, code == 0 ? STR("ok") : STR("error"));
-	json_out_key(&o, "message");
-	json_out_str(&o, str_of(text != NULL ? text : ""));
-	json_out_key(&o, "took");
-	json_out_int(&o, took_ms);
-	json_out_end_object(&o);
-	counter_add(code == 0 ? &f->hub->counters.actions
-			      : &f->hub->counters.actions_failed,
-	    1);
+struct down *
+outcome_down(struct outcome *x, struct str field, struct str data_id)
+{
+	struct arena *a = &x->fire->arena;
+	struct down *d = arena_new(a, struct down);
+
+	d->outcome = x;
+	d->field = arena_str(a, field);
+	d->data_id = arena_str(a, data_id);
+	d->message = STR("");
+	list_add(&x->downs, &d->link);
+	x->fire->open++;
+	return d;
+}
+
+void
+action_told(
+    struct down *d, enum down_state state, int64_t status, struct str message)
+{
+	struct fire *f = d->outcome->fire;
+
+	d->state = state;
+	d->status = status;
+	d->message =
+	    message.ptr != NULL ? arena_str(&f->arena, message) : STR("");
+	if (state != DOWN_WAITS)
+		f->open--;
+	fire_told(f);
+}
+
+void
+outcome_end(struct outcome *x, int code, const char *text)
+{
+	struct fire *f = x->fire;
+
+	x->code = code;
+	x->text = arena_str(&f->arena, str_of(text));
+	if (code != 0)
+		count(x);
+	f->open--;
+	fire_told(f);
 }
 
 /* --- handlers ------------------------------------------------------------ */
@@ -527,7 +678,7 @@ act_on_node(struct hub *h, struct str unit_id, struct str quick,
 /* Sets one thing; `quick` without its type. */
 static int
 set_one(struct hub *h, struct str unit_id, const struct wish *w,
-    struct str quick, struct err *err)
+    struct str quick, struct outcome *x, struct err *err)
 {
 	struct cell *f;
 
@@ -536,7 +687,7 @@ set_one(struct hub *h, struct str unit_id, const struct wish *w,
 		if (f == NULL)
 			return err_set(err, ERR_NOT_FOUND,
 			    "there is no field " STR_FMT, STR_ARG(quick));
-		return field_set_to(f, w->payload, err);
+		return field_set_to(f, w->payload, x, err);
 	}
 	if (str_eq_nocase(w->resource_type, STR("data_repository")))
 		return set_repository(
@@ -561,15 +712,15 @@ set_one(struct hub *h, struct str unit_id, const struct wish *w,
 }
 
 static int
-set_resource(
-    struct hub *h, struct str unit_id, const struct wish *w, struct err *err)
+set_resource(struct hub *h, struct str unit_id, const struct wish *w,
+    struct outcome *x, struct err *err)
 {
 	struct cell *f;
 	size_t pos = 0, n = 0;
 	int rc = 0;
 
 	if (!str_eqz(w->type, "resource_by_labels"))
-		return set_one(h, unit_id, w, w->quick_id, err);
+		return set_one(h, unit_id, w, w->quick_id, x, err);
 	if (!str_eq_nocase(w->resource_type, STR("field")))
 		return err_set(
 		    err, ERR_PARAM, "by labels only fields can be set");
@@ -581,7 +732,7 @@ set_resource(
 			return err_set(err, ERR_LIMIT,
 			    "more than %d fields have these labels",
 			    BY_LABELS_MAX);
-		if (field_set_to(f, w->payload, err) != 0)
+		if (field_set_to(f, w->payload, x, err) != 0)
 			rc = err->code;
 	}
 	return n == 0
@@ -606,64 +757,20 @@ hub_action(struct hub *h, struct str unit_id, struct str resource,
 		    "resource `" STR_FMT "`: must be a quick id, as "
 		    "field:gateway.node.source.field",
 		    STR_ARG(resource));
-	return set_resource(h, unit_id, &w, err);
-}
-
-/* One that waits for its preDelay. */
-struct delayed {
-	struct list link; /* in hub->delayed */
-	struct loop_timer timer;
-	struct hub *hub;
-	struct str unit_id, key, json;
-	struct arena arena;
-};
-
-static void
-delayed_free(struct delayed *d)
-{
-	loop_cancel(d->hub->loop, &d->timer);
-	list_del(&d->link);
-	arena_fini(&d->arena);
-	free(d);
-}
-
-static void
-on_delayed(struct loop_timer *t)
-{
-	struct delayed *d = container_of(t, struct delayed, timer);
-	struct wish w;
-	struct err err;
-
-	read_wish(&d->arena, d->json, &w);
-	if (set_resource(d->hub, d->unit_id, &w, &err) != 0)
-		counter_add(&d->hub->counters.actions_failed, 1);
-	delayed_free(d);
-}
-
-/* The same parameter of the same rule starts anew. */
-static void
-delay(struct hub *h, struct str unit_id, struct str key, struct str json,
-    int64_t ms)
-{
-	struct delayed *n = mem_new(struct delayed);
-
-	LIST_EACH (d, &h->delayed, struct delayed, link)
-		if (str_eq(d->key, key))
-			delayed_free(d);
-	n->hub = h;
-	n->unit_id = arena_str(&n->arena, unit_id);
-	n->key = arena_str(&n->arena, key);
-	n->json = arena_str(&n->arena, json);
-	n->timer.fire = on_delayed;
-	list_add(&h->delayed, &n->link);
-	loop_after(h->loop, &n->timer, ms);
+	return set_resource(h, unit_id, &w, NULL, err);
 }
 
 void
-delayed_forget(struct hub *h)
+outcome_do(struct outcome *x, struct str json)
 {
-	LIST_EACH (d, &h->delayed, struct delayed, link)
-		delayed_free(d);
+	struct fire *f = x->fire;
+	struct err err = { 0 };
+	struct wish w;
+	int rc;
+
+	read_wish(&f->arena, json, &w);
+	rc = set_resource(f->hub, f->trace.unit_id, &w, x, &err);
+	outcome_end(x, rc, rc != 0 ? err.text : "done after its preDelay");
 }
 
 /* --- firing -------------------------------------------------------------- */
@@ -689,21 +796,27 @@ do_resource(struct fire *f, struct str handler, struct str name,
     struct str json, const struct wish *w)
 {
 	struct err err = { 0 };
+	struct outcome *x;
 	int64_t ms = 0;
 	int rc;
 
+	x = add_outcome(f, handler, name);
 	rc = hub_duration(w->pre_delay, 0, &ms, &err);
 	if (rc == 0 && ms > 0) {
-		delay(f->hub, f->trace.unit_id,
-		    arena_printf(&f->arena, STR_FMT " " STR_FMT,
-			STR_ARG(f->trace.rule), STR_ARG(name)),
-		    json, ms);
-		note(f, handler, name, 0, "in a while", 0);
+		set_outcome(x, 0, "in a while", 0);
+		f->open++;
+		delay(f->hub,
+		    &(struct hub_delayed){ .unit_id = f->trace.unit_id,
+			.rule = f->trace.rule,
+			.handler = handler,
+			.parameter = name,
+			.wish = json },
+		    ms, x);
 		return;
 	}
 	if (rc == 0)
-		rc = set_resource(f->hub, f->trace.unit_id, w, &err);
-	note(f, handler, name, rc, err.text, 0);
+		rc = set_resource(f->hub, f->trace.unit_id, w, x, &err);
+	set_outcome(x, rc, rc != 0 ? err.text : "", 0);
 }
 
 static void
@@ -753,25 +866,51 @@ tell_handler(struct fire *f, struct str id, struct str name, struct str json)
 		note(f, id, name, s->why.code, s->why.text, 0);
 }
 
+static struct fire *
+fire_new(struct hub *h, struct str unit_id, struct str rule, int64_t at)
+{
+	struct fire *f = mem_new(struct fire);
+	struct arena *a = &f->arena;
+
+	f->hub = h;
+	f->waits = 1;
+	list_init(&f->outcomes);
+	f->trace = (struct hub_trace){ .id = rand_id(a, at, ID_LONG),
+		.unit_id = arena_str(a, unit_id),
+		.rule = arena_str(a, rule),
+		.at = at,
+		.message = STR("") };
+	return f;
+}
+
+struct outcome *
+outcome_later(struct hub *h, struct str unit_id, struct str rule,
+    struct str handler, struct str parameter)
+{
+	struct fire *f = fire_new(h, unit_id, rule, clock_now());
+
+	f->trace.triggered = f->trace.fired = true;
+	f->trace.message = STR("its preDelay began before the program was "
+			       "started anew");
+	f->waits = 0;
+	f->open = 1;
+	return add_outcome(
+	    f, arena_str(&f->arena, handler), arena_str(&f->arena, parameter));
+}
+
 void
 action_fire(struct hub *h, const struct action *act)
 {
-	struct fire *f = mem_new(struct fire);
+	struct fire *f = fire_new(h, act->unit_id, act->rule, act->at);
 	struct arena *a = &f->arena;
 	struct str name;
 	struct json j;
 
-	f->hub = h;
-	f->waits = 1;
-	f->trace = (struct hub_trace){ .id = rand_id(a, act->at, ID_LONG),
-		.unit_id = arena_str(a, act->unit_id),
-		.rule = arena_str(a, act->rule),
-		.at = act->at,
-		.event = arena_str(a, act->event),
-		.variables = arena_str(a, act->variables),
-		.triggered = act->triggered,
-		.fired = act->fired,
-		.message = arena_str(a, act->message) };
+	f->trace.event = arena_str(a, act->event);
+	f->trace.variables = arena_str(a, act->variables);
+	f->trace.triggered = act->triggered;
+	f->trace.fired = act->fired;
+	f->trace.message = arena_str(a, act->message);
 	json_open(&j, arena_str(a, act->parameters), 0, a);
 	if (act->fired && json_object(&j))
 		while (json_member(&j, &name)) {

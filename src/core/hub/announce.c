@@ -358,7 +358,7 @@ announce_set(
 		if (!str_eq(f->device->unit_code, unit_code) ||
 		    !is_at(f, place))
 			continue;
-		if (field_set_to(f, payload, &err) != 0)
+		if (field_set_to(f, payload, NULL, &err) != 0)
 			counter_add(&h->counters.actions_failed, 1);
 		else
 			counter_add(&h->counters.actions, 1);

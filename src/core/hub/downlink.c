@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/rand.h"
 #include "codec/json.h"
 
 #include <stdlib.h>
@@ -55,14 +56,15 @@ as_json(struct cell *f, struct str value, struct buf *out)
 }
 
 static void
-send(struct cell *f, struct str bytes, struct str extension)
+send(struct cell *f, struct str data_id, struct str bytes, struct str extension)
 {
 	struct device *d = f->device;
 	struct buf hex = { 0 };
 
 	hex_encode(&hex, bytes.ptr, bytes.len);
 	route_send(d->hub->route,
-	    &(struct route_downlink){ .unit_id = d->row.unit_id,
+	    &(struct route_downlink){ .data_id = data_id,
+		.unit_id = d->row.unit_id,
 		.unit_code = d->on_public ? STR("") : d->unit_code,
 		.network_code = d->row.gateway_id,
 		.network_addr = d->row.node_id,
@@ -79,6 +81,7 @@ struct encoding {
 	struct hub *hub;
 	struct script_call call;
 	struct str unit_id, quick; /* of the field, which may go meanwhile */
+	struct str data_id;
 	struct arena arena;
 };
 
@@ -110,16 +113,17 @@ on_encoded(struct script_call *call)
 		if (hub_json_at(&e->arena, call->result, STR("fPort"), &port))
 			extension = arena_printf(&e->arena,
 			    "{\"fPort\":" STR_FMT "}", STR_ARG(port));
-		send(f, bytes.ptr != NULL ? buf_str(&bytes) : STR(""),
-		    extension);
+		send(f, e->data_id,
+		    bytes.ptr != NULL ? buf_str(&bytes) : STR(""), extension);
 	} else {
+		const char *why = f == NULL ? "the field has gone"
+		    : call->err.code != 0   ? call->err.text
+					    : "encodeDownlink gave no bytes";
+
 		counter_add(&e->hub->counters.encode_failed, 1);
 		if (f != NULL)
-			model_trouble(f->device,
-			    call->err.code != 0 ? call->err.text
-						: "encodeDownlink gave no "
-						  "bytes",
-			    clock_now());
+			model_trouble(f->device, why, clock_now());
+		sent_result(e->hub, e->data_id, 1, str_of(why));
 	}
 	buf_free(&bytes);
 	arena_fini(&e->arena);
@@ -128,7 +132,7 @@ on_encoded(struct script_call *call)
 
 static int
 encode(struct cell *f, const struct hub_profile *p, struct str value,
-    struct err *err)
+    struct str data_id, struct err *err)
 {
 	struct hub *h = f->device->hub;
 	struct encoding *e = mem_new(struct encoding);
@@ -140,6 +144,7 @@ encode(struct cell *f, const struct hub_profile *p, struct str value,
 	e->hub = h;
 	e->unit_id = arena_str(&e->arena, f->row.unit_id);
 	e->quick = arena_str(&e->arena, rest);
+	e->data_id = arena_str(&e->arena, data_id);
 	as_json(f, value, &data);
 	e->call = (struct script_call){ .group = e->unit_id,
 		.source = arena_str(&e->arena, p->script),
@@ -162,10 +167,11 @@ encode(struct cell *f, const struct hub_profile *p, struct str value,
 /* A value that a gateway puts into a frame. */
 struct saying {
 	struct hub *hub;
+	struct gateway *plug;
 	struct gateway_write write;
 	struct gateway_payload payload;
 	struct str unit_id, quick; /* of the field, which may go meanwhile */
-	struct str validity;
+	struct str validity, data_id;
 	bool awake;
 	struct arena arena;
 };
@@ -205,19 +211,29 @@ on_said(struct gateway_write *w, const struct err *err)
 	struct cell *f = model_field(s->hub, s->unit_id, s->quick);
 
 	if (f != NULL && err->code == 0 && w->n_frames > 0) {
-		send(f, w->frame.data, with_hints(s, w->frame.extension));
-	} else if (err->code != 0) {
-		counter_add(&s->hub->counters.encode_failed, 1);
-		if (f != NULL)
-			model_trouble(f->device, err->text, clock_now());
+		send(f, s->data_id, w->frame.data,
+		    with_hints(s, w->frame.extension));
+	} else {
+		const char *why = f == NULL ? "the field has gone"
+		    : err->code != 0        ? err->text
+					    : "";
+
+		if (err->code != 0) {
+			counter_add(&s->hub->counters.encode_failed, 1);
+			if (f != NULL)
+				model_trouble(f->device, why, clock_now());
+		}
+		sent_result(s->hub, s->data_id, why[0] != '\0', str_of(why));
 	}
 	arena_fini(&w->arena);
 	arena_fini(&s->arena);
 	free(s);
 }
 
+/* Ready for gateway_write(), which may answer from within. */
 static int
-say(struct cell *f, struct str value, bool awake, struct err *err)
+saying_new(struct cell *f, struct str value, struct str data_id, bool awake,
+    struct saying **ret, struct err *err)
 {
 	struct device *d = f->device;
 	struct gate *g = gate_at(d->hub, d->row.unit_id, d->row.gateway_id);
@@ -233,9 +249,11 @@ say(struct cell *f, struct str value, bool awake, struct err *err)
 	a = &s->arena;
 	(void)str_cut(&rest, ' ');
 	s->hub = d->hub;
+	s->plug = g->plug;
 	s->unit_id = arena_str(a, f->row.unit_id);
 	s->quick = arena_str(a, rest);
 	s->awake = awake;
+	s->data_id = arena_str(a, data_id);
 	s->validity = arena_str(
 	    a, hub_text_at(a, f->row.labels, "sleep_message_validity"));
 	s->payload =
@@ -252,7 +270,7 @@ say(struct cell *f, struct str value, bool awake, struct err *err)
 		.n_payloads = 1,
 		.time = clock_now() };
 	s->write.done = on_said;
-	gateway_write(g->plug, &s->write);
+	*ret = s;
 	return 0;
 }
 
@@ -270,16 +288,20 @@ is_for_gateway(struct device *d, const struct hub_profile *p)
 }
 
 int
-field_set_to(struct cell *f, struct str payload, struct err *err)
+field_set_to(
+    struct cell *f, struct str payload, struct outcome *x, struct err *err)
 {
 	struct device *d = f->device;
 	struct hub *h = d->hub;
 	const struct hub_profile *p;
 	struct buf bytes = { 0 };
 	struct arena a = { 0 };
-	struct str value;
+	struct saying *saying = NULL;
+	struct str value, quick = f->quick;
+	struct str id = rand_id(&a, clock_now(), ID_LONG);
 	int rc;
 
+	(void)str_cut(&quick, ' ');
 	model_know(d);
 	p = model_profile(h, d->row.unit_id, d->profile);
 
@@ -288,17 +310,17 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 		    "`" STR_FMT "` is no value of a " STR_FMT, STR_ARG(payload),
 		    STR_ARG(f->row.metric_type));
 	} else if (is_for_gateway(d, p)) {
-		rc = say(f, value, false, err);
+		rc = saying_new(f, value, id, false, &saying, err);
 	} else if (p == NULL) {
 		rc = err_set(err, ERR_NOT_FOUND,
 		    "device " STR_FMT " has no profile that tells how to set "
 		    "a field",
 		    STR_ARG(d->row.node_id));
 	} else if (str_eqz(p->codec, "javascript")) {
-		rc = encode(f, p, value, err);
+		rc = encode(f, p, value, id, err);
 	} else if (str_eqz(p->codec, "json")) {
 		as_json(f, value, &bytes);
-		send(f, buf_str(&bytes), STR_NULL);
+		send(f, id, buf_str(&bytes), STR_NULL);
 		rc = 0;
 	} else {
 		rc = err_set(err, ERR_PARAM,
@@ -306,6 +328,10 @@ field_set_to(struct cell *f, struct str payload, struct err *err)
 		    " can not encode",
 		    STR_ARG(p->codec), STR_ARG(p->code));
 	}
+	if (rc == 0) /* its result comes by a post, later */
+		sent_add(h, id, x != NULL ? outcome_down(x, quick, id) : NULL);
+	if (saying != NULL)
+		gateway_write(saying->plug, &saying->write);
 	buf_free(&bytes);
 	arena_fini(&a);
 	return rc;
@@ -315,15 +341,20 @@ int
 field_tell(struct cell *f, struct err *err)
 {
 	struct device *d = f->device;
+	struct saying *saying;
 	struct arena a = { 0 };
 	int rc;
 
 	model_know(d);
-	if (is_for_gateway(
-		d, model_profile(d->hub, d->row.unit_id, d->profile)))
-		rc = say(f, f->now, true, err);
-	else
-		rc = field_set_to(f, hub_plain(&a, f->now), err);
+	if (!is_for_gateway(
+		d, model_profile(d->hub, d->row.unit_id, d->profile))) {
+		rc = field_set_to(f, hub_plain(&a, f->now), NULL, err);
+	} else {
+		rc = saying_new(f, f->now, rand_id(&a, clock_now(), ID_LONG),
+		    true, &saying, err);
+		if (rc == 0)
+			gateway_write(saying->plug, &saying->write);
+	}
 	arena_fini(&a);
 	return rc;
 }

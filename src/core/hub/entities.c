@@ -585,7 +585,8 @@ static const struct field trace_fields[] = {
 	F_TEXT(R, message, "message", .def = "\"\"",
 	    .help = "Why not, or what went wrong."),
 	F_JSON(R, actions, "actions", .def = "[]",
-	    .help = "What each handler did."),
+	    .help = "What each handler did, and what became of the "
+		    "downlinks it sent."),
 	{ 0 },
 };
 const struct entity hub_trace_entity = {
@@ -597,6 +598,25 @@ const struct entity hub_trace_entity = {
 	    { "rule", { "rule", "timestamp" } }, { "at", { "timestamp" } },
 	    { 0 } },
 	.help = "One run of a rule: why, with what, and what was done.",
+};
+
+#define Y struct hub_delayed
+static const struct field delayed_fields[] = {
+	IDS(Y, .help = "Identifies what waits."),
+	F_TEXT(Y, rule, "rule", .help = "Quick id of the rule."),
+	F_TEXT(Y, handler, "handler", .help = "The handler it was given to."),
+	F_TEXT(Y, parameter, "parameter", .help = "The parameter's name."),
+	F_JSON(Y, wish, "wish", .help = "The parameter, rendered."),
+	F_TIME(Y, due, "due", .help = "When it is to be done."),
+	{ 0 },
+};
+const struct entity hub_delayed_entity = {
+	.record = { "delayedAction", sizeof(Y), delayed_fields },
+	.table = "delayed_action",
+	.version = 1,
+	.keys = ID_KEY,
+	.indexes = UNIT_INDEX,
+	.help = "An action that waits for its preDelay.",
 };
 
 #define B struct hub_dashboard
@@ -637,7 +657,8 @@ const struct entity *const hub_entities[] = { &hub_profile_entity,
 	&hub_node_entity, &hub_source_entity, &hub_field_entity,
 	&hub_firmware_entity, &hub_inbox_entity, &hub_repository_entity,
 	&hub_handler_entity, &hub_forward_entity, &hub_task_entity,
-	&hub_schedule_entity, &hub_trace_entity, &hub_dashboard_entity, NULL };
+	&hub_schedule_entity, &hub_trace_entity, &hub_dashboard_entity,
+	&hub_delayed_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 
@@ -682,6 +703,21 @@ const struct conf_field hub_fields[] = {
 	    .max = 100000,
 	    .help = "Events that may wait for one task while its script or "
 		    "webhook decides; more are not heard."),
+	CONF_INT(C, delayed_max, "preDelayMax", .def = "10000", .min = 1,
+	    .max = 1000000,
+	    .help = "Actions that may wait for their preDelay."),
+	CONF_MS(C, delayed_late_ms, "preDelayLate", .def = "1m", .min = 0,
+	    .max = (int64_t)3650 * 86400000,
+	    .help = "How late such an action is still done when it fell due "
+		    "while the program did not run; one that is later is "
+		    "dropped, which is logged."),
+	CONF_INT(C, downlinks_max, "downlinksMax", .def = "10000", .min = 1,
+	    .max = 1000000,
+	    .help = "Downlinks of rules whose result is waited for; of older "
+		    "ones it is not shown."),
+	CONF_MS(C, downlink_result_ms, "downlinkResult", .def = "1d",
+	    .min = 1000, .max = (int64_t)365 * 86400000,
+	    .help = "How long it is waited for."),
 	CONF_MS(C, webhook_ms, "webhookTimeout", .def = "10s", .min = 100,
 	    .max = 600000,
 	    .help = "Longest time for a webhook of a task, schedule or "

@@ -105,7 +105,7 @@ send(struct hub *h, struct forward *w, struct cell *f)
 		wrong(w, "there is no such destination");
 	else if (w->n++ >= BURST_MAX)
 		wrong(w, "too many values within a second (a loop?)");
-	else if (field_set_to(to, text, &err) != 0)
+	else if (field_set_to(to, text, NULL, &err) != 0)
 		wrong(w, err.text);
 	else
 		counter_add(&h->counters.forwarded, 1);

@@ -797,12 +797,11 @@ gates_load(struct hub *h, struct err *err)
 }
 
 void
-gates_start(struct hub *h, struct str unused)
+gates_start(struct hub *h)
 {
 	struct gate *g;
 	size_t pos = 0;
 
-	(void)unused;
 	while ((g = map_next(&h->gates, &pos)) != NULL)
 		open_plug(g);
 }

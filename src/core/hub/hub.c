@@ -82,6 +82,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	list_init(&h->delayed);
 	h->log_dir = mem_printf("%s/gateway_logs", dir != NULL ? dir : ".");
 	h->firmware_dir = mem_printf("%s/firmware", dir != NULL ? dir : ".");
+	list_init(&h->sent_order);
 	h->heard_post.run = heard_run;
 	h->loop = loop_new();
 	writer_init(h);
@@ -114,6 +115,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 		rc = schedules_load(h, err);
 	if (rc == 0)
 		rc = gates_load(h, err);
+	if (rc == 0)
+		rc = delayed_load(h, err);
 	if (rc != 0) {
 		hub_close(h);
 		return rc;
@@ -178,13 +181,34 @@ on_set(void *owner, struct str unit_code, struct str place, struct str payload)
 	loop_post(a->hub->loop, &a->post);
 }
 
+/* What would send messages at once waits until the routing loop runs. */
+static void
+on_begin(struct loop_post *p)
+{
+	struct hub *h = container_of(p, struct hub, begin_post);
+
+	delayed_begin(h);
+	gates_start(h);
+}
+
+static void
+on_ready(struct loop_post *p)
+{
+	struct hub *h = container_of(p, struct hub, ready_post);
+
+	loop_post(h->loop, &h->begin_post);
+}
+
 int
 hub_start(struct hub *h, struct loop *loop, struct err *err)
 {
 	const struct route_tap tap = { heard_uplink, on_changed, on_set,
-		gate_order, h };
+		gate_order, sent_heard, h };
 
 	h->routing = loop;
+	h->ready_post.run = on_ready;
+	h->begin_post.run = on_begin;
+	loop_post(loop, &h->ready_post);
 	h->counter_group = (struct counter_group){ .prefix = "hub",
 		.rows = counter_rows,
 		.n = COUNT_OF(counter_rows),
@@ -196,12 +220,6 @@ hub_start(struct hub *h, struct loop *loop, struct err *err)
 	h->running = true;
 	route_listen(h->route, &tap);
 	return live_start(h->live, err);
-}
-
-void
-hub_connect(struct hub *h)
-{
-	hub_post(h, gates_start, STR(""));
 }
 
 /* Ends the loop once nothing is left to do; on the loop. */
@@ -257,6 +275,10 @@ hub_close(struct hub *h)
 	hub_stop(h);
 	feed_fini(h);
 	live_free(h->live);
+	h->closing = true;
+	if (h->routing != NULL)
+		loop_unpost(h->routing, &h->ready_post);
+	loop_unpost(h->loop, &h->begin_post);
 	schedules_free(h);
 	tasks_free(h);
 	script_pool_free(h->codecs);
@@ -266,6 +288,7 @@ hub_close(struct hub *h)
 	http_client_free(h->http);
 	delayed_forget(h);
 	handlers_free(h);
+	sent_forget(h);
 	writer_fini(h);
 	forwards_free(h);
 	model_free(h);
@@ -371,6 +394,7 @@ unit_gone(struct hub *h, struct str unit_id)
 	filter_text(&f, "unitId", unit_id);
 	for (size_t i = 0; hub_entities[i] != NULL; i++)
 		(void)store_del(h->store, hub_entities[i], &f, NULL, NULL);
+	delayed_gone(h, unit_id);
 	forget_rules(h, &h->tasks, unit_id, tasks_reload);
 	forget_rules(h, &h->schedules, unit_id, schedules_reload);
 	forget_rules(h, &h->forwards, unit_id, forwards_reload);

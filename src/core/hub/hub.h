@@ -40,6 +40,8 @@ struct hub_conf {
 	int64_t trace_ms, trace_max;
 	int64_t node_state_ms, node_inactive_ms;
 	int64_t task_queue;
+	int64_t delayed_max, delayed_late_ms;
+	int64_t downlinks_max, downlink_result_ms;
 	int64_t webhook_ms, webhook_size;
 	int64_t http_at_once, http_per_host;
 	struct handler_settings handler;
@@ -60,8 +62,6 @@ int hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 /* Before route_start(): what passes is heard from then on. `loop` is the
  * routing loop, where acknowledgements are told. */
 int hub_start(struct hub *h, struct loop *loop, struct err *err);
-/* After route_start(): the gateways connect. */
-void hub_connect(struct hub *h);
 /* What was heard is read and written, then nothing more is. The routing loop
  * must run, or have ended for good. */
 void hub_stop(struct hub *h);

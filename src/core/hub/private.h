@@ -17,6 +17,7 @@
  *    webhook.c   what they and their scripts ask over HTTP
  *    schedule.c  schedules;  forward.c  forwards
  *    history.c   values over time;  downlink.c  a field is to be set
+ *    sent.c      downlinks until their result;  delayed.c  what waits
  *    path.c      what lies where in JSON
  *    prom.c      PromQL over HTTP;  prom_points.c  what it reads
  *    write.c     points in line protocol
@@ -212,10 +213,18 @@ struct hub_trace {
 	struct str message, actions;
 };
 
+/* An action that waits for its preDelay. */
+struct hub_delayed {
+	struct str id, unit_id;
+	struct str rule, handler, parameter, wish;
+	int64_t due;
+};
+
 extern const struct entity hub_profile_entity, hub_node_entity,
     hub_source_entity, hub_field_entity, hub_inbox_entity, hub_handler_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
-    hub_schedule_entity, hub_trace_entity, hub_dashboard_entity;
+    hub_schedule_entity, hub_trace_entity, hub_dashboard_entity,
+    hub_delayed_entity;
 extern const struct entity *const hub_entities[];
 extern const char *const hub_metric_types[];
 /* Ids that people choose. */
@@ -427,6 +436,7 @@ struct hub {
 	struct loop_post heard_post;
 	bool heard_posted;
 	struct loop_post end_post;
+	struct loop_post ready_post, begin_post;
 
 	/* the loop's own */
 	struct worker_pool *writer;
@@ -450,7 +460,10 @@ struct hub {
 	struct map forward_sources; /* the first of each source */
 	struct map listeners;       /* what tasks listen to -> them */
 	struct list delayed;        /* actions */
-	struct http_client *http;   /* of rules and scripts */
+	struct map sent;            /* data id -> downlink */
+	struct list sent_order;
+	bool closing;
+	struct http_client *http; /* of rules and scripts */
 	struct list script_fetches;
 	struct readings readings; /* of the message in hand */
 	struct heap silent; /* devices that are up, by when they are not */
@@ -675,7 +688,7 @@ struct str gate_json(struct arena *a, const struct gate *g);
 /* Devices have changed on networks of that code; "": on any. */
 void gates_stale(struct hub *h, struct str network_code);
 int gates_load(struct hub *h, struct err *err);
-void gates_start(struct hub *h, struct str unused);
+void gates_start(struct hub *h);
 void gates_stop(struct hub *h);
 void gates_reload(struct hub *h, struct str id);
 void gates_free(struct hub *h);
@@ -779,6 +792,40 @@ void action_fire(struct hub *h, const struct action *act);
 /* Acts on what a quick id names ("field:..."). */
 int hub_action(struct hub *h, struct str unit_id, struct str resource,
     struct str key_path, struct str payload, struct err *err);
+
+/* One thing that a run has done, in its trace (action.c). The three below may
+ * end the run, so `x` is not to be used after them. */
+struct outcome;
+/* What the trace says of one that had been put off. */
+void outcome_end(struct outcome *x, int code, const char *text);
+/* Now it is done: `wish` is its parameter. */
+void outcome_do(struct outcome *x, struct str wish);
+/* One whose run is not known any more gets a trace of its own. */
+struct outcome *outcome_later(struct hub *h, struct str unit_id,
+    struct str rule, struct str handler, struct str parameter);
+/* It has sent a downlink; action_told() is to follow, once with another state
+ * than DOWN_WAITS. */
+enum down_state { DOWN_WAITS, DOWN_OK, DOWN_FAILED, DOWN_UNKNOWN };
+struct down *outcome_down(
+    struct outcome *x, struct str field, struct str data_id);
+void action_told(
+    struct down *d, enum down_state state, int64_t status, struct str message);
+
+/* sent.c: `down` (NULL: nobody) is told what became of it. */
+void sent_add(struct hub *h, struct str data_id, struct down *down);
+void sent_result(
+    struct hub *h, struct str data_id, int64_t status, struct str message);
+void sent_forget(struct hub *h);
+/* For struct route_tap. */
+void sent_heard(
+    void *owner, struct str data_id, int64_t status, struct str message);
+
+/* delayed.c: copies; `x` is told. */
+void delay(struct hub *h, const struct hub_delayed *what, int64_t ms,
+    struct outcome *x);
+int delayed_load(struct hub *h, struct err *err);
+void delayed_begin(struct hub *h); /* messages can be sent */
+void delayed_gone(struct hub *h, struct str unit_id);
 void delayed_forget(struct hub *h);
 
 int handlers_load(struct hub *h, struct err *err);
@@ -793,8 +840,10 @@ struct str spec_without_secrets(
 struct str spec_with_secrets_of(
     struct arena *a, struct str type, struct str spec, struct str old);
 
-/* downlink.c: asks the device to set a field. */
-int field_set_to(struct cell *f, struct str payload, struct err *err);
+/* downlink.c: asks the device to set a field. `x` (may be NULL) is what does
+ * it, and is told what became of it. */
+int field_set_to(
+    struct cell *f, struct str payload, struct outcome *x, struct err *err);
 /* Tells the device what the field is: it has asked, so it is awake. */
 int field_tell(struct cell *f, struct err *err);
 

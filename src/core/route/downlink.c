@@ -11,7 +11,8 @@
  *  (1) What a batch stored is committed before anything is published.
  *  (2) Each downlink that can be decoded is recorded, also when it fails.
  *  (3) A result counts only from the network the downlink went to, and only
- *      until the buffer expires.
+ *      until the buffer expires. Those of route_send() are remembered in
+ *      memory.
  */
 #include "core/route/private.h"
 
@@ -429,7 +430,7 @@ finish_result(struct slow *s)
 		.status = s->status };
 	if (!s->found)
 		counter_add(&r->counters.result_bad, 1);
-	else
+	else if (s->buffer.application_code.ptr != NULL) /* not from inside */
 		app = endpoint_find(
 		    r, true, s->buffer.unit_code, s->buffer.application_code);
 	/* A result of a foreign or long expired downlink changes no history. */
@@ -535,6 +536,70 @@ downlink_heard(void *owner, struct mqtt_msg *msg)
 	start_batch(r);
 }
 
+/* A downlink of route_send() whose result is waited for. */
+struct inside_wait {
+	struct list link;
+	struct str data_id; /* owned */
+	struct endpoint *net;
+};
+
+static void
+forget_inside(struct route *r, struct inside_wait *w)
+{
+	map_del(&r->insides, w->data_id);
+	list_del(&w->link);
+	endpoint_unref(w->net);
+	str_free(w->data_id);
+	free(w);
+}
+
+static void
+remember_inside(struct route *r, struct endpoint *net, struct str data_id)
+{
+	struct inside_wait *w = mem_new(struct inside_wait);
+
+	if (r->insides.n >= ROUTE_INSIDE_MAX)
+		forget_inside(
+		    r, list_first(&r->inside_order, struct inside_wait, link));
+	net->refs++;
+	w->net = net;
+	w->data_id = str_copy(data_id);
+	list_add(&r->inside_order, &w->link);
+	map_put(&r->insides, w->data_id, w);
+}
+
+void
+insides_free(struct route *r)
+{
+	LIST_EACH (w, &r->inside_order, struct inside_wait, link)
+		forget_inside(r, w);
+	map_fini(&r->insides);
+}
+
+static void
+tell_inside(
+    struct route *r, struct str data_id, int64_t status, struct str message)
+{
+	if (r->tap.result != NULL)
+		r->tap.result(r->tap.owner, data_id, status, message);
+}
+
+/* False: it is of an application's downlink, or of none. */
+static bool
+inside_result(struct route *r, struct slow *s)
+{
+	struct inside_wait *w = map_get(&r->insides, s->data_id);
+
+	if (w == NULL || w->net != s->from)
+		return false;
+	s->found = true;
+	finish_result(s);
+	tell_inside(r, s->data_id, s->status, s->message);
+	if (s->status >= 0)
+		forget_inside(r, w);
+	return true;
+}
+
 void
 result_heard(void *owner, struct mqtt_msg *msg)
 {
@@ -546,6 +611,10 @@ result_heard(void *owner, struct mqtt_msg *msg)
 	if (!read_result(s)) {
 		counter_add(&r->counters.result_bad, 1);
 		mqtt_msg_done(msg, true);
+		slow_free(s);
+		return;
+	}
+	if (inside_result(r, s)) {
 		slow_free(s);
 		return;
 	}
@@ -592,7 +661,7 @@ run_inside(struct loop_post *post)
 	    endpoint_find(r, false, d->unit_code, d->network_code);
 	int64_t now = clock_now();
 	struct route_record rec = { .kind = ROUTE_NETWORK_DLDATA,
-		.data_id = rand_id(&in->arena, now, ID_LONG),
+		.data_id = d->data_id,
 		.proc = now,
 		.pub = now,
 		.resp = TIME_NULL,
@@ -607,10 +676,14 @@ run_inside(struct loop_post *post)
 		.extension = d->extension };
 	struct inside_commit *c;
 
-	if (net != NULL)
+	if (net != NULL) {
+		remember_inside(r, net, d->data_id);
 		send_down(net,
-		    &(struct down){ rec.data_id, d->network_addr, d->data,
+		    &(struct down){ d->data_id, d->network_addr, d->data,
 			d->extension, now });
+	} else {
+		tell_inside(r, d->data_id, 1, STR("there is no such network"));
+	}
 	if (r->sink.put != NULL) {
 		c = mem_new(struct inside_commit);
 		c->commit.done = on_inside_commit;
@@ -629,10 +702,10 @@ route_send(struct route *r, const struct route_downlink *d)
 
 	in->post.run = run_inside;
 	in->route = r;
-	in->down = (struct route_downlink){ arena_str(a, d->unit_id),
-		arena_str(a, d->unit_code), arena_str(a, d->network_code),
-		arena_str(a, d->network_addr), arena_str(a, d->device_id),
-		arena_str(a, d->profile), arena_str(a, d->data),
-		arena_str(a, d->extension) };
+	in->down = (struct route_downlink){ arena_str(a, d->data_id),
+		arena_str(a, d->unit_id), arena_str(a, d->unit_code),
+		arena_str(a, d->network_code), arena_str(a, d->network_addr),
+		arena_str(a, d->device_id), arena_str(a, d->profile),
+		arena_str(a, d->data), arena_str(a, d->extension) };
 	loop_post(r->loop, &in->post);
 }

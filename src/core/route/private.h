@@ -118,6 +118,8 @@ struct route {
 	struct map pending;   /* device key -> look-ups under way */
 	struct list slow;     /* downlinks and results that wait for a batch */
 	bool slow_running;
+	struct map insides; /* data id -> downlink of route_send() */
+	struct list inside_order;
 	pthread_mutex_t verified_lock;
 	struct map verified; /* hashes of passwords that were right */
 	unsigned char verify_key[32];
@@ -152,6 +154,7 @@ void uplink_forget(struct route *r); /* pending look-ups, at the end */
 /* An invalidation arrived: look-ups under way are read again. */
 void uplink_stale(struct route *r);
 void downlink_forget(struct route *r);
+void insides_free(struct route *r);
 
 /* changes.c: what an API call means for the loop. Each copies its texts and
  * posts; nothing happens before route_start(). */

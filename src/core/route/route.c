@@ -25,6 +25,7 @@ route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
 	r->conf = *conf;
 	r->auth = auth;
 	list_init(&r->slow);
+	list_init(&r->inside_order);
 	pthread_mutex_init(&r->verified_lock, NULL);
 	cache_init(&r->device, cached ? (size_t)conf->cache.device : 0,
 	    conf->cache.max_age_ms);
@@ -108,6 +109,7 @@ route_close(struct route *r)
 	worker_pool_free(r->logins);
 	uplink_forget(r);
 	downlink_forget(r);
+	insides_free(r);
 	endpoints_free(r);
 	accounts_free(r);
 	cache_fini(&r->device);

@@ -120,6 +120,10 @@ struct route_tap {
 	 * False: nothing was taken; it comes again. */
 	bool (*order)(void *owner, const struct route_order *o,
 	    struct route_ticket *ticket);
+	/* What became of one of route_send(): `status` 0: it was sent, more
+	 * than 0: it was not, less: not yet. On the routing loop; lent. */
+	void (*result)(void *owner, struct str data_id, int64_t status,
+	    struct str message);
 	void *owner;
 };
 
@@ -196,8 +200,12 @@ bool route_host_embedded(const struct route *r, struct str host_uri);
 void route_inject(struct route *r, bool application,
     const struct route_end *end, const char *queue, struct str payload);
 /* Sends data to a device, as an application's downlink would: to its network's
- * queue, and into the history. Texts are copied. [any thread] */
+ * queue, and into the history. Its result is told to the tap, unless more than
+ * ROUTE_INSIDE_MAX later ones were sent before it came, or the program was
+ * started anew. Texts are copied. [any thread] */
+#define ROUTE_INSIDE_MAX 10000
 struct route_downlink {
+	struct str data_id;   /* new, by rand_id() */
 	struct str unit_id;   /* the device's */
 	struct str unit_code; /* of the network; empty: a public one */
 	struct str network_code, network_addr, device_id, profile;
