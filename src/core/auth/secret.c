@@ -31,20 +31,24 @@ auth_secret(struct arena *arena)
 }
 
 struct str
-auth_key(struct auth *a, struct arena *arena, struct str secret)
+auth_hash(struct arena *arena, struct str secret)
 {
 	unsigned char hash[crypto_hash_sha256_BYTES];
 	struct buf b = { 0 };
 	struct str s;
 
-	if (a->conf.shared_database)
-		return secret;
 	crypto_hash_sha256(hash, (const unsigned char *)secret.ptr, secret.len);
 	buf_addz(&b, KEY_PREFIX);
 	base64_encode(&b, hash, sizeof(hash), true);
 	s = arena_str(arena, buf_str(&b));
 	buf_free(&b);
 	return s;
+}
+
+struct str
+auth_key(struct auth *a, struct arena *arena, struct str secret)
+{
+	return a->conf.shared_database ? secret : auth_hash(arena, secret);
 }
 
 void
