@@ -336,6 +336,19 @@ may_read_unit(void *owner, struct http_call *c, struct str unit_id)
 	return route_may_unit(s->route, c, unit_id, REST_GET);
 }
 
+/* Some live setting is another. */
+static void
+on_settings(void *owner)
+{
+	struct server *s = owner;
+
+	log_setup(
+	    (enum log_level)s->set.log.level, (enum log_style)s->set.log.style);
+	auth_reconfigure(s->auth, &s->set.auth);
+	data_reconfigure(s->data, &s->set.data);
+	hub_reconfigure(s->hub, &s->set.hub);
+}
+
 static int
 open_modules(struct server *s, struct err *err)
 {
@@ -358,6 +371,8 @@ open_modules(struct server *s, struct err *err)
 			: s->data);
 	if (rc == 0)
 		rc = hub_open(&s->set.hub, s->dir, s->route, &s->hub, err);
+	if (rc == 0)
+		rc = hub_take_settings(s->hub, s->conf, on_settings, s, err);
 	return rc;
 }
 

@@ -263,6 +263,17 @@ def test_service_tokens(cli):
     assert cli.ok("service-token", "count") == {"count": 0}
 
 
+def test_settings(cli):
+    cli.ok("setting", "update", "-i", "hub.timeZone", "--value",
+           "Europe/Berlin")
+    got = cli.ok("setting", "get", "-i", "hub.timeZone")
+    assert (got["value"], got["source"]) == ("Europe/Berlin", "runtime")
+    rows = cli.ok("setting", "list", "--source", "runtime")
+    assert [r["id"] for r in rows] == ["hub.timeZone"]
+    cli.ok("setting", "delete", "-i", "hub.timeZone")
+    assert cli.ok("setting", "get", "-i", "hub.timeZone")["source"] == "default"
+
+
 def test_units(cli):
     ann = cli.ok("user", "add", "-a", "ann", "-p", "secret")["userId"]
     unit = cli.ok("unit", "add", "-c", "demo", "-o", "admin", "-n", "Demo",

@@ -95,8 +95,10 @@ auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
 		return err_set(err, ERR_IO, "libsodium did not start");
 	}
 	a->conf = *conf;
-	a->failures = auth_failures_new((uint32_t)conf->login_failures);
+	pthread_mutex_init(&a->live_lock, NULL);
+	a->failures = auth_failures_new();
 	a->services = auth_services_new();
+	auth_reconfigure(a, conf);
 	rc = read_scopes(a, conf->api_scopes, "auth.apiScopes", err);
 	if (rc == 0)
 		rc = read_scopes(a, scopes2, "broker.apiScopes", err);
@@ -111,6 +113,17 @@ auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
 	}
 	*ret = a;
 	return 0;
+}
+
+void
+auth_reconfigure(struct auth *a, const struct auth_conf *conf)
+{
+	auth_failures_limit(a->failures, (uint32_t)conf->login_failures);
+	a->service_tokens = conf->service_tokens;
+	pthread_mutex_lock(&a->live_lock);
+	str_free(a->login_message);
+	a->login_message = str_copy(conf->login_message);
+	pthread_mutex_unlock(&a->live_lock);
 }
 
 void
@@ -129,6 +142,8 @@ auth_close(struct auth *a)
 	auth_failures_free(a->failures);
 	auth_services_free(a->services);
 	map_fini(&a->known);
+	str_free(a->login_message);
+	pthread_mutex_destroy(&a->live_lock);
 	arena_fini(&a->arena);
 	free(a);
 }

@@ -16,12 +16,13 @@ struct auth;
 
 struct auth_conf {
 	struct store_settings db;
-	struct str templates;   /* {"login":"file","grant":"file"} */
-	struct str api_scopes;  /* {"user.get":["scope",...],...} */
-	bool require_pkce;      /* of public clients */
-	int64_t login_failures; /* per address and minute; 0: no limit */
-	int64_t service_tokens; /* that a user may have */
-	bool shared_database;   /* compat.sharedDatabase */
+	struct str templates;     /* {"login":"file","grant":"file"} */
+	struct str api_scopes;    /* {"user.get":["scope",...],...} */
+	bool require_pkce;        /* of public clients */
+	int64_t login_failures;   /* per address and minute; 0: no limit */
+	struct str login_message; /* on the sign-in page */
+	int64_t service_tokens;   /* that a user may have */
+	bool shared_database;     /* compat.sharedDatabase */
 };
 
 extern const struct conf_field auth_fields[];
@@ -56,6 +57,8 @@ struct auth_who {
 int auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
     struct auth **ret, struct err *err);
 void auth_close(struct auth *a); /* NULL is fine */
+/* Takes over what may change while it runs; texts are copied. [any thread] */
+void auth_reconfigure(struct auth *a, const struct auth_conf *conf);
 
 /* The route tables, for http_server_add(), OpenAPI and the command line;
  * `prefix` "/auth/api/v1" or "/coremgr/api/v1". `a` may be NULL where nothing

@@ -260,6 +260,10 @@ const struct conf_field auth_fields[] = {
 	    .alias = (const char *const[]){ "auth.db.templates", NULL },
 	    .help = "Own pages instead of the built-in ones, as "
 		    "{\"login\": file, \"grant\": file} in Jinja2 syntax."),
+	CONF_TEXT(struct auth_conf, login_message, "loginMessage", .def = "",
+	    .live = true,
+	    .help = "What people read on the sign-in page; for own pages it is "
+		    "`login_message`."),
 	CONF_JSON(struct auth_conf, api_scopes, "apiScopes", .def = "{}",
 	    .alias = (const char *const[]){ "auth.db.apiScopes", NULL },
 	    .help = "For each API scope the token scopes of which a call needs "
@@ -267,11 +271,11 @@ const struct conf_field auth_fields[] = {
 	CONF_BOOL(struct auth_conf, require_pkce, "requirePkce", .def = "false",
 	    .help = "Public clients must use PKCE (RFC 7636)."),
 	CONF_INT(struct auth_conf, login_failures, "loginFailures", .def = "10",
-	    .max = 100000,
+	    .max = 100000, .live = true,
 	    .help = "Failed sign-ins that one address may have in a minute; "
 		    "beyond that it is refused unheard. 0: no limit."),
 	CONF_INT(struct auth_conf, service_tokens, "serviceTokens",
-	    .def = "100", .max = 10000,
+	    .def = "100", .max = 10000, .live = true,
 	    .help = "Service tokens that a user may have."),
 	{ 0 },
 };

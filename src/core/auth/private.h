@@ -10,6 +10,7 @@
 #include "core/rest/rest.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct auth_user {
 	struct str user_id, account;
@@ -100,6 +101,9 @@ struct auth {
 	struct rest_mounts mounts;
 	struct auth_failures *failures;
 	struct auth_services *services;
+	_Atomic int64_t service_tokens; /* that a user may have */
+	pthread_mutex_t live_lock;      /* guards: */
+	struct str login_message;       /* owned */
 	struct map known; /* API scopes there are; read only once started */
 	int (*may_unit)(void *owner, struct http_call *c, struct str unit_id);
 	void *may_unit_owner;
@@ -138,7 +142,9 @@ bool auth_user_active(const struct auth_user *u, int64_t now);
 int auth_revoke(
     struct store *tx, const char *field, struct str id, struct err *err);
 
-struct auth_failures *auth_failures_new(uint32_t per_minute); /* 0: no limit */
+struct auth_failures *auth_failures_new(void);
+/* 0: no limit */
+void auth_failures_limit(struct auth_failures *f, uint32_t per_minute);
 void auth_failures_free(struct auth_failures *f);
 /* False when this address has failed too often. `remote` is "address:port". */
 bool auth_may_try(struct auth *a, struct str remote);

@@ -160,18 +160,23 @@ struct failure {
 
 struct auth_failures {
 	pthread_mutex_t lock;
-	uint32_t per_minute;
+	_Atomic uint32_t per_minute;
 	struct map map;
 };
 
 struct auth_failures *
-auth_failures_new(uint32_t per_minute)
+auth_failures_new(void)
 {
 	struct auth_failures *f = mem_new(struct auth_failures);
 
 	pthread_mutex_init(&f->lock, NULL);
-	f->per_minute = per_minute;
 	return f;
+}
+
+void
+auth_failures_limit(struct auth_failures *f, uint32_t per_minute)
+{
+	f->per_minute = per_minute;
 }
 
 static void

@@ -355,18 +355,18 @@ in_add(struct rest *r, struct store *tx, const void *row, struct err *err)
 {
 	const struct auth_service *t = row;
 	const struct auth *a = r->module;
+	int64_t n, most = a->service_tokens;
 	struct filter f = { 0 };
-	int64_t n;
 	int rc;
 
 	filter_text(&f, "userId", t->user_id);
 	rc = store_count(tx, &auth_service_entity, &f, &n, err);
-	if (rc != 0 || n <= a->conf.service_tokens)
+	if (rc != 0 || n <= most)
 		return rc;
 	http_error(r->c, 400, "err_param",
 	    "a user has %lld service tokens at most (auth.serviceTokens): "
 	    "delete one",
-	    (long long)a->conf.service_tokens);
+	    (long long)most);
 	return err_set(err, ERR_LIMIT, "too many service tokens");
 }
 
@@ -479,9 +479,8 @@ const struct rest_object auth_service_object = {
 	.id_len = ID_SHORT,
 	.shown = "id userId unitId name description scopes neverExpire "
 		 "expiresOn labels createdAt modifiedAt lastUsedAt",
-	.filters =
-	    (const struct rest_filter[]){
-		{ "unit", "unitId", COND_EQ, .help = "Of this unit." }, { 0 } },
+	.filters = (const struct rest_filter[]){ { "unit", "unitId", COND_EQ },
+	    { 0 } },
 	.query = &query_record,
 	.sorts = (const struct rest_sort[]){ { "name", "name" },
 	    { "created", "createdAt" }, { "expires", "expiresOn" },
