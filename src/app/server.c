@@ -336,6 +336,19 @@ may_read_unit(void *owner, struct http_call *c, struct str unit_id)
 	return route_may_unit(s->route, c, unit_id, REST_GET);
 }
 
+/* Some live setting is another. */
+static void
+on_settings(void *owner)
+{
+	struct server *s = owner;
+
+	log_setup(
+	    (enum log_level)s->set.log.level, (enum log_style)s->set.log.style);
+	auth_reconfigure(s->auth, &s->set.auth);
+	data_reconfigure(s->data, &s->set.data);
+	hub_reconfigure(s->hub, &s->set.hub);
+}
+
 static int
 open_modules(struct server *s, struct err *err)
 {
@@ -347,6 +360,8 @@ open_modules(struct server *s, struct err *err)
 		rc =
 		    route_open(&s->set.broker, s->dir, s->auth, &s->route, err);
 	if (rc == 0)
+		auth_set_may_unit(s->auth, may_read_unit, s);
+	if (rc == 0)
 		rc = data_open(&s->set.data, s->dir, s->auth, may_read_unit, s,
 		    &s->data, err);
 	if (rc == 0)
@@ -356,6 +371,8 @@ open_modules(struct server *s, struct err *err)
 			: s->data);
 	if (rc == 0)
 		rc = hub_open(&s->set.hub, s->dir, s->route, &s->hub, err);
+	if (rc == 0)
+		rc = hub_take_settings(s->hub, s->conf, on_settings, s, err);
 	return rc;
 }
 
@@ -580,7 +597,10 @@ on_upgraded(void *owner, const struct http_upgraded *u)
 static void
 add_rows(void *ctx, const struct http_route *rows)
 {
-	http_server_add(ctx, rows);
+	struct server *s = ctx;
+
+	http_server_add(s->http, rows);
+	auth_know_routes(s->auth, rows);
 }
 
 static int
@@ -615,14 +635,14 @@ start_http(struct server *s, struct err *err)
 	s->mqtt_http = mqtt_http_new(s->msg_loop, s->mqtt, &mqtt_conf);
 	s->http = http_server_new(s->main_loop, &conf, &ev, s);
 	s->pages = pages_new(s->name, c->static_path, s->http);
-	pages_routes(s->pages, add_rows, s->http);
-	auth_oauth2_routes(s->auth, add_rows, s->http);
-	auth_routes(s->auth, "/auth/api/v1", 0, add_rows, s->http);
-	route_routes(s->route, "/broker/api/v1", 0, add_rows, s->http);
-	coremgr_routes(s->coremgr, s->auth, s->route, add_rows, s->http);
-	data_routes(s->data, add_rows, s->http);
-	hub_routes(s->hub, add_rows, s->http);
-	mqtt_http_routes(s->mqtt_http, add_rows, s->http);
+	pages_routes(s->pages, add_rows, s);
+	auth_oauth2_routes(s->auth, add_rows, s);
+	auth_routes(s->auth, "/auth/api/v1", 0, add_rows, s);
+	route_routes(s->route, "/broker/api/v1", 0, add_rows, s);
+	coremgr_routes(s->coremgr, s->auth, s->route, add_rows, s);
+	data_routes(s->data, add_rows, s);
+	hub_routes(s->hub, add_rows, s);
+	mqtt_http_routes(s->mqtt_http, add_rows, s);
 	return http_server_start(s->http, err);
 }
 

@@ -16,9 +16,10 @@ static const char *const styles[] = { "json", "log4j", NULL };
 
 static const struct conf_field log_fields[] = {
 	CONF_ENUM(struct log_conf, level, "level", .def = "info",
-	    .choices = levels, .fallback = true, .help = "How much is logged."),
+	    .choices = levels, .fallback = true, .live = true,
+	    .help = "How much is logged."),
 	CONF_ENUM(struct log_conf, style, "style", .def = "json",
-	    .choices = styles, .fallback = true,
+	    .choices = styles, .fallback = true, .live = true,
 	    .help = "One JSON object a line, or lines for people."),
 	{ 0 },
 };

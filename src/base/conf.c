@@ -1,7 +1,8 @@
 /*
  * base/conf.c - see conf.h.
  *
- * Each row becomes an `item` that collects at most one text per source. Flags
+ * Each row becomes an `item` that collects at most one text per source; those
+ * of CONF_LIVE it owns, the others lie in the arena. Flags
  * and variables are matched by their bare letters ("serverhttpport"), keys of
  * a file by the key itself or an alias.
  */
@@ -15,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOURCES 4
+#define SOURCES 5
 
 struct item {
 	const struct conf_section *section;
@@ -164,6 +165,8 @@ conf_free(struct conf *c)
 {
 	if (c == NULL)
 		return;
+	for (size_t i = 0; i < c->n; i++)
+		str_free(c->items[i].text[CONF_LIVE]);
 	map_fini(&c->by_key);
 	map_fini(&c->by_letters);
 	free(c->items);
@@ -391,9 +394,15 @@ store(const struct item *it, struct str text, struct err *err)
 	const struct conf_field *f = it->field;
 	char *at = (char *)it->section->values + f->offset;
 	struct str t = str_trim(text);
+	int rc;
 
 	switch (f->type) {
 	case CONF_TYPE_TEXT:
+		if (f->check != NULL && text.len > 0) {
+			rc = f->check(text, err);
+			if (rc != 0)
+				return rc;
+		}
 		*(struct str *)(void *)at = text;
 		return 0;
 	case CONF_TYPE_JSON:
@@ -464,6 +473,7 @@ apply(struct conf *c, struct item *it, struct err *err)
 	if (from == CONF_ENV || it->field->fallback) {
 		warn(c, STR_FMT ": %s; the default is used",
 		    STR_ARG(it->said[from]), err->text);
+		it->text[from] = STR_NULL;
 		store_default(c, it);
 		return 0;
 	}
@@ -492,6 +502,139 @@ conf_warnings(
 {
 	for (size_t i = 0; i < c->warnings.n; i++)
 		each(ctx, c->warnings.at[i].ptr);
+}
+
+/* --- changed while the program runs -------------------------------------- */
+
+static struct item *
+live_item(const struct conf *c, struct str key)
+{
+	struct item *it = map_get(&c->by_key, key);
+
+	return it != NULL && it->field->live && str_eq(it->key, key) ? it
+								     : NULL;
+}
+
+/* Where its value comes from when nothing was set since. */
+static enum conf_source
+start_source(const struct item *it)
+{
+	int from = CONF_FILE;
+
+	if (it->null_in_file)
+		return CONF_DEFAULT;
+	while (from > CONF_DEFAULT && it->text[from].ptr == NULL)
+		from--;
+	return (enum conf_source)from;
+}
+
+static struct str
+start_text(const struct item *it)
+{
+	enum conf_source from = start_source(it);
+
+	return from != CONF_DEFAULT ? it->text[from] : str_of(it->field->def);
+}
+
+/* What conf_apply() has stored: a bad variable gave way to the default. */
+static void
+back_to_start(struct conf *c, struct item *it)
+{
+	if (it->field->type == CONF_TYPE_TEXT)
+		*(struct str *)(void *)((char *)it->section->values +
+		    it->field->offset) = STR_NULL;
+	it->source = start_source(it);
+	if (it->source == CONF_DEFAULT ||
+	    store(it, it->text[it->source], NULL) != 0)
+		store_default(c, it);
+}
+
+int
+conf_set_live(struct conf *c, struct str key, struct str text, struct err *err)
+{
+	struct item *it = live_item(c, key);
+	struct str copy;
+	int rc;
+
+	if (it == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    STR_FMT ": no setting that can be changed while the "
+			    "program runs",
+		    STR_ARG(key));
+	if (text.ptr == NULL) {
+		back_to_start(c, it);
+		copy = STR_NULL;
+	} else {
+		copy = str_copy(text);
+		rc = store(it, copy, err);
+		if (rc != 0) {
+			str_free(copy);
+			return rc;
+		}
+		it->source = CONF_LIVE;
+	}
+	str_free(it->text[CONF_LIVE]);
+	it->text[CONF_LIVE] = copy;
+	return 0;
+}
+
+static struct conf_state
+state_of(const struct item *it)
+{
+	return (struct conf_state){ .field = it->field,
+		.key = it->key,
+		.value = it->source == CONF_LIVE ? it->text[CONF_LIVE]
+						 : start_text(it),
+		.start = start_text(it),
+		.source = it->source };
+}
+
+bool
+conf_live_state(const struct conf *c, struct str key, struct conf_state *ret)
+{
+	const struct item *it = live_item(c, key);
+
+	if (it != NULL)
+		*ret = state_of(it);
+	return it != NULL;
+}
+
+void
+conf_each_live(const struct conf *c,
+    void (*each)(void *ctx, const struct conf_state *s), void *ctx)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->items[i].field->live) {
+			struct conf_state s = state_of(&c->items[i]);
+
+			each(ctx, &s);
+		}
+}
+
+const char *
+conf_type_name(const struct conf_field *f)
+{
+	static const char *const names[] = { [CONF_TYPE_TEXT] = "text",
+		[CONF_TYPE_INT] = "number",
+		[CONF_TYPE_BOOL] = "boolean",
+		[CONF_TYPE_ENUM] = "choice",
+		[CONF_TYPE_JSON] = "object",
+		[CONF_TYPE_SIZE] = "size",
+		[CONF_TYPE_MS] = "time" };
+
+	return names[f->type];
+}
+
+const char *
+conf_source_name(enum conf_source source)
+{
+	static const char *const names[] = { [CONF_DEFAULT] = "default",
+		[CONF_ENV] = "environment",
+		[CONF_FLAG] = "flag",
+		[CONF_FILE] = "file",
+		[CONF_LIVE] = "runtime" };
+
+	return names[source];
 }
 
 static const struct item *
@@ -696,6 +839,8 @@ conf_reference(const struct conf *c, struct buf *out)
 			choices_line(out, it->field);
 			buf_addc(out, '.');
 		}
+		if (it->field->live)
+			buf_addz(out, " *Live.*");
 		buf_addz(out, " |\n");
 	}
 	arena_fini(&a);

@@ -48,6 +48,9 @@ struct conf_field {
 	int64_t min, max;           /* INT, SIZE, MS; both 0: any from 0 on */
 	const char *const *choices; /* ENUM, NULL ends */
 	bool secret;                /* never printed */
+	bool live;                  /* may be changed while the program runs */
+	/* TEXT that is not empty: 0, or ERR_PARAM with what is wrong */
+	int (*check)(struct str text, struct err *err);
 	bool fallback;     /* ENUM: an unknown word means the default, and a
 			    * warning, instead of an error */
 	const char *inert; /* why it has no effect now: a warning when it is
@@ -95,6 +98,7 @@ enum conf_source {
 	CONF_ENV,
 	CONF_FLAG,
 	CONF_FILE,
+	CONF_LIVE,
 };
 
 struct conf;
@@ -134,6 +138,30 @@ void conf_warnings(
 enum conf_source conf_source_of(const struct conf *c, const char *key);
 /* True when a file said null: not set, on purpose. */
 bool conf_is_null(const struct conf *c, const char *key);
+
+/* --- changed while the program runs: rows that are `live` ---------------- */
+
+/* One of them, its values as they would be typed; lent until it is changed. */
+struct conf_state {
+	const struct conf_field *field;
+	struct str key;   /* whole */
+	struct str value; /* STR_NULL: none */
+	struct str start; /* without what was set since */
+	enum conf_source source;
+};
+
+/* Sets it, over what file, flag or variable say; STR_NULL goes back to these.
+ * The text is copied; texts in the module's struct are lent until the next
+ * change. ERR_NOT_FOUND: there is none of that name that is live; ERR_PARAM:
+ * the value. Then nothing has changed. Not for two threads at a time. */
+int conf_set_live(
+    struct conf *c, struct str key, struct str text, struct err *err);
+bool conf_live_state(
+    const struct conf *c, struct str key, struct conf_state *ret);
+void conf_each_live(const struct conf *c,
+    void (*each)(void *ctx, const struct conf_state *s), void *ctx);
+const char *conf_type_name(const struct conf_field *f); /* "text", "time" */
+const char *conf_source_name(enum conf_source source);  /* "file" */
 
 /* A JSON5 file of all settings with their help, values commented out. */
 void conf_sample(const struct conf *c, struct buf *out);

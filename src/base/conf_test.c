@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/conf.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct values {
@@ -242,6 +243,176 @@ sections_that_repeat_are_told_once(void **state)
 	conf_free(c);
 }
 
+/* --- changed while the program runs --- */
+
+static int
+no_spaces(struct str s, struct err *err)
+{
+	return memchr(s.ptr, ' ', s.len) == NULL
+	    ? 0
+	    : err_set(err, ERR_PARAM, "has a space");
+}
+
+static const struct conf_field live_fields[] = {
+	CONF_INT(V, port, "port", .def = "1080", .max = 65535, .live = true,
+	    .help = "Port."),
+	CONF_MS(V, span, "idle", .def = "30s", .live = true, .help = "Span."),
+	CONF_TEXT(
+	    V, url, "url", .live = true, .check = no_spaces, .help = "Url."),
+	CONF_BOOL(V, flag, "on", .def = "false", .help = "Flag."),
+	{ 0 },
+};
+static const struct conf_section live_sections[] = {
+	{ "server", "A section.", live_fields, &v },
+	{ 0 },
+};
+
+static void
+each_state(void *ctx, const struct conf_state *s)
+{
+	(void)ctx;
+	sprintf(said + strlen(said), STR_FMT "=%.*s(%.*s,%s,%s);",
+	    STR_ARG(s->key), (int)s->value.len,
+	    s->value.ptr != NULL ? s->value.ptr : "", (int)s->start.len,
+	    s->start.ptr != NULL ? s->start.ptr : "",
+	    conf_source_name(s->source), conf_type_name(s->field));
+}
+
+static const char *
+states(const struct conf *c)
+{
+	said[0] = '\0';
+	conf_each_live(c, each_state, NULL);
+	return said;
+}
+
+static void
+what_is_set_later_counts_above_all_and_can_be_taken_back(void **state)
+{
+	struct conf *c = conf_new(live_sections);
+	char *argv[] = { "x", "--server.idle=5m" };
+	static char *env[] = { "SERVER_PORT=2", NULL };
+	int at = 1;
+
+	(void)state;
+	conf_environ(c, env);
+	assert_int_equal(conf_flag(c, 2, argv, &at, NULL), 1);
+	assert_int_equal(
+	    conf_file_value(c, STR("server.url"), STR("a"), false, NULL), 0);
+	assert_int_equal(conf_apply(c, NULL), 0);
+	assert_string_equal(states(c),
+	    "server.port=2(2,environment,number);server.idle=5m(5m,flag,time);"
+	    "server.url=a(a,file,text);");
+
+	assert_int_equal(
+	    conf_set_live(c, STR("server.port"), STR("3"), NULL), 0);
+	assert_int_equal(
+	    conf_set_live(c, STR("server.idle"), STR("1h"), NULL), 0);
+	assert_int_equal(
+	    conf_set_live(c, STR("server.url"), STR("b"), NULL), 0);
+	assert_int_equal(
+	    conf_set_live(c, STR("server.url"), STR("c"), NULL), 0);
+	assert_int_equal(v.port, 3);
+	assert_int_equal(v.span, 3600000);
+	assert_str(v.url, "c");
+	assert_string_equal(states(c),
+	    "server.port=3(2,runtime,number);server.idle=1h(5m,runtime,time);"
+	    "server.url=c(a,runtime,text);");
+	assert_int_equal(conf_source_of(c, "server.port"), CONF_LIVE);
+
+	assert_int_equal(
+	    conf_set_live(c, STR("server.port"), STR_NULL, NULL), 0);
+	assert_int_equal(
+	    conf_set_live(c, STR("server.idle"), STR_NULL, NULL), 0);
+	assert_int_equal(
+	    conf_set_live(c, STR("server.url"), STR_NULL, NULL), 0);
+	assert_int_equal(v.port, 2);
+	assert_int_equal(v.span, 300000);
+	assert_str(v.url, "a");
+	assert_string_equal(states(c),
+	    "server.port=2(2,environment,number);server.idle=5m(5m,flag,time);"
+	    "server.url=a(a,file,text);");
+	conf_free(c);
+}
+
+static void
+taking_back_what_had_no_source_gives_the_default(void **state)
+{
+	struct conf *c = conf_new(live_sections);
+	static char *env[] = { "SERVER_PORT=many", NULL };
+
+	(void)state;
+	v = (struct values){ 0 };
+	conf_environ(c, env);
+	assert_int_equal(
+	    conf_file_value(c, STR("server.idle"), STR_NULL, true, NULL), 0);
+	assert_int_equal(conf_apply(c, NULL), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(v.port, 1080);
+		assert_int_equal(v.span, 30000);
+		assert_null(v.url.ptr);
+		assert_string_equal(states(c),
+		    "server.port=1080(1080,default,number);"
+		    "server.idle=30s(30s,default,time);"
+		    "server.url=(,default,text);");
+		assert_int_equal(
+		    conf_set_live(c, STR("server.port"), STR("3"), NULL), 0);
+		assert_int_equal(
+		    conf_set_live(c, STR("server.idle"), STR("4"), NULL), 0);
+		assert_int_equal(
+		    conf_set_live(c, STR("server.url"), STR("b"), NULL), 0);
+		assert_int_equal(
+		    conf_set_live(c, STR("server.port"), STR_NULL, NULL), 0);
+		assert_int_equal(
+		    conf_set_live(c, STR("server.idle"), STR_NULL, NULL), 0);
+		assert_int_equal(
+		    conf_set_live(c, STR("server.url"), STR_NULL, NULL), 0);
+	}
+	conf_free(c);
+}
+
+static void
+a_bad_value_changes_nothing_and_not_everything_is_live(void **state)
+{
+	struct conf *c = conf_new(live_sections);
+	struct err err;
+
+	(void)state;
+	assert_int_equal(conf_apply(c, NULL), 0);
+	assert_int_equal(
+	    conf_set_live(c, STR("server.url"), STR("a"), NULL), 0);
+	assert_int_equal(
+	    conf_set_live(c, STR("server.port"), STR("99999"), &err),
+	    ERR_PARAM);
+	assert_string_equal(err.text, "must be 0 to 65535");
+	assert_int_equal(
+	    conf_set_live(c, STR("server.url"), STR("b c"), &err), ERR_PARAM);
+	assert_string_equal(err.text, "has a space");
+	assert_int_equal(v.port, 1080);
+	assert_str(v.url, "a");
+	assert_int_equal(conf_set_live(c, STR("server.on"), STR("true"), &err),
+	    ERR_NOT_FOUND);
+	assert_int_equal(conf_set_live(c, STR("server.x"), STR("true"), &err),
+	    ERR_NOT_FOUND);
+	assert_false(v.flag);
+	conf_free(c);
+}
+
+static void
+a_text_is_checked_at_the_start(void **state)
+{
+	struct conf *c = conf_new(live_sections);
+	char *argv[] = { "x", "--server.url=b c" };
+	struct err err;
+	int at = 1;
+
+	(void)state;
+	assert_int_equal(conf_flag(c, 2, argv, &at, NULL), 1);
+	assert_int_equal(conf_apply(c, &err), ERR_PARAM);
+	assert_string_equal(err.text, "--server.url: has a space");
+	conf_free(c);
+}
+
 int
 main(void)
 {
@@ -256,6 +427,13 @@ main(void)
 		    a_bad_variable_or_unknown_word_means_the_default),
 		cmocka_unit_test(the_sample_names_every_setting),
 		cmocka_unit_test(sections_that_repeat_are_told_once),
+		cmocka_unit_test(
+		    what_is_set_later_counts_above_all_and_can_be_taken_back),
+		cmocka_unit_test(
+		    taking_back_what_had_no_source_gives_the_default),
+		cmocka_unit_test(
+		    a_bad_value_changes_nothing_and_not_everything_is_live),
+		cmocka_unit_test(a_text_is_checked_at_the_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,11 +8,13 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
-static enum log_level max_level = LOG_INFO;
-static enum log_style used_style = LOG_JSON;
+/* both may change while others write */
+static _Atomic enum log_level max_level = LOG_INFO;
+static _Atomic enum log_style used_style = LOG_JSON;
 
 static const char *const level_names[] = { "off", "error", "warn", "info",
 	"debug" };

@@ -248,6 +248,32 @@ def test_clients(cli):
     assert cli.ok("client", "count", "--userid", ann) == {"count": 0}
 
 
+def test_service_tokens(cli):
+    made = cli.ok("service-token", "add", "--name", "grafana", "--scopes",
+                  "metric.get", "metric.post", "--neverexpire")
+    assert made["token"].startswith("marram_pat_")
+    rows = cli.ok("service-token", "list")
+    assert [r["name"] for r in rows] == ["grafana"]
+    assert rows[0]["scopes"] == ["metric.get", "metric.post"]
+    cli.ok("service-token", "update", "-i", made["id"], "--name", "mine",
+           "--expireson", "2999-01-01T00:00:00Z")
+    got = cli.ok("service-token", "get", "-i", made["id"])
+    assert got["name"] == "mine" and got["neverExpire"] is False
+    cli.ok("service-token", "delete", "-i", made["id"])
+    assert cli.ok("service-token", "count") == {"count": 0}
+
+
+def test_settings(cli):
+    cli.ok("setting", "update", "-i", "hub.timeZone", "--value",
+           "Europe/Berlin")
+    got = cli.ok("setting", "get", "-i", "hub.timeZone")
+    assert (got["value"], got["source"]) == ("Europe/Berlin", "runtime")
+    rows = cli.ok("setting", "list", "--source", "runtime")
+    assert [r["id"] for r in rows] == ["hub.timeZone"]
+    cli.ok("setting", "delete", "-i", "hub.timeZone")
+    assert cli.ok("setting", "get", "-i", "hub.timeZone")["source"] == "default"
+
+
 def test_units(cli):
     ann = cli.ok("user", "add", "-a", "ann", "-p", "secret")["userId"]
     unit = cli.ok("unit", "add", "-c", "demo", "-o", "admin", "-n", "Demo",

@@ -65,11 +65,22 @@ take_pair(struct store *tx, void *ctx, struct err *err)
 	return store_del(tx, &auth_refresh_entity, &f, NULL, err);
 }
 
+static bool
+deny(struct http_call *c, const char *why)
+{
+	http_error(c, 403, "err_perm", "%s", why);
+	return false;
+}
+
 static void
 logout(struct http_call *c)
 {
 	struct err err;
 
+	if (auth_who(c)->service) {
+		deny(c, "a service token ends when it is deleted");
+		return;
+	}
 	if (store_tx(auth_of(c)->store, take_pair, c, &err) != 0)
 		rest_db_error(c, &err);
 	else
@@ -109,6 +120,15 @@ get_user(struct http_call *c)
 	json_out_key(&c->json, "data");
 	record_to_json(&c->json, rec, field_bits(rec, SELF_SHOWN, NULL), &u);
 	json_out_end_object(&c->json);
+}
+
+/* Whoever found a service token could stay with the account's password. */
+static bool
+may_set_password(struct http_call *c, struct str user_id)
+{
+	return !auth_who(c)->service ||
+	    !str_eq(auth_who(c)->user_id, user_id) ||
+	    deny(c, "a service token does not change its user's password");
 }
 
 /* Writes some fields of a user and, if the password is among them, takes all
@@ -154,6 +174,8 @@ patch_user(struct http_call *c)
 	row->modified_at = c->came_at;
 	b.present |= field_bit(rec, "modifiedAt");
 	if (b.present & field_bit(rec, "password")) {
+		if (!may_set_password(c, auth_who(c)->user_id))
+			return;
 		if (auth_password_set(
 			auth_of(c), &c->arena, row, row->password, &err) != 0) {
 			http_error(c, 503, "err_rsc", "%s", err.text);
@@ -164,10 +186,12 @@ patch_user(struct http_call *c)
 	}
 	change.user_id = auth_who(c)->user_id;
 	change.n = rest_changes(rec, b.present, &c->arena, row, change.changes);
-	if (store_tx(auth_of(c)->store, change_user, &change, &err) != 0)
+	if (store_tx(auth_of(c)->store, change_user, &change, &err) != 0) {
 		rest_db_error(c, &err);
-	else
-		http_empty(c, 204);
+		return;
+	}
+	auth_forget(auth_of(c));
+	http_empty(c, 204);
 }
 
 struct tokeninfo_reply {
@@ -289,13 +313,6 @@ user_members(struct rest *r, enum rest_verb verb)
 	return set;
 }
 
-static bool
-deny(struct http_call *c, const char *why)
-{
-	http_error(c, 403, "err_perm", "%s", why);
-	return false;
-}
-
 /* What a manager, who is no admin, may do to another account. */
 static bool
 manager_may(struct rest *r, const struct auth_user *old, struct auth_user *u,
@@ -343,6 +360,8 @@ user_before_patch(struct rest *r, const void *old, void *row,
 		*present |= field_bit(rec, "disabledAt");
 	}
 	if (*present & field_bit(rec, "password")) {
+		if (!may_set_password(r->c, u->user_id))
+			return false;
 		if (auth_password_set(
 			r->module, &r->c->arena, u, u->password, &err) != 0) {
 			http_error(r->c, 503, "err_rsc", "%s", err.text);
@@ -364,6 +383,25 @@ user_in_patch(struct rest *r, struct store *tx, const void *old,
 	if (present & field_bit(&auth_user_entity.record, "password"))
 		return auth_revoke(tx, "userId", u->user_id, err);
 	return 0;
+}
+
+static void
+user_after_patch(struct rest *r, const void *old, const void *row,
+    field_set_t present, void *extra, field_set_t extra_present)
+{
+	(void)old;
+	(void)row;
+	(void)present;
+	(void)extra;
+	(void)extra_present;
+	auth_forget(r->module);
+}
+
+static void
+user_after_del(struct rest *r, const void *row)
+{
+	(void)row;
+	auth_forget(r->module);
 }
 
 static bool
@@ -413,7 +451,9 @@ const struct rest_object auth_user_object = {
 	.before_add = user_before_add,
 	.before_patch = user_before_patch,
 	.in_patch = user_in_patch,
+	.after_patch = user_after_patch,
 	.before_del = user_before_del,
+	.after_del = user_after_del,
 	.members = user_members,
 };
 

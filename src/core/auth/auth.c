@@ -95,6 +95,10 @@ auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
 		return err_set(err, ERR_IO, "libsodium did not start");
 	}
 	a->conf = *conf;
+	pthread_mutex_init(&a->live_lock, NULL);
+	a->failures = auth_failures_new();
+	a->services = auth_services_new();
+	auth_reconfigure(a, conf);
 	rc = read_scopes(a, conf->api_scopes, "auth.apiScopes", err);
 	if (rc == 0)
 		rc = read_scopes(a, scopes2, "broker.apiScopes", err);
@@ -107,9 +111,19 @@ auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
 		auth_close(a);
 		return rc;
 	}
-	a->failures = auth_failures_new((uint32_t)conf->login_failures);
 	*ret = a;
 	return 0;
+}
+
+void
+auth_reconfigure(struct auth *a, const struct auth_conf *conf)
+{
+	auth_failures_limit(a->failures, (uint32_t)conf->login_failures);
+	a->service_tokens = conf->service_tokens;
+	pthread_mutex_lock(&a->live_lock);
+	str_free(a->login_message);
+	a->login_message = str_copy(conf->login_message);
+	pthread_mutex_unlock(&a->live_lock);
 }
 
 void
@@ -126,6 +140,10 @@ auth_close(struct auth *a)
 	map_fini(&a->scopes);
 	store_close(a->store);
 	auth_failures_free(a->failures);
+	auth_services_free(a->services);
+	map_fini(&a->known);
+	str_free(a->login_message);
+	pthread_mutex_destroy(&a->live_lock);
 	arena_fini(&a->arena);
 	free(a);
 }
@@ -143,6 +161,7 @@ auth_routes(struct auth *a, const char *prefix, unsigned flags,
 	rest_mount(m, &auth_user_object, prefix, store, a, flags, add, ctx);
 	rest_mount_rows(m, auth_client_rows, prefix, a, add, ctx);
 	rest_mount(m, &auth_client_object, prefix, store, a, flags, add, ctx);
+	rest_mount(m, &auth_service_object, prefix, store, a, flags, add, ctx);
 }
 
 void
@@ -150,6 +169,25 @@ auth_oauth2_routes(struct auth *a, http_add_routes *add, void *ctx)
 {
 	rest_mount_rows(a != NULL ? &a->mounts : NULL, auth_oauth2_rows,
 	    "/auth", a, add, ctx);
+}
+
+void
+auth_know_routes(void *auth, const struct http_route *rows)
+{
+	struct auth *a = auth;
+
+	for (; rows->method != NULL; rows++)
+		if (rows->scope != NULL)
+			(void)map_put(&a->known, str_of(rows->scope), a);
+}
+
+void
+auth_set_may_unit(struct auth *a,
+    int (*may)(void *owner, struct http_call *c, struct str unit_id),
+    void *owner)
+{
+	a->may_unit = may;
+	a->may_unit_owner = owner;
 }
 
 /* --- who a caller is ----------------------------------------------------- */
@@ -226,9 +264,35 @@ bearer(struct str header)
 	return str_trim(header);
 }
 
-enum finding { FOUND, NO_TOKEN, NO_USER, NO_CLIENT, USER_OFF, DB_FAILED };
+/* Basic's password, where a route takes it as a token. */
+static struct str
+basic_token(struct http_call *c)
+{
+	struct str rest = c->authorization, word = str_cut(&rest, ' ');
+	struct str pair = STR_NULL;
+	struct buf b = { 0 };
 
-static enum finding
+	if (!str_eq_nocase(word, STR("Basic")))
+		return STR_NULL;
+	if (base64_decode(&b, str_trim(rest)))
+		pair = arena_str(&c->arena, buf_str(&b));
+	buf_free(&b);
+	(void)str_cut(&pair, ':');
+	return auth_is_service(pair) ? pair : STR_NULL;
+}
+
+static struct str
+token_of(struct http_call *c)
+{
+	struct str secret = bearer(c->authorization);
+
+	if (secret.ptr == NULL && c->route != NULL &&
+	    c->route->flags & HTTP_BASIC)
+		secret = basic_token(c);
+	return secret;
+}
+
+static enum auth_finding
 find_who(struct auth *a, struct http_call *c, struct str secret,
     struct auth_who **ret, struct err *err)
 {
@@ -239,29 +303,33 @@ find_who(struct auth *a, struct http_call *c, struct str secret,
 	struct filter f = { 0 };
 	bool found;
 
+	if (auth_is_service(secret)) {
+		*ret = who;
+		return auth_find_service(a, &c->arena, secret, who, err);
+	}
 	auth_key_filter(a, &c->arena, &f, "accessToken", secret);
 	filter_add(&f, "expiresAt", COND_GT, value_time(clock_now()));
 	if (store_get(a->store, &auth_token_entity, &f, &c->arena, t, &found,
 		err) != 0)
-		return DB_FAILED;
+		return AUTH_DB_FAILED;
 	if (!found)
-		return NO_TOKEN;
+		return AUTH_NO_TOKEN;
 	f.n = 0;
 	filter_text(&f, "userId", t->user_id);
 	if (store_get(a->store, &auth_user_entity, &f, &c->arena, u, &found,
 		err) != 0)
-		return DB_FAILED;
+		return AUTH_DB_FAILED;
 	if (!found)
-		return NO_USER;
+		return AUTH_NO_USER;
 	if (!auth_user_active(u, clock_now()))
-		return USER_OFF;
+		return AUTH_USER_OFF;
 	f.n = 0;
 	filter_text(&f, "clientId", t->client_id);
 	if (store_get(a->store, &auth_client_entity, &f, &c->arena, cl, &found,
 		err) != 0)
-		return DB_FAILED;
+		return AUTH_DB_FAILED;
 	if (!found)
-		return NO_CLIENT;
+		return AUTH_NO_CLIENT;
 	*who = (struct auth_who){ .user_id = u->user_id,
 		.account = u->account,
 		.name = u->name,
@@ -271,7 +339,7 @@ find_who(struct auth *a, struct http_call *c, struct str secret,
 		.scopes = auth_words(&c->arena, t->scope),
 		.token_key = t->access_token };
 	*ret = who;
-	return FOUND;
+	return AUTH_FOUND;
 }
 
 const struct auth_who *
@@ -281,7 +349,7 @@ auth_whois(struct auth *a, struct http_call *c)
 	struct auth_who *who;
 
 	if (c->many_authorizations || secret.ptr == NULL ||
-	    find_who(a, c, secret, &who, NULL) != FOUND)
+	    find_who(a, c, secret, &who, NULL) != AUTH_FOUND)
 		return NULL;
 	return who;
 }
@@ -293,7 +361,8 @@ refuse_token(struct http_call *c)
 	if (str_starts(c->path, STR("/auth/")) ||
 	    str_starts(c->path, STR("/coremgr/api/v1/auth/")) ||
 	    str_starts(c->path, STR("/coremgr/api/v1/user")) ||
-	    str_starts(c->path, STR("/coremgr/api/v1/client"))) {
+	    str_starts(c->path, STR("/coremgr/api/v1/client")) ||
+	    str_starts(c->path, STR("/coremgr/api/v1/service-token"))) {
 		http_empty(c, 401);
 		http_header(c, "WWW-Authenticate",
 		    STR("Bearer error=\"invalid_token\""));
@@ -305,27 +374,40 @@ refuse_token(struct http_call *c)
 }
 
 static bool
+has_word(const struct strs *list, struct str word)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (str_eq(list->at[i], word))
+			return true;
+	return false;
+}
+
+static bool
 scope_allows(
     const struct auth *a, const struct auth_who *who, const char *api_scope)
 {
 	const struct strs *list;
 
+	/* what has no scope is not among those a token is held to */
+	if (who->api_scopes.n > 0 &&
+	    (api_scope == NULL ||
+		!has_word(&who->api_scopes, str_of(api_scope))))
+		return false;
 	if (api_scope == NULL)
 		return true;
 	list = map_get(&a->scopes, str_of(api_scope));
 	if (list == NULL || list->n == 0)
 		return true;
 	for (size_t i = 0; i < list->n; i++)
-		for (size_t k = 0; k < who->scopes.n; k++)
-			if (str_eq(list->at[i], who->scopes.at[k]))
-				return true;
+		if (has_word(&who->scopes, list->at[i]))
+			return true;
 	return false;
 }
 
 bool
 auth_access(struct auth *a, struct http_call *c)
 {
-	struct str secret = bearer(c->authorization);
+	struct str secret = token_of(c);
 	struct auth_who *who;
 	struct err err;
 
@@ -335,23 +417,23 @@ auth_access(struct auth *a, struct http_call *c)
 					   : "missing token");
 		return false;
 	}
-	switch (secret.ptr == NULL ? NO_TOKEN
+	switch (secret.ptr == NULL ? AUTH_NO_TOKEN
 				   : find_who(a, c, secret, &who, &err)) {
-	case FOUND:
+	case AUTH_FOUND:
 		break;
-	case NO_TOKEN:
+	case AUTH_NO_TOKEN:
 		refuse_token(c);
 		return false;
-	case NO_USER:
+	case AUTH_NO_USER:
 		http_error(c, 403, "err_perm", "user not exist");
 		return false;
-	case NO_CLIENT:
+	case AUTH_NO_CLIENT:
 		http_error(c, 403, "err_perm", "client not exist");
 		return false;
-	case USER_OFF:
+	case AUTH_USER_OFF:
 		http_error(c, 403, "err_perm", "user disabled or expired");
 		return false;
-	case DB_FAILED:
+	case AUTH_DB_FAILED:
 		rest_db_error(c, &err);
 		return false;
 	}

@@ -16,11 +16,13 @@ struct auth;
 
 struct auth_conf {
 	struct store_settings db;
-	struct str templates;   /* {"login":"file","grant":"file"} */
-	struct str api_scopes;  /* {"user.get":["scope",...],...} */
-	bool require_pkce;      /* of public clients */
-	int64_t login_failures; /* per address and minute; 0: no limit */
-	bool shared_database;   /* compat.sharedDatabase */
+	struct str templates;     /* {"login":"file","grant":"file"} */
+	struct str api_scopes;    /* {"user.get":["scope",...],...} */
+	bool require_pkce;        /* of public clients */
+	int64_t login_failures;   /* per address and minute; 0: no limit */
+	struct str login_message; /* on the sign-in page */
+	int64_t service_tokens;   /* that a user may have */
+	bool shared_database;     /* compat.sharedDatabase */
 };
 
 extern const struct conf_field auth_fields[];
@@ -34,7 +36,13 @@ struct auth_who {
 	unsigned role_bits; /* HTTP_ROLE_..., those that are true */
 	struct str client_id;
 	struct strs scopes;   /* granted to the token */
-	struct str token_key; /* the token's row */
+	struct str token_key; /* the token's row; null: a service token */
+
+	bool service;           /* by a service token; client_id is its id */
+	struct strs api_scopes; /* ... held to these; none: not held */
+	struct str unit_id;     /* ... held to this unit; null: not held. Then
+				 * role_bits is 0 and */
+	bool every_unit;        /* its user may go into any unit */
 };
 
 /* Lifetimes, in ms. */
@@ -49,6 +57,8 @@ struct auth_who {
 int auth_open(const struct auth_conf *conf, const char *dir, struct str scopes2,
     struct auth **ret, struct err *err);
 void auth_close(struct auth *a); /* NULL is fine */
+/* Takes over what may change while it runs; texts are copied. [any thread] */
+void auth_reconfigure(struct auth *a, const struct auth_conf *conf);
 
 /* The route tables, for http_server_add(), OpenAPI and the command line;
  * `prefix` "/auth/api/v1" or "/coremgr/api/v1". `a` may be NULL where nothing
@@ -56,6 +66,16 @@ void auth_close(struct auth *a); /* NULL is fine */
 void auth_routes(struct auth *a, const char *prefix, unsigned flags,
     http_add_routes *add, void *ctx);
 void auth_oauth2_routes(struct auth *a, http_add_routes *add, void *ctx);
+
+/* Takes note of the API scopes that these routes have, which a service token
+ * may name. To be called with all routes before the server starts; an
+ * http_add_routes with the auth module as ctx. */
+void auth_know_routes(void *auth, const struct http_route *rows);
+/* Who knows whether the caller may see a unit: 1, 0, or -1 with the call
+ * answered. Without, service tokens can not be held to one. */
+void auth_set_may_unit(struct auth *a,
+    int (*may)(void *owner, struct http_call *c, struct str unit_id),
+    void *owner);
 
 /* http_server_events.access: token, role and scope of the route. */
 bool auth_access(struct auth *a, struct http_call *c);

@@ -36,6 +36,16 @@ static void
 add_routes(void *ctx, const struct http_route *rows)
 {
 	http_server_add(ctx, rows);
+	auth_know_routes(fx->a, rows);
+}
+
+/* Units that begin with an "a" are there for everybody. */
+static int
+may_unit(void *owner, struct http_call *c, struct str unit_id)
+{
+	(void)owner;
+	(void)c;
+	return str_starts(unit_id, STR("a"));
 }
 
 static void
@@ -47,6 +57,7 @@ start(void)
 	if (auth_open(&fx->conf, "/nowhere", STR_NULL, &fx->a, &err) != 0)
 		fail_msg("%s", err.text);
 	test_server_new(&fx->t, test_server_conf(), &ev, fx->a, 2, 64);
+	auth_set_may_unit(fx->a, may_unit, NULL);
 	auth_oauth2_routes(fx->a, add_routes, fx->t.http);
 	auth_routes(fx->a, "/auth/api/v1", 0, add_routes, fx->t.http);
 	test_server_start(&fx->t);
@@ -72,7 +83,8 @@ set_up(void **state)
 					   .path = STR("unused") },
 		.templates = STR("{}"),
 		.api_scopes = STR("{}"),
-		.login_failures = 10 };
+		.login_failures = 10,
+		.service_tokens = 4 };
 	start();
 	return 0;
 }
@@ -2477,6 +2489,376 @@ a_body_that_is_too_large_is_refused(void **state)
 	free(big);
 }
 
+/* --- service tokens ------------------------------------------------------ */
+
+#define SERVICE "/service-token"
+
+/* One that `token` makes; `more` begins with a comma or is empty. */
+static const char *
+service_of(const char *token, const char *more)
+{
+	api(token, "POST " SERVICE,
+	    text("{\"data\":{\"name\":\"grafana\"%s}}", more));
+	is(200, "\"token\":\"marram_pat_");
+	return member("token");
+}
+
+#define FOR_EVER ",\"neverExpire\":true"
+
+static void
+a_service_token_acts_for_its_user(void **state)
+{
+	const char *ann, *mine, *id;
+
+	(void)state;
+	add_quick_start();
+	add_user("ann", "{}", NULL);
+	ann = token_of("ann", "public", "");
+	mine = service_of(ann, FOR_EVER);
+	id = member("id");
+	api(mine, "GET /user", NULL);
+	is(200, "\"account\":\"ann\"");
+	api(mine, "GET /auth/tokeninfo", NULL);
+	is(200, text("\"clientId\":\"%s\"", id));
+	api(mine, "GET /user/list", NULL);
+	is(403, "invalid role");
+	/* its user has become more */
+	change(&auth_user_entity, "userId", "ann", "roles",
+	    value_json(STR("{\"manager\":true}")));
+	auth_forget(fx->a);
+	api(mine, "GET /user/list", NULL);
+	is(200, NULL);
+	api(text("%sx", mine), "GET /user", NULL);
+	is(401, NULL);
+	api("marram_pat_", "GET /user", NULL);
+	is(401, NULL);
+}
+
+static void
+a_service_token_is_shown_once_and_kept_as_a_hash(void **state)
+{
+	const char *ann, *mine, *id;
+	struct auth_service t;
+	struct filter f = { 0 };
+	bool found;
+
+	(void)state;
+	fx->conf.shared_database = true; /* which keeps others in clear */
+	restart();
+	add_quick_start();
+	ann = token_of("admin", "public", "");
+	mine = service_of(ann, FOR_EVER);
+	id = member("id");
+	assert_int_equal(strlen(mine), strlen("marram_pat_") + 64);
+	api(ann, text("GET " SERVICE "/%s", id), NULL);
+	is(200, "\"name\":\"grafana\"");
+	assert_null(strstr(fx->body.ptr, "token\""));
+	assert_null(strstr(fx->body.ptr, "key"));
+	assert_null(strstr(fx->body.ptr, "granted"));
+	filter_text(&f, "id", str_of(id));
+	assert_int_equal(store_get(fx->a->store, &auth_service_entity, &f,
+			     &fx->arena, &t, &found, NULL),
+	    0);
+	assert_true(found);
+	assert_true(str_starts(t.key, STR("sha256$")));
+	/* what lies in the store opens nothing */
+	api(arena_z(&fx->arena, t.key), "GET /user", NULL);
+	is(401, NULL);
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+}
+
+static void
+a_service_token_says_when_it_ends(void **state)
+{
+	const char *ann, *mine, *id;
+	int64_t day = 24 * 3600 * 1000;
+	char soon[TIME_TEXT_LEN + 1];
+
+	(void)state;
+	add_quick_start();
+	ann = token_of("admin", "public", "");
+	api(ann, "POST " SERVICE, "{\"data\":{\"name\":\"x\"}}");
+	is(400, "say when it ends");
+	api(ann, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"neverExpire\":true,"
+	    "\"expiresOn\":\"2999-01-01T00:00:00Z\"}}");
+	is(400, "exclude each other");
+	api(ann, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"expiresOn\":"
+	    "\"1999-01-01T00:00:00Z\"}}");
+	is(400, "has gone by");
+	time_format(clock_now() + day, soon);
+	mine = service_of(ann, text(",\"expiresOn\":\"%s\"", soon));
+	id = member("id");
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	clock_advance(day - 2000);
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	clock_advance(2000);
+	api(mine, "GET /user", NULL);
+	is(401, NULL);
+	/* and it can be given more time */
+	ann = token_of("admin", "public", "");
+	api(ann, text("PATCH " SERVICE "/%s", id),
+	    "{\"data\":{\"neverExpire\":true}}");
+	is(204, NULL);
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	api(ann, text("PATCH " SERVICE "/%s", id),
+	    "{\"data\":{\"expiresOn\":null,\"neverExpire\":false}}");
+	is(400, "say when it ends");
+}
+
+static void
+what_ends_a_service_token_does_so_at_once(void **state)
+{
+	const char *admin, *ann, *mine, *id;
+
+	(void)state;
+	add_quick_start();
+	add_user("ann", "{}", NULL);
+	admin = token_of("admin", "public", "");
+	ann = token_of("ann", "public", "");
+	mine = service_of(ann, FOR_EVER);
+	id = member("id");
+	for (int i = 0; i < 2; i++) { /* remembered by the second */
+		api(mine, "GET /user", NULL);
+		is(200, NULL);
+	}
+	api(admin, "PATCH /user/ann", "{\"disable\":true}");
+	is(204, NULL);
+	api(mine, "GET /user", NULL);
+	is(403, "user disabled");
+	api(admin, "PATCH /user/ann", "{\"disable\":false}");
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	api(ann, text("DELETE " SERVICE "/%s", id), NULL);
+	is(204, NULL);
+	api(mine, "GET /user", NULL);
+	is(401, NULL);
+	mine = service_of(ann, FOR_EVER);
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	api(admin, "DELETE /user/ann", NULL);
+	is(204, NULL);
+	api(mine, "GET /user", NULL);
+	is(401, NULL);
+	assert_int_equal(rows_of(&auth_service_entity), 0);
+}
+
+static void
+what_another_process_changes_is_seen_after_a_while(void **state)
+{
+	const char *admin, *mine;
+
+	(void)state;
+	add_quick_start();
+	admin = token_of("admin", "public", "");
+	mine = service_of(admin, FOR_EVER);
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	assert_int_equal(
+	    store_del(fx->a->store, &auth_service_entity, NULL, NULL, NULL), 0);
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	clock_advance(30000);
+	api(mine, "GET /user", NULL);
+	is(401, NULL);
+}
+
+static void
+a_service_token_is_held_to_its_scopes(void **state)
+{
+	const char *admin, *mine, *id;
+
+	(void)state;
+	add_quick_start();
+	admin = token_of("admin", "public", "");
+	api(admin, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"neverExpire\":true,"
+	    "\"scopes\":[\"user.git\"]}}");
+	is(400, "no API scope \\\"user.git\\\"");
+	mine = service_of(admin, FOR_EVER ",\"scopes\":[\"user.get\"]");
+	id = member("id");
+	api(mine, "GET /user", NULL);
+	is(200, NULL);
+	api(mine, "GET /user/list", NULL);
+	is(403, "invalid scope");
+	api(mine, "GET " SERVICE "/list", NULL);
+	is(403, "invalid scope");
+	api(admin, text("PATCH " SERVICE "/%s", id),
+	    "{\"data\":{\"scopes\":[\"user.get.admin\"]}}");
+	is(204, NULL);
+	api(mine, "GET /user", NULL);
+	is(403, "invalid scope");
+	api(mine, "GET /user/list", NULL);
+	is(200, NULL);
+}
+
+static void
+a_service_token_has_the_scopes_of_the_sign_in_that_made_it(void **state)
+{
+	const char *some, *all;
+
+	(void)state;
+	fx->conf.api_scopes = STR("{\"user.get.admin\":[\"manage\"]}");
+	restart();
+	add_user("admin", "{\"admin\":true}", NULL);
+	add_client("reader", NULL, "read", HOME, "admin");
+	add_client("keeper", NULL, "manage", HOME, "admin");
+	some = service_of(token_of("admin", "reader", "read"), FOR_EVER);
+	all = service_of(token_of("admin", "keeper", "manage"), FOR_EVER);
+	api(some, "GET /user/list", NULL);
+	is(403, "invalid scope");
+	api(all, "GET /user/list", NULL);
+	is(200, NULL);
+}
+
+static void
+a_service_token_makes_nothing_that_outlives_it(void **state)
+{
+	const char *admin, *mine, *id;
+
+	(void)state;
+	add_quick_start();
+	admin = token_of("admin", "public", "");
+	mine = service_of(admin, FOR_EVER);
+	id = member("id");
+	api(mine, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"neverExpire\":true}}");
+	is(403, "whoever signs in");
+	api(mine, text("PATCH " SERVICE "/%s", id),
+	    "{\"data\":{\"scopes\":[]}}");
+	is(403, "whoever signs in");
+	api(mine, text("DELETE " SERVICE "/%s", id), NULL);
+	is(403, "whoever signs in");
+	api(mine, "PATCH /user", "{\"data\":{\"password\":\"x\"}}");
+	is(403, "password");
+	api(mine, "PATCH /user/admin", "{\"data\":{\"password\":\"x\"}}");
+	is(403, "password");
+	api(mine, "POST /auth/logout", "");
+	is(403, "when it is deleted");
+	api(mine, "GET " SERVICE "/list", NULL);
+	is(200, id);
+}
+
+static void
+a_token_held_to_a_unit_has_no_roles(void **state)
+{
+	const char *admin, *mine, *id;
+
+	(void)state;
+	add_quick_start();
+	admin = token_of("admin", "public", "");
+	api(admin, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"neverExpire\":true,"
+	    "\"unitId\":\"b1\"}}");
+	is(400, "err_broker_unit_not_exist");
+	mine = service_of(admin, FOR_EVER ",\"unitId\":\"a1\"");
+	id = member("id");
+	api(mine, "GET /auth/tokeninfo", NULL);
+	is(200, "\"roles\":{}");
+	api(mine, "GET /user/list", NULL);
+	is(403, "invalid role");
+	api(admin, "GET " SERVICE "/list?unit=a1", NULL);
+	is(200, id);
+	api(admin, "GET " SERVICE "/list?unit=a2", NULL);
+	is_exactly(200, "{\"data\":[]}");
+}
+
+static void
+everybody_has_service_tokens_of_his_own(void **state)
+{
+	const char *admin, *ann, *ann_id, *admin_id;
+
+	(void)state;
+	add_quick_start();
+	add_user("ann", "{}", NULL);
+	admin = token_of("admin", "public", "");
+	ann = token_of("ann", "public", "");
+	(void)service_of(ann, FOR_EVER);
+	ann_id = member("id");
+	(void)service_of(admin, FOR_EVER);
+	admin_id = member("id");
+	api(ann, "GET " SERVICE "/count", NULL);
+	is_exactly(200, "{\"data\":{\"count\":1}}");
+	api(admin, "GET " SERVICE "/count", NULL);
+	is_exactly(200, "{\"data\":{\"count\":2}}");
+	api(admin, "GET " SERVICE "/count?user=ann", NULL);
+	is_exactly(200, "{\"data\":{\"count\":1}}");
+	api(ann, text("GET " SERVICE "/%s", admin_id), NULL);
+	is(404, NULL);
+	api(ann, text("PATCH " SERVICE "/%s", admin_id),
+	    "{\"data\":{\"name\":\"x\"}}");
+	is(404, NULL);
+	api(ann, text("DELETE " SERVICE "/%s", admin_id), NULL);
+	is(204, NULL);
+	assert_int_equal(rows_of(&auth_service_entity), 2);
+	api(admin, text("PATCH " SERVICE "/%s", ann_id),
+	    "{\"data\":{\"name\":\"hers\",\"labels\":{\"a\":\"b\"}}}");
+	is(204, NULL);
+	api(ann, text("GET " SERVICE "/%s", ann_id), NULL);
+	is(200, "\"name\":\"hers\"");
+	api(ann, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"neverExpire\":true,"
+	    "\"userId\":\"admin\"}}");
+	is(403, "only admins");
+	api(admin, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"neverExpire\":true,"
+	    "\"userId\":\"nobody\"}}");
+	is(400, "err_auth_user_not_exist");
+	api(service_of(admin, FOR_EVER ",\"userId\":\"ann\""), "GET /user",
+	    NULL);
+	is(200, "\"account\":\"ann\"");
+}
+
+static void
+a_user_has_so_many_service_tokens(void **state)
+{
+	const char *admin, *id = NULL;
+
+	(void)state;
+	add_quick_start();
+	admin = token_of("admin", "public", "");
+	for (int i = 0; i < 4; i++) {
+		(void)service_of(admin, FOR_EVER);
+		id = member("id");
+	}
+	api(admin, "POST " SERVICE,
+	    "{\"data\":{\"name\":\"x\",\"neverExpire\":true}}");
+	is(400, "4 service tokens at most (auth.serviceTokens)");
+	assert_int_equal(rows_of(&auth_service_entity), 4);
+	api(admin, text("DELETE " SERVICE "/%s", id), NULL);
+	(void)service_of(admin, FOR_EVER);
+}
+
+static void
+the_use_of_a_service_token_is_written_now_and_then(void **state)
+{
+	const char *admin, *mine, *id, *first;
+
+	(void)state;
+	add_quick_start();
+	admin = token_of("admin", "public", "");
+	mine = service_of(admin, FOR_EVER);
+	id = member("id");
+	api(admin, text("GET " SERVICE "/%s", id), NULL);
+	is(200, "\"lastUsedAt\":null");
+	api(mine, "GET /user", NULL);
+	api(admin, text("GET " SERVICE "/%s", id), NULL);
+	first = member("lastUsedAt");
+	clock_advance(60000);
+	api(mine, "GET /user", NULL);
+	api(admin, text("GET " SERVICE "/%s", id), NULL);
+	assert_string_equal(member("lastUsedAt"), first);
+	clock_advance(240000);
+	api(mine, "GET /user", NULL);
+	api(admin, text("GET " SERVICE "/%s", id), NULL);
+	assert_string_not_equal(member("lastUsedAt"), first);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -2552,6 +2934,19 @@ main(void)
 		CASE(own_pages_are_shown_instead_of_ours),
 		CASE(a_page_that_can_not_be_used_ends_the_start),
 		CASE(a_body_that_is_too_large_is_refused),
+		CASE(a_service_token_acts_for_its_user),
+		CASE(a_service_token_is_shown_once_and_kept_as_a_hash),
+		CASE(a_service_token_says_when_it_ends),
+		CASE(what_ends_a_service_token_does_so_at_once),
+		CASE(what_another_process_changes_is_seen_after_a_while),
+		CASE(a_service_token_is_held_to_its_scopes),
+		CASE(
+		    a_service_token_has_the_scopes_of_the_sign_in_that_made_it),
+		CASE(a_service_token_makes_nothing_that_outlives_it),
+		CASE(a_token_held_to_a_unit_has_no_roles),
+		CASE(everybody_has_service_tokens_of_his_own),
+		CASE(a_user_has_so_many_service_tokens),
+		CASE(the_use_of_a_service_token_is_written_now_and_then),
 	};
 	int failed;
 

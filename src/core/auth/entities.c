@@ -2,7 +2,7 @@
  * core/auth/entities.c - the objects of the auth module, and their settings.
  *
  * Tables and columns are those of Sylvia-IoT 0.4.5; what is ours are the tables
- * `pkce` and `setup`.
+ * `pkce`, `service_token` and `setup`.
  */
 #include "core/auth/private.h"
 #include "core/rest/check.h"
@@ -187,6 +187,52 @@ const struct entity auth_refresh_entity = {
 	.help = "What is exchanged for a new access token.",
 };
 
+/* Expired ones stay until their user deletes them: he sees what has ended. */
+#define V struct auth_service
+static const struct field service_fields[] = {
+	F_TEXT(V, id, "id", .help = "Identifies the token; it is not it."),
+	F_TEXT(V, user_id, "userId",
+	    .help = "Whose rights it has. Left out: who makes it. Only "
+		    "administrators name others."),
+	F_TEXT(V, unit_id, "unitId", .flags = FIELD_NULL,
+	    .help = "The only unit in which it is good. Left out: all in "
+		    "which its user has rights."),
+	F_TEXT(V, name, "name", .check = check_filled, .max = 256,
+	    .help = "What people read: who uses it."),
+	F_TEXT(V, description, "description", .def = "\"\"", .max = 4096,
+	    .help = "What people read."),
+	F_TEXTS(V, scopes, "scopes", .flags = FIELD_SPACED | FIELD_UNIQ,
+	    .check = check_scope, .max = 64,
+	    .help = "API scopes it is good for (\"metric.get\"); none: all "
+		    "that its user may do."),
+	F_TEXTS(V, granted, "granted", .flags = FIELD_SPACED),
+	F_TEXT(V, key, "key", .flags = FIELD_SECRET),
+	F_BOOL(V, never_expire, "neverExpire", .def = "false",
+	    .help = "It is good until it is deleted."),
+	F_TIME(V, expires_on, "expiresOn", .flags = FIELD_NULL,
+	    .help = "From when on it is refused."),
+	F_JSON(V, labels, "labels", .flags = FIELD_OBJECT, .def = "{}",
+	    .help = "Texts by key, to find it by."),
+	F_TIME(V, created_at, "createdAt"),
+	F_TIME(V, modified_at, "modifiedAt"),
+	F_TIME(V, last_used_at, "lastUsedAt", .flags = FIELD_NULL,
+	    .help = "When it was used, to five minutes."),
+	{ 0 },
+};
+const struct entity auth_service_entity = {
+	.record = { "serviceToken", sizeof(V), service_fields },
+	.table = "service_token",
+	.version = 1,
+	.keys = (const struct entity_key[]){ { "id", { "id" } },
+	    { "key", { "key" } }, { 0 } },
+	.indexes =
+	    (const struct entity_key[]){ { "user", { "userId" } }, { 0 } },
+	.refs =
+	    (const struct entity_ref[]){
+		{ "userId", "user", "userId", ENTITY_CASCADE }, { 0 } },
+	.help = "What a program signs in with.",
+};
+
 #define P struct auth_setup
 static const struct field setup_fields[] = {
 	F_TEXT(P, id, "id"),
@@ -205,7 +251,7 @@ const struct entity auth_setup_entity = {
 const struct entity *const auth_entities[] = { &auth_user_entity,
 	&auth_client_entity, &auth_session_entity, &auth_code_entity,
 	&auth_pkce_entity, &auth_token_entity, &auth_refresh_entity,
-	&auth_setup_entity, NULL };
+	&auth_service_entity, &auth_setup_entity, NULL };
 
 const struct conf_field auth_fields[] = {
 	STORE_ROWS(
@@ -214,6 +260,10 @@ const struct conf_field auth_fields[] = {
 	    .alias = (const char *const[]){ "auth.db.templates", NULL },
 	    .help = "Own pages instead of the built-in ones, as "
 		    "{\"login\": file, \"grant\": file} in Jinja2 syntax."),
+	CONF_TEXT(struct auth_conf, login_message, "loginMessage", .def = "",
+	    .live = true,
+	    .help = "What people read on the sign-in page; for own pages it is "
+		    "`login_message`."),
 	CONF_JSON(struct auth_conf, api_scopes, "apiScopes", .def = "{}",
 	    .alias = (const char *const[]){ "auth.db.apiScopes", NULL },
 	    .help = "For each API scope the token scopes of which a call needs "
@@ -221,9 +271,12 @@ const struct conf_field auth_fields[] = {
 	CONF_BOOL(struct auth_conf, require_pkce, "requirePkce", .def = "false",
 	    .help = "Public clients must use PKCE (RFC 7636)."),
 	CONF_INT(struct auth_conf, login_failures, "loginFailures", .def = "10",
-	    .max = 100000,
+	    .max = 100000, .live = true,
 	    .help = "Failed sign-ins that one address may have in a minute; "
 		    "beyond that it is refused unheard. 0: no limit."),
+	CONF_INT(struct auth_conf, service_tokens, "serviceTokens",
+	    .def = "100", .max = 10000, .live = true,
+	    .help = "Service tokens that a user may have."),
 	{ 0 },
 };
 

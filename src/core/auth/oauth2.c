@@ -321,14 +321,20 @@ static void
 login_page(struct http_call *c, int status, struct str state,
     struct str account, const char *error)
 {
-	const struct template_var vars[] = {
+	struct auth *a = auth_of(c);
+	struct template_var vars[] = {
 		{ "state", state },
 		{ "account", account },
 		{ "error", str_of(error) },
+		{ "login_message", STR_NULL },
 	};
 
-	auth_page(c, status, auth_of(c)->login_page, embed_login_html, vars,
-	    COUNT_OF(vars));
+	pthread_mutex_lock(&a->live_lock);
+	if (a->login_message.len > 0)
+		vars[3].value = arena_str(&c->arena, a->login_message);
+	pthread_mutex_unlock(&a->live_lock);
+	auth_page(
+	    c, status, a->login_page, embed_login_html, vars, COUNT_OF(vars));
 }
 
 static void

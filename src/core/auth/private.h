@@ -10,6 +10,7 @@
 #include "core/rest/rest.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct auth_user {
 	struct str user_id, account;
@@ -55,6 +56,20 @@ struct auth_refresh {
 	struct str scope, client_id, redirect_uri, user_id;
 };
 
+/* What a program signs in with that nobody sits in front of. */
+struct auth_service {
+	struct str id, user_id;
+	struct str unit_id; /* null: wherever its user may */
+	struct str name, description;
+	struct strs scopes;  /* API scopes; none: all its user may */
+	struct strs granted; /* to the token that made it: for apiScopes */
+	struct str key;      /* auth_hash() of it */
+	bool never_expire;
+	int64_t expires_on; /* TIME_NULL with never_expire */
+	struct str labels;
+	int64_t created_at, modified_at, last_used_at;
+};
+
 /* The one-time setup code of a first start. */
 struct auth_setup {
 	struct str id;   /* always "setup" */
@@ -64,15 +79,18 @@ struct auth_setup {
 
 extern const struct entity auth_user_entity, auth_client_entity,
     auth_session_entity, auth_code_entity, auth_pkce_entity, auth_token_entity,
-    auth_refresh_entity, auth_setup_entity;
+    auth_refresh_entity, auth_service_entity, auth_setup_entity;
 extern const struct entity *const auth_entities[];
-extern const struct rest_object auth_user_object, auth_client_object;
+extern const struct rest_object auth_user_object, auth_client_object,
+    auth_service_object;
 extern const struct http_route auth_self_rows[]; /* tokeninfo, logout, user */
 extern const struct http_route auth_client_rows[];
 extern const struct http_route auth_oauth2_rows[]; /* below "/auth" */
 
 /* Failed logins per address, for the rate limit. */
 struct auth_failures;
+/* Service tokens and their users, remembered. */
+struct auth_services;
 
 struct auth {
 	struct auth_conf conf;
@@ -82,10 +100,19 @@ struct auth {
 	struct str login_page, grant_page; /* templates */
 	struct rest_mounts mounts;
 	struct auth_failures *failures;
+	struct auth_services *services;
+	_Atomic int64_t service_tokens; /* that a user may have */
+	pthread_mutex_t live_lock;      /* guards: */
+	struct str login_message;       /* owned */
+	struct map known; /* API scopes there are; read only once started */
+	int (*may_unit)(void *owner, struct http_call *c, struct str unit_id);
+	void *may_unit_owner;
 };
 
 /* Secrets are kept as "sha256$<base64url>"; with compat.sharedDatabase as they
  * are. What was kept in clear is still found: see auth_key_in(). */
+/* That form, always. */
+struct str auth_hash(struct arena *arena, struct str secret);
 struct str auth_key(struct auth *a, struct arena *arena, struct str secret);
 /* A filter that finds the row whose `field` is this secret, in either form. A
  * text that is not 64 hex digits is not looked for in clear. */
@@ -115,11 +142,35 @@ bool auth_user_active(const struct auth_user *u, int64_t now);
 int auth_revoke(
     struct store *tx, const char *field, struct str id, struct err *err);
 
-struct auth_failures *auth_failures_new(uint32_t per_minute); /* 0: no limit */
+struct auth_failures *auth_failures_new(void);
+/* 0: no limit */
+void auth_failures_limit(struct auth_failures *f, uint32_t per_minute);
 void auth_failures_free(struct auth_failures *f);
 /* False when this address has failed too often. `remote` is "address:port". */
 bool auth_may_try(struct auth *a, struct str remote);
 void auth_failed(struct auth *a, struct str remote);
+
+/* --- service.c: tokens for programs */
+
+#define AUTH_SERVICE_PREFIX "marram_pat_" /* scanners find leaks by it */
+
+enum auth_finding {
+	AUTH_FOUND,
+	AUTH_NO_TOKEN,
+	AUTH_NO_USER,
+	AUTH_NO_CLIENT,
+	AUTH_USER_OFF,
+	AUTH_DB_FAILED, /* `err` says why */
+};
+
+struct auth_services *auth_services_new(void);
+void auth_services_free(struct auth_services *s);
+/* A token or a user has changed, and is stored. */
+void auth_forget(struct auth *a);
+bool auth_is_service(struct str secret); /* by its first letters */
+/* Who comes with this service token; what `*who` points to is in `arena`. */
+enum auth_finding auth_find_service(struct auth *a, struct arena *arena,
+    struct str secret, struct auth_who *who, struct err *err);
 
 /* --- page.c: answers for browsers, and the forms they send */
 

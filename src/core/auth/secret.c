@@ -31,20 +31,24 @@ auth_secret(struct arena *arena)
 }
 
 struct str
-auth_key(struct auth *a, struct arena *arena, struct str secret)
+auth_hash(struct arena *arena, struct str secret)
 {
 	unsigned char hash[crypto_hash_sha256_BYTES];
 	struct buf b = { 0 };
 	struct str s;
 
-	if (a->conf.shared_database)
-		return secret;
 	crypto_hash_sha256(hash, (const unsigned char *)secret.ptr, secret.len);
 	buf_addz(&b, KEY_PREFIX);
 	base64_encode(&b, hash, sizeof(hash), true);
 	s = arena_str(arena, buf_str(&b));
 	buf_free(&b);
 	return s;
+}
+
+struct str
+auth_key(struct auth *a, struct arena *arena, struct str secret)
+{
+	return a->conf.shared_database ? secret : auth_hash(arena, secret);
 }
 
 void
@@ -156,18 +160,23 @@ struct failure {
 
 struct auth_failures {
 	pthread_mutex_t lock;
-	uint32_t per_minute;
+	_Atomic uint32_t per_minute;
 	struct map map;
 };
 
 struct auth_failures *
-auth_failures_new(uint32_t per_minute)
+auth_failures_new(void)
 {
 	struct auth_failures *f = mem_new(struct auth_failures);
 
 	pthread_mutex_init(&f->lock, NULL);
-	f->per_minute = per_minute;
 	return f;
+}
+
+void
+auth_failures_limit(struct auth_failures *f, uint32_t per_minute)
+{
+	f->per_minute = per_minute;
 }
 
 static void

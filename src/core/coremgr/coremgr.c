@@ -704,7 +704,8 @@ coremgr_record(struct coremgr *m, struct http_call *c)
 
 	if (m->data == NULL ||
 	    (!str_starts(c->path, STR("/coremgr/")) &&
-		!str_starts(c->path, STR("/hub/"))) ||
+		!str_starts(c->path, STR("/hub/")) &&
+		!str_starts(c->path, STR("/auth/api/v1/service-token"))) ||
 	    c->route == NULL || c->authorization.ptr == NULL ||
 	    (strcmp(c->method, "POST") != 0 &&
 		strcmp(c->method, "PATCH") != 0 &&

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 /* --- asking -------------------------------------------------------------- */
@@ -221,6 +222,7 @@ data_open(const struct data_conf *conf, const char *dir, struct auth *auth,
 	int rc;
 
 	d->conf = *conf;
+	data_reconfigure(d, conf);
 	d->auth = auth;
 	d->may = may;
 	d->owner = owner;
@@ -247,13 +249,20 @@ data_close(struct data *d)
 	free(d);
 }
 
+void
+data_reconfigure(struct data *d, const struct data_conf *conf)
+{
+	atomic_store(&d->retention_ms, conf->retention_ms);
+}
+
 int
 data_clean(struct data *d, struct err *err)
 {
-	int64_t until = clock_now() - d->conf.retention_ms;
+	int64_t keep = atomic_load(&d->retention_ms);
+	int64_t until = clock_now() - keep;
 	int rc = 0;
 
-	if (d->conf.retention_ms == 0)
+	if (keep == 0)
 		return 0;
 	for (int k = 0; rc == 0 && k < DATA_KINDS; k++) {
 		struct filter f = { 0 };

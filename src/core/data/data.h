@@ -30,6 +30,9 @@ struct data_conf {
 
 extern const struct conf_field data_fields[];
 
+/* Takes over what may change while it runs. [any thread] */
+void data_reconfigure(struct data *d, const struct data_conf *conf);
+
 /* One record; members that do not apply are STR_NULL or TIME_NULL. */
 enum data_kind {
 	DATA_APPLICATION_ULDATA,

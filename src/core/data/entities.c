@@ -175,7 +175,7 @@ const struct conf_field data_fields[] = {
 	    .help = "URL of the broker module."),
 	STORE_ROWS(C, "data.db", "data", "the history"),
 	CONF_MS(C, retention_ms, "retention", .def = "100d",
-	    .max = (int64_t)36500 * 86400000, .min = 0,
+	    .max = (int64_t)36500 * 86400000, .min = 0, .live = true,
 	    .help = "How long records are kept; 0: for ever."),
 	CONF_INT(C, queue_max, "queueMax", .def = "100000", .min = 100,
 	    .max = 10000000,

@@ -43,6 +43,7 @@ struct data_group {
 
 struct data {
 	struct data_conf conf;
+	_Atomic int64_t retention_ms; /* 0: for ever */
 	struct auth *auth;
 	struct store *store;
 	data_may_unit *may;

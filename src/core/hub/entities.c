@@ -653,12 +653,29 @@ const struct entity hub_dashboard_entity = {
 	.help = "Widgets on a page.",
 };
 
+#define G struct hub_setting
+static const struct field setting_fields[] = {
+	F_TEXT(G, id, "id"),
+	F_TEXT(G, value, "value"),
+	F_TEXT(G, user_id, "userId"),
+	F_TIME(G, modified_at, "modifiedOn"),
+	{ 0 },
+};
+const struct entity hub_setting_entity = {
+	.record = { "setting", sizeof(G), setting_fields },
+	.table = "setting",
+	.version = 1,
+	.keys = ID_KEY,
+	.help = "A setting that was changed while the program ran.",
+};
+
+/* The last one is of no unit. */
 const struct entity *const hub_entities[] = { &hub_profile_entity,
 	&hub_node_entity, &hub_source_entity, &hub_field_entity,
 	&hub_firmware_entity, &hub_inbox_entity, &hub_repository_entity,
 	&hub_handler_entity, &hub_forward_entity, &hub_task_entity,
 	&hub_schedule_entity, &hub_trace_entity, &hub_dashboard_entity,
-	&hub_delayed_entity, NULL };
+	&hub_delayed_entity, &hub_setting_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 
@@ -666,30 +683,36 @@ const struct entity *const hub_entities[] = { &hub_profile_entity,
 const struct conf_field hub_fields[] = {
 	STORE_ROWS(C, "hub.db", "hub", "values and rules"),
 	CONF_BOOL(C, home_assistant, "homeAssistant", .def = "true",
+	    .live = true,
 	    .help = "Announce devices by MQTT discovery. In Home Assistant the "
 		    "discovery prefix is marram/UNIT/ha, the account that of "
 		    "an application of the unit."),
-	CONF_TEXT(C, time_zone, "timeZone",
+	CONF_TEXT(C, time_zone, "timeZone", .live = true,
+	    .check = hub_check_zone,
 	    .help = "Whose clock schedules go by, as Europe/Berlin. Not set: "
 		    "the machine's."),
-	CONF_TEXT(C, latitude, "latitude",
+	CONF_TEXT(C, latitude, "latitude", .live = true,
+	    .check = hub_check_latitude,
 	    .help = "Where the site is, in degrees, for sunrise and sunset."),
-	CONF_TEXT(C, longitude, "longitude", .help = "The same, to the east."),
+	CONF_TEXT(C, longitude, "longitude", .live = true,
+	    .check = hub_check_longitude, .help = "The same, to the east."),
 	CONF_SIZE(C, firmware_max, "firmwareMax", .def = "16MiB", .min = 1024,
-	    .max = 256 << 20, .help = "Bytes of one file of firmware."),
+	    .live = true, .max = 256 << 20,
+	    .help = "Bytes of one file of firmware."),
 	CONF_INT(C, queue_max, "queueMax", .def = "100000", .min = 100,
 	    .max = 10000000,
 	    .help = "Uplink messages that may wait to be read; beyond it they "
 		    "are not acknowledged."),
 	CONF_INT(C, inbox_max, "inboxMax", .def = "10000", .min = 0,
-	    .max = 10000000,
+	    .live = true, .max = 10000000,
 	    .help = "Unknown addresses that are listed; 0: none."),
 	CONF_INT(C, fields_max, "fieldsMax", .def = "1000000", .min = 1,
-	    .max = 100000000, .help = "Fields at most."),
+	    .live = true, .max = 100000000, .help = "Fields at most."),
 	CONF_INT(C, fields_per_device, "fieldsPerDevice", .def = "1000",
-	    .min = 1, .max = 1000000, .help = "Fields of one device at most."),
+	    .live = true, .min = 1, .max = 1000000,
+	    .help = "Fields of one device at most."),
 	CONF_MS(C, trace_ms, "traceRetention", .def = "7d", .min = 60000,
-	    .max = (int64_t)3650 * 86400000,
+	    .live = true, .max = (int64_t)3650 * 86400000,
 	    .help = "How long the runs of rules are kept."),
 	CONF_MS(C, node_state_ms, "nodeState.interval", .def = "15m",
 	    .min = 100, .max = 86400000,
@@ -731,7 +754,8 @@ const struct conf_field hub_fields[] = {
 	CONF_INT(C, http_per_host, "httpPerHost", .def = "8", .min = 1,
 	    .max = 10000, .help = "Of them, to one host."),
 	CONF_INT(C, trace_max, "traceMax", .def = "100000", .min = 100,
-	    .max = 100000000, .help = "Runs of rules that are kept at most."),
+	    .live = true, .max = 100000000,
+	    .help = "Runs of rules that are kept at most."),
 	{ 0 },
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/duration.h"
 #include "codec/json.h"
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define LOG_MODULE "hub"
 #define TASK_SCRIPT_MS 10000 /* unless the label script_timeout says more */
 #define TASK_SCRIPT_MAX_MS (30 * 60 * 1000)
 
@@ -29,40 +31,191 @@ static const struct counter_row counter_rows[] = {
 #undef GAUGE
 };
 
+/* --- where the site is --------------------------------------------------- */
+
+/* `*ret` is NULL where the machine lives by UTC. */
 static int
-read_place(struct hub *h, struct err *err)
+read_zone(struct str name, struct zone **ret, struct err *err)
 {
-	const struct hub_conf *c = &h->conf;
 	struct arena a = { 0 };
 	struct buf bytes = { 0 };
-	const char *path = zone_path(&a, c->time_zone);
+	const char *path = zone_path(&a, name);
 	int rc = 0;
 
-	if (path == NULL)
-		rc = err_set(err, ERR_PARAM,
-		    "hub.timeZone `" STR_FMT "`: there is no such zone",
-		    STR_ARG(c->time_zone));
+	*ret = NULL;
 	/* a machine without /etc/localtime lives by UTC */
-	else if (c->time_zone.len > 0 || access(path, R_OK) == 0)
+	if (path != NULL && (name.len > 0 || access(path, R_OK) == 0))
 		rc = file_read(path, &bytes, err);
-	if (rc != 0 && path != NULL)
-		rc = err_wrap(err, "hub.timeZone");
+	if (path == NULL || (rc != 0 && access(path, F_OK) != 0))
+		rc = err_set(err, ERR_PARAM,
+		    "there is no time zone `" STR_FMT "`, as Europe/Berlin",
+		    STR_ARG(name));
 	if (rc == 0 && bytes.len > 0)
-		rc = zone_new(buf_str(&bytes), c->time_zone, &h->zone, err);
-	h->place.zone = h->zone;
-	if (rc == 0 && (c->latitude.len > 0 || c->longitude.len > 0)) {
-		h->place.known = hub_number(c->latitude, &h->place.latitude) &&
-		    hub_number(c->longitude, &h->place.longitude) &&
-		    sun_place_ok(h->place.latitude, h->place.longitude);
-		if (!h->place.known)
-			rc = err_set(err, ERR_PARAM,
-			    "hub.latitude and hub.longitude: must be degrees, "
-			    "as 48.1 and 11.6");
-	}
+		rc = zone_new(buf_str(&bytes), name, ret, err);
 	buf_free(&bytes);
 	arena_fini(&a);
 	return rc;
 }
+
+int
+hub_check_zone(struct str s, struct err *err)
+{
+	struct zone *zone;
+	int rc = read_zone(s, &zone, err);
+
+	if (rc == 0)
+		zone_free(zone);
+	return rc;
+}
+
+static int
+check_degrees(struct str s, bool latitude, struct err *err)
+{
+	double x;
+
+	if (hub_number(s, &x) &&
+	    sun_place_ok(latitude ? x : 0, latitude ? 0 : x))
+		return 0;
+	return err_set(err, ERR_PARAM, "`" STR_FMT "` must be degrees, %s",
+	    STR_ARG(s),
+	    latitude ? "-90 to 90, as 48.1" : "-180 to 180, as 11.6");
+}
+
+int
+hub_check_latitude(struct str s, struct err *err)
+{
+	return check_degrees(s, true, err);
+}
+
+int
+hub_check_longitude(struct str s, struct err *err)
+{
+	return check_degrees(s, false, err);
+}
+
+static int
+read_place(const struct hub_conf *c, struct zone **zone,
+    struct hub_place *place, struct err *err)
+{
+	int rc = read_zone(c->time_zone, zone, err);
+
+	if (rc != 0)
+		return err_wrap(err, "hub.timeZone");
+	*place = (struct hub_place){ .zone = *zone };
+	if (c->latitude.len > 0 && hub_check_latitude(c->latitude, err) != 0)
+		rc = err_wrap(err, "hub.latitude");
+	else if (c->longitude.len > 0 &&
+	    hub_check_longitude(c->longitude, err) != 0)
+		rc = err_wrap(err, "hub.longitude");
+	/* one of the two is not enough */
+	if (rc == 0)
+		place->known = hub_number(c->latitude, &place->latitude) &&
+		    hub_number(c->longitude, &place->longitude);
+	if (rc != 0)
+		zone_free(*zone);
+	return rc;
+}
+
+/* --- settings that change ------------------------------------------------ */
+
+/* On its way to the loop. */
+struct new_conf {
+	struct loop_post post;
+	struct hub *hub;
+	struct hub_conf conf; /* no texts of it are used */
+	bool moved;
+	struct zone *zone;
+	struct hub_place place;
+	bool *done; /* guarded by hub->lock; told by hub->conf_done */
+};
+
+static void
+move(struct hub *h, struct zone *zone, const struct hub_place *place)
+{
+	pthread_mutex_lock(&h->place_lock);
+	zone_free(h->zone);
+	h->zone = zone;
+	h->place = *place;
+	pthread_mutex_unlock(&h->place_lock);
+	schedules_moved(h);
+}
+
+/* On the loop, or before it runs. */
+static void
+take_conf(struct loop_post *p)
+{
+	struct new_conf *n = container_of(p, struct new_conf, post);
+	struct hub *h = n->hub;
+	bool was = h->conf.home_assistant;
+
+	h->conf.inbox_max = n->conf.inbox_max;
+	h->conf.fields_max = n->conf.fields_max;
+	h->conf.fields_per_device = n->conf.fields_per_device;
+	h->conf.home_assistant = n->conf.home_assistant;
+	if (n->moved)
+		move(h, n->zone, &n->place);
+	if (h->routing != NULL && was != h->conf.home_assistant)
+		model_announce_all(h, !was);
+	pthread_mutex_lock(&h->lock); /* of traces others read, too */
+	h->conf.trace_ms = n->conf.trace_ms;
+	h->conf.trace_max = n->conf.trace_max;
+	*n->done = true;
+	pthread_cond_signal(&h->conf_done);
+	pthread_mutex_unlock(&h->lock);
+	free(n);
+}
+
+static bool
+is_elsewhere(struct hub *h, const struct hub_conf *c)
+{
+	const struct str now[] = { c->time_zone, c->latitude, c->longitude };
+	bool moved = false;
+
+	for (size_t i = 0; i < COUNT_OF(now); i++)
+		if (!str_eq(now[i], h->site[i])) {
+			str_free(h->site[i]);
+			h->site[i] = str_copy(now[i]);
+			moved = true;
+		}
+	return moved;
+}
+
+void
+hub_reconfigure(struct hub *h, const struct hub_conf *conf)
+{
+	struct new_conf *n = mem_new(struct new_conf);
+	struct err err;
+	bool running, done = false;
+
+	n->post.run = take_conf;
+	n->hub = h;
+	n->done = &done;
+	n->conf = *conf;
+	n->moved = is_elsewhere(h, conf);
+	if (n->moved && read_place(conf, &n->zone, &n->place, &err) != 0) {
+		/* it was checked; the file has gone since */
+		log_warn("the site stays where it is: %s", err.text);
+		n->moved = false;
+	}
+	pthread_mutex_lock(&h->lock);
+	running = h->running;
+	if (running)
+		loop_post(h->loop, &n->post);
+	/* whoever made the change sees it in what he does next */
+	while (running && !done)
+		pthread_cond_wait(&h->conf_done, &h->lock);
+	pthread_mutex_unlock(&h->lock);
+	if (running)
+		return;
+	if (h->routing == NULL) { /* not yet started */
+		take_conf(&n->post);
+	} else { /* it ends; the next start reads what was kept */
+		zone_free(n->zone);
+		free(n);
+	}
+}
+
+/* --- opening ------------------------------------------------------------- */
 
 int
 hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
@@ -74,6 +227,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	h->conf = *conf;
 	h->route = route;
 	pthread_mutex_init(&h->lock, NULL);
+	pthread_mutex_init(&h->place_lock, NULL);
+	pthread_cond_init(&h->conf_done, NULL);
 	list_init(&h->heard);
 	list_init(&h->dirty_nodes);
 	list_init(&h->dirty_sources);
@@ -95,7 +250,10 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	h->codecs = script_pool_new(h->loop, &conf->script, NULL);
 	h->scripts = script_pool_new(h->loop, &conf->script,
 	    &(struct script_host){ hub_script_http, h });
-	rc = read_place(h, err);
+	(void)is_elsewhere(h, conf);
+	rc = read_place(conf, &h->zone, &h->place, err);
+	if (rc == 0)
+		rc = settings_open(h, err);
 	if (rc == 0)
 		rc = store_open_settings(
 		    &h->conf.db, "hub", dir, hub_entities, &h->store, err);
@@ -294,6 +452,7 @@ hub_close(struct hub *h)
 	model_free(h);
 	inbox_free(h);
 	rest_mounts_free(&h->mounts);
+	settings_close(h);
 	metric_close(h->metric);
 	store_close(h->store);
 	loop_free(h->loop);
@@ -301,6 +460,10 @@ hub_close(struct hub *h)
 	free(h->log_dir);
 	free(h->firmware_dir);
 	arena_fini(&h->readings.arena);
+	for (size_t i = 0; i < COUNT_OF(h->site); i++)
+		str_free(h->site[i]);
+	pthread_mutex_destroy(&h->place_lock);
+	pthread_cond_destroy(&h->conf_done);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
@@ -330,11 +493,11 @@ hub_duration(struct str s, int64_t def, int64_t *ret, struct err *err)
 
 /* The time of the newest of those that are too many. */
 static int
-too_many(struct hub *h, int64_t *until, struct err *err)
+too_many(struct hub *h, int64_t max, int64_t *until, struct err *err)
 {
 	const struct store_query q = { .sort = { { "timestamp", true } },
 		.n_sort = 1,
-		.offset = (uint64_t)h->conf.trace_max,
+		.offset = (uint64_t)max,
 		.limit = 1 };
 	struct arena a = { 0 };
 	struct rows rows;
@@ -351,14 +514,18 @@ too_many(struct hub *h, int64_t *until, struct err *err)
 int
 hub_clean(struct hub *h, bool all, struct err *err)
 {
-	int64_t until = clock_now() - h->conf.trace_ms;
 	struct filter f = { 0 };
+	int64_t until, max;
 	int rc = 0;
 
+	pthread_mutex_lock(&h->lock);
+	until = clock_now() - h->conf.trace_ms;
+	max = h->conf.trace_max;
+	pthread_mutex_unlock(&h->lock);
 	if (all)
 		rc = metric_clean(h->metric, clock_now(), err);
 	if (rc == 0)
-		rc = too_many(h, &until, err);
+		rc = too_many(h, max, &until, err);
 	if (rc != 0)
 		return rc;
 	filter_add(&f, "timestamp", COND_LT, value_time(until));
@@ -392,7 +559,7 @@ unit_gone(struct hub *h, struct str unit_id)
 	struct filter f = { 0 };
 
 	filter_text(&f, "unitId", unit_id);
-	for (size_t i = 0; hub_entities[i] != NULL; i++)
+	for (size_t i = 0; hub_entities[i] != &hub_setting_entity; i++)
 		(void)store_del(h->store, hub_entities[i], &f, NULL, NULL);
 	delayed_gone(h, unit_id);
 	forget_rules(h, &h->tasks, unit_id, tasks_reload);
@@ -401,7 +568,7 @@ unit_gone(struct hub *h, struct str unit_id)
 	forget_rules(h, &h->handlers, unit_id, handlers_reload);
 	forget_rules(h, &h->profiles, unit_id, model_reload_profile);
 	/* and what was on its way to the store */
-	for (size_t i = 0; hub_entities[i] != NULL; i++)
+	for (size_t i = 0; hub_entities[i] != &hub_setting_entity; i++)
 		writer_gone(h, hub_entities[i], "unitId", unit_id);
 }
 

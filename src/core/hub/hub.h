@@ -67,6 +67,17 @@ int hub_start(struct hub *h, struct loop *loop, struct err *err);
 void hub_stop(struct hub *h);
 void hub_close(struct hub *h); /* NULL is fine */
 
+/* Takes over what may change while it runs; texts are copied. One thread at a
+ * time. */
+void hub_reconfigure(struct hub *h, const struct hub_conf *conf);
+/* Between hub_open() and hub_routes(): the settings that /hub/api/v1/setting
+ * shows and changes, those of `conf` (borrowed) that are live. What was changed
+ * before this start is taken over. `changed` is called then and after each
+ * change, on any thread but never twice at once; by then the modules' structs
+ * hold it. */
+int hub_take_settings(struct hub *h, struct conf *conf,
+    void (*changed)(void *owner), void *owner, struct err *err);
+
 void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
 /* For http_server_events.upgraded. False: the connection is not ours. */
 bool hub_upgraded(struct hub *h, const struct http_upgraded *u);

@@ -823,6 +823,22 @@ model_announce(struct device *d, bool again)
 	announce_state(d);
 }
 
+void
+model_announce_all(struct hub *h, bool on)
+{
+	struct device *d;
+	size_t pos = 0;
+
+	while ((d = map_next(&h->devices, &pos)) != NULL) {
+		if (on) {
+			model_announce(d, true);
+		} else if (d->looked) {
+			announce_gone(d);
+			d->announced = false;
+		}
+	}
+}
+
 /* --- to the store -------------------------------------------------------- */
 
 void

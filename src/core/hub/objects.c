@@ -344,8 +344,12 @@ schedule_is_right(struct rest *r, const void *row)
 {
 	struct hub *h = r->module;
 	struct err err;
+	int rc;
 
-	if (hub_schedule_check(row, &h->place, &err) == 0)
+	pthread_mutex_lock(&h->place_lock);
+	rc = hub_schedule_check(row, &h->place, &err);
+	pthread_mutex_unlock(&h->place_lock);
+	if (rc == 0)
 		return true;
 	http_error(r->c, 400, "err_param", "%s", err.text);
 	return false;
@@ -562,6 +566,7 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 	rest_mount_rows(m, hub_gateway_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
+	settings_mount(h, add, ctx);
 	for (size_t i = 0; i < COUNT_OF(objects); i++)
 		rest_mount(m, objects[i].object, "/hub/api/v1",
 		    h != NULL && objects[i].flags & OBJECT_NETWORK

@@ -24,6 +24,7 @@
  *    gateway.c   networks that are driven from here
  *    gateway_api.c  them over HTTP;  message.c  what they say of devices
  *    firmware.c  files for devices
+ *    setting.c   settings that change while it runs
  *    action.c    what is done: handlers, fields set, forwards
  *
  * The hub's loop owns the model and the rules; nothing of them is locked. REST
@@ -49,9 +50,14 @@
 
 /* --- rows ---------------------------------------------------------------- */
 
-/* How every row begins. */
+/* How every row but a setting begins. */
 struct hub_any {
 	struct str id, unit_id;
+};
+
+struct hub_setting {
+	struct str id, value, user_id;
+	int64_t modified_at;
 };
 
 struct hub_profile {
@@ -224,7 +230,7 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_source_entity, hub_field_entity, hub_inbox_entity, hub_handler_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity,
-    hub_delayed_entity;
+    hub_delayed_entity, hub_setting_entity;
 extern const struct entity *const hub_entities[];
 extern const char *const hub_metric_types[];
 /* Ids that people choose. */
@@ -415,8 +421,11 @@ struct feed;
 
 struct hub {
 	struct hub_conf conf;
+	pthread_mutex_t place_lock; /* for all but the loop, which writes */
 	struct hub_place place;
 	struct zone *zone;
+	struct str site[3]; /* what it was made of; hub_reconfigure()'s own */
+	struct settings_view *settings;
 	struct route *route;
 	struct store *store;
 	struct metric *metric;
@@ -430,7 +439,8 @@ struct hub {
 	pthread_t thread;
 	bool running;
 
-	pthread_mutex_t lock; /* guards: */
+	pthread_mutex_t lock;     /* guards: */
+	pthread_cond_t conf_done; /* with `lock` */
 	struct list heard;
 	size_t n_heard; /* not yet done, all stages */
 	struct loop_post heard_post;
@@ -513,6 +523,8 @@ void model_request(struct device *d, struct str source, struct str field);
 void model_know(struct device *d);
 /* Tells Home Assistant how it is, and what there is when that is new. */
 void model_announce(struct device *d, bool again);
+/* Home Assistant is to know of devices, or of none any more. */
+void model_announce_all(struct hub *h, bool on);
 /* Its last message could be read; it could not. */
 void model_well(struct device *d, int64_t at);
 void model_trouble(struct device *d, const char *text, int64_t at);
@@ -649,6 +661,14 @@ void objects_mount(struct hub *h, http_add_routes *add, void *ctx);
 /* Runs fn(h, id) on the loop. [any thread] */
 void hub_post(
     struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id);
+
+/* setting.c */
+int settings_open(struct hub *h, struct err *err);
+void settings_close(struct hub *h);
+void settings_mount(struct hub *h, http_add_routes *add, void *ctx);
+int hub_check_zone(struct str s, struct err *err);
+int hub_check_latitude(struct str s, struct err *err);
+int hub_check_longitude(struct str s, struct err *err);
 
 /* A span as Go writes it, in ms; "" gives `def`. */
 int hub_duration(struct str s, int64_t def, int64_t *ret, struct err *err);
@@ -877,6 +897,8 @@ int hub_schedule_check(const struct hub_schedule *s,
     const struct hub_place *place, struct err *err);
 int schedules_load(struct hub *h, struct err *err);
 void schedules_reload(struct hub *h, struct str id);
+/* The place is another: when they are due is found anew. */
+void schedules_moved(struct hub *h);
 void schedules_free(struct hub *h);
 
 /* forward.c */

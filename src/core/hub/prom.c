@@ -601,12 +601,12 @@ handle_buildinfo(struct http_call *c)
 
 #define BOTH(where, fn, text)                                                  \
 	{ "GET", where, HTTP_TOKEN, .scope = "metric.get", .handle = fn,       \
-		.flags = HTTP_HIDDEN, .help = text },                          \
+		.flags = HTTP_HIDDEN | HTTP_BASIC, .help = text },             \
 	{                                                                      \
 		"POST", where, HTTP_TOKEN,                                     \
 		    .scope = "metric.get", .handle = fn,                       \
-		    .flags = HTTP_HIDDEN | HTTP_FORM, .body_max = BODY_MAX,    \
-		    .help = text                                               \
+		    .flags = HTTP_HIDDEN | HTTP_FORM | HTTP_BASIC,             \
+		    .body_max = BODY_MAX, .help = text                         \
 	}
 
 const struct http_route hub_prom_rows[] = {
@@ -615,13 +615,13 @@ const struct http_route hub_prom_rows[] = {
 	BOTH("/series", handle_series, "Series by selectors."),
 	BOTH("/labels", handle_labels, "Names of labels."),
 	{ "GET", "/label/{name}/values", HTTP_TOKEN, .scope = "metric.get",
-	    .handle = handle_label_values, .flags = HTTP_HIDDEN,
+	    .handle = handle_label_values, .flags = HTTP_HIDDEN | HTTP_BASIC,
 	    .help = "Values of a label." },
 	{ "GET", "/metadata", HTTP_TOKEN, .scope = "metric.get",
-	    .handle = handle_metadata, .flags = HTTP_HIDDEN,
+	    .handle = handle_metadata, .flags = HTTP_HIDDEN | HTTP_BASIC,
 	    .help = "The kinds of metrics." },
 	{ "GET", "/status/buildinfo", HTTP_TOKEN, .scope = "metric.get",
-	    .handle = handle_buildinfo, .flags = HTTP_HIDDEN,
+	    .handle = handle_buildinfo, .flags = HTTP_HIDDEN | HTTP_BASIC,
 	    .help = "What kind of Prometheus this is." },
 	{ 0 },
 };

@@ -614,6 +614,20 @@ schedules_reload(struct hub *h, struct str id)
 	(void)store_list(h->store, &hub_schedule_entity, &q, load, h, NULL);
 }
 
+void
+schedules_moved(struct hub *h)
+{
+	struct schedule *s;
+	size_t pos = 0;
+
+	while ((s = map_next(&h->schedules, &pos)) != NULL) {
+		if (str_eqz(s->row.type, "repeat"))
+			continue; /* goes by no clock on the wall */
+		loop_cancel(h->loop, &s->timer);
+		set_next(s, clock_now());
+	}
+}
+
 int
 schedules_load(struct hub *h, struct err *err)
 {

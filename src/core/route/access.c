@@ -3,7 +3,8 @@
  *
  * Administrators and managers see and change everything; else the owner of a
  * unit changes, its members read. What the caller may not see is as if it did
- * not exist.
+ * not exist. A service token may be held to one unit: then there is no other
+ * for it, whatever its user may.
  */
 #include "core/route/private.h"
 
@@ -32,9 +33,12 @@ get_row(struct http_call *c, struct store *s, const struct entity *e,
 static bool
 has_right(const struct http_call *c, const struct unit *u, enum right right)
 {
-	struct str me = auth_who(c)->user_id;
+	const struct auth_who *who = auth_who(c);
+	struct str me = who->user_id;
 
-	if (is_admin(c) || str_eq(u->owner_id, me))
+	if (who->unit_id.ptr != NULL && !str_eq(who->unit_id, u->unit_id))
+		return false;
+	if (is_admin(c) || who->every_unit || str_eq(u->owner_id, me))
 		return true;
 	for (size_t i = 0; right == RIGHT_READ && i < u->member_ids.n; i++)
 		if (str_eq(u->member_ids.at[i], me))
@@ -125,21 +129,28 @@ add_units(struct route *r, struct http_call *c, const struct filter *f,
 bool
 route_units_of(struct route *r, struct http_call *c, struct strs *codes)
 {
-	struct str me = auth_who(c)->user_id;
+	const struct auth_who *who = auth_who(c);
 	struct filter owns = { 0 }, member = { 0 };
 	struct unit *units = NULL;
 	size_t n = 0;
 
-	filter_text(&owns, "ownerId", me);
-	filter_add(&member, "memberIds", COND_HAS, value_text(me));
+	if (who->unit_id.ptr != NULL) {
+		filter_text(&owns, "unitId", who->unit_id);
+	} else {
+		filter_text(&owns, "ownerId", who->user_id);
+		filter_add(
+		    &member, "memberIds", COND_HAS, value_text(who->user_id));
+	}
 	if (!add_units(r, c, &owns, &units, &n) ||
-	    !add_units(r, c, &member, &units, &n))
+	    (member.n > 0 && !add_units(r, c, &member, &units, &n)))
 		return false;
-	qsort(units, n, sizeof(*units), by_code);
+	if (n > 0)
+		qsort(units, n, sizeof(*units), by_code);
 	*codes = (struct strs){ arena_array(&c->arena, n + 1, struct str), 0 };
 	for (size_t i = 0; i < n; i++)
-		if (codes->n == 0 ||
-		    !str_eq(codes->at[codes->n - 1], units[i].code))
+		if (has_right(c, &units[i], RIGHT_READ) &&
+		    (codes->n == 0 ||
+			!str_eq(codes->at[codes->n - 1], units[i].code)))
 			codes->at[codes->n++] = units[i].code;
 	return true;
 }

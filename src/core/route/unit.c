@@ -30,6 +30,10 @@ unit_limit(struct rest *r, enum rest_verb verb, struct filter *f)
 	struct str member = http_query(r->c, "member");
 
 	(void)verb;
+	if (auth_who(r->c)->unit_id.ptr != NULL) {
+		filter_text(f, "unitId", auth_who(r->c)->unit_id);
+		return true;
+	}
 	if (!is_admin(r->c)) {
 		filter_add(f, "memberIds", COND_HAS,
 		    value_text(auth_who(r->c)->user_id));
@@ -85,6 +89,11 @@ unit_before_add(struct rest *r, void *row, void *extra, void *beside)
 
 	(void)extra;
 	(void)beside;
+	if (auth_who(r->c)->unit_id.ptr != NULL) {
+		http_error(r->c, 403, "err_perm",
+		    "the token is held to one unit and makes no other");
+		return false;
+	}
 	if (!is_admin(r->c) || u->owner_id.ptr == NULL) {
 		u->owner_id = auth_who(r->c)->user_id;
 	} else if (u->owner_id.len == 0) {

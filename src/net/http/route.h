@@ -40,6 +40,8 @@ struct http_schema {
 /* `handle` runs on the loop, at once, without an access check. When it answers
  * 101 the connection goes to the owner: see http_server_events.upgraded. */
 #define HTTP_UPGRADE 16u
+/* A service token may also come as the password of Basic. */
+#define HTTP_BASIC 32u
 
 struct http_route {
 	const char *method;
