@@ -417,12 +417,6 @@ write_message(
 	struct arena *a = &w->arena;
 	int rc;
 
-	if (from->type != GATEWAY_SET && from->type != GATEWAY_REQUEST)
-		return err_set(
-		    err, ERR_PARAM, "only values are set and asked for");
-	if (from->n_payloads != 1)
-		return err_set(err, ERR_PARAM,
-		    "a message has one value and not %zu", from->n_payloads);
 	m->command =
 	    from->type == GATEWAY_SET ? MYSENSORS_SET : MYSENSORS_REQUEST;
 	m->payload = STR("");
