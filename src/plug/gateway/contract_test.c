@@ -88,6 +88,39 @@ static const struct kind {
 	    "\"baudrate\":7}}",
 	    "lines gateway: protocol: baudrate: a usual one like 115200 is "
 	    "needed" },
+	{ "mysensors over tcp", &gateway_mysensors, "tcp",
+	    "{\"type\":\"mysensors_v2\",\"timeout\":\"2s\",\"protocol\":"
+	    "{\"type\":\"ethernet\",\"server\":\"tcp://127.0.0.1:%P\"}}",
+	    NULL, "7;1;1;0;0;%N", "7|7;1;1;0;0;%N|",
+	    "set 7 1 V_TEMP=%N,gauge_float,°C\n", NULL, "7;1;1;0;0", "7", "2",
+	    "V_PERCENTAGE", "%N", "7|7;2;1;1;3;%N|{\"slot\":\"2/1/3\"}",
+	    "7;2;1;1;3;%N\n", NULL, true, "7;2;1;1;3",
+	    "{\"timeout\":\"1ms\",\"protocol\":{\"type\":\"ethernet\","
+	    "\"server\":\"tcp://127.0.0.1:%P\"}}",
+	    "mysensors_v2 gateway: timeout: must be at least 10ms and at most "
+	    "10s" },
+	{ "mysensors over serial", &gateway_mysensors, "serial",
+	    "{\"type\":\"mysensors_v2\",\"timeout\":\"2s\",\"protocol\":"
+	    "{\"type\":\"serial\",\"portname\":\"%D\"}}",
+	    NULL, "7;1;1;0;0;%N", "7|7;1;1;0;0;%N|",
+	    "set 7 1 V_TEMP=%N,gauge_float,°C\n", NULL, "\x01\xff;;;;;", "7",
+	    "2", "V_PERCENTAGE", "%N", "7|7;2;1;1;3;%N|{\"slot\":\"2/1/3\"}",
+	    "7;2;1;1;3;%N\n", NULL, true, "8;2;1;1;3;1",
+	    "{\"retryCount\":0,\"protocol\":{\"type\":\"serial\","
+	    "\"portname\":\"%D\"}}",
+	    "mysensors_v2 gateway: retryCount: must be 1 to 20" },
+	{ "mysensors over mqtt", &gateway_mysensors, "mosquitto",
+	    "{\"type\":\"mysensors_v2\",\"timeout\":\"2s\",\"protocol\":"
+	    "{\"type\":\"mqtt\",\"broker\":\"tcp://127.0.0.1:%P\","
+	    "\"subscribe\":\"out/#\",\"publish\":\"in\"}}",
+	    "out/7/1/1/0/0", "%N",
+	    "7|7;1;1;0;0;%N|{\"topic\":\"out/7/1/1/0/0\"}",
+	    "set 7 1 V_TEMP=%N,gauge_float,°C\n", "out/7/1/1/0", "1", "7", "2",
+	    "V_PERCENTAGE", "%N", "7|7;2;1;1;3;%N|{\"slot\":\"2/1/3\"}",
+	    "in/7/2/1/1/3 %N\n", "out/", false, "7/2/1/1/3",
+	    "{\"protocol\":{\"type\":\"http\"}}",
+	    "mysensors_v2 gateway: protocol: type: must be one of serial, "
+	    "ethernet, tcp, mqtt" },
 };
 
 static const struct kind *kind; /* the one under test */
@@ -163,6 +196,8 @@ turn(struct fixture *f)
 {
 	int64_t since = now_ms();
 
+	if (f->pty.fd >= 0) /* the other end may have been opened again */
+		loop_watch(f->loop, &f->pty, LOOP_READ);
 	loop_turn(f->loop, 10);
 	note_time(f, since, 10);
 }

@@ -42,7 +42,7 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X)
+#define PROVIDERS(X) X(mysensors)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
