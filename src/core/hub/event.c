@@ -359,15 +359,17 @@ event_written(struct hub *h, const struct entity *e, const void *row, bool add)
 	if (!feed_is_wanted(h))
 		return;
 	o = hub_object_of(e);
-	if (!(o->flags & OBJECT_MODEL))
+	if (o != NULL && !(o->flags & OBJECT_MODEL))
 		tell_row(h, o, add ? "created" : "updated", row);
 }
 
 void
 event_gone(struct hub *h, const struct entity *e, const void *row)
 {
-	if (feed_is_wanted(h))
-		tell_row(h, hub_object_of(e), "deleted", row);
+	const struct hub_object *o = hub_object_of(e);
+
+	if (o != NULL && feed_is_wanted(h))
+		tell_row(h, o, "deleted", row);
 }
 
 void
