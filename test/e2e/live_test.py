@@ -204,14 +204,14 @@ def test_it_goes_over_tls(start, live, tmp_path):
                   sslopt={"ca_certs": str(authority.ca)})
     client.subscribe(unit=site.unit, entityTypes=["field"])
     sender = Sender(site)
-    for n in range(50):
+    for n in range(100):
         sender.send(**{"f%d" % i: n for i in range(20)})
-    heard = []
-    while len(heard) < 50:
+    heard = [-1]
+    while heard[-1] < 99:  # some states may have been left out by now
         entity = client.event()["entity"]
         if entity["fieldId"] == "f7":
             heard.append(entity["current"]["value"])
-    assert heard == list(range(50))
+    assert heard == sorted(set(heard))
     sender.client.close()
     assert server.stop() == 0
 
