@@ -82,7 +82,9 @@ take_head(struct ws_text *w)
 	w->at += size;
 	w->left = w->head.len;
 	w->in_frame = true;
-	if (!websocket_is_control(w->head.opcode))
+	if (websocket_is_control(w->head.opcode))
+		buf_clear(&w->control);
+	else
 		w->in_message = !w->head.fin;
 	return 1;
 }
@@ -113,7 +115,6 @@ int
 ws_text_next(
     struct ws_text *w, enum websocket_opcode *kind, struct str *payload)
 {
-	buf_clear(&w->control);
 	if (w->whole)
 		give(&w->message);
 	w->whole = false;

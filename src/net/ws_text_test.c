@@ -94,14 +94,14 @@ messages_arrive_whole_however_they_were_cut(void **state)
 		buf_clear(&f->heard);
 		frame(&b, WEBSOCKET_TEXT, true, "one");
 		frame(&b, WEBSOCKET_TEXT, false, "tw");
-		frame(&b, WEBSOCKET_PING, true, "x");
+		frame(&b, WEBSOCKET_PING, true, "are you");
 		frame(&b, WEBSOCKET_MORE, false, "");
 		frame(&b, WEBSOCKET_MORE, true, "o\xc3\xa4");
 		frame(&b, WEBSOCKET_TEXT, true, "");
 		frame(&b, WEBSOCKET_PONG, true, "");
 		hear(f, &b, step);
 		assert_string_equal(buf_z(&f->heard),
-		    "text one;ping x;text two\xc3\xa4;text ;pong ;");
+		    "text one;ping are you;text two\xc3\xa4;text ;pong ;");
 		assert_int_equal(f->code, 0);
 	}
 }

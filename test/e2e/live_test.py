@@ -9,6 +9,7 @@ import time
 import pytest
 import websocket
 
+from certificates import Authority
 from conftest import LIMIT, Site, until
 from values_test import hub, listed, uplink
 
@@ -18,12 +19,12 @@ QUICK = "field:test-net-mqtt.01000461.data."
 class Live:
     """A client of /ws that reads when it is asked to."""
 
-    def __init__(self, server, token=None, **more):
+    def __init__(self, server, token=None, url=None, **more):
         more.setdefault("timeout", LIMIT)
         if token:
             more["header"] = {"Authorization": "Bearer " + token}
         self.ws = websocket.create_connection(
-            "ws://127.0.0.1:%d/ws" % server.http_port,
+            url or "ws://127.0.0.1:%d/ws" % server.http_port,
             suppress_origin="origin" not in more, **more)
         self.heard = []
         if token:
@@ -174,11 +175,9 @@ def test_who_has_no_token_is_shown_out(begin, live):
     # and never in the address
     with pytest.raises(websocket.WebSocketBadStatusException):
         live(site.server, header={"Authorization": "Basic eDp5"})
-    client = Live.__new__(Live)
-    client.heard = []
-    client.ws = websocket.create_connection(
-        "ws://127.0.0.1:%d/ws?access_token=%s&token=%s" % (
-            site.server.http_port, site.token, site.token), timeout=LIMIT)
+    client = live(site.server, url="ws://127.0.0.1:%d/ws?token=%s"
+                  "&access_token=%s" % (site.server.http_port, site.token,
+                                        site.token))
     assert client.end() == 4401
     assert site.server.counter("hub_live_denied_total") == 8
     until("the end", lambda: site.server.counter(
@@ -191,6 +190,30 @@ def test_what_is_no_websocket_is_refused(site):
     assert r.status == 426 and r.code == "err_param"
     assert site.server.call("POST", "/ws", {}).status == 405
     assert "/ws" in site.server.call("GET", "/openapi.json").json()["paths"]
+
+
+def test_it_goes_over_tls(start, live, tmp_path):
+    authority = Authority(tmp_path / "ca")
+    cert, key = authority.sign("localhost", file="server")
+    server = start("--server.certfile", str(cert), "--server.keyfile",
+                   str(key), "--server.httpsport", "0",
+                   "--listen", "127.0.0.1")
+    site = add_profile(Site(server, server.login()))
+    client = live(server, site.token,
+                  url="wss://localhost:%d/ws" % server.port("https"),
+                  sslopt={"ca_certs": str(authority.ca)})
+    client.subscribe(unit=site.unit, entityTypes=["field"])
+    sender = Sender(site)
+    for n in range(100):
+        sender.send(**{"f%d" % i: n for i in range(20)})
+    heard = [-1]
+    while heard[-1] < 99:  # some states may have been left out by now
+        entity = client.event()["entity"]
+        if entity["fieldId"] == "f7":
+            heard.append(entity["current"]["value"])
+    assert heard == sorted(set(heard))
+    sender.client.close()
+    assert server.stop() == 0
 
 
 def test_origins_are_looked_at(begin, live):
