@@ -4,6 +4,10 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int
@@ -25,4 +29,59 @@ file_read(const char *path, struct buf *out, struct err *err)
 		return 0;
 	out->len = start;
 	return err_errno(err, "read %s", path);
+}
+
+static int
+write_all(int fd, struct str text)
+{
+	while (text.len > 0) {
+		ssize_t n = write(fd, text.ptr, text.len);
+
+		if (n < 0)
+			return -1;
+		text.ptr += n;
+		text.len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Or a rename may be lost. */
+static int
+sync_folder_of(const char *path, struct err *err)
+{
+	char *copy = str_dupz(str_of(path)), *dir = dirname(copy);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+
+	if (fd < 0 || fsync(fd) < 0)
+		rc = err_errno(err, "flush %s", dir);
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return rc;
+}
+
+int
+file_write(const char *path, struct str text, struct err *err)
+{
+	struct buf temp = { 0 };
+	int fd, rc = 0;
+
+	buf_addf(&temp, "%s.new", path);
+	fd = open(buf_z(&temp), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		rc = err_errno(err, "create %s", buf_z(&temp));
+	else if (write_all(fd, text) < 0)
+		rc = err_errno(err, "write %s", buf_z(&temp));
+	else if (fsync(fd) < 0)
+		rc = err_errno(err, "flush %s", buf_z(&temp));
+	else if (rename(buf_z(&temp), path) < 0)
+		rc = err_errno(err, "rename %s to %s", buf_z(&temp), path);
+	else
+		rc = sync_folder_of(path, err);
+	if (fd >= 0)
+		close(fd);
+	if (rc != 0)
+		unlink(buf_z(&temp)); /* nothing more to do if this fails */
+	buf_free(&temp);
+	return rc;
 }

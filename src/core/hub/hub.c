@@ -95,6 +95,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 		rc = store_open_settings(
 		    &h->conf.db, "hub", dir, hub_entities, &h->store, err);
 	if (rc == 0)
+		rc = seal_open(h, dir, err);
+	if (rc == 0)
 		rc = metric_open(&h->conf.metric, dir, &h->metric, err);
 	if (rc == 0)
 		rc = model_load(h, err);
@@ -282,6 +284,7 @@ hub_close(struct hub *h)
 	store_close(h->store);
 	loop_free(h->loop);
 	zone_free(h->zone);
+	seal_close(h);
 	arena_fini(&h->readings.arena);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
