@@ -7,9 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int
@@ -34,57 +35,56 @@ file_read(const char *path, struct buf *out, struct err *err)
 }
 
 static int
-write_all(int fd, struct str bytes)
+write_all(int fd, struct str text)
 {
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.ptr, bytes.len);
+	while (text.len > 0) {
+		ssize_t n = write(fd, text.ptr, text.len);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
 			return -1;
-		bytes.ptr += n;
-		bytes.len -= (size_t)n;
+		text.ptr += n;
+		text.len -= (size_t)n;
 	}
-	return fsync(fd);
+	return 0;
 }
 
-/* The name, too, is to be on the disk. */
+/* Or a rename may be lost. */
 static int
-sync_folder(const char *path)
+sync_folder_of(const char *path, struct err *err)
 {
-	const char *slash = strrchr(path, '/');
-	char *dir = slash != NULL
-	    ? mem_printf("%.*s", (int)(slash - path + 1), path)
-	    : mem_printf(".");
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+	char *copy = str_dupz(str_of(path)), *dir = dirname(copy);
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
 
-	free(dir);
-	if (fd < 0)
-		return -1;
-	rc = fsync(fd);
-	close(fd);
+	if (fd < 0 || fsync(fd) < 0)
+		rc = err_errno(err, "flush %s", dir);
+	if (fd >= 0)
+		close(fd);
+	free(copy);
 	return rc;
 }
 
 int
-file_write(const char *path, struct str bytes, unsigned mode, struct err *err)
+file_write(const char *path, struct str text, struct err *err)
 {
-	char *beside = mem_printf("%s.new", path);
-	int fd = open(
-		beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, (mode_t)mode),
-	    rc = fd < 0 ? -1 : write_all(fd, bytes);
+	struct buf temp = { 0 };
+	int fd, rc = 0;
 
-	if (fd >= 0 && close(fd) != 0)
-		rc = -1;
-	if (rc == 0)
-		rc = rename(beside, path);
-	if (rc == 0)
-		rc = sync_folder(path);
-	if (rc != 0) {
-		rc = err_errno(err, "write %s", path);
-		(void)unlink(beside);
-	}
-	free(beside);
+	buf_addf(&temp, "%s.new", path);
+	fd = open(buf_z(&temp), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		rc = err_errno(err, "create %s", buf_z(&temp));
+	else if (write_all(fd, text) < 0)
+		rc = err_errno(err, "write %s", buf_z(&temp));
+	else if (fsync(fd) < 0)
+		rc = err_errno(err, "flush %s", buf_z(&temp));
+	else if (rename(buf_z(&temp), path) < 0)
+		rc = err_errno(err, "rename %s to %s", buf_z(&temp), path);
+	else
+		rc = sync_folder_of(path, err);
+	if (fd >= 0)
+		close(fd);
+	if (rc != 0)
+		unlink(buf_z(&temp)); /* nothing more to do if this fails */
+	buf_free(&temp);
 	return rc;
 }

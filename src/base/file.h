@@ -10,9 +10,9 @@
 /* Adds what the file holds to `out`; on an error `out` is as before. */
 int file_read(const char *path, struct buf *out, struct err *err);
 
-/* Writes a file as a whole: beside its place, flushed, then renamed, so that
- * there is the old one or the new one. */
-int file_write(
-    const char *path, struct str bytes, unsigned mode, struct err *err);
+/* Puts `text` into a file that only its owner may read, so that a reader, and a
+ * machine whose power is cut at any instant, finds the whole old file or the
+ * whole new one. */
+int file_write(const char *path, struct str text, struct err *err);
 
 #endif

@@ -383,6 +383,27 @@ state_changed(void *ctx, struct handler *plug)
 	s->row.state.message = STR("");
 }
 
+/* Opens it with its secrets; those that were stored in clear are sealed. */
+static int
+open_spec(struct slot *s, const struct handler_host *host)
+{
+	struct arena *a = &s->arena;
+	struct hub *h = s->hub;
+	const struct record *r = hub_handler_spec(a, s->row.type);
+	struct str clear, sealed;
+
+	if (hub_unseal(h, a, r, s->row.spec, &clear, &s->why) != 0)
+		return err_wrap(
+		    &s->why, "handler " STR_FMT, STR_ARG(s->row.id));
+	if (hub_seal(h, a, r, s->row.spec, &sealed, NULL) == 0 &&
+	    !str_eq(sealed, s->row.spec)) {
+		s->row.spec = sealed;
+		writer_put(h, &hub_handler_entity, &s->row, false, "spec");
+	}
+	return handler_open(
+	    arena_z(a, s->row.type), clear, host, &s->plug, &s->why);
+}
+
 static int
 load_handler(void *ctx, const void *row, struct err *err)
 {
@@ -402,8 +423,7 @@ load_handler(void *ctx, const void *row, struct err *err)
 		.settings = &h->conf.handler,
 		.publish = publish,
 		.changed = state_changed };
-	if (handler_open(arena_z(&s->arena, s->row.type), s->row.spec, host,
-		&s->plug, &s->why) != 0) {
+	if (open_spec(s, host) != 0) {
 		s->row.state = (struct hub_state){ STR("error"),
 			str_of(s->why.text), clock_now() };
 		writer_put(h, &hub_handler_entity, &s->row, false, "state");
@@ -447,21 +467,15 @@ handlers_free(struct hub *h)
 	map_fini(&h->handlers);
 }
 
-static bool
-is_secret(struct arena *a, struct str type, struct str member)
+const struct record *
+hub_handler_spec(struct arena *a, struct str type)
 {
-	const struct record *r = handler_spec(arena_z(a, type));
-
-	for (size_t i = 0; r != NULL && r->fields[i].name != NULL; i++)
-		if (r->fields[i].flags & FIELD_SECRET &&
-		    str_eq_nocase(member, str_of(r->fields[i].name)))
-			return true;
-	return false;
+	return handler_spec(arena_z(a, type));
 }
 
 struct str
-spec_without_secrets(
-    struct arena *a, struct str type, struct str spec, struct buf *secrets)
+spec_without_secrets(struct arena *a, const struct record *r, struct str spec,
+    struct buf *secrets)
 {
 	struct buf b = { 0 };
 	struct str key, value;
@@ -473,7 +487,7 @@ spec_without_secrets(
 	json_open(&j, spec, 0, a);
 	if (json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &value)) {
-			if (!is_secret(a, type, key)) {
+			if (!hub_is_secret(r, key)) {
 				json_out_key_str(&o, key);
 				json_out_raw(&o, value);
 			} else if (secrets != NULL) {
@@ -491,14 +505,14 @@ spec_without_secrets(
 
 struct str
 spec_with_secrets_of(
-    struct arena *a, struct str type, struct str spec, struct str old)
+    struct arena *a, const struct record *r, struct str spec, struct str old)
 {
 	struct str rest = STR_NULL, key, value, have;
 	struct buf kept = { 0 }, b = { 0 };
 	struct json_out o;
 	struct json j;
 
-	(void)spec_without_secrets(a, type, old, &kept);
+	(void)spec_without_secrets(a, r, old, &kept);
 	if (kept.len == 0)
 		return spec;
 	rest =

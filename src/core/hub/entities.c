@@ -682,6 +682,11 @@ const struct entity *const hub_entities[] = { &hub_profile_entity,
 #define C struct hub_conf
 const struct conf_field hub_fields[] = {
 	STORE_ROWS(C, "hub.db", "hub", "values and rules"),
+	CONF_TEXT(C, key_file, "keyFile",
+	    .help = "File with the key that seals passwords and tokens of "
+		    "handlers in the database; made at the first start. Not "
+		    "set: hub.key in the data folder. Keep a copy, apart from "
+		    "those of the database."),
 	CONF_BOOL(C, home_assistant, "homeAssistant", .def = "true",
 	    .live = true,
 	    .help = "Announce devices by MQTT discovery. In Home Assistant the "

@@ -202,8 +202,7 @@ keep(struct hub *h, struct http_call *c, struct hub_firmware *fw,
 		.modified_at = c->came_at,
 	};
 	fw->modified_at = c->came_at;
-	rc = file_write(
-	    path_of(h, a, fw->file.internal_name), c->body, 0640, err);
+	rc = file_write(path_of(h, a, fw->file.internal_name), c->body, err);
 	if (rc != 0)
 		return rc;
 	n = rest_changes(&hub_firmware_entity.record,

@@ -716,16 +716,18 @@ open_plug(struct gate *g)
 		.firmware = firmware_for,
 		.script = on_script };
 	struct gateway_conf conf = { .name = arena_z(&g->arena, g->row.code),
-		.provider = g->row.provider,
 		.logger = g->row.logger,
 		.queue_failed = g->row.queue_failed };
+	struct arena a = { 0 };
 	struct err err;
 
 	g->host = host;
 	(void)hub_duration(
 	    g->row.reconnect_delay, 15000, &conf.reconnect_ms, NULL);
 	g->round++;
-	if (gateway_open(&conf, &g->host, &g->plug, &err) != 0) {
+	if (hub_unseal_deep(h, &a, g->row.provider, &conf.provider, &err) !=
+		0 ||
+	    gateway_open(&conf, &g->host, &g->plug, &err) != 0) {
 		g->plug = NULL;
 		gate_trouble(g, err.text);
 	} else if (!g->row.enabled) {
@@ -734,6 +736,7 @@ open_plug(struct gate *g)
 		gate_state(g, "unavailable", "connecting");
 		gateway_start(g->plug);
 	}
+	arena_fini(&a);
 }
 
 static void

@@ -49,6 +49,19 @@ can_be_opened(struct rest *r, const struct route_gateway *row)
 	return t.rc == 0;
 }
 
+/* What is stored has its secrets sealed. */
+static bool
+sealed(struct rest *r, struct route_gateway *row)
+{
+	struct err err;
+
+	if (hub_seal_deep(r->module, &r->c->arena, row->provider,
+		&row->provider, &err) == 0)
+		return true;
+	http_error(r->c, 503, "err_int_msg", "%s", err.text);
+	return false;
+}
+
 static bool
 gateway_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
@@ -68,7 +81,7 @@ gateway_before_add(struct rest *r, void *row, void *extra, void *beside)
 	return rc == 1 &&
 	    route_code_free(h->route, r->c, &route_network_entity, g->unit_id,
 		g->code, "err_hub_exist") &&
-	    can_be_opened(r, g);
+	    can_be_opened(r, g) && sealed(r, g);
 }
 
 static bool
@@ -89,7 +102,7 @@ gateway_before_patch(struct rest *r, const void *old, void *row,
 		return true;
 	g->provider =
 	    hub_secrets_kept(&r->c->arena, g->provider, was->provider);
-	return can_be_opened(r, g);
+	return can_be_opened(r, g) && sealed(r, g);
 }
 
 /* --- what changes mean --------------------------------------------------- */

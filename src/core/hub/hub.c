@@ -258,6 +258,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 		rc = store_open_settings(
 		    &h->conf.db, "hub", dir, hub_entities, &h->store, err);
 	if (rc == 0)
+		rc = seal_open(h, dir, err);
+	if (rc == 0)
 		rc = metric_open(&h->conf.metric, dir, &h->metric, err);
 	if (rc == 0)
 		rc = model_load(h, err);
@@ -459,6 +461,7 @@ hub_close(struct hub *h)
 	zone_free(h->zone);
 	free(h->log_dir);
 	free(h->firmware_dir);
+	seal_close(h);
 	arena_fini(&h->readings.arena);
 	for (size_t i = 0; i < COUNT_OF(h->site); i++)
 		str_free(h->site[i]);

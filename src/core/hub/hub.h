@@ -34,6 +34,7 @@ struct live_conf {
 
 struct hub_conf {
 	struct store_settings db;
+	struct str key_file;
 	bool home_assistant;
 	struct str time_zone, latitude, longitude;
 	int64_t queue_max, inbox_max, fields_max, fields_per_device;

@@ -283,7 +283,28 @@ handler_show(struct rest *r, enum rest_verb verb, void *row)
 	struct hub_handler *h = row;
 
 	(void)verb;
-	h->spec = spec_without_secrets(&r->c->arena, h->type, h->spec, NULL);
+	h->spec = spec_without_secrets(&r->c->arena,
+	    hub_handler_spec(&r->c->arena, h->type), h->spec, NULL);
+}
+
+/* Secrets lie in the store only sealed. */
+static bool
+seal_handler(struct rest *r, struct hub_handler *h)
+{
+	struct arena *a = &r->c->arena;
+	struct err err;
+
+	if (hub_seal(r->module, a, hub_handler_spec(a, h->type), h->spec,
+		&h->spec, &err) == 0)
+		return true;
+	http_error(r->c, 503, "err_int_msg", "%s", err.text);
+	return false;
+}
+
+static bool
+handler_before_add(struct rest *r, void *row, void *extra, void *beside)
+{
+	return hub_before_add(r, row, extra, beside) && seal_handler(r, row);
 }
 
 /* A secret that is left out stays as it was. */
@@ -299,14 +320,15 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 	(void)extra_present;
 	(void)beside;
 	(void)beside_present;
-	if (*present & field_bit(&hub_handler_entity.record, "spec"))
-		h->spec = spec_with_secrets_of(
-		    &r->c->arena, h->type, h->spec, was->spec);
-	return true;
+	if (!(*present & field_bit(&hub_handler_entity.record, "spec")))
+		return true;
+	h->spec = spec_with_secrets_of(&r->c->arena,
+	    hub_handler_spec(&r->c->arena, h->type), h->spec, was->spec);
+	return seal_handler(r, h);
 }
 
 static const struct rest_object handler_object = {
-	RULE,
+	RULES(handler_before_add),
 	.name = "handler",
 	.entity = &hub_handler_entity,
 	.add = "id unitId! type! description enabled labels spec",

@@ -17,6 +17,7 @@
  *    webhook.c   what they and their scripts ask over HTTP
  *    schedule.c  schedules;  forward.c  forwards
  *    history.c   values over time;  downlink.c  a field is to be set
+ *    seal.c      secrets at rest
  *    sent.c      downlinks until their result;  delayed.c  what waits
  *    path.c      what lies where in JSON
  *    prom.c      PromQL over HTTP;  prom_points.c  what it reads
@@ -430,6 +431,9 @@ struct hub {
 	struct store *store;
 	struct metric *metric;
 	struct script_pool *codecs, *scripts; /* of profiles, of tasks */
+	unsigned char key[32];                /* that seals secrets */
+	bool has_key;
+	struct str key_path; /* owned */
 	struct rest_mounts mounts;
 	struct hub_counters counters;
 	struct counter_group counter_group;
@@ -852,13 +856,33 @@ int handlers_load(struct hub *h, struct err *err);
 void handlers_reload(struct hub *h, struct str id);
 void handlers_free(struct hub *h);
 
-/* A handler's spec without its secrets; `secrets` (may be NULL) gets their
- * members, each with a comma before it. */
-struct str spec_without_secrets(
-    struct arena *a, struct str type, struct str spec, struct buf *secrets);
+/* seal.c: secrets at rest. A spec (a JSON object) with the members that `r`
+ * (may be NULL: none) marks as secret sealed, or readable again. ERR_IO,
+ * ERR_DENIED: with a sentence that names the member and the key file. [any
+ * thread] */
+int hub_seal(struct hub *h, struct arena *a, const struct record *r,
+    struct str spec, struct str *ret, struct err *err);
+int hub_unseal(struct hub *h, struct arena *a, const struct record *r,
+    struct str spec, struct str *ret, struct err *err);
+bool hub_is_secret(const struct record *r, struct str member);
+/* The same for texts at any depth, by their names (secrets.c). */
+int hub_seal_deep(struct hub *h, struct arena *a, struct str json,
+    struct str *ret, struct err *err);
+int hub_unseal_deep(struct hub *h, struct arena *a, struct str json,
+    struct str *ret, struct err *err);
+bool hub_is_secret_name(struct str name);
+int seal_open(struct hub *h, const char *dir, struct err *err);
+void seal_close(struct hub *h);
+
+/* A spec without its secrets; `secrets` (may be NULL) gets their members, each
+ * with a comma before it. */
+struct str spec_without_secrets(struct arena *a, const struct record *r,
+    struct str spec, struct buf *secrets);
 /* `spec` with the secrets of `old` that it does not have. */
 struct str spec_with_secrets_of(
-    struct arena *a, struct str type, struct str spec, struct str old);
+    struct arena *a, const struct record *r, struct str spec, struct str old);
+/* The rows of a handler's spec. */
+const struct record *hub_handler_spec(struct arena *a, struct str type);
 
 /* downlink.c: asks the device to set a field. `x` (may be NULL) is what does
  * it, and is told what became of it. */

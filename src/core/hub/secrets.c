@@ -8,8 +8,8 @@
 
 #include "codec/json.h"
 
-static bool
-is_secret(struct str key)
+bool
+hub_is_secret_name(struct str key)
 {
 	static const char *const names[] = { "password", "token",
 		"access_token", "accesstoken", "authorization",
@@ -30,7 +30,8 @@ hide(struct json *j, struct json_out *o)
 	if (json_peek(j) == JSON_OBJECT && json_object(j)) {
 		json_out_object(o);
 		while (json_member(j, &key)) {
-			if (is_secret(key) && json_peek(j) == JSON_STRING) {
+			if (hub_is_secret_name(key) &&
+			    json_peek(j) == JSON_STRING) {
 				(void)json_skip(j);
 				continue;
 			}
@@ -87,7 +88,8 @@ keep(struct arena *a, struct str now, struct str old, struct json_out *o)
 	json_open(&j, old, 0, a);
 	if (json_peek(&j) == JSON_OBJECT && json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &was)) {
-			if (!is_secret(key) || hub_json_at(a, now, key, &value))
+			if (!hub_is_secret_name(key) ||
+			    hub_json_at(a, now, key, &value))
 				continue;
 			json_out_key_str(o, key);
 			json_out_raw(o, was);
