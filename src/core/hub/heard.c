@@ -88,14 +88,17 @@ fresh(struct hub *h)
 {
 	arena_clear(&h->readings.arena);
 	h->readings.n = 0;
+	h->readings.at_ms = TIME_NULL;
 	return &h->readings;
 }
 
 static void
 take(struct device *d, struct heard *m, const struct readings *r)
 {
+	int64_t at = r->at_ms != TIME_NULL ? r->at_ms : m->up.time;
+
 	for (size_t i = 0; i < r->n; i++)
-		(void)model_read(d, &r->at[i], m->up.time);
+		(void)model_read(d, &r->at[i], at);
 	model_well(d, m->up.time);
 	model_announce(d, false);
 }

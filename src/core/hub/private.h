@@ -300,6 +300,7 @@ extern const char *const hub_codecs[];
 struct readings {
 	struct reading at[READINGS_MAX];
 	size_t n;
+	int64_t at_ms; /* when they were taken; TIME_NULL: not said */
 	struct arena arena;
 };
 
