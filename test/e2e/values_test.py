@@ -69,6 +69,46 @@ def test_a_payload_becomes_fields(probe):
     network.close()
 
 
+def test_measurements_of_thin_edge_become_fields(probe):
+    hub(probe, "PATCH", "profile/" + probe.profile,
+        {"data": {"codec": "thin_edge_json"}}, 204)
+    network = probe.network()
+
+    def send(**message):
+        network.publish(probe.net_topic("uldata"), uplink(message))
+
+    def fields():
+        return {f["sourceId"] + "." + f["fieldId"]: (
+            f["current"]["value"], f["current"]["timestamp"])
+            for f in listed(probe, "field")}
+
+    def state():
+        return listed(probe, "node")[0]["state"]
+
+    send(time="2026-05-01T09:59:30.5+02:00", type="outdoor", temperature=25,
+         current={"L1": 9.5, "L.2": 10.3}, note="passed over",
+         properties={"x": True})
+    at = "2026-05-01T07:59:30.500Z"
+    assert fields() == {"data.temperature": (25, at),
+                        "current.L1": (9.5, at), "current.L_2": (10.3, at)}
+    unit = [f["unit"] for f in listed(probe, "field",
+                                      fieldId="temperature")]
+    assert unit == ["°C"]  # the profile knows it
+    send(time=1777622400.25, temperature=26)
+    assert fields()["data.temperature"] == (26, "2026-05-01T08:00:00.250Z")
+    # without a time it is that of the message
+    network.publish(probe.net_topic("uldata"), uplink(
+        {"temperature": 27}, at="2026-05-01T08:00:01.000Z"))
+    assert fields()["data.temperature"] == (27, "2026-05-01T08:00:01.000Z")
+    # nothing of a bad one is taken, and the device says why
+    send(temperature=28, current={"L1": {"deep": 1}})
+    assert "Expect single-value measurement" in state()["message"]
+    send(temperature=28, time="4026-05-01T08:00:00Z")
+    assert "not of 1970 to 2199" in state()["message"]
+    assert fields()["data.temperature"][0] == 27
+    network.close()
+
+
 def test_current_and_previous_follow_the_time_of_the_messages(probe):
     network = probe.network()
     for minute, value in ((0, 20), (1, 21), (2, 21), (1, 99)):

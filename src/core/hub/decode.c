@@ -5,11 +5,12 @@
 
 #include "codec/cayenne.h"
 #include "codec/json.h"
+#include "codec/thin_edge_json.h"
 
 #include <string.h>
 
-const char *const hub_codecs[] = { "none", "json", "cayenne", "javascript",
-	NULL };
+const char *const hub_codecs[] = { "none", "json", "cayenne", "thin_edge_json",
+	"javascript", NULL };
 
 #define DEEP 8 /* levels of an object that become names */
 
@@ -168,6 +169,54 @@ decode_cayenne(struct str bytes, struct readings *ret, struct err *err)
 	return rc;
 }
 
+/* --- Thin Edge JSON ------------------------------------------------------ */
+
+struct measuring {
+	struct readings *all;
+	struct err *err;
+	int rc; /* the first failure */
+};
+
+static void
+on_measurement(void *owner, struct str group, struct str name, struct str text,
+    double number)
+{
+	struct measuring *m = owner;
+	struct arena *a = &m->all->arena;
+
+	(void)number;
+	if (m->rc == 0 && name.len > 0)
+		m->rc = add(m->all, group.len > 0 ? tidy(a, group) : STR_NULL,
+		    tidy(a, name), arena_str(a, text), m->err);
+}
+
+static void
+on_measured_at(void *owner, const struct thin_edge_time *t)
+{
+	struct measuring *m = owner;
+	int64_t at = thin_edge_time_ms(t);
+
+	if (m->rc == 0 && (at < 0 || at >= METRIC_TIME_MAX))
+		m->rc = err_set(m->err, ERR_PARAM,
+		    "the time " STR_FMT " is not of 1970 to 2199",
+		    STR_ARG(t->text));
+	m->all->at_ms = at;
+}
+
+/* `type` and `properties` say nothing that a field has. */
+static int
+decode_thin_edge(struct str bytes, struct readings *ret, struct err *err)
+{
+	static const struct thin_edge_visitor visitor = {
+		.time = on_measured_at, .value = on_measurement
+	};
+	struct measuring m = { .all = ret, .err = err };
+	int rc =
+	    thin_edge_json_read(bytes, 0, 0, &ret->arena, &visitor, &m, err);
+
+	return rc != 0 ? rc : m.rc;
+}
+
 void
 decode_known(const struct hub_profile *p, struct readings *all)
 {
@@ -211,6 +260,8 @@ decode(const struct hub_profile *p, struct str bytes, struct readings *ret,
 		rc = decode_json(p, bytes, ret, err);
 	else if (str_eqz(p->codec, "cayenne"))
 		rc = decode_cayenne(bytes, ret, err);
+	else if (str_eqz(p->codec, "thin_edge_json"))
+		rc = decode_thin_edge(bytes, ret, err);
 	if (rc == 0)
 		decode_known(p, ret);
 	return rc;

@@ -137,9 +137,10 @@ static const struct field profile_fields[] = {
 	F_TEXT(P, name, "name", .def = "\"\"", .max = 1024,
 	    .help = "What people read."),
 	F_TEXT(P, codec, "codec", .def = "\"json\"", .check = check_codec,
-	    .help = "How payloads are read: `json` (values at `paths`, or all "
-		    "there are), `cayenne`, `javascript` (the functions of "
-		    "LoRaWAN codecs), or `none`."),
+	    .help =
+		"How payloads are read: `json` (values at `paths`, or all "
+		"there are), `cayenne`, `thin_edge_json`, `javascript` (the "
+		"functions of LoRaWAN codecs), or `none`."),
 	F_TEXT(P, script, "script", .def = "\"\"", .max = 256 << 10,
 	    .help = "Of a JavaScript codec."),
 	F_JSON(P, paths, "paths", .flags = FIELD_OBJECT, .def = "{}",

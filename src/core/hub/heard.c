@@ -90,6 +90,7 @@ fresh(struct hub *h)
 {
 	arena_clear(&h->readings.arena);
 	h->readings.n = 0;
+	h->readings.at_ms = TIME_NULL;
 	return &h->readings;
 }
 
@@ -101,7 +102,7 @@ heard_keep(
 	struct arena a = { 0 };
 
 	for (size_t i = 0; i < n; i++)
-		(void)model_read(d, &at[i], m->up.time);
+		(void)model_read(d, &at[i], m->at);
 	if (trouble.ptr == NULL)
 		model_well(d, m->up.time);
 	else
@@ -114,6 +115,7 @@ heard_keep(
 static bool
 take(struct device *d, struct heard *m, const struct readings *r)
 {
+	m->at = r->at_ms != TIME_NULL ? r->at_ms : m->up.time;
 	switch (format_begin(d, m, r)) {
 	case FORMAT_LATER:
 		return false;

@@ -134,6 +134,8 @@ say_fields(const struct gateway_message *m, struct readings *all)
 {
 	struct arena *a = &all->arena;
 
+	if (m->time != TIME_NULL && m->time != 0)
+		all->at_ms = m->time;
 	for (size_t i = 0; i < m->n_payloads && all->n < READINGS_MAX; i++) {
 		const struct gateway_payload *p = &m->payloads[i];
 

@@ -311,6 +311,7 @@ struct heard {
 	struct route_commit *commit;
 	struct heard *next_done;
 	struct device *device;
+	int64_t at;               /* of its values */
 	struct gateway_read read; /* by its gateway */
 	struct script_call call;  /* by its profile's script */
 	struct arena arena;
@@ -338,6 +339,7 @@ extern const char *const hub_codecs[];
 struct readings {
 	struct reading at[READINGS_MAX];
 	size_t n;
+	int64_t at_ms; /* when they were taken; TIME_NULL: not said */
 	struct arena arena;
 };
 
