@@ -186,8 +186,9 @@ on_measurement(void *owner, struct str group, struct str name, struct str text,
 
 	(void)number;
 	if (m->rc == 0 && name.len > 0)
-		m->rc = add(m->all, group.len > 0 ? tidy(a, group) : STR_NULL,
-		    tidy(a, name), arena_str(a, text), m->err);
+		m->rc = add(m->all,
+		    group.len > 0 ? decode_tidy(a, group) : STR_NULL,
+		    decode_tidy(a, name), arena_str(a, text), m->err);
 }
 
 static void
