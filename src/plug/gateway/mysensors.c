@@ -36,6 +36,7 @@
 #define TIMEOUT_MAX_MS 10000
 #define RESERVE_MIN_MS 1000
 #define DISCOVER_MIN_MS 1000
+#define WAITS_MAX 255 /* answers; beyond them one is not sent again */
 
 /* A message whose echo is waited for. */
 struct wait {
@@ -186,6 +187,7 @@ static void
 drop(struct wait *w)
 {
 	loop_cancel(gateway_host_of(w->p->g)->loop, &w->timer);
+	w->p->n_waits--;
 	list_del(&w->link);
 	free(w);
 }
@@ -265,6 +267,7 @@ begin_wait(struct mysensors *p, const struct mysensors_message *m,
 	memcpy(w->payload, m->payload.ptr, m->payload.len);
 	w->m.payload.ptr = w->payload;
 	list_add(&p->waits, &w->link);
+	p->n_waits++;
 	attempt(w);
 }
 
@@ -277,15 +280,13 @@ mysensors_answer(struct mysensors *p, struct mysensors_message *m)
 	struct err err;
 
 	m->ack = wants_echo(p, m);
-	if (!m->ack) {
-		if (put(p, m, &err) != 0)
-			gateway_bad(p->g, err.text);
-		return;
-	}
-	old = find_wait(p, m);
+	old = m->ack ? find_wait(p, m) : NULL;
 	if (old != NULL && old->job == NULL)
 		drop(old);
-	begin_wait(p, m, NULL);
+	if (m->ack && p->n_waits < WAITS_MAX)
+		begin_wait(p, m, NULL);
+	else if (put(p, m, &err) != 0)
+		gateway_bad(p->g, err.text);
 }
 
 int
