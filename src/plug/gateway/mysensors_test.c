@@ -390,7 +390,13 @@ when_all_ids_are_taken_none_is_given(void **state)
 	say(x, "255;255;3;0;3;");
 	expect_nothing(x);
 	gateway_state(x->g, &s);
-	assert_int_equal(s.bad, 1);
+	assert_int_equal(s.status, GATEWAY_UP);
+	assert_non_null(strstr(s.text, "all of 1 to 254 are taken"));
+	x->known[9] = false; /* it was deleted */
+	say(x, "255;255;3;0;3;");
+	expect(x, "255;255;3;0;4;9");
+	gateway_state(x->g, &s);
+	assert_string_equal(s.text, "connected");
 }
 
 static void
@@ -451,6 +457,7 @@ time_is_told_in_the_gateways_zone(void **state)
 {
 	struct fixture *x = *state;
 	time_t now = time(NULL);
+	struct gateway_state s;
 	struct tm tm;
 
 	localtime_r(&now, &tm);
@@ -459,8 +466,14 @@ time_is_told_in_the_gateways_zone(void **state)
 	assert_about(told_time(x), 5 * 3600);
 	label(x, "", "timezone", "Asia/Kathmandu");
 	assert_about(told_time(x), 5 * 3600 + 45 * 60);
+	gateway_state(x->g, &s);
+	assert_string_equal(s.text, "connected");
 	label(x, "", "timezone", "../../etc/passwd");
 	assert_about(told_time(x), tm.tm_gmtoff);
+	gateway_state(x->g, &s);
+	assert_string_equal(s.text,
+	    "there is no time zone ../../etc/passwd (label timezone): nodes "
+	    "are told the machine's time");
 }
 
 /* --- sending -------------------------------------------------------------- */

@@ -106,6 +106,9 @@ int gateway_check_host(
 void gateway_hand_up(struct gateway *g, const struct gateway_frame *f);
 /* What came was no frame of this protocol. */
 void gateway_bad(struct gateway *g, const char *why);
+/* The link is up, and yet its owner should know something: stands in the state
+ * until the link changes. NULL: it is over. */
+void gateway_remark(struct gateway *g, const char *text);
 /* Bytes to the link: a line (its end is added), or a message to a
  * topic below `publish` (null: a line). `done` (may be NULL) comes later.
  * Negative: it can not be written now, `done` does not come. */
