@@ -7,6 +7,7 @@ misread is written to `faults`.
 
     radio = Radio.tcp()            # listens on radio.port
     radio = Radio.pty()            # a serial port at radio.path
+    radio = Radio.mqtt(1883)       # publishes below out/, listens to in/#
     node = radio.node()            # has no id yet
     node.join("Hall", "1.0", {1: (6, "Hall"), 2: (3, "Lamp")})
     node.send(1, V_TEMP, "21.5")
@@ -16,7 +17,7 @@ misread is written to `faults`.
 
 As a program it runs a whole story against one gateway and tells it by lines:
 
-    mysensors_node.py tcp|pty
+    mysensors_node.py tcp|pty|mqtt PORT
 """
 import os
 import queue
@@ -72,6 +73,7 @@ class Radio:
         self.up = threading.Event()
         self.fd = None
         self.conn = None
+        self.client = None
 
     @classmethod
     def tcp(cls, port=0):
@@ -91,6 +93,24 @@ class Radio:
         self.up.set()
         threading.Thread(target=self._read, args=(
             lambda: os.read(self.fd, 4096),), daemon=True).start()
+        return self
+
+    @classmethod
+    def mqtt(cls, port, out="out", to="in", user=None, password=None):
+        """The caller sees to it that the other side listens before a node
+        says anything."""
+        import paho.mqtt.client as paho
+        self = cls()
+        self.out = out
+        self.client = paho.Client()
+        if user is not None:
+            self.client.username_pw_set(user, password)
+        self.client.on_connect = lambda *_: self.client.subscribe(to + "/#")
+        self.client.on_subscribe = lambda *_: self.up.set()
+        self.client.on_message = lambda _, __, m: self._hear(b";".join(
+            m.topic[len(to) + 1:].encode().split(b"/") + [m.payload]))
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
         return self
 
     def _accept(self):
@@ -146,6 +166,10 @@ class Radio:
     def put(self, node, child, command, ack, kind, payload=""):
         line = "%d;%d;%d;%d;%d;%s\n" % (node, child, command, ack, kind,
                                         payload)
+        if self.client is not None:
+            self.client.publish("%s/%d/%d/%d/%d/%d" % (
+                self.out, node, child, command, ack, kind), payload)
+            return
         with self.lock:
             if self.fd is not None:
                 os.write(self.fd, line.encode())
@@ -347,7 +371,7 @@ def story(radio):
     node.internal(I_BATTERY_LEVEL, "87")
     node.send(1, V_TEMP, "21.5")
     say("lamp %s" % node.wait_set(2, V_STATUS))
-    node.awake = False
+    node.sleep()
     say("asleep")
     sys.stdin.readline()
     node.wake()
@@ -372,6 +396,11 @@ def main():
     elif sys.argv[1:] == ["pty"]:
         radio = Radio.pty()
         print("pty %s" % radio.path, flush=True)
+    elif sys.argv[1:2] == ["mqtt"] and len(sys.argv) == 3:
+        radio = Radio.mqtt(int(sys.argv[2]))
+        radio.wait_up()
+        print("connected", flush=True)
+        sys.stdin.readline()
     else:
         sys.exit(__doc__)
     try:
