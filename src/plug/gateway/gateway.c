@@ -290,6 +290,17 @@ gateway_bad(struct gateway *g, const char *why)
 	log_debug("%s: passed over: %s", g->name, clean);
 }
 
+void
+gateway_remark(struct gateway *g, const char *text)
+{
+	int64_t since = g->state.since;
+
+	if (g->state.status != GATEWAY_UP)
+		return;
+	set_state(g, GATEWAY_UP, text != NULL ? text : "connected");
+	g->state.since = since;
+}
+
 int
 gateway_duration(
     struct str text, const char *name, int64_t *ret, struct err *err)

@@ -36,6 +36,7 @@
 #define TIMEOUT_MAX_MS 10000
 #define RESERVE_MIN_MS 1000
 #define DISCOVER_MIN_MS 1000
+#define WAITS_MAX 255 /* answers; beyond them one is not sent again */
 
 /* A message whose echo is waited for. */
 struct wait {
@@ -186,6 +187,7 @@ static void
 drop(struct wait *w)
 {
 	loop_cancel(gateway_host_of(w->p->g)->loop, &w->timer);
+	w->p->n_waits--;
 	list_del(&w->link);
 	free(w);
 }
@@ -265,6 +267,7 @@ begin_wait(struct mysensors *p, const struct mysensors_message *m,
 	memcpy(w->payload, m->payload.ptr, m->payload.len);
 	w->m.payload.ptr = w->payload;
 	list_add(&p->waits, &w->link);
+	p->n_waits++;
 	attempt(w);
 }
 
@@ -277,15 +280,13 @@ mysensors_answer(struct mysensors *p, struct mysensors_message *m)
 	struct err err;
 
 	m->ack = wants_echo(p, m);
-	if (!m->ack) {
-		if (put(p, m, &err) != 0)
-			gateway_bad(p->g, err.text);
-		return;
-	}
-	old = find_wait(p, m);
+	old = m->ack ? find_wait(p, m) : NULL;
 	if (old != NULL && old->job == NULL)
 		drop(old);
-	begin_wait(p, m, NULL);
+	if (m->ack && p->n_waits < WAITS_MAX)
+		begin_wait(p, m, NULL);
+	else if (put(p, m, &err) != 0)
+		gateway_bad(p->g, err.text);
 }
 
 int
@@ -377,11 +378,12 @@ give_id(struct mysensors *p, const struct mysensors_message *m)
 	while (id < MYSENSORS_ALL && is_taken(p, id))
 		id++;
 	if (id == MYSENSORS_ALL) {
-		gateway_bad(p->g,
+		gateway_remark(p->g,
 		    "a new node asks for an id, and all of 1 to 254 are taken: "
 		    "delete nodes that are no more and reload the gateway");
 		return;
 	}
+	gateway_remark(p->g, NULL);
 	p->reserved[id] = clock_mono() + p->reserve_ms;
 	answer.type = I_ID_RESPONSE;
 	snprintf(text, sizeof(text), "%d", id);
@@ -400,15 +402,25 @@ give_units(struct mysensors *p, const struct mysensors_message *m)
 	mysensors_answer(p, &answer);
 }
 
+static bool
+read_zone(struct mysensors *p, struct arena *a, struct str name)
+{
+	const char *path = zone_path(a, name);
+	struct buf bytes = { 0 };
+	bool ok = path != NULL && file_read(path, &bytes, NULL) == 0 &&
+	    zone_new(buf_str(&bytes), name, &p->zone, NULL) == 0;
+
+	buf_free(&bytes);
+	return ok;
+}
+
 /* Reads the zone of the gateway's label, the system's if there is none or it is
- * no zone: a small file, once for each new name. */
+ * no zone: a small file, once for each new name. Without either it is UTC. */
 static void
 find_zone(struct mysensors *p, struct arena *a)
 {
 	struct str name = mysensors_label(p, a, OF_GATEWAY, "timezone");
-	struct buf bytes = { 0 };
-	const char *path;
-	struct err err;
+	char why[200];
 
 	if (name.ptr == NULL)
 		name = STR("");
@@ -418,13 +430,14 @@ find_zone(struct mysensors *p, struct arena *a)
 	p->zone = NULL;
 	str_free(p->zone_name);
 	p->zone_name = str_copy(name);
-	for (int i = 0; i < 2 && p->zone == NULL; i++) {
-		path = zone_path(a, i == 0 ? name : STR(""));
-		if (path != NULL && file_read(path, &bytes, &err) == 0)
-			(void)zone_new(buf_str(&bytes), name, &p->zone, &err);
-		buf_clear(&bytes);
-	}
-	buf_free(&bytes);
+	if (read_zone(p, a, name) || name.len == 0)
+		return;
+	snprintf(why, sizeof(why),
+	    "there is no time zone " STR_FMT " (label timezone): nodes are "
+	    "told the machine's time",
+	    (int)MIN_OF(name.len, 60), name.ptr);
+	gateway_remark(p->g, why);
+	(void)read_zone(p, a, STR(""));
 }
 
 /* Nodes have no zones: they get the seconds that make their clock show the

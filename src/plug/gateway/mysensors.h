@@ -27,6 +27,7 @@ struct mysensors {
 	int64_t timeout_ms, discover_ms, reserve_ms;
 	struct loop_timer discover;
 	struct list waits; /* of struct wait: echoes */
+	uint32_t n_waits;
 
 	/* Ids: those that have been heard, and those that were given to nodes
 	 * which have not presented themselves yet. */

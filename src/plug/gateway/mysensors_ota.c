@@ -459,7 +459,10 @@ assigned(struct mysensors *p, struct arena *a, uint8_t node, struct str *ret,
     struct err *err)
 {
 	*ret = mysensors_label(p, a, node, "assigned_firmware");
-	if (ret->len == 0 || gateway_host_of(p->g)->firmware == NULL)
+	if (gateway_host_of(p->g)->firmware == NULL)
+		return err_set(
+		    err, ERR_NOT_FOUND, "there are no firmwares here");
+	if (ret->len == 0)
 		return err_set(err, ERR_PARAM,
 		    "node %u has no label assigned_firmware", node);
 	return 0;

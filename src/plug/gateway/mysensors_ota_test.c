@@ -416,17 +416,40 @@ two_nodes_share_an_image(void **state)
 }
 
 static void
+only_so_many_images_are_held(void **state)
+{
+	struct bench *b = *state;
+	char text[100];
+
+	label(b->x, "8", "assigned_firmware", "lamp");
+	for (int held = 2; held >= 1; held--) {
+		open_it(b->x,
+		    held == 1 ? ",\"firmwareImages\":1"
+			      : ",\"firmwareImages\":2");
+		b->x->loads = 0;
+		for (int i = 0; i < 4; i++) {
+			say(b->x,
+			    i % 2 == 0 ? "7;255;4;0;2;0A0001020000"
+				       : "8;255;4;0;2;0A0001020000");
+			next_line(b->x, text, sizeof(text));
+			assert_memory_equal(text + 1, BLOCK + 1, 11);
+		}
+		assert_int_equal(b->x->loads, held == 1 ? 4 : 2);
+	}
+}
+
+static void
 a_gateway_may_be_closed_while_a_firmware_is_read(void **state)
 {
 	struct bench *b = *state;
 
 	assert_int_equal(
 	    gateway_act(b->x->g, STR("7"), STR("firmware_update"), NULL), 0);
-	assert_non_null(b->x->asked);
+	assert_int_equal(b->x->n_asked, 1);
 	gateway_close(b->x->g);
 	b->x->g = NULL;
 	turn(b->x); /* it is given now */
-	assert_null(b->x->asked);
+	assert_int_equal(b->x->n_asked, 0);
 }
 
 #define TEST(name)                                                             \
@@ -446,6 +469,7 @@ main(void)
 		TEST(images_are_forgotten),
 		TEST(a_transfer_that_stops_is_seen),
 		TEST(two_nodes_share_an_image),
+		TEST(only_so_many_images_are_held),
 		TEST(a_gateway_may_be_closed_while_a_firmware_is_read),
 	};
 

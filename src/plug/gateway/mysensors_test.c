@@ -390,7 +390,13 @@ when_all_ids_are_taken_none_is_given(void **state)
 	say(x, "255;255;3;0;3;");
 	expect_nothing(x);
 	gateway_state(x->g, &s);
-	assert_int_equal(s.bad, 1);
+	assert_int_equal(s.status, GATEWAY_UP);
+	assert_non_null(strstr(s.text, "all of 1 to 254 are taken"));
+	x->known[9] = false; /* it was deleted */
+	say(x, "255;255;3;0;3;");
+	expect(x, "255;255;3;0;4;9");
+	gateway_state(x->g, &s);
+	assert_string_equal(s.text, "connected");
 }
 
 static void
@@ -451,6 +457,7 @@ time_is_told_in_the_gateways_zone(void **state)
 {
 	struct fixture *x = *state;
 	time_t now = time(NULL);
+	struct gateway_state s;
 	struct tm tm;
 
 	localtime_r(&now, &tm);
@@ -459,8 +466,14 @@ time_is_told_in_the_gateways_zone(void **state)
 	assert_about(told_time(x), 5 * 3600);
 	label(x, "", "timezone", "Asia/Kathmandu");
 	assert_about(told_time(x), 5 * 3600 + 45 * 60);
+	gateway_state(x->g, &s);
+	assert_string_equal(s.text, "connected");
 	label(x, "", "timezone", "../../etc/passwd");
 	assert_about(told_time(x), tm.tm_gmtoff);
+	gateway_state(x->g, &s);
+	assert_string_equal(s.text,
+	    "there is no time zone ../../etc/passwd (label timezone): nodes "
+	    "are told the machine's time");
 }
 
 /* --- sending -------------------------------------------------------------- */
@@ -779,6 +792,79 @@ wrong_settings_are_told(void **state)
 	}
 }
 
+/* --- by our own MQTT server ------------------------------------------------
+ */
+
+static gateway_heard *listener;
+static void *listener_ctx;
+
+static int
+on_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
+    bool retain, struct err *err)
+{
+	struct fixture *x = ctx;
+
+	(void)qos;
+	(void)err;
+	assert_false(retain);
+	buf_addf(&x->got, STR_FMT " " STR_FMT "\n", STR_ARG(topic),
+	    STR_ARG(payload));
+	return 0;
+}
+
+static void *
+on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
+    struct err *err)
+{
+	(void)err;
+	assert_str(filter, "home/out/#");
+	listener = heard;
+	listener_ctx = heard_ctx;
+	return ctx;
+}
+
+static void
+on_unlisten(void *ctx, void *handle)
+{
+	assert_ptr_equal(ctx, handle);
+	listener = NULL;
+}
+
+static void
+the_protocol_is_spoken_over_mqtt(void **state)
+{
+	struct fixture *x = *state;
+	struct gateway_conf conf = { .name = "radio",
+		.reconnect_ms = 1000,
+		.provider = STR("{\"type\":\"MySensors_V2\",\"protocol\":{"
+				"\"type\":\"mqtt\",\"subscribe\":"
+				"\"home/out/#\",\"publish\":\"home/in\"}}") };
+	struct err err;
+
+	gateway_close(x->g);
+	x->host.publish = on_publish;
+	x->host.listen = on_listen;
+	x->host.unlisten = on_unlisten;
+	assert_int_equal(gateway_open(&conf, &x->host, &x->g, &err), 0);
+	gateway_start(x->g);
+	while (listener == NULL)
+		turn(x);
+	listener(listener_ctx, STR("home/out/255/255/3/0/3"), STR(""), false);
+	expect(x, "home/in/255/255/3/0/4 1");
+	/* one that was kept by the server was answered long ago */
+	listener(listener_ctx, STR("home/out/255/255/3/0/3"), STR(""), true);
+	listener(listener_ctx, STR("home/out/7/255/3/0/6"), STR("0"), false);
+	expect(x, "home/in/7/255/3/0/6 M");
+	listener(listener_ctx, STR("home/out/7/1/1/0/0"), STR("21.5"), true);
+	assert_string_equal(buf_z(&x->heard),
+	    "7|7;1;1;0;0;21.5|{\"topic\":\"home/out/7/1/1/0/0\"}\n");
+	assert_int_equal(send_line(x, "7;2;1;0;2;1", false, &err), 0);
+	expect(x, "home/in/7/2/1/1/2 1");
+	listener(listener_ctx, STR("home/out/7/2/1/1/2"), STR("1"), false);
+	until_answered(x, 1);
+	assert_int_equal(x->outcomes[GATEWAY_SENT], 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -807,6 +893,7 @@ main(void)
 		TEST(an_action_waits_for_a_sleeper),
 		TEST(nodes_are_discovered_now_and_then),
 		TEST(wrong_settings_are_told),
+		TEST(the_protocol_is_spoken_over_mqtt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

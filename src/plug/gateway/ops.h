@@ -114,6 +114,9 @@ void gateway_later_hand_up(
 void gateway_later_done(struct gateway *g, struct gateway_later *l);
 /* What came was no frame of this protocol. */
 void gateway_bad(struct gateway *g, const char *why);
+/* The link is up, and yet its owner should know something: stands in the state
+ * until the link changes. NULL: it is over. */
+void gateway_remark(struct gateway *g, const char *text);
 /* Bytes to the link: a line (its end is added), or a message to a
  * topic below `publish` (null: a line). `done` (may be NULL) comes later.
  * Negative: it can not be written now, `done` does not come. */

@@ -110,26 +110,26 @@ on_firmware(
 {
 	struct fixture *x = ctx;
 
-	assert_true(str_eqz(id, "relay"));
-	assert_null(x->asked);
-	x->asked = done;
-	x->asked_ctx = done_ctx;
+	assert_true(str_eqz(id, "relay") || str_eqz(id, "lamp"));
+	assert_true(x->n_asked < COUNT_OF(x->asked));
+	x->asked[x->n_asked].done = done;
+	x->asked[x->n_asked++].ctx = done_ctx;
 	x->loads++;
 }
 
-static void
+void
 give_firmware(struct fixture *x)
 {
-	gateway_firmware_done *done = x->asked;
 	struct err err = { 0 };
 
-	x->asked = NULL;
-	if (done == NULL)
-		return;
 	if (x->refuse)
 		err_set(&err, ERR_NOT_FOUND, "no firmware relay");
-	done(x->asked_ctx, x->refuse ? NULL : &x->firmware,
-	    x->refuse ? &err : NULL);
+	while (x->n_asked > 0) {
+		struct asked a = x->asked[--x->n_asked];
+
+		a.done(a.ctx, x->refuse ? NULL : &x->firmware,
+		    x->refuse ? &err : NULL);
+	}
 }
 
 /* --- time and bytes ------------------------------------------------------- */
@@ -306,8 +306,7 @@ teardown(void **state)
 	struct fixture *x = *state;
 
 	gateway_close(x->g);
-	if (x->asked != NULL)
-		give_firmware(x);
+	give_firmware(x);
 	close(x->listener);
 	if (x->peer >= 0)
 		close(x->peer);

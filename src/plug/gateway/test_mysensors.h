@@ -31,8 +31,11 @@ struct fixture {
 	bool known[256];
 
 	struct gateway_firmware firmware;
-	gateway_firmware_done *asked;
-	void *asked_ctx;
+	struct asked {
+		gateway_firmware_done *done;
+		void *ctx;
+	} asked[4];
+	size_t n_asked;
 	int loads;
 	bool refuse; /* there is no firmware */
 
@@ -50,6 +53,8 @@ void expect(struct fixture *x, const char *line);
 void expect_nothing(struct fixture *x);
 void until_has(struct fixture *x, struct buf *b, const char *text);
 void until_answered(struct fixture *x, int n);
+/* Gives what was asked for; turn() does, too. */
+void give_firmware(struct fixture *x);
 int try_open(struct fixture *x, const char *more, struct err *err);
 void open_it(struct fixture *x, const char *more);
 int setup(void **state);
