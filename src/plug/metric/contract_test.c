@@ -577,8 +577,8 @@ names_and_labels_may_be_odd(void **state)
 {
 	static const struct {
 		const char *name, *label, *value;
-	} odd[] = { { "t", NULL, NULL }, { "t", "a b", "c" },
-		{ "t", "a", "b" }, { "t t", "a", "b" }, { "t", "db", "own" },
+	} odd[] = { { "t", NULL, NULL }, { "t", "a b", "c" }, { "t", "a", "b" },
+		{ "t t", "a", "b" }, { "t", "db", "own" },
 		{ "t", "1", "x,y=z" }, { "t=1", "x\\y", "q\\" },
 		{ "t\\", "\"", "\"\\\"" },
 		{ "\xc3\xa4", "\xc3\xb6", "\xc3\xbc" }, { "t", "$", "${x}" },
@@ -589,8 +589,8 @@ names_and_labels_may_be_odd(void **state)
 
 	NEEDS(reads);
 	for (size_t i = 0; i < COUNT_OF(odd); i++) {
-		id[i] = series(f, METRIC_GAUGE, odd[i].name, odd[i].label,
-		    odd[i].value);
+		id[i] = series(
+		    f, METRIC_GAUGE, odd[i].name, odd[i].label, odd[i].value);
 		put(f, id[i], T0 + (int64_t)i, (double)i);
 	}
 	seen(f);
@@ -633,8 +633,8 @@ the_last_point_is_the_one_with_the_largest_time(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t id = series(f, METRIC_GAUGE, "t", NULL, NULL);
-	uint32_t t = subject->texts ? series(f, METRIC_TEXT, "s", NULL, NULL)
-				    : 0;
+	uint32_t t =
+	    subject->texts ? series(f, METRIC_TEXT, "s", NULL, NULL) : 0;
 	struct metric_point p;
 
 	assert_int_equal(
@@ -821,9 +821,8 @@ bad_queries_are_refused(void **state)
 {
 	struct fixture *f = *state;
 	uint32_t id = series(f, METRIC_GAUGE, "t", NULL, NULL);
-	uint32_t text = subject->texts
-	    ? series(f, METRIC_TEXT, "s", NULL, NULL)
-	    : 0;
+	uint32_t text =
+	    subject->texts ? series(f, METRIC_TEXT, "s", NULL, NULL) : 0;
 	struct metric_fn fn = { METRIC_MEAN, 0 };
 	struct metric_query q = { id, T0, T0 + 10, 1, &fn, 1 };
 	struct metric_windows w;
@@ -1138,8 +1137,8 @@ main(void)
 		const char *name;
 
 		subject = &subjects[i];
-		name = subject->name == NULL ? subject->ops->name
-					     : subject->name;
+		name =
+		    subject->name == NULL ? subject->ops->name : subject->name;
 		if (subject->start != NULL && !subject->start(&server)) {
 			print_message("no %s here: not tested\n", name);
 			continue;

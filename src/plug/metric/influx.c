@@ -22,10 +22,10 @@
  *
  *     first ──► held ──► unsent ──► waiting ──► last
  *
- * Whenever the oldest has been held for long enough, or the connection was lost,
- * the sender asks when the server was started. The same as before: what was held
- * for `influx.hold` is on its disk, and is cut off. Another time: all that is
- * held is sent again.
+ * Whenever the oldest has been held for long enough, or the connection was
+ * lost, the sender asks when the server was started. The same as before: what
+ * was held for `influx.hold` is on its disk, and is cut off. Another time: all
+ * that is held is sent again.
  */
 #include "plug/metric/influx.h"
 
@@ -89,6 +89,16 @@ know_label(struct influx *e, struct str name)
 }
 
 static void
+put_head(struct buf *out, struct str measurement, const struct metric_series *s)
+{
+	lineproto_put_measurement(out, measurement);
+	if (!str_eqz(s->name, INFLUX_PLAIN_NAME))
+		lineproto_put_tag(out, STR(INFLUX_NAME_TAG), s->name);
+	for (size_t i = 0; i < s->n_labels; i++)
+		lineproto_put_tag(out, s->labels[i].name, s->labels[i].value);
+}
+
+static void
 know_series(struct influx *e, const struct metric_series *s)
 {
 	struct influx_series *mine = mem_new(struct influx_series);
@@ -98,14 +108,12 @@ know_series(struct influx *e, const struct metric_series *s)
 	mine->id = s->id;
 	mine->kind = s->kind;
 	mine->what = metric_series_copy(&mine->text, s);
-	lineproto_put_measurement(&line, influx_measurement(e, s->kind, &a));
-	if (!e->victoria && !str_eqz(s->name, INFLUX_PLAIN_NAME))
-		lineproto_put_tag(&line, STR(INFLUX_NAME_TAG), s->name);
-	e->texts = e->texts || (e->victoria && s->kind == METRIC_TEXT);
-	for (size_t i = 0; i < s->n_labels; i++) {
-		lineproto_put_tag(&line, s->labels[i].name, s->labels[i].value);
+	if (e->victoria)
+		victoria_put_head(&line, influx_measurement(e, s->kind, &a), s);
+	else
+		put_head(&line, influx_measurement(e, s->kind, &a), s);
+	for (size_t i = 0; i < s->n_labels; i++)
 		know_label(e, s->labels[i].name);
-	}
 	know_label(e, e->victoria ? STR("db") : STR(INFLUX_NAME_TAG));
 	mine->line = str_copy(buf_str(&line));
 	buf_free(&line);
@@ -183,8 +191,8 @@ influx_write(struct engine *g, const struct metric_point *p, size_t n,
 
 	pthread_mutex_lock(&e->lock);
 	if (e->bytes > e->queue_bytes)
-		rc = err_set(err, ERR_AGAIN,
-		    "the queue to %s is full: %.100s", e->who, e->why);
+		rc = err_set(err, ERR_AGAIN, "the queue to %s is full: %.100s",
+		    e->who, e->why);
 	if (rc == 0) {
 		buf_clear(&e->record);
 		log_put_points(&e->record, e->seq + 1, p, n);
@@ -213,11 +221,25 @@ add_name(struct influx *e, struct err *err)
 	return rc;
 }
 
+/* Whether the server can keep such a series. */
+static int
+check_series(
+    const struct influx *e, const struct metric_series *s, struct err *err)
+{
+	if (e->victoria)
+		return victoria_check(s, err);
+	for (size_t i = 0; i < s->n_labels; i++)
+		if (str_eqz(s->labels[i].name, "time"))
+			return err_set(
+			    err, ERR_PARAM, "InfluxDB takes no label \"time\"");
+	return 0;
+}
+
 static int
 influx_add(struct engine *g, const struct metric_series *s, struct err *err)
 {
 	struct influx *e = influx_of(g);
-	int rc = e->victoria ? victoria_check(s, err) : 0;
+	int rc = check_series(e, s, err);
 
 	if (rc != 0)
 		return rc;
@@ -271,19 +293,20 @@ put_lines(struct influx *e, struct buf *body, struct str points)
 
 	while (log_get_point(&points, &p) == 1) {
 		struct influx_series *s = series_at(e, p.series);
-		struct str key = STR("value");
 
 		if (s == NULL || (e->victoria && s->kind == METRIC_TEXT))
 			continue; /* deleted meanwhile, or see count_texts() */
-		key = e->victoria ? s->what.name : key;
 		s->sent_at = now;
 		buf_add_str(body, s->line);
-		if (s->kind == METRIC_TEXT)
-			lineproto_put_text(body, true, key, p.text);
+		if (e->victoria)
+			victoria_put_value(body, &s->what, p.value);
+		else if (s->kind == METRIC_TEXT)
+			lineproto_put_text(body, true, STR("value"), p.text);
 		else if (s->kind == METRIC_BINARY)
-			lineproto_put_int(body, true, key, p.value != 0);
+			lineproto_put_int(
+			    body, true, STR("value"), p.value != 0);
 		else
-			lineproto_put_float(body, true, key, p.value);
+			lineproto_put_float(body, true, STR("value"), p.value);
 		lineproto_put_time(body, p.at, "");
 		n++;
 	}

@@ -15,8 +15,8 @@
 struct influx_series {
 	uint32_t id;
 	enum metric_kind kind;
-	int64_t sent_at; /* monotonic; 0: not since opening */
-	struct str line; /* owned: measurement and tags of a line */
+	int64_t sent_at;           /* monotonic; 0: not since opening */
+	struct str line;           /* owned: measurement and tags of a line */
 	struct metric_series what; /* in `text` */
 	struct arena text;
 };
@@ -35,7 +35,7 @@ struct influx {
 	char *url, *auth, *user, *organization, *bucket, *database;
 	struct str prefix; /* owned */
 	bool v2, victoria; /* neither: version 1 */
-	bool texts; /* there are series of texts that can not be kept */
+	bool texts;        /* there are series of texts that can not be kept */
 	long timeout_ms;
 	int64_t hold_ms;
 	size_t answer_max;
@@ -81,7 +81,7 @@ struct influx_answer {
 	long status;
 	bool fresh;             /* a connection was made for it */
 	int64_t retry_after_ms; /* 0: it did not say */
-	size_t max; /* bytes of the body */
+	size_t max;             /* bytes of the body */
 	struct buf body;
 };
 
@@ -119,9 +119,6 @@ int influx_delete(
 /* Conditions of all tags; for VictoriaMetrics `,name="value"` each. */
 void influx_put_tags(struct influx *e, const struct metric_series *s,
     struct buf *out, struct arena *a);
-/* What a name or value is after the line writer has had it: it made of a "\"
- * at the end what the protocol can say. */
-struct str influx_as_written(struct arena *a, struct str s);
 
 /* --- VictoriaMetrics (influx_victoria.c) --------------------------------- */
 
@@ -132,6 +129,12 @@ int victoria_check(const struct metric_series *s, struct err *err);
 /* When it was started, by its clock. ERR_AGAIN: so lately that another start
  * could be mistaken for this one. */
 int victoria_born(struct influx *e, CURL *c, int64_t *ret, struct err *err);
+/* A line: measurement and tags, name and value; the time is the caller's. */
+void victoria_put_head(
+    struct buf *out, struct str measurement, const struct metric_series *s);
+void victoria_put_value(
+    struct buf *out, const struct metric_series *s, double value);
+/* A condition of a selector. */
 void victoria_put_tag(struct buf *out, struct str name, struct str value);
 int victoria_read(struct influx *e, const struct metric_series *s, int64_t from,
     int64_t to, metric_visit *visit, void *ctx, struct err *err);

@@ -98,8 +98,8 @@ influx_request(struct influx *e, CURL *c, const char *path, struct str query,
 		rc = err_set(
 		    err, ERR_LIMIT, "an answer of %s is too long", e->who);
 	else if (code != CURLE_OK)
-		rc = err_set(
-		    err, ERR_CLOSED, "%s: %s", e->who, curl_easy_strerror(code));
+		rc = err_set(err, ERR_CLOSED, "%s: %s", e->who,
+		    curl_easy_strerror(code));
 	curl_slist_free_all(headers);
 	free(url);
 	if (mine != NULL)

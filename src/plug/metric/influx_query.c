@@ -90,6 +90,8 @@ put_tag(struct influx *e, struct buf *out, struct str name, struct str value)
 	}
 	buf_addz(out, " AND ");
 	quote(out, '"', name);
+	if (str_eqz(name, "value")) /* and not the field of this name */
+		buf_addz(out, "::tag");
 	buf_addc(out, '=');
 	quote(out, '\'', value);
 }
@@ -102,17 +104,19 @@ by_name(const void *a, const void *b)
 	return str_cmp(*x, *y);
 }
 
-struct str
-influx_as_written(struct arena *a, struct str s)
+/* What a tag of the series is; the line writer made of a "\" at the end what
+ * the protocol can say. */
+static struct str
+as_written(const struct influx *e, struct arena *a, struct str s)
 {
-	if (s.len > 0 && s.ptr[s.len - 1] == '\\')
+	if (!e->victoria && s.len > 0 && s.ptr[s.len - 1] == '\\')
 		return arena_printf(a, STR_FMT " ", STR_ARG(s));
 	return s;
 }
 
 void
-influx_put_tags(struct influx *e, const struct metric_series *s, struct buf *out,
-    struct arena *a)
+influx_put_tags(struct influx *e, const struct metric_series *s,
+    struct buf *out, struct arena *a)
 {
 	struct str *name, *known, *list;
 	size_t pos = 0, n = 0;
@@ -136,7 +140,8 @@ influx_put_tags(struct influx *e, const struct metric_series *s, struct buf *out
 		/* it has this label from the address of the request */
 		if (e->victoria && str_eqz(*name, "db") && value.len == 0)
 			value = str_of(e->database);
-		put_tag(e, out, influx_as_written(a, *name), influx_as_written(a, value));
+		put_tag(
+		    e, out, as_written(e, a, *name), as_written(e, a, value));
 	}
 }
 
@@ -741,13 +746,13 @@ delete_v2(struct influx *e, const struct metric_series *s, struct err *err)
 	    STR_ARG(influx_measurement(e, s->kind, &a)));
 	if (!str_eqz(s->name, INFLUX_PLAIN_NAME)) {
 		buf_addz(&predicate, " AND \"" INFLUX_NAME_TAG "\"=");
-		quote(&predicate, '"', influx_as_written(&a, s->name));
+		quote(&predicate, '"', as_written(e, &a, s->name));
 	}
 	for (size_t i = 0; i < s->n_labels; i++) {
 		buf_addz(&predicate, " AND ");
-		quote(&predicate, '"', influx_as_written(&a, s->labels[i].name));
+		quote(&predicate, '"', as_written(e, &a, s->labels[i].name));
 		buf_addc(&predicate, '=');
-		quote(&predicate, '"', influx_as_written(&a, s->labels[i].value));
+		quote(&predicate, '"', as_written(e, &a, s->labels[i].value));
 	}
 	json_out_init(&o, &body, false);
 	json_out_object(&o);

@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/json.h"
+#include "codec/lineproto.h"
 #include "codec/url.h"
 
 #include <inttypes.h>
@@ -96,6 +97,42 @@ victoria_born(struct influx *e, CURL *c, int64_t *ret, struct err *err)
 	return rc == 0 ? 0 : err_wrap(err, "hub.metric.influx.url");
 }
 
+/* --- lines --------------------------------------------------------------- */
+
+/* Unlike InfluxDB it reads two backslashes as one, so each is written twice;
+ * that is why these are no lines of codec/lineproto.h. */
+static void
+put_escaped(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		if (strchr("\\,= ", s.ptr[i]) != NULL && s.ptr[i] != '\0')
+			buf_addc(out, '\\');
+		buf_addc(out, s.ptr[i]);
+	}
+}
+
+void
+victoria_put_head(
+    struct buf *out, struct str measurement, const struct metric_series *s)
+{
+	put_escaped(out, measurement);
+	for (size_t i = 0; i < s->n_labels; i++) {
+		buf_addc(out, ',');
+		put_escaped(out, s->labels[i].name);
+		buf_addc(out, '=');
+		put_escaped(out, s->labels[i].value);
+	}
+}
+
+void
+victoria_put_value(struct buf *out, const struct metric_series *s, double value)
+{
+	buf_addc(out, ' ');
+	put_escaped(out, s->name);
+	buf_addc(out, '=');
+	lineproto_number(out, value);
+}
+
 /* --- selectors ----------------------------------------------------------- */
 
 /* In names everything but letters and digits is escaped, byte by byte. */
@@ -139,14 +176,11 @@ static void
 put_selector(struct influx *e, const struct metric_series *s, struct buf *out)
 {
 	struct arena a = { 0 };
-	struct str measurement =
-	    influx_as_written(&a, influx_measurement(e, s->kind, &a));
-	struct str name = influx_as_written(&a, s->name);
 
 	buf_addz(out, "{__name__=");
 	put_text(out,
-	    arena_printf(
-		&a, STR_FMT "_" STR_FMT, STR_ARG(measurement), STR_ARG(name)));
+	    arena_printf(&a, STR_FMT "_" STR_FMT,
+		STR_ARG(influx_measurement(e, s->kind, &a)), STR_ARG(s->name)));
 	influx_put_tags(e, s, out, &a);
 	buf_addc(out, '}');
 	arena_fini(&a);
@@ -207,8 +241,8 @@ get_block(struct str line, struct buf *points, struct err *err)
 		struct point p;
 
 		memcpy(&p.at, at.ptr + i * sizeof(p.at), sizeof(p.at));
-		memcpy(
-		    &p.value, values.ptr + i * sizeof(p.value), sizeof(p.value));
+		memcpy(&p.value, values.ptr + i * sizeof(p.value),
+		    sizeof(p.value));
 		buf_add(points, &p, sizeof(p));
 	}
 	buf_free(&at);
@@ -228,8 +262,7 @@ by_time_then_value(const void *a, const void *b)
 }
 
 /* Adds what is in [from, to), as it comes. ERR_LIMIT: it is too much. */
-static int
-export(struct influx *e, const struct metric_series *s, int64_t from,
+static int export(struct influx *e, const struct metric_series *s, int64_t from,
     int64_t to, struct buf *points, struct err *err)
 {
 	struct buf form = { 0 }, text = { 0 };
