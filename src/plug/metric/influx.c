@@ -12,7 +12,8 @@
  * (400, 422: a field of another type, a time its retention does not take) is
  * dropped and counted. When more than `influx.queue` bytes wait, new points are
  * refused (ERR_AGAIN). After a crash some points are sent again; since a series
- * has one value per time, that changes nothing.
+ * has one value per time, that changes nothing. When it is closed it notes down
+ * how far it has come.
  *
  * Measurements and tags are MyController's: `mc_gauge_float_data`, the labels
  * as tags, the field `value`. The name of a series is one more tag, __name__,
@@ -138,13 +139,15 @@ know_series(struct influx *e, const struct metric_series *s)
 
 /* Under the lock. */
 static void
-queue_add(struct influx *e, struct str points, size_t n, uint64_t segment)
+queue_add(struct influx *e, struct str points, size_t n, uint64_t segment,
+    uint64_t seq)
 {
 	struct influx_batch *b = mem_new(struct influx_batch);
 
 	b->points = str_copy(points);
 	b->n = n;
 	b->segment = segment;
+	b->seq = seq;
 	*e->last = b;
 	e->last = &b->next;
 	if (e->unsent == NULL)
@@ -164,6 +167,7 @@ queue_cut(struct influx *e)
 	if (e->first == NULL)
 		e->last = &e->first;
 	e->bytes -= b->points.len;
+	e->cut = b->seq;
 	str_free(b->points);
 	free(b);
 }
@@ -205,7 +209,7 @@ influx_write(struct engine *g, const struct metric_point *p, size_t n,
 		points = buf_str(&e->record);
 		(void)log_get_head(&points, &type, &seq);
 		if (n > 0)
-			queue_add(e, points, n, segment);
+			queue_add(e, points, n, segment, seq);
 		pthread_cond_signal(&e->wake);
 	}
 	pthread_mutex_unlock(&e->lock);
@@ -492,6 +496,19 @@ cut_sent(struct influx *e, int64_t since)
 		    e->log.journal, journal_newest(e->log.journal));
 }
 
+/* Under the lock: notes down what is not to be sent again. */
+static void
+tell_cut(struct influx *e)
+{
+	if (e->cut == e->told)
+		return;
+	buf_clear(&e->record);
+	log_put_sent(&e->record, e->cut);
+	/* if it fails they are sent again after a restart */
+	if (commits_append(&e->log, buf_str(&e->record), NULL, NULL, NULL) == 0)
+		e->told = e->cut;
+}
+
 /* Under the lock: the server has so many more batches. */
 static void
 batches_sent(struct influx *e, size_t batches)
@@ -558,6 +575,7 @@ ask_whether_it_lives(struct influx *e, CURL *c)
 	e->doubt = false;
 	e->trouble = 0;
 	cut_sent(e, began - e->hold_ms);
+	tell_cut(e);
 	return true;
 }
 
@@ -759,6 +777,19 @@ replay_series(struct influx_opening *o, struct str record, struct err *err)
 	return rc;
 }
 
+static void
+replay_sent(struct influx *e, uint64_t seq)
+{
+	while (e->first != NULL && e->first->seq <= seq) {
+		e->points -= e->first->n;
+		e->unsent = e->first->next;
+		e->done++;
+		queue_cut(e);
+	}
+	e->seq = MAX_OF(e->seq, seq);
+	e->told = e->cut;
+}
+
 static int
 replay_points(void *owner, uint64_t segment, struct str record, struct err *err)
 {
@@ -774,13 +805,18 @@ replay_points(void *owner, uint64_t segment, struct str record, struct err *err)
 		return err_set(err, ERR_PROTO, "a broken record in the queue");
 	if (type == LOG_SERIES)
 		return replay_series(owner, record, err);
+	if (type == LOG_SENT) {
+		replay_sent(e, seq);
+		return 0;
+	}
+	e->seq = MAX_OF(e->seq, seq);
 	rest = record;
 	while ((more = log_get_point(&rest, &p)) == 1)
 		n++;
 	if (more != 0)
 		return err_set(err, ERR_PROTO, "broken points in the queue");
 	if (n > 0)
-		queue_add(e, record, n, segment);
+		queue_add(e, record, n, segment, seq);
 	return 0;
 }
 
@@ -929,6 +965,9 @@ influx_close(struct engine *g)
 	pthread_cond_broadcast(&e->wake);
 	pthread_mutex_unlock(&e->lock);
 	pthread_join(e->sender, NULL);
+	pthread_mutex_lock(&e->lock);
+	tell_cut(e);
+	pthread_mutex_unlock(&e->lock);
 	free_all(e);
 }
 

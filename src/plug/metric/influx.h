@@ -25,6 +25,7 @@ struct influx_series {
 struct influx_batch {
 	struct influx_batch *next;
 	uint64_t segment;  /* of the log */
+	uint64_t seq;      /* of the record */
 	int64_t sent_at;   /* monotonic; when the server took it */
 	size_t n;          /* points */
 	struct str points; /* owned; as in the log */
@@ -50,6 +51,7 @@ struct influx {
 	uint32_t end, cap;
 	struct map labels;     /* every label name there was; keys are owned */
 	uint64_t seq;          /* of the last record of the queue */
+	uint64_t cut, told;    /* the last that is done with; as the log says */
 	uint64_t queued, done; /* batches that came in, and went out */
 	struct buf record;
 	/* The oldest first; up to `unsent` the server has them, and they are
