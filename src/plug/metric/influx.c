@@ -12,11 +12,21 @@
  * (400, 422: a field of another type, a time its retention does not take) is
  * dropped and counted. When more than `influx.queue` bytes wait, new points are
  * refused (ERR_AGAIN). After a crash some points are sent again; since a series
- * has one value per time, that changes nothing.
+ * has one value per time, that changes nothing. When it is closed it notes down
+ * how far it has come.
  *
  * Measurements and tags are MyController's: `mc_gauge_float_data`, the labels
  * as tags, the field `value`. The name of a series is one more tag, __name__,
  * unless it is "field".
+ *
+ * With VictoriaMetrics (influx_victoria.c) a batch that was taken is held:
+ *
+ *     first ──► held ──► unsent ──► waiting ──► last
+ *
+ * Whenever the oldest has been held for long enough, or the connection was
+ * lost, the sender asks when the server was started. The same as before: what
+ * was held for `influx.hold` is on its disk, and is cut off. Another time: all
+ * that is held is sent again.
  */
 #include "plug/metric/influx.h"
 
@@ -39,6 +49,8 @@
 #define PENDING_BYTES (64u << 20)
 #define POINTS_MAX 10000 /* in a request */
 #define BODY_MAX (2u << 20)
+#define ANSWER_MAX (64u << 20)
+#define VICTORIA_ANSWER_MAX (1u << 20) /* it is asked in parts then */
 #define RETRY_MIN_MS 250
 #define RETRY_MAX_MS 30000
 
@@ -78,6 +90,16 @@ know_label(struct influx *e, struct str name)
 }
 
 static void
+put_head(struct buf *out, struct str measurement, const struct metric_series *s)
+{
+	lineproto_put_measurement(out, measurement);
+	if (!str_eqz(s->name, INFLUX_PLAIN_NAME))
+		lineproto_put_tag(out, STR(INFLUX_NAME_TAG), s->name);
+	for (size_t i = 0; i < s->n_labels; i++)
+		lineproto_put_tag(out, s->labels[i].name, s->labels[i].value);
+}
+
+static void
 know_series(struct influx *e, const struct metric_series *s)
 {
 	struct influx_series *mine = mem_new(struct influx_series);
@@ -87,14 +109,13 @@ know_series(struct influx *e, const struct metric_series *s)
 	mine->id = s->id;
 	mine->kind = s->kind;
 	mine->what = metric_series_copy(&mine->text, s);
-	lineproto_put_measurement(&line, influx_measurement(e, s->kind, &a));
-	if (!str_eqz(s->name, INFLUX_PLAIN_NAME))
-		lineproto_put_tag(&line, STR(INFLUX_NAME_TAG), s->name);
-	for (size_t i = 0; i < s->n_labels; i++) {
-		lineproto_put_tag(&line, s->labels[i].name, s->labels[i].value);
+	if (e->victoria)
+		victoria_put_head(&line, influx_measurement(e, s->kind, &a), s);
+	else
+		put_head(&line, influx_measurement(e, s->kind, &a), s);
+	for (size_t i = 0; i < s->n_labels; i++)
 		know_label(e, s->labels[i].name);
-	}
-	know_label(e, STR(INFLUX_NAME_TAG));
+	know_label(e, e->victoria ? STR("db") : STR(INFLUX_NAME_TAG));
 	mine->line = str_copy(buf_str(&line));
 	buf_free(&line);
 	arena_fini(&a);
@@ -118,21 +139,25 @@ know_series(struct influx *e, const struct metric_series *s)
 
 /* Under the lock. */
 static void
-queue_add(struct influx *e, struct str points, size_t n, uint64_t segment)
+queue_add(struct influx *e, struct str points, size_t n, uint64_t segment,
+    uint64_t seq)
 {
 	struct influx_batch *b = mem_new(struct influx_batch);
 
 	b->points = str_copy(points);
 	b->n = n;
 	b->segment = segment;
+	b->seq = seq;
 	*e->last = b;
 	e->last = &b->next;
+	if (e->unsent == NULL)
+		e->unsent = b;
 	e->bytes += points.len;
 	e->points += n;
 	e->queued++;
 }
 
-/* Under the lock: the oldest is done with. */
+/* Under the lock: the oldest, which was sent, is done with. */
 static void
 queue_cut(struct influx *e)
 {
@@ -142,9 +167,20 @@ queue_cut(struct influx *e)
 	if (e->first == NULL)
 		e->last = &e->first;
 	e->bytes -= b->points.len;
-	e->points -= b->n;
+	e->cut = b->seq;
 	str_free(b->points);
 	free(b);
+}
+
+/* Under the lock: texts that another server has taken before. */
+static void
+count_texts(struct influx *e, const struct metric_point *p, size_t n)
+{
+	for (size_t i = 0; e->texts && i < n; i++) {
+		struct influx_series *s = series_at(e, p[i].series);
+
+		e->dropped += s != NULL && s->kind == METRIC_TEXT;
+	}
 }
 
 static int
@@ -159,8 +195,8 @@ influx_write(struct engine *g, const struct metric_point *p, size_t n,
 
 	pthread_mutex_lock(&e->lock);
 	if (e->bytes > e->queue_bytes)
-		rc = err_set(err, ERR_AGAIN,
-		    "the queue to InfluxDB is full: %.100s", e->why);
+		rc = err_set(err, ERR_AGAIN, "the queue to %s is full: %.100s",
+		    e->who, e->why);
 	if (rc == 0) {
 		buf_clear(&e->record);
 		log_put_points(&e->record, e->seq + 1, p, n);
@@ -169,10 +205,11 @@ influx_write(struct engine *g, const struct metric_point *p, size_t n,
 	}
 	if (rc == 0) {
 		e->seq++;
+		count_texts(e, p, n);
 		points = buf_str(&e->record);
 		(void)log_get_head(&points, &type, &seq);
 		if (n > 0)
-			queue_add(e, points, n, segment);
+			queue_add(e, points, n, segment, seq);
 		pthread_cond_signal(&e->wake);
 	}
 	pthread_mutex_unlock(&e->lock);
@@ -188,12 +225,28 @@ add_name(struct influx *e, struct err *err)
 	return rc;
 }
 
+/* Whether the server can keep such a series. */
+static int
+check_series(
+    const struct influx *e, const struct metric_series *s, struct err *err)
+{
+	if (e->victoria)
+		return victoria_check(s, err);
+	for (size_t i = 0; i < s->n_labels; i++)
+		if (str_eqz(s->labels[i].name, "time"))
+			return err_set(
+			    err, ERR_PARAM, "InfluxDB takes no label \"time\"");
+	return 0;
+}
+
 static int
 influx_add(struct engine *g, const struct metric_series *s, struct err *err)
 {
 	struct influx *e = influx_of(g);
-	int rc;
+	int rc = check_series(e, s, err);
 
+	if (rc != 0)
+		return rc;
 	pthread_mutex_lock(&e->lock);
 	buf_clear(&e->record);
 	log_put_series(&e->record, s->id, s);
@@ -227,7 +280,7 @@ influx_flush(struct engine *g, struct err *err)
 		if (pthread_cond_timedwait(&e->sent, &e->lock, &until) ==
 		    ETIMEDOUT)
 			rc = err_set(err, ERR_AGAIN,
-			    "InfluxDB has not taken everything: %.100s",
+			    "%s has not taken everything: %.100s", e->who,
 			    e->why);
 	pthread_mutex_unlock(&e->lock);
 	return rc;
@@ -239,15 +292,19 @@ static size_t
 put_lines(struct influx *e, struct buf *body, struct str points)
 {
 	struct metric_point p = { 0 };
+	int64_t now = clock_mono();
 	size_t n = 0;
 
 	while (log_get_point(&points, &p) == 1) {
 		struct influx_series *s = series_at(e, p.series);
 
-		if (s == NULL)
-			continue; /* deleted meanwhile */
+		if (s == NULL || (e->victoria && s->kind == METRIC_TEXT))
+			continue; /* deleted meanwhile, or see count_texts() */
+		s->sent_at = now;
 		buf_add_str(body, s->line);
-		if (s->kind == METRIC_TEXT)
+		if (e->victoria)
+			victoria_put_value(body, &s->what, p.value);
+		else if (s->kind == METRIC_TEXT)
 			lineproto_put_text(body, true, STR("value"), p.text);
 		else if (s->kind == METRIC_BINARY)
 			lineproto_put_int(
@@ -268,7 +325,7 @@ fill_body(struct influx *e, struct buf *body, size_t most, size_t *points)
 
 	buf_clear(body);
 	*points = 0;
-	for (struct influx_batch *b = e->first; b != NULL && batches < most &&
+	for (struct influx_batch *b = e->unsent; b != NULL && batches < most &&
 	     *points < POINTS_MAX && body->len < BODY_MAX;
 	     b = b->next, batches++)
 		*points += put_lines(e, body, b->points);
@@ -398,7 +455,7 @@ judge(struct influx *e, CURL *c, int rc, const struct influx_answer *a,
 	influx_reason(a, why, sizeof(why));
 	if (rc == 0 && a->status >= 200 && a->status < 300)
 		return TAKEN;
-	if (rc == 0 && a->status == 404)
+	if (rc == 0 && a->status == 404 && !e->victoria)
 		(e->v2 ? make_bucket : make_database)(e, c);
 	pthread_mutex_lock(&e->lock);
 	snprintf(e->why, sizeof(e->why), "%.100s", rc != 0 ? err->text : why);
@@ -426,21 +483,115 @@ rest(struct influx *e, int64_t ms)
 		;
 }
 
-/* Under the lock: the batches are done with. */
+/* Under the lock: cuts off what was sent and is held since then or longer. */
 static void
-batches_done(struct influx *e, size_t batches)
+cut_sent(struct influx *e, int64_t since)
 {
-	while (batches-- > 0) {
+	while (e->first != e->unsent && e->first->sent_at <= since)
 		queue_cut(e);
-		e->done++;
-	}
-	e->trouble = 0;
-	pthread_cond_broadcast(&e->sent);
 	if (e->first != NULL)
 		journal_drop_before(e->log.journal, e->first->segment);
 	else
 		journal_drop_before(
 		    e->log.journal, journal_newest(e->log.journal));
+}
+
+/* Under the lock: notes down what is not to be sent again. */
+static void
+tell_cut(struct influx *e)
+{
+	if (e->cut == e->told)
+		return;
+	buf_clear(&e->record);
+	log_put_sent(&e->record, e->cut);
+	/* if it fails they are sent again after a restart */
+	if (commits_append(&e->log, buf_str(&e->record), NULL, NULL, NULL) == 0)
+		e->told = e->cut;
+}
+
+/* Under the lock: the server has so many more batches. */
+static void
+batches_sent(struct influx *e, size_t batches)
+{
+	while (batches-- > 0) {
+		struct influx_batch *b = e->unsent;
+
+		b->sent_at = clock_mono();
+		e->unsent = b->next;
+		e->points -= b->n;
+		e->done++;
+	}
+	e->trouble = 0;
+	pthread_cond_broadcast(&e->sent);
+	if (!e->victoria)
+		cut_sent(e, INT64_MAX);
+}
+
+/* Under the lock: the server may have lost all that is held. */
+static void
+send_again(struct influx *e)
+{
+	for (struct influx_batch *b = e->first; b != e->unsent; b = b->next) {
+		e->points += b->n;
+		e->done--;
+	}
+	e->unsent = e->first;
+}
+
+/* When the server is to be asked about what is held; the last moment of all:
+ * never. */
+static int64_t
+ask_at(const struct influx *e)
+{
+	if (!e->victoria || e->first == NULL)
+		return INT64_MAX;
+	if (e->doubt)
+		return 0;
+	if (e->first == e->unsent)
+		return INT64_MAX;
+	/* a few at once */
+	return e->first->sent_at + e->hold_ms + e->hold_ms / 4;
+}
+
+/* Under the lock, which is given up meanwhile. False: no answer. */
+static bool
+ask_whether_it_lives(struct influx *e, CURL *c)
+{
+	int64_t began = clock_mono(), born;
+	struct err err;
+	int rc;
+
+	pthread_mutex_unlock(&e->lock);
+	rc = victoria_born(e, c, &born, &err);
+	pthread_mutex_lock(&e->lock);
+	if (rc != 0) {
+		e->trouble = rc;
+		snprintf(e->why, sizeof(e->why), "%.127s", err.text);
+		return false;
+	}
+	if (e->born != born)
+		send_again(e);
+	e->born = born;
+	e->doubt = false;
+	e->trouble = 0;
+	cut_sent(e, began - e->hold_ms);
+	tell_cut(e);
+	return true;
+}
+
+/* Under the lock. */
+static void
+await_work(struct influx *e)
+{
+	int64_t ms = ask_at(e);
+	struct timespec until;
+
+	if (ms == INT64_MAX) {
+		pthread_cond_wait(&e->wake, &e->lock);
+		return;
+	}
+	until = time_from_now(MAX_OF(ms - clock_mono(), 0));
+	(void)pthread_cond_timedwait(&e->wake, &e->lock, &until);
 }
 
 static void *
@@ -458,9 +609,16 @@ sender(void *arg)
 
 	(void)write_query(e, &query);
 	pthread_mutex_lock(&e->lock);
-	while (!e->stop || e->first != NULL) {
-		if (e->first == NULL) {
-			pthread_cond_wait(&e->wake, &e->lock);
+	while (!e->stop || e->unsent != NULL) {
+		if (ask_at(e) <= clock_mono() && !ask_whether_it_lives(e, c)) {
+			if (e->stop)
+				break;
+			rest(e, delay);
+			delay = MIN_OF(delay * 2, RETRY_MAX_MS);
+			continue;
+		}
+		if (e->unsent == NULL) {
+			await_work(e);
 			continue;
 		}
 		batches = fill_body(e, &body, most, &points);
@@ -475,6 +633,7 @@ sender(void *arg)
 		what = judge(e, c, rc, &answer, points, &err);
 		buf_free(&answer.body);
 		pthread_mutex_lock(&e->lock);
+		e->doubt = e->doubt || answer.fresh || what == TO_RETRY;
 		if (what == TOO_LARGE && batches > 1) {
 			most = batches / 2;
 			continue;
@@ -490,7 +649,7 @@ sender(void *arg)
 			delay = MIN_OF(delay * 2, RETRY_MAX_MS);
 			continue;
 		}
-		batches_done(e, batches);
+		batches_sent(e, batches);
 		delay = RETRY_MIN_MS;
 		most = SIZE_MAX;
 	}
@@ -507,11 +666,16 @@ static int
 influx_remove(struct engine *g, const struct metric_series *s, struct err *err)
 {
 	struct influx *e = influx_of(g);
+	int64_t sent_at;
 	int rc;
 
 	/* what still waits would make it anew */
 	(void)influx_flush(g, NULL);
-	rc = influx_delete(e, s, err);
+	pthread_mutex_lock(&e->lock);
+	sent_at = series_at(e, s->id)->sent_at;
+	pthread_mutex_unlock(&e->lock);
+	rc = e->victoria ? victoria_delete(e, s, sent_at, err)
+			 : influx_delete(e, s, err);
 	if (rc != 0)
 		return rc;
 	pthread_mutex_lock(&e->lock);
@@ -613,6 +777,19 @@ replay_series(struct influx_opening *o, struct str record, struct err *err)
 	return rc;
 }
 
+static void
+replay_sent(struct influx *e, uint64_t seq)
+{
+	while (e->first != NULL && e->first->seq <= seq) {
+		e->points -= e->first->n;
+		e->unsent = e->first->next;
+		e->done++;
+		queue_cut(e);
+	}
+	e->seq = MAX_OF(e->seq, seq);
+	e->told = e->cut;
+}
+
 static int
 replay_points(void *owner, uint64_t segment, struct str record, struct err *err)
 {
@@ -628,13 +805,18 @@ replay_points(void *owner, uint64_t segment, struct str record, struct err *err)
 		return err_set(err, ERR_PROTO, "a broken record in the queue");
 	if (type == LOG_SERIES)
 		return replay_series(owner, record, err);
+	if (type == LOG_SENT) {
+		replay_sent(e, seq);
+		return 0;
+	}
+	e->seq = MAX_OF(e->seq, seq);
 	rest = record;
 	while ((more = log_get_point(&rest, &p)) == 1)
 		n++;
 	if (more != 0)
 		return err_set(err, ERR_PROTO, "broken points in the queue");
 	if (n > 0)
-		queue_add(e, record, n, segment);
+		queue_add(e, record, n, segment, seq);
 	return 0;
 }
 
@@ -684,10 +866,16 @@ take_settings(struct influx *e, const struct metric_settings *set)
 	e->prefix = str_copy(set->prefix.ptr == NULL ? STR("mc") : set->prefix);
 	e->v2 = set->version == METRIC_INFLUX_V2 ||
 	    (set->version == METRIC_INFLUX_AUTO && set->organization.len > 0);
+	e->victoria = set->version == METRIC_INFLUX_VICTORIA;
+	e->who = e->victoria ? "VictoriaMetrics" : "InfluxDB";
+	e->doubt = true;
+	e->hold_ms = set->hold;
+	e->answer_max = e->victoria ? VICTORIA_ANSWER_MAX : ANSWER_MAX;
 	e->timeout_ms = (long)set->timeout;
 	e->queue_bytes = (uint64_t)set->queue_bytes;
 	if (set->token.len > 0)
-		e->auth = mem_printf("Token " STR_FMT, STR_ARG(set->token));
+		e->auth = mem_printf("%s " STR_FMT,
+		    e->victoria ? "Bearer" : "Token", STR_ARG(set->token));
 	else if (set->username.len > 0 && e->v2)
 		e->auth = mem_printf("Token " STR_FMT ":" STR_FMT,
 		    STR_ARG(set->username), STR_ARG(set->password));
@@ -777,6 +965,9 @@ influx_close(struct engine *g)
 	pthread_cond_broadcast(&e->wake);
 	pthread_mutex_unlock(&e->lock);
 	pthread_join(e->sender, NULL);
+	pthread_mutex_lock(&e->lock);
+	tell_cut(e);
+	pthread_mutex_unlock(&e->lock);
 	free_all(e);
 }
 

@@ -9,14 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWER_MAX (64u << 20)
-
 static size_t
 on_body(char *part, size_t size, size_t n, void *ctx)
 {
 	struct influx_answer *a = ctx;
 
-	if (a->body.len + size * n > ANSWER_MAX)
+	if (a->body.len + size * n > a->max)
 		return 0;
 	buf_add(&a->body, part, size * n);
 	return size * n;
@@ -54,9 +52,10 @@ influx_request(struct influx *e, CURL *c, const char *path, struct str query,
 	char *url = mem_printf("%s%s?" STR_FMT, e->url, path, STR_ARG(query));
 	struct curl_slist *headers = NULL;
 	CURLcode code;
+	long connects = 0;
 	int rc = 0;
 
-	*ret = (struct influx_answer){ 0 };
+	*ret = (struct influx_answer){ .max = e->answer_max };
 	c = c == NULL ? mine : c;
 	if (c == NULL) {
 		free(url);
@@ -93,17 +92,32 @@ influx_request(struct influx *e, CURL *c, const char *path, struct str query,
 	}
 	code = curl_easy_perform(c);
 	curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &ret->status);
+	curl_easy_getinfo(c, CURLINFO_NUM_CONNECTS, &connects);
+	ret->fresh = connects > 0;
 	if (code == CURLE_WRITE_ERROR)
 		rc = err_set(
-		    err, ERR_LIMIT, "an answer of InfluxDB is too long");
+		    err, ERR_LIMIT, "an answer of %s is too long", e->who);
 	else if (code != CURLE_OK)
-		rc = err_set(
-		    err, ERR_CLOSED, "InfluxDB: %s", curl_easy_strerror(code));
+		rc = err_set(err, ERR_CLOSED, "%s: %s", e->who,
+		    curl_easy_strerror(code));
 	curl_slist_free_all(headers);
 	free(url);
 	if (mine != NULL)
 		curl_easy_cleanup(mine);
 	return rc;
+}
+
+int
+influx_check(const struct influx_answer *a, struct err *err)
+{
+	char why[128];
+
+	if (a->status >= 200 && a->status < 300)
+		return 0;
+	influx_reason(a, why, sizeof(why));
+	return err_set(err,
+	    a->status == 401 || a->status == 403 ? ERR_DENIED : ERR_PROTO,
+	    "the server answers %ld: %s", a->status, why);
 }
 
 void

@@ -74,6 +74,10 @@ flux_text(struct buf *out, struct str s)
 static void
 put_tag(struct influx *e, struct buf *out, struct str name, struct str value)
 {
+	if (e->victoria) {
+		victoria_put_tag(out, name, value);
+		return;
+	}
 	if (e->v2) {
 		buf_addz(out, value.len > 0 ? " and r[" : " and not exists r[");
 		flux_text(out, name);
@@ -86,6 +90,8 @@ put_tag(struct influx *e, struct buf *out, struct str name, struct str value)
 	}
 	buf_addz(out, " AND ");
 	quote(out, '"', name);
+	if (str_eqz(name, "value")) /* and not the field of this name */
+		buf_addz(out, "::tag");
 	buf_addc(out, '=');
 	quote(out, '\'', value);
 }
@@ -101,16 +107,16 @@ by_name(const void *a, const void *b)
 /* What a tag of the series is; the line writer made of a "\" at the end what
  * the protocol can say. */
 static struct str
-as_written(struct arena *a, struct str s)
+as_written(const struct influx *e, struct arena *a, struct str s)
 {
-	if (s.len > 0 && s.ptr[s.len - 1] == '\\')
+	if (!e->victoria && s.len > 0 && s.ptr[s.len - 1] == '\\')
 		return arena_printf(a, STR_FMT " ", STR_ARG(s));
 	return s;
 }
 
-static void
-put_tags(struct influx *e, const struct metric_series *s, struct buf *out,
-    struct arena *a)
+void
+influx_put_tags(struct influx *e, const struct metric_series *s,
+    struct buf *out, struct arena *a)
 {
 	struct str *name, *known, *list;
 	size_t pos = 0, n = 0;
@@ -131,7 +137,11 @@ put_tags(struct influx *e, const struct metric_series *s, struct buf *out,
 		if (str_eqz(*name, INFLUX_NAME_TAG) &&
 		    !str_eqz(s->name, INFLUX_PLAIN_NAME))
 			value = s->name;
-		put_tag(e, out, as_written(a, *name), as_written(a, value));
+		/* it has this label from the address of the request */
+		if (e->victoria && str_eqz(*name, "db") && value.len == 0)
+			value = str_of(e->database);
+		put_tag(
+		    e, out, as_written(e, a, *name), as_written(e, a, value));
 	}
 }
 
@@ -222,7 +232,6 @@ ask_v1(struct influx *e, struct str query, struct table *t, struct err *err)
 	struct influx_answer answer;
 	struct str error = STR_NULL;
 	struct buf form = { 0 };
-	char why[128];
 	struct json j;
 	int rc;
 
@@ -232,13 +241,8 @@ ask_v1(struct influx *e, struct str query, struct table *t, struct err *err)
 	rc = influx_request(e, NULL, "/query", STR(""),
 	    "application/x-www-form-urlencoded", buf_str(&form), &answer, err);
 	buf_free(&form);
-	if (rc == 0 && answer.status != 200) {
-		influx_reason(&answer, why, sizeof(why));
-		rc = err_set(err,
-		    answer.status == 401 || answer.status == 403 ? ERR_DENIED
-								 : ERR_PROTO,
-		    "InfluxDB: %s", why);
-	}
+	if (rc == 0)
+		rc = influx_check(&answer, err);
 	if (rc == 0) {
 		json_open(&j, buf_str(&answer.body), 0, t->a);
 		get_v1_object(&j, t, &error);
@@ -424,20 +428,14 @@ ask_v2(struct influx *e, struct str query, struct table *t, struct err *err)
 {
 	struct influx_answer answer;
 	struct buf form = { 0 };
-	char why[128];
 	int rc;
 
 	url_form_add(&form, "org", str_of(e->organization));
 	rc = influx_request(e, NULL, "/api/v2/query", buf_str(&form),
 	    "application/vnd.flux", query, &answer, err);
 	buf_free(&form);
-	if (rc == 0 && answer.status != 200) {
-		influx_reason(&answer, why, sizeof(why));
-		rc = err_set(err,
-		    answer.status == 401 || answer.status == 403 ? ERR_DENIED
-								 : ERR_PROTO,
-		    "InfluxDB: %s", why);
-	}
+	if (rc == 0)
+		rc = influx_check(&answer, err);
 	if (rc == 0)
 		rc = get_v2(buf_str(&answer.body), t, err);
 	buf_free(&answer.body);
@@ -468,7 +466,7 @@ flux_from(struct influx *e, const struct metric_series *s, int64_t from,
 	buf_addz(out, ")\n  |> filter(fn: (r) => r._measurement == ");
 	flux_text(out, influx_measurement(e, s->kind, a));
 	buf_addz(out, " and r._field == \"value\"");
-	put_tags(e, s, out, a);
+	influx_put_tags(e, s, out, a);
 	buf_addz(out, ")\n");
 }
 
@@ -480,7 +478,7 @@ influxql_from(struct influx *e, const struct metric_series *s, int64_t from,
 	quote(out, '"', influx_measurement(e, s->kind, a));
 	buf_addf(out, " WHERE time >= %" PRId64 "ms AND time < %" PRId64 "ms",
 	    from, to);
-	put_tags(e, s, out, a);
+	influx_put_tags(e, s, out, a);
 }
 
 /* A page of points from one end. */
@@ -539,6 +537,8 @@ influx_read(struct engine *g, const struct metric_series *s, int64_t from,
 	bool more = true;
 	int rc = 0;
 
+	if (e->victoria)
+		return victoria_read(e, s, from, to, visit, ctx, err);
 	while (rc == 0 && more && from < to) {
 		struct table t = { .a = &a };
 		struct metric_point *p;
@@ -569,6 +569,8 @@ influx_last(struct engine *g, const struct metric_series *s, struct arena *a,
 	struct table t = { .a = &mine };
 	int rc;
 
+	if (influx_of(g)->victoria)
+		return victoria_last(influx_of(g), s, ret, err);
 	rc = get_page(influx_of(g), s, 0, METRIC_TIME_MAX, 1, true, &t, err);
 	if (rc == 0 && table_rows(&t) == 0)
 		rc =
@@ -657,6 +659,8 @@ influx_windows(struct engine *g, const struct metric_series *s,
 	struct buf text = { 0 };
 	int rc;
 
+	if (e->victoria)
+		return ERR_AGAIN; /* see influx_victoria.c */
 	for (size_t i = 0; i < q->n_fns; i++) {
 		names[i] = function_name(q->fns[i].func);
 		if (names[i] == NULL)
@@ -733,7 +737,6 @@ delete_v2(struct influx *e, const struct metric_series *s, struct err *err)
 	struct influx_answer answer;
 	struct arena a = { 0 };
 	struct json_out o;
-	char why[128];
 	int rc;
 
 	if (is_part(e, s))
@@ -743,13 +746,13 @@ delete_v2(struct influx *e, const struct metric_series *s, struct err *err)
 	    STR_ARG(influx_measurement(e, s->kind, &a)));
 	if (!str_eqz(s->name, INFLUX_PLAIN_NAME)) {
 		buf_addz(&predicate, " AND \"" INFLUX_NAME_TAG "\"=");
-		quote(&predicate, '"', as_written(&a, s->name));
+		quote(&predicate, '"', as_written(e, &a, s->name));
 	}
 	for (size_t i = 0; i < s->n_labels; i++) {
 		buf_addz(&predicate, " AND ");
-		quote(&predicate, '"', as_written(&a, s->labels[i].name));
+		quote(&predicate, '"', as_written(e, &a, s->labels[i].name));
 		buf_addc(&predicate, '=');
-		quote(&predicate, '"', as_written(&a, s->labels[i].value));
+		quote(&predicate, '"', as_written(e, &a, s->labels[i].value));
 	}
 	json_out_init(&o, &body, false);
 	json_out_object(&o);
@@ -764,10 +767,8 @@ delete_v2(struct influx *e, const struct metric_series *s, struct err *err)
 	url_form_add(&query, "bucket", str_of(e->bucket));
 	rc = influx_request(e, NULL, "/api/v2/delete", buf_str(&query),
 	    "application/json", buf_str(&body), &answer, err);
-	if (rc == 0 && (answer.status < 200 || answer.status >= 300)) {
-		influx_reason(&answer, why, sizeof(why));
-		rc = err_set(err, ERR_PROTO, "InfluxDB: %s", why);
-	}
+	if (rc == 0)
+		rc = influx_check(&answer, err);
 	buf_free(&answer.body);
 	buf_free(&query);
 	buf_free(&body);
@@ -789,7 +790,7 @@ influx_delete(struct influx *e, const struct metric_series *s, struct err *err)
 	buf_addz(&q, "DROP SERIES FROM ");
 	quote(&q, '"', influx_measurement(e, s->kind, &a));
 	buf_addz(&q, " WHERE 1=1");
-	put_tags(e, s, &q, &a);
+	influx_put_tags(e, s, &q, &a);
 	rc = ask_v1(e, buf_str(&q), &t, err);
 	buf_free(&q);
 	table_fini(&t);

@@ -572,6 +572,126 @@ a_full_queue_takes_nothing_more(void **state)
 	assert_int_equal(s.dropped, 0);
 }
 
+static void
+what_was_sent_is_not_sent_again_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = series(f, METRIC_GAUGE, "field", NULL);
+
+	put(f, id, T0, 1);
+	must(f, metric_flush(f->m, &f->err));
+	(void)heard(f);
+	for (int i = 2; i < 4; i++) {
+		char said[200];
+
+		reopen(f);
+		put(f, id, T0, i);
+		must(f, metric_flush(f->m, &f->err));
+		snprintf(said, sizeof(said),
+		    "POST /api/v2/write?org=my+org&bucket=b%%26c&precision=ms\n"
+		    "Token secret\n"
+		    "mc_gauge_float_data value=%d 1700000000000\n\n",
+		    i);
+		assert_string_equal(heard(f), said);
+	}
+}
+
+/* --- VictoriaMetrics ----------------------------------------------------- */
+
+#define BORN(s) "vm_app_start_timestamp " s "\nvm_app_uptime_seconds 9\n"
+#define VICTORIA_ASKED "GET /metrics?\nBearer secret\n\n"
+#define VICTORIA_SENT                                                          \
+	"POST /write?db=db&precision=ms\nBearer secret\n"                      \
+	"mc_gauge_float_data,a\\ b=c\\,d\\=\"e\",room=x\\\\y t=1 "             \
+	"1700000000000\n\n"
+
+/* Waits until the server has heard as much. */
+static void
+hears(struct fixture *f, const char *what)
+{
+	struct buf all = { 0 };
+
+	for (int i = 0; i < 2000 && all.len < strlen(what); i++) {
+		usleep(5000);
+		buf_addz(&all, heard(f));
+	}
+	assert_string_equal(buf_z(&all), what);
+	buf_free(&all);
+}
+
+static uint32_t
+to_victoria(struct fixture *f, int64_t hold)
+{
+	f->set.version = METRIC_INFLUX_VICTORIA;
+	f->set.hold = hold;
+	reopen(f);
+	return series(f, METRIC_GAUGE, "t", "x\\y");
+}
+
+static void
+what_it_took_is_held_until_it_is_surely_kept(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = to_victoria(f, 100);
+	struct metric_stats s;
+
+	answer(f, "200 OK", BORN("77"));
+	answer(f, "204 No Content", "");
+	answer(f, "200 OK", BORN("77"));
+	put(f, id, T0, 1);
+	must(f, metric_flush(f->m, &f->err));
+	hears(f, VICTORIA_ASKED VICTORIA_SENT VICTORIA_ASKED);
+	/* it is not asked or told again, after a restart of ours neither */
+	answer(f, "200 OK", BORN("77"));
+	reopen(f);
+	put(f, id, T0, 1);
+	hears(f, VICTORIA_ASKED VICTORIA_SENT);
+	metric_stats(f->m, &s);
+	assert_int_equal(s.trouble, 0);
+}
+
+static void
+what_is_held_is_sent_again_to_a_server_that_was_started_anew(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = to_victoria(f, 100);
+	struct metric_stats s;
+
+	answer(f, "200 OK", BORN("77"));
+	answer(f, "204 No Content", "");
+	answer(f, "502 Bad Gateway", "");
+	answer(f, "200 OK",
+	    "vm_app_start_timestamp 99\n"
+	    "vm_app_uptime_seconds 1\n"); /* too young */
+	answer(f, "200 OK", BORN("99"));
+	answer(f, "204 No Content", "");
+	answer(f, "200 OK", BORN("99"));
+	put(f, id, T0, 1);
+	must(f, metric_flush(f->m, &f->err));
+	hears(f,
+	    VICTORIA_ASKED VICTORIA_SENT VICTORIA_ASKED VICTORIA_ASKED
+		VICTORIA_ASKED VICTORIA_SENT VICTORIA_ASKED);
+	metric_stats(f->m, &s);
+	assert_int_equal(s.waiting, 0);
+	assert_int_equal(s.dropped, 0);
+}
+
+static void
+what_is_held_outlives_a_restart_of_ours(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t id = to_victoria(f, 60000);
+
+	answer(f, "200 OK", BORN("77"));
+	answer(f, "204 No Content", "");
+	answer(f, "200 OK", BORN("99"));
+	put(f, id, T0, 1);
+	must(f, metric_flush(f->m, &f->err));
+	hears(f, VICTORIA_ASKED VICTORIA_SENT);
+	reopen(f);
+	hears(f, VICTORIA_ASKED VICTORIA_SENT);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -588,6 +708,10 @@ main(void)
 		T(what_is_refused_is_counted_and_does_not_hold_the_rest),
 		T(a_wrong_token_is_told_and_loses_nothing),
 		T(a_full_queue_takes_nothing_more),
+		T(what_was_sent_is_not_sent_again_after_a_restart),
+		T(what_it_took_is_held_until_it_is_surely_kept),
+		T(what_is_held_is_sent_again_to_a_server_that_was_started_anew),
+		T(what_is_held_outlives_a_restart_of_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,12 @@ log_put_delete(struct buf *out, uint64_t seq, uint32_t series)
 	varint_put(out, series);
 }
 
+void
+log_put_sent(struct buf *out, uint64_t seq)
+{
+	put_head(out, LOG_SENT, seq);
+}
+
 bool
 log_get_head(struct str *in, enum log_type *type, uint64_t *seq)
 {
@@ -142,8 +148,7 @@ log_get_head(struct str *in, enum log_type *type, uint64_t *seq)
 	*type = (enum log_type)(unsigned char)*in->ptr;
 	in->ptr++;
 	in->len--;
-	return *type >= LOG_SERIES && *type <= LOG_DELETE &&
-	    varint_get(in, seq);
+	return *type >= LOG_SERIES && *type <= LOG_SENT && varint_get(in, seq);
 }
 
 bool

@@ -1,6 +1,6 @@
 /*
  * plug/metric/log.h - what stands in a record of the metric log: a series that
- * is new, points, or a series that is gone.
+ * is new, points, a series that is gone, or how far a queue was emptied.
  *
  * Every record has a number, one above the last. Pure functions; the readers
  * take any bytes.
@@ -14,6 +14,7 @@ enum log_type {
 	LOG_SERIES = 1,
 	LOG_POINTS,
 	LOG_DELETE,
+	LOG_SENT, /* points up to this number are not needed here any more */
 };
 
 /* Name and labels of a series, as bytes. */
@@ -26,6 +27,7 @@ void log_put_series(
 /* A point has a text if `text.ptr` is not NULL. */
 void log_put_points(
     struct buf *out, uint64_t seq, const struct metric_point *p, size_t n);
+void log_put_sent(struct buf *out, uint64_t seq);
 void log_put_delete(struct buf *out, uint64_t seq, uint32_t series);
 
 /* Reads type and number, and cuts them off. */

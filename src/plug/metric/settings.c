@@ -7,7 +7,7 @@
 
 #define S struct metric_settings
 
-static const char *const versions[] = { "auto", "v1", "v2", NULL };
+static const char *const versions[] = { "auto", "v1", "v2", "victoria", NULL };
 
 const struct conf_field metric_fields[] = {
 	CONF_ENUM(S, engine, "engine", .def = "sqlite",
@@ -15,7 +15,7 @@ const struct conf_field metric_fields[] = {
 	    .help =
 		"What keeps the history of numbers. `sqlite` keeps it in "
 		"compressed blocks in the data folder; `influx` gives it to "
-		"an InfluxDB; `void` forgets it."),
+		"an InfluxDB or a VictoriaMetrics; `void` forgets it."),
 	CONF_TEXT(S, path, "path", .def = "metric",
 	    .help = "The folder with the database and the log (`influx`: the "
 		    "queue), in the data folder unless it begins with a "
@@ -45,7 +45,8 @@ const struct conf_field metric_fields[] = {
 	CONF_TEXT(S, url, "influx.url", .def = "http://localhost:8086",
 	    .help = "Where InfluxDB is."),
 	CONF_TEXT(S, token, "influx.token", .secret = true,
-	    .help = "Its token (version 2). Without one, `username` and "
+	    .help = "Its token (version 2, or VictoriaMetrics behind "
+		    "`vmauth`). Without one, `username` and "
 		    "`password` count."),
 	CONF_TEXT(S, username, "influx.username", .help = "A user of it."),
 	CONF_TEXT(S, password, "influx.password", .secret = true,
@@ -55,15 +56,23 @@ const struct conf_field metric_fields[] = {
 	CONF_TEXT(S, bucket, "influx.bucket", .def = "marram",
 	    .help = "The bucket (version 2); made if it is missing."),
 	CONF_TEXT(S, database, "influx.database", .def = "marram",
-	    .help = "The database (version 1); made if it is missing."),
+	    .help = "The database (version 1); made if it is missing. "
+		    "VictoriaMetrics gets it as the label `db`."),
 	CONF_TEXT(S, prefix, "influx.measurementPrefix", .def = "mc",
 	    .help = "How the names of measurements begin: "
 		    "`mc_gauge_float_data`."),
 	CONF_ENUM(S, version, "influx.version", .def = "auto",
 	    .choices = versions,
 	    .help = "Which API the server has. `auto`: v2 if an organization "
-		    "is set, else v1."),
+		    "is set, else v1. `victoria` is VictoriaMetrics; it keeps "
+		    "no texts, and of two values of one time not the last."),
 	CONF_MS(S, timeout, "influx.timeout", .def = "10s", .min = 100,
 	    .max = 600000, .help = "Longest wait for an answer of the server."),
+	CONF_MS(S, hold, "influx.hold", .def = "30s", .min = 1000,
+	    .max = 600000,
+	    .help = "How long points stay in the queue after VictoriaMetrics "
+		    "has taken them, since it writes them to its disk later; "
+		    "if it is started anew meanwhile, they are sent again. "
+		    "Longer than twice its `-inmemoryDataFlushInterval`."),
 	{ 0 },
 };

@@ -11,6 +11,7 @@ enum metric_influx_version {
 	METRIC_INFLUX_AUTO,
 	METRIC_INFLUX_V1,
 	METRIC_INFLUX_V2,
+	METRIC_INFLUX_VICTORIA,
 };
 
 struct metric_settings {
@@ -25,6 +26,7 @@ struct metric_settings {
 	struct str organization, bucket, database, prefix;
 	int64_t version; /* enum metric_influx_version */
 	int64_t timeout;
+	int64_t hold;
 };
 
 /* Rows over struct metric_settings. */

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -17,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRAM "/usr/bin/influxd"
+#define INFLUX "/usr/bin/influxd"
+#define VICTORIA "/usr/bin/victoria-metrics"
 
 static int
 free_port(void)
@@ -69,29 +71,30 @@ write_conf(const struct test_influx *s, int port, int rpc)
 	free(path);
 }
 
-bool
-test_influx_start(struct test_influx *s)
+static bool
+make_dir(struct test_influx *s, const char *program)
 {
-	int port = free_port(), rpc = free_port(), null;
-	char *conf;
-
-	if (access(PROGRAM, X_OK) != 0)
+	if (access(program, X_OK) != 0)
 		return false;
 	strcpy(s->dir, "/tmp/influx-XXXXXX");
-	if (mkdtemp(s->dir) == NULL)
-		return false;
-	write_conf(s, port, rpc);
-	conf = mem_printf("%s/conf", s->dir);
+	return mkdtemp(s->dir) != NULL;
+}
+
+/* Runs it and waits until it listens. */
+static bool
+run(struct test_influx *s, int port, char *const *argv)
+{
+	int null;
+
 	s->pid = fork();
 	if (s->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		null = open("/dev/null", O_RDWR);
 		dup2(null, 1);
 		dup2(null, 2);
-		execl(PROGRAM, PROGRAM, "run", "-config", conf, NULL);
+		execv(argv[0], argv);
 		_exit(127);
 	}
-	free(conf);
 	snprintf(s->url, sizeof(s->url), "http://127.0.0.1:%d/", port);
 	for (int i = 0; i < 500; i++) {
 		if (listens(port))
@@ -100,6 +103,60 @@ test_influx_start(struct test_influx *s)
 	}
 	test_influx_stop(s);
 	return false;
+}
+
+bool
+test_influx_start(struct test_influx *s)
+{
+	int port = free_port(), rpc = free_port();
+	char *conf;
+	bool ret;
+
+	if (!make_dir(s, INFLUX))
+		return false;
+	write_conf(s, port, rpc);
+	conf = mem_printf("%s/conf", s->dir);
+	ret = run(s, port,
+	    (char *[]){ (char[]){ INFLUX }, (char[]){ "run" },
+		(char[]){ "-config" }, conf, NULL });
+	free(conf);
+	return ret;
+}
+
+bool
+test_victoria_start(struct test_influx *s)
+{
+	int port = free_port();
+	char *data, *listen;
+	bool ret;
+
+	if (!make_dir(s, VICTORIA))
+		return false;
+	data = mem_printf("-storageDataPath=%s/data", s->dir);
+	listen = mem_printf("-httpListenAddr=127.0.0.1:%d", port);
+	ret = run(s, port,
+	    (char *[]){ (char[]){ VICTORIA }, data, listen,
+		(char[]){ "-retentionPeriod=100y" },
+		(char[]){ "-memory.allowedPercent=10" }, NULL });
+	free(data);
+	free(listen);
+	return ret;
+}
+
+bool
+test_victoria_flush(const struct test_influx *s)
+{
+	char *url = mem_printf("%sinternal/force_flush", s->url);
+	CURL *c = curl_easy_init();
+	CURLcode code;
+
+	curl_easy_setopt(c, CURLOPT_URL, url);
+	curl_easy_setopt(c, CURLOPT_FAILONERROR, 1L);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT, 10L);
+	code = curl_easy_perform(c);
+	curl_easy_cleanup(c);
+	free(url);
+	return code == CURLE_OK;
 }
 
 void
