@@ -96,6 +96,34 @@ static const struct kind {
 	    "\"baudrate\":7}}",
 	    "lines gateway: protocol: baudrate: a usual one like 115200 is "
 	    "needed" },
+	{ "generic over mqtt", &gateway_generic_mqtt, "mosquitto",
+	    "{\"protocol\":{\"type\":\"mqtt\",\"broker\":"
+	    "\"tcp://127.0.0.1:%P\",\"subscribe\":\"out/#, other\",\"publish\":"
+	    "\"/in/\",\"qos\":\"1\"},\"nodes\":{\"n1\":{\"topic\":\"cmd\"}}}",
+	    "out/x", SAY_LIST, UP_LIST("topic", "out/x"), "set n1 s t=%N\n",
+	    "out/x", "[{\"type\":\"song\"}]", "n1", "s", "lamp", "%N",
+	    "n1|{\"nodeId\":\"n1\",\"sourceId\":\"s\",\"type\":\"set\","
+	    "\"payloads\":[{\"key\":\"lamp\",\"value\":%N}]}|"
+	    "{\"topic\":\"cmd\",\"slot\":\"set s/lamp\"}",
+	    "/in/cmd {\"nodeId\":\"n1\",\"sourceId\":\"s\",\"type\":\"set\","
+	    "\"payloads\":[{\"key\":\"lamp\",\"value\":%N}]}\n",
+	    NULL, false, NULL,
+	    "{\"protocol\":{\"type\":\"mqtt\",\"broker\":\"http://x\"}}",
+	    "generic_mqtt gateway: protocol: broker: an address like "
+	    "tcp://host:1883 or tls://host:8883 is needed",
+	    true },
+	{ "generic over our own mqtt", &gateway_generic_mqtt, "own",
+	    "{\"protocol\":{\"subscribe\":[\"out/+\"],\"nodes\":{\"default\":"
+	    "{\"topic\":\"cmd\",\"script\":\"down\"}}},"
+	    "\"script\":{\"onReceive\":\"up\"}}",
+	    "out/x", "%N",
+	    "n1|%N|{\"topic\":\"out/x\",\"messages\":[{\"nodeId\":"
+	    "\"n1\",\"payloads\":[{\"key\":\"out/x\",\"value\":\"%N\"}]}]}",
+	    "set n1  out/x=\"%N\"\n", "out/x", "throw", "n1", "s", "lamp", "%N",
+	    "n1|lamp to %N|{\"topic\":\"a,b\",\"slot\":\"set s/lamp\"}",
+	    "a lamp to %N\nb lamp to %N\n", NULL, false, NULL,
+	    "{\"protocol\":{\"subscribe\":[\"out/+\"],\"qos\":7}}",
+	    "generic_mqtt gateway: protocol: qos: must be 0 to 2", false },
 	{ "mysensors over tcp", &gateway_mysensors, "tcp",
 	    "{\"type\":\"mysensors_v2\",\"timeout\":\"2s\",\"protocol\":"
 	    "{\"type\":\"ethernet\",\"server\":\"tcp://127.0.0.1:%P\"}}",
@@ -129,34 +157,6 @@ static const struct kind {
 	    "{\"protocol\":{\"type\":\"http\"}}",
 	    "mysensors_v2 gateway: protocol: type: must be one of serial, "
 	    "ethernet, tcp, mqtt" },
-	{ "generic over mqtt", &gateway_generic_mqtt, "mosquitto",
-	    "{\"protocol\":{\"type\":\"mqtt\",\"broker\":"
-	    "\"tcp://127.0.0.1:%P\",\"subscribe\":\"out/#, other\",\"publish\":"
-	    "\"/in/\",\"qos\":\"1\"},\"nodes\":{\"n1\":{\"topic\":\"cmd\"}}}",
-	    "out/x", SAY_LIST, UP_LIST("topic", "out/x"), "set n1 s t=%N\n",
-	    "out/x", "[{\"type\":\"song\"}]", "n1", "s", "lamp", "%N",
-	    "n1|{\"nodeId\":\"n1\",\"sourceId\":\"s\",\"type\":\"set\","
-	    "\"payloads\":[{\"key\":\"lamp\",\"value\":%N}]}|"
-	    "{\"topic\":\"cmd\",\"slot\":\"set s/lamp\"}",
-	    "/in/cmd {\"nodeId\":\"n1\",\"sourceId\":\"s\",\"type\":\"set\","
-	    "\"payloads\":[{\"key\":\"lamp\",\"value\":%N}]}\n",
-	    NULL, false, NULL,
-	    "{\"protocol\":{\"type\":\"mqtt\",\"broker\":\"http://x\"}}",
-	    "generic_mqtt gateway: protocol: broker: an address like "
-	    "tcp://host:1883 or tls://host:8883 is needed",
-	    true },
-	{ "generic over our own mqtt", &gateway_generic_mqtt, "own",
-	    "{\"protocol\":{\"subscribe\":[\"out/+\"],\"nodes\":{\"default\":"
-	    "{\"topic\":\"cmd\",\"script\":\"down\"}}},"
-	    "\"script\":{\"onReceive\":\"up\"}}",
-	    "out/x", "%N",
-	    "n1|%N|{\"topic\":\"out/x\",\"messages\":[{\"nodeId\":"
-	    "\"n1\",\"payloads\":[{\"key\":\"out/x\",\"value\":\"%N\"}]}]}",
-	    "set n1  out/x=\"%N\"\n", "out/x", "throw", "n1", "s", "lamp", "%N",
-	    "n1|lamp to %N|{\"topic\":\"a,b\",\"slot\":\"set s/lamp\"}",
-	    "a lamp to %N\nb lamp to %N\n", NULL, false, NULL,
-	    "{\"protocol\":{\"subscribe\":[\"out/+\"],\"qos\":7}}",
-	    "generic_mqtt gateway: protocol: qos: must be 0 to 2", false },
 };
 
 static const struct kind *kind; /* the one under test */
