@@ -42,7 +42,7 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X) X(mysensors)
+#define PROVIDERS(X) X(generic_mqtt) X(mysensors)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
@@ -53,7 +53,7 @@ static const struct gateway_ops *const providers[] = {
 static const struct gateway_link_ops *const links[] = { &gateway_link_serial,
 	&gateway_link_tcp, &gateway_link_mqtt };
 
-/* --- sentences ----------------------------------------------------------- */
+/* --- sentences ------------------------------------------------------------ */
 
 void
 gateway_secret(struct gateway *g, struct str secret)
@@ -94,7 +94,7 @@ on_tell(struct loop_defer *d)
 	g->host->changed(g->host->ctx, g);
 }
 
-/* --- the link ------------------------------------------------------------ */
+/* --- the link ------------------------------------------------------------- */
 
 static void
 begin(struct gateway *g)
@@ -236,8 +236,7 @@ gateway_put(struct gateway *g, struct str topic, struct str data,
 	return rc;
 }
 
-/* --- what a provider asks --------------------------------------------------
- */
+/* --- what a provider asks ------------------------------------------------- */
 
 const struct gateway_host *
 gateway_host_of(const struct gateway *g)
@@ -315,7 +314,7 @@ gateway_duration(
 	return 0;
 }
 
-/* --- open and close ------------------------------------------------------ */
+/* --- open and close ------------------------------------------------------- */
 
 /* What every provider's object has. */
 struct head {
@@ -559,7 +558,7 @@ gateway_close(struct gateway *g)
 	free_it(g);
 }
 
-/* --- what there is ------------------------------------------------------- */
+/* --- what there is -------------------------------------------------------- */
 
 const char *const *
 gateway_providers(void)
@@ -580,8 +579,11 @@ gateway_provider_spec(const char *type)
 const struct record *
 gateway_protocol_spec(const char *type)
 {
-	const struct gateway_link_ops *ops = link_of(protocol_of(str_of(type)));
+	unsigned protocol = protocol_of(str_of(type));
+	const struct gateway_link_ops *ops = link_of(protocol);
 
+	if (protocol == GATEWAY_HTTP)
+		return &gateway_http_record;
 	return ops != NULL ? ops->spec : NULL;
 }
 
