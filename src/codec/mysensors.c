@@ -9,7 +9,7 @@
 
 #define PARTS 5
 
-/* --- tables ---------------------------------------------------------- */
+/* --- tables -------------------------------------------------------------- */
 
 static const char *const children[MYSENSORS_CHILDREN] = {
 	"S_DOOR",
@@ -196,7 +196,7 @@ mysensors_stream_name(uint8_t type)
 	return type < MYSENSORS_STREAMS ? streams[type] : NULL;
 }
 
-/* --- messages -------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------ */
 
 static const struct {
 	const char *name;

@@ -91,7 +91,7 @@ void mysensors_to_topic(struct buf *out, const struct mysensors_message *m);
  * air (of a stream's hex digits two are one byte). */
 int mysensors_can_send(const struct mysensors_message *m, struct err *err);
 
-/* --- what types are called ------------------------------------------------ */
+/* --- what types are called ----------------------------------------------- */
 
 struct mysensors_value {
 	const char *name;        /* "V_TEMP" */

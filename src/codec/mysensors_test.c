@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- tables --------------------------------------------------------------- */
+/* --- tables -------------------------------------------------------------- */
 
 /* Written as people list them: the place of a name is its number. */
 static const char children[] =
@@ -111,7 +111,7 @@ values_have_type_and_unit(void **state)
 	assert_int_equal(mysensors_value_type(STR("")), -1);
 }
 
-/* --- messages ------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------ */
 
 static const struct {
 	const char *line, *topic;

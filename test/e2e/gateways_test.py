@@ -1,6 +1,5 @@
 """Gateways: networks that the platform drives itself, from the wire to rules
 and back. What stands at the wire's end speaks the real protocol."""
-import asyncio
 import json
 import socketserver
 import threading
@@ -71,8 +70,8 @@ class Garden:
 
 
 @pytest.fixture
-def garden(server):
-    return Garden(server)
+def garden(start):
+    return Garden(start("--hub.gateway.allow-ports", "/dev/pts/*"))
 
 
 @pytest.fixture
@@ -152,8 +151,7 @@ def test_a_story_of_mysensors_on_a_serial_port(garden, mailbox):
             "host": "127.0.0.1", "port": mailbox.server_address[1],
             "security": "none", "fromEmail": "hub@garden.example"}}})
     live = Live(garden.server, garden.token)
-    live.send({"type": "subscribe", "id": "1", "unit": garden.unit})
-    live.until(lambda f: f["type"] == "subscribed")
+    live.subscribe(unit=garden.unit)
 
     # a node asks for an id, presents itself, sends temperature
     radio = Radio.pty()
@@ -210,8 +208,6 @@ def test_a_story_of_mysensors_on_a_serial_port(garden, mailbox):
     assert radio.faults == []
 
     # all of it was seen live, in order
-    def place(what):
-        return live.until(what)[0]
     order = [
         lambda e: e["entityType"] == "gateway" and
         e["entity"]["state"]["status"] == "up",
@@ -225,7 +221,8 @@ def test_a_story_of_mysensors_on_a_serial_port(garden, mailbox):
         lambda e: e["entityType"] == "field" and
         e["entity"]["fieldId"] == "V_STATUS" and
         e["entity"]["current"]["value"] is True]
-    seen = [f["data"] for f in live.frames if f["type"] == "event"]
+    live.silent()
+    seen = [f["data"] for f in live.heard if f["type"] == "event"]
     at = -1
     for i, what in enumerate(order):
         at = next((n for n, e in enumerate(seen) if n > at and what(e)), None)

@@ -579,8 +579,11 @@ gateway_provider_spec(const char *type)
 const struct record *
 gateway_protocol_spec(const char *type)
 {
-	const struct gateway_link_ops *ops = link_of(protocol_of(str_of(type)));
+	unsigned protocol = protocol_of(str_of(type));
+	const struct gateway_link_ops *ops = link_of(protocol);
 
+	if (protocol == GATEWAY_HTTP)
+		return &gateway_http_record;
 	return ops != NULL ? ops->spec : NULL;
 }
 

@@ -76,7 +76,7 @@ static const struct field spec_fields[] = {
 static const struct record spec_record = { "mysensors_v2",
 	sizeof(struct mysensors_spec), spec_fields };
 
-/* --- labels --------------------------------------------------------------- */
+/* --- labels -------------------------------------------------------------- */
 
 static struct str
 node_text(struct arena *a, int node)
@@ -116,7 +116,7 @@ mysensors_note(
 	arena_fini(&a);
 }
 
-/* --- bytes out ------------------------------------------------------------ */
+/* --- bytes out ----------------------------------------------------------- */
 
 /* The forms of a message on this link: topic and payload, or a line. */
 static void
@@ -162,7 +162,7 @@ put_job(struct mysensors *p, struct gateway_job *j,
 	buf_free(&data);
 }
 
-/* --- echoes --------------------------------------------------------------- */
+/* --- echoes -------------------------------------------------------------- */
 
 static bool
 wants_echo(const struct mysensors *p, const struct mysensors_message *m)
@@ -271,7 +271,7 @@ begin_wait(struct mysensors *p, const struct mysensors_message *m,
 	attempt(w);
 }
 
-/* --- sending -------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------- */
 
 void
 mysensors_answer(struct mysensors *p, struct mysensors_message *m)
@@ -354,7 +354,7 @@ mysensors_cancel(void *own, struct gateway_job *j)
 			drop(w);
 }
 
-/* --- ids, units, time ----------------------------------------------------- */
+/* --- ids, units, time ---------------------------------------------------- */
 
 static bool
 is_taken(struct mysensors *p, int id)
@@ -457,7 +457,7 @@ give_time(struct mysensors *p, const struct mysensors_message *m)
 	arena_fini(&a);
 }
 
-/* --- hearing -------------------------------------------------------------- */
+/* --- hearing ------------------------------------------------------------- */
 
 static void
 hand_up(struct mysensors *p, const struct mysensors_message *m,
@@ -620,7 +620,7 @@ mysensors_hear(void *own, const struct gateway_in *in)
 		take(p, &m, in);
 }
 
-/* --- actions -------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -676,7 +676,7 @@ mysensors_act(void *own, struct str node, struct str action, struct err *err)
 	return act_on_node(p, (uint8_t)id, action, err);
 }
 
-/* --- life ----------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 static void
 on_discover(struct loop_timer *t)

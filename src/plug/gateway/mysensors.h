@@ -64,14 +64,14 @@ void mysensors_answer(struct mysensors *p, struct mysensors_message *m);
 int mysensors_post(
     struct mysensors *p, const struct mysensors_message *m, struct err *err);
 
-/* --- mysensors_read.c ----------------------------------------------------- */
+/* --- mysensors_read.c ---------------------------------------------------- */
 
 /* Does an internal message say something about its node? */
 bool mysensors_is_news(uint8_t internal);
 void mysensors_read(void *own, struct gateway_read *r);
 void mysensors_write(void *own, struct gateway_write *w);
 
-/* --- mysensors_ota.c ------------------------------------------------------ */
+/* --- mysensors_ota.c ----------------------------------------------------- */
 
 void mysensors_ota_init(struct mysensors *p);
 void mysensors_ota_fini(struct mysensors *p);

@@ -94,7 +94,7 @@ watch(struct mysensors *p)
 		loop_after(gateway_host_of(p->g)->loop, &p->sweep, SWEEP_MS);
 }
 
-/* --- images --------------------------------------------------------------- */
+/* --- images -------------------------------------------------------------- */
 
 static struct image *
 find_image(struct mysensors *p, struct str id)
@@ -175,7 +175,7 @@ use(struct mysensors *p, struct image *i)
 	list_add(&p->images, &i->link);
 }
 
-/* --- progress ------------------------------------------------------------- */
+/* --- progress ------------------------------------------------------------ */
 
 static void
 put_time(struct json_out *o, const char *key, int64_t ms)
@@ -302,7 +302,7 @@ on_sweep(struct loop_timer *t)
 		watch(p);
 }
 
-/* --- answers -------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static void
 answer_config(struct mysensors *p, uint8_t node, const uint16_t *words)
@@ -370,7 +370,7 @@ answer_all(struct mysensors *p, uint8_t node, struct image *i)
 	n->wants_config = n->wants_block = false;
 }
 
-/* --- reading a firmware --------------------------------------------------- */
+/* --- reading a firmware -------------------------------------------------- */
 
 static void
 free_load(struct load *l)
@@ -440,7 +440,7 @@ load(struct mysensors *p, struct str id)
 	host->firmware(host->ctx, l->id, on_loaded, l);
 }
 
-/* --- requests ------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 static bool
 must_erase(struct mysensors *p, uint8_t node)
@@ -564,7 +564,7 @@ mysensors_ota_offer(struct mysensors *p, uint8_t node, struct err *err)
 	return rc;
 }
 
-/* --- life ----------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 void
 mysensors_ota_init(struct mysensors *p)

@@ -72,7 +72,7 @@ teardown_bench(void **state)
 	return 0;
 }
 
-/* --- the node ------------------------------------------------------------- */
+/* --- the node ------------------------------------------------------------ */
 
 #define CONFIG "7;255;4;0;0;01000100280261C40103"
 #define ANSWER "7;255;4;0;1;"
@@ -147,7 +147,7 @@ count(const struct buf *b, const char *text)
 	return n;
 }
 
-/* --- tests ---------------------------------------------------------------- */
+/* --- tests --------------------------------------------------------------- */
 
 static void
 an_image_is_taken_backwards_though_blocks_are_lost(void **state)

@@ -48,7 +48,7 @@ mysensors_is_news(uint8_t internal)
 	return false;
 }
 
-/* --- texts and values ----------------------------------------------------- */
+/* --- texts and values ---------------------------------------------------- */
 
 bool
 mysensors_truth(struct str text)
@@ -160,7 +160,7 @@ mysensors_member(struct arena *a, struct str object, const char *key)
 	return json_done(&j, NULL) == 0 ? ret : STR_NULL;
 }
 
-/* --- reading -------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 struct reading {
 	struct mysensors *p;
@@ -347,7 +347,7 @@ mysensors_read(void *own, struct gateway_read *rd)
 	gateway_read_done(rd, r.out.at, r.out.n, &err);
 }
 
-/* --- writing -------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------- */
 
 static int
 id_of(struct str text, uint8_t max, const char *what, uint8_t *ret,

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* --- reading -------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 struct reader {
 	struct gateway_read read;
@@ -219,7 +219,7 @@ americans_have_fahrenheit(void **state)
 	    "set 7/1 V_HUM 70 gauge_float % " NAMED("1", "1", "V_HUM") " -");
 }
 
-/* --- writing -------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------- */
 
 struct writer {
 	struct gateway_write write;
@@ -322,7 +322,7 @@ messages_are_written(void **state)
 	}
 }
 
-/* --- what goes up --------------------------------------------------------- */
+/* --- what goes up -------------------------------------------------------- */
 
 static void
 news_goes_up_and_the_protocol_stays(void **state)
@@ -355,7 +355,7 @@ news_goes_up_and_the_protocol_stays(void **state)
 	buf_free(&want);
 }
 
-/* --- ids, units, time ----------------------------------------------------- */
+/* --- ids, units, time ---------------------------------------------------- */
 
 static void
 ids_are_given_once(void **state)
@@ -476,7 +476,7 @@ time_is_told_in_the_gateways_zone(void **state)
 	    "are told the machine's time");
 }
 
-/* --- sending -------------------------------------------------------------- */
+/* --- sending ------------------------------------------------------------- */
 
 static void
 on_sent(void *ctx, enum gateway_outcome outcome, const struct err *err)
@@ -645,7 +645,7 @@ a_lost_link_loses_no_message(void **state)
 	assert_int_equal(x->outcomes[GATEWAY_SENT], 1);
 }
 
-/* --- sleep ---------------------------------------------------------------- */
+/* --- sleep --------------------------------------------------------------- */
 
 static void
 sleepers_get_it_when_they_are_awake(void **state)
@@ -682,7 +682,7 @@ who_says_that_it_sleeps_is_noted_once(void **state)
 	assert_string_equal(buf_z(&x->noted), want);
 }
 
-/* --- actions -------------------------------------------------------------- */
+/* --- actions ------------------------------------------------------------- */
 
 static void
 actions_are_done(void **state)
@@ -792,8 +792,7 @@ wrong_settings_are_told(void **state)
 	}
 }
 
-/* --- by our own MQTT server ------------------------------------------------
- */
+/* --- by our own MQTT server ---------------------------------------------- */
 
 static gateway_heard *listener;
 static void *listener_ctx;

@@ -22,7 +22,7 @@
 
 #define PATIENCE_MS 20000
 
-/* --- the host ------------------------------------------------------------- */
+/* --- the host ------------------------------------------------------------ */
 
 static void
 on_heard(void *ctx, const struct gateway_frame *f, struct gateway_taken *t)
@@ -132,7 +132,7 @@ give_firmware(struct fixture *x)
 	}
 }
 
-/* --- time and bytes ------------------------------------------------------- */
+/* --- time and bytes ------------------------------------------------------ */
 
 int64_t
 now_ms(void)
@@ -221,7 +221,7 @@ until_answered(struct fixture *x, int n)
 	}
 }
 
-/* --- setup ---------------------------------------------------------------- */
+/* --- setup --------------------------------------------------------------- */
 
 int
 try_open(struct fixture *x, const char *more, struct err *err)
