@@ -181,6 +181,8 @@ gates_stale(struct hub *h, struct str network_code)
 
 /* --- up ------------------------------------------------------------------ */
 
+static void on_plug_changed(void *ctx, struct gateway *plug);
+
 static void
 run_lifted(struct loop_post *p)
 {
@@ -251,6 +253,8 @@ on_born(struct loop_post *p)
 
 		(void)known_new(g, b->of.addr, l->spoken, true);
 		counter_add(&g->hub->counters.born, 1);
+		if (g->plug != NULL) /* what was wrong is over */
+			on_plug_changed(g, g->plug);
 	}
 	LIST_EACH (l, &b->waiting, struct lift, link) {
 		list_del(&l->link);
@@ -269,14 +273,14 @@ begin_birth(struct gate *g, struct lift *l)
 {
 	struct birth *b = mem_new(struct birth);
 	struct arena *a = &b->arena;
+	struct str profile = hub_text_at(a, g->row.labels, "device_profile");
 
 	g->refs++;
 	b->gate = g;
 	b->of = (struct route_newborn){ .unit_id = arena_str(a, g->row.unit_id),
 		.network_id = arena_str(a, g->row.id),
 		.addr = arena_str(a, l->addr),
-		.profile = arena_str(
-		    a, hub_text_at(a, g->row.labels, "device_profile")),
+		.profile = profile.ptr != NULL ? profile : STR(""),
 		.name = STR("") };
 	list_init(&b->waiting);
 	list_add(&b->waiting, &l->link);
