@@ -621,6 +621,7 @@ def test_limits_hold(begin, live):
     client = live(site.server, site.token)
     client.subscribe("1")
     client.subscribe("2", initial=True)
+    assert [e["type"] for e in client.events(2)] == ["requested"] * 2
     assert client.get()["code"] == "err_limit"
     got = client.ask(type="subscribe", id="3")
     assert got["code"] == "err_limit" and "too many" in got["message"]

@@ -152,7 +152,7 @@ arrive(struct loop_post *p)
 {
 	struct arrival *a = container_of(p, struct arrival, post);
 
-	if (a->live->ending) {
+	if (a->live->ending) { /* nothing is counted any more */
 		close(a->fd);
 		http_tunnel_end(a->tunnel);
 	} else {
@@ -172,6 +172,14 @@ hub_upgraded(struct hub *h, const struct http_upgraded *u)
 
 	if (u->route->handle != handle)
 		return false;
+	if (is_full(h->live)) { /* several came at once */
+		counter_add(&h->counters.live_refused, 1);
+		close(u->fd);
+		http_tunnel_end(u->tunnel);
+		return true;
+	}
+	atomic_fetch_add(&h->live->n_conns, 1);
+	atomic_fetch_add(&h->live->n_logins, 1);
 	a = mem_new(struct arrival);
 	a->post.run = arrive;
 	a->live = h->live;
@@ -223,17 +231,31 @@ live_unref(struct live_event *e)
 /* --- sharing out --------------------------------------------------------- */
 
 static void
-offer_to_unit(struct live *l, struct str unit_id, struct live_event *e)
+offer_to(struct live_topic *t, struct live_event *e)
 {
-	struct live_unit *u = map_get(&l->units, unit_id);
+	LIST_EACH (k, &t->links, struct live_link, link) {
+		struct live_sub *s = k->sub;
 
-	if (u == NULL)
-		return;
-	LIST_EACH (s, &u->subs, struct live_sub, in_unit)
 		if (s->conn->seen != e->no && live_wants(&s->ask, &s->ids, e)) {
 			s->conn->seen = e->no; /* once, not for each */
 			conn_offer(s->conn, e);
 		}
+	}
+}
+
+static void
+offer(struct live *l, struct live_event *e)
+{
+	struct str parts[LIVE_PARTS];
+
+	e->no = ++l->last_event;
+	live_parts(e->key, e->unit_id.len, e->entity_type.len, parts);
+	for (int i = 0; i < LIVE_PARTS; i++) {
+		struct live_topic *t = map_get(&l->topics, parts[i]);
+
+		if (t != NULL)
+			offer_to(t, e);
+	}
 }
 
 static struct live_sub *
@@ -249,10 +271,7 @@ share(struct live *l, struct live_event *e)
 	struct live_sub *s;
 
 	if (e->kind == LIVE_EVENT) {
-		e->no = ++l->last_event;
-		offer_to_unit(l, e->unit_id, e);
-		if (e->unit_id.len > 0)
-			offer_to_unit(l, STR(""), e);
+		offer(l, e);
 		return;
 	}
 	s = sub_of(l, e);
@@ -378,7 +397,7 @@ live_free(struct live *l)
 	live_stop(l);
 	worker_pool_free(l->checks);
 	loop_free(l->loop);
-	map_fini(&l->units);
+	map_fini(&l->topics);
 	map_fini(&l->subs);
 	free(l);
 }

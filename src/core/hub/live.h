@@ -57,13 +57,12 @@ struct live_event {
 	char frame[];
 };
 
-/* An event of one connection, or without a frame. `fin` with text: a frame of
- * this kind. */
+/* Without a frame; one for a single connection. */
 struct live_event *live_event_new(enum live_kind kind, uint64_t no);
 struct live_event *live_frame_new(
     enum websocket_opcode opcode, const void *payload, size_t len);
 
-/* --- what a client says (live_ask.c) -------------------------------------- */
+/* --- what a client says (live_ask.c) ------------------------------------- */
 
 enum live_verb { LIVE_AUTH, LIVE_SUBSCRIBE, LIVE_UNSUBSCRIBE, LIVE_PING };
 
@@ -82,12 +81,19 @@ int live_ask_read(
 /* A copy of a subscription, into `a`. */
 void live_ask_copy(
     struct arena *a, struct live_ask *to, const struct live_ask *from);
+/* The keys it is to be found by: "unit ", "unit field", or "unit field:...";
+ * the unit is empty for administrators who want all. In `a`. */
+struct strs live_keys(struct arena *a, const struct live_ask *s);
+/* Those that an event with this whole key is to be looked for by. */
+#define LIVE_PARTS 6
+void live_parts(struct str key, size_t unit_len, size_t type_len,
+    struct str parts[LIVE_PARTS]);
 /* Does the subscription want it? `ids`: its quick ids, as keys. The unit is
  * the caller's to look at. */
 bool live_wants(const struct live_ask *s, const struct map *ids,
     const struct live_event *e);
 
-/* --- on the hub's loop (live_feed.c) -------------------------------------- */
+/* --- on the hub's loop (live_feed.c) ------------------------------------- */
 
 void feed_init(struct hub *h);
 void feed_fini(struct hub *h);
@@ -107,7 +113,7 @@ void feed_open(struct hub *h, uint64_t no, const struct live_ask *ask);
 void feed_more(struct hub *h, uint64_t no);
 void feed_close(struct hub *h, uint64_t no);
 
-/* --- the loop of connections (live.c) ------------------------------------- */
+/* --- the loop of connections (live.c) ------------------------------------ */
 
 struct live_batch {
 	struct loop_post post;
@@ -132,8 +138,8 @@ struct live {
 	/* the loop's own */
 	bool ending;
 	struct list conns, dirty;
-	struct map units; /* unit id -> those who hear of it */
-	struct map subs;  /* number -> subscription */
+	struct map topics; /* key -> who hears of it */
+	struct map subs;   /* number -> subscription */
 	uint64_t last_no, last_event;
 };
 
@@ -146,25 +152,31 @@ void live_give(struct live *l, struct live_batch *b);
 
 void live_unref(struct live_event *e);
 
-/* --- connections (live_conn.c) -------------------------------------------- */
+/* --- connections (live_conn.c) ------------------------------------------- */
 
 struct live_conn;
 
-/* Subscribers of one unit; "" is that of administrators who want all. */
-struct live_unit {
-	struct str id; /* owned */
-	struct list subs;
+/* Who is to be found by one key. */
+struct live_topic {
+	struct str key; /* owned */
+	struct list links;
+};
+
+struct live_link {
+	struct list link; /* in topic->links */
+	struct live_topic *topic;
+	struct live_sub *sub;
 };
 
 struct live_sub {
 	uint64_t no;
 	struct live_conn *conn;
-	struct list link;       /* in conn->subs */
-	struct list in_unit;    /* in unit->subs, once it is open */
-	struct live_unit *unit; /* NULL: not open yet */
-	struct live_ask ask;    /* in arena */
-	struct map ids;         /* its quick ids */
-	bool ready;             /* the next slice may be asked for */
+	struct list link;        /* in conn->subs */
+	struct live_link *links; /* in arena; none until it is open */
+	size_t n_links;
+	struct live_ask ask; /* in arena */
+	struct map ids;      /* its quick ids */
+	bool ready;          /* the next slice may be asked for */
 	int64_t n_initial;
 	struct arena arena;
 };
@@ -183,7 +195,9 @@ struct live_conn {
 	struct loop_timer recheck; /* of the token */
 	struct ws_text in;
 	struct list queue;
-	size_t bytes, at; /* of the queue; of its first entry: sent */
+	size_t bytes;     /* that the queue costs */
+	size_t at;        /* of its first frame: sent */
+	size_t try_at;    /* bytes: sending is tried before more is added */
 	struct map keys;  /* of entries that wait since it was long */
 	bool logging_in;  /* counted among those */
 	bool blocked;     /* the socket was full */
@@ -214,7 +228,7 @@ void conn_slice(struct live_sub *s, int n);
 void conn_away(struct live_conn *c);
 void conn_checked(struct live_conn *c, struct live_check *k);
 
-/* --- checks (live_check.c) ------------------------------------------------ */
+/* --- checks (live_check.c) ----------------------------------------------- */
 
 enum check_kind { CHECK_LOGIN, CHECK_SUBSCRIBE, CHECK_AGAIN };
 

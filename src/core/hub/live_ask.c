@@ -142,6 +142,36 @@ live_ask_copy(struct arena *a, struct live_ask *to, const struct live_ask *from)
 	to->verb = from->verb;
 }
 
+struct strs
+live_keys(struct arena *a, const struct live_ask *s)
+{
+	const struct strs *narrow =
+	    s->quick_ids.n > 0 ? &s->quick_ids : &s->entity_types;
+	struct strs keys = { arena_array(a, narrow->n + 1, struct str), 0 };
+
+	for (size_t i = 0; i < narrow->n; i++)
+		keys.at[keys.n++] = arena_printf(a, STR_FMT " " STR_FMT,
+		    STR_ARG(s->unit), STR_ARG(narrow->at[i]));
+	if (narrow->n == 0)
+		keys.at[keys.n++] =
+		    arena_printf(a, STR_FMT " ", STR_ARG(s->unit));
+	return keys;
+}
+
+void
+live_parts(struct str key, size_t unit_len, size_t type_len,
+    struct str parts[LIVE_PARTS])
+{
+	const size_t ends[] = { unit_len + 1, unit_len + 1 + type_len,
+		key.len };
+
+	for (int i = 0; i < 3; i++) {
+		parts[i] = (struct str){ key.ptr, ends[i] };
+		parts[3 + i] =
+		    (struct str){ key.ptr + unit_len, ends[i] - unit_len };
+	}
+}
+
 bool
 live_wants(
     const struct live_ask *s, const struct map *ids, const struct live_event *e)

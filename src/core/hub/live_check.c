@@ -32,12 +32,23 @@ check_free(struct live_check *k)
 	free(k);
 }
 
+static bool
+has_unit(const struct live_check *k, struct str unit)
+{
+	for (size_t i = 0; i < k->units.n; i++)
+		if (str_eq(k->units.at[i], unit))
+			return true;
+	return false;
+}
+
 void
 check_units(struct live_check *k, struct live_conn *c)
 {
 	k->units.at = arena_array(&k->arena, c->n_subs + 1, struct str);
 	LIST_EACH (s, &c->subs, struct live_sub, link)
-		k->units.at[k->units.n++] = arena_str(&k->arena, s->ask.unit);
+		if (!has_unit(k, s->ask.unit))
+			k->units.at[k->units.n++] =
+			    arena_str(&k->arena, s->ask.unit);
 }
 
 /* {"code":...,"message":...} */

@@ -39,6 +39,7 @@
 #define IOVS_MAX 64
 #define CLOSING_MS 2000
 #define UNSENT_MAX 65536 /* bytes that the kernel holds back */
+#define TRY_EVERY 65536  /* bytes added to a long queue */
 
 /* Codes of our own for closing. */
 #define CLOSE_TOKEN 4401 /* none, wrong, or ended */
@@ -49,14 +50,30 @@ struct entry {
 	bool mapped;
 };
 
+static bool send_some(struct live_conn *c);
+
 /* --- the queue ----------------------------------------------------------- */
+
+/* What an event costs a queue, with all around it. */
+static size_t
+cost(const struct live_event *e)
+{
+	return sizeof(struct entry) + sizeof(*e) + e->len;
+}
+
+/* From here on it is long. */
+static size_t
+quarter(const struct live_conn *c)
+{
+	return (size_t)c->live->conf->queue_max / 4;
+}
 
 static void
 entry_free(struct live_conn *c, struct entry *q)
 {
 	if (q->mapped && map_get(&c->keys, q->event->key) == q)
 		map_del(&c->keys, q->event->key);
-	c->bytes -= q->event->len;
+	c->bytes -= cost(q->event);
 	list_del(&q->link);
 	live_unref(q->event);
 	free(q);
@@ -70,12 +87,12 @@ push(struct live_conn *c, struct live_event *e)
 	e->refs++;
 	q->event = e;
 	if (e->kind == LIVE_EVENT &&
-	    c->bytes >= (size_t)c->live->conf->queue_max / 4) {
+	    (c->bytes >= quarter(c) || c->keys.n > 0)) {
 		q->mapped = true;
 		map_put(&c->keys, e->key, q);
 	}
 	list_add(&c->queue, &q->link);
-	c->bytes += e->len;
+	c->bytes += cost(e);
 	counter_add(&c->live->counters->live_sent, 1);
 	conn_settle_later(c);
 }
@@ -95,6 +112,18 @@ older(struct live_conn *c, const struct live_event *e)
 	return q;
 }
 
+/* Much happens at once: some of it leaves before the rest is looked at. */
+static void
+make_room(struct live_conn *c)
+{
+	if (c->bytes < MAX_OF(c->try_at, quarter(c)))
+		return;
+	c->blocked = false;
+	while (!c->blocked && send_some(c))
+		;
+	c->try_at = c->bytes + TRY_EVERY;
+}
+
 void
 conn_offer(struct live_conn *c, struct live_event *e)
 {
@@ -105,9 +134,14 @@ conn_offer(struct live_conn *c, struct live_event *e)
 
 	if (c->state != CONN_OPEN)
 		return;
+	make_room(c);
+	if (c->state != CONN_OPEN)
+		return; /* its socket is broken */
 	old = older(c, e);
-	less = old != NULL ? old->event->len : 0;
-	if (c->bytes - less + e->len > max || (c->dropped > 0 && old == NULL)) {
+	less = old != NULL ? cost(old->event) : 0;
+	/* a single one may be as large as it likes */
+	if ((c->bytes > less && c->bytes - less + cost(e) > max) ||
+	    (c->dropped > 0 && old == NULL)) {
 		c->dropped++;
 		counter_add(&counters->live_dropped, 1);
 		return;
@@ -222,7 +256,6 @@ sub_new(struct live_conn *c, const struct live_ask *ask)
 	live_ask_copy(&s->arena, &s->ask, ask);
 	for (size_t i = 0; i < s->ask.quick_ids.n; i++)
 		map_put(&s->ids, s->ask.quick_ids.at[i], s);
-	list_init(&s->in_unit);
 	list_add(&c->subs, &s->link);
 	c->n_subs++;
 	map_put(&l->subs, number(s), s);
@@ -231,19 +264,34 @@ sub_new(struct live_conn *c, const struct live_ask *ask)
 }
 
 static void
-leave_unit(struct live_sub *s)
+link_to(struct live_sub *s, struct str key)
 {
-	struct live_unit *u = s->unit;
+	struct live_link *k = &s->links[s->n_links++];
+	struct map *topics = &s->conn->live->topics;
+	struct live_topic *t = map_get(topics, key);
 
-	if (u == NULL)
+	if (t == NULL) {
+		t = mem_new(struct live_topic);
+		t->key = str_copy(key);
+		list_init(&t->links);
+		map_put(topics, t->key, t);
+	}
+	k->sub = s;
+	k->topic = t;
+	list_add(&t->links, &k->link);
+}
+
+static void
+unlink_from(struct live_link *k)
+{
+	struct live_topic *t = k->topic;
+
+	list_del(&k->link);
+	if (!list_empty(&t->links))
 		return;
-	list_del(&s->in_unit);
-	s->unit = NULL;
-	if (!list_empty(&u->subs))
-		return;
-	map_del(&s->conn->live->units, u->id);
-	str_free(u->id);
-	free(u);
+	map_del(&k->sub->conn->live->topics, t->key);
+	str_free(t->key);
+	free(t);
 }
 
 static void
@@ -252,7 +300,8 @@ sub_free(struct live_sub *s)
 	struct live *l = s->conn->live;
 
 	feed_close(l->hub, s->no);
-	leave_unit(s);
+	for (size_t i = 0; i < s->n_links; i++)
+		unlink_from(&s->links[i]);
 	map_del(&l->subs, number(s));
 	list_del(&s->link);
 	s->conn->n_subs--;
@@ -265,17 +314,11 @@ sub_free(struct live_sub *s)
 void
 conn_opened(struct live_sub *s)
 {
-	struct live *l = s->conn->live;
-	struct live_unit *u = map_get(&l->units, s->ask.unit);
+	const struct strs keys = live_keys(&s->arena, &s->ask);
 
-	if (u == NULL) {
-		u = mem_new(struct live_unit);
-		u->id = str_copy(s->ask.unit);
-		list_init(&u->subs);
-		map_put(&l->units, u->id, u);
-	}
-	s->unit = u;
-	list_add(&u->subs, &s->in_unit);
+	s->links = arena_array(&s->arena, keys.n, struct live_link);
+	for (size_t i = 0; i < keys.n; i++)
+		link_to(s, keys.at[i]);
 	tell(s->conn, "subscribed", s->ask.id);
 }
 
@@ -317,7 +360,7 @@ catch_up(struct live_conn *c)
 		c->dropped = 0;
 		tell_count(c, "lagged", STR_NULL, "dropped", n);
 	}
-	if (c->bytes > max / 4)
+	if (c->bytes > quarter(c))
 		return;
 	LIST_EACH (s, &c->subs, struct live_sub, link)
 		if (s->ready) {
@@ -752,6 +795,7 @@ conn_settle(struct live_conn *c)
 		catch_up(c);
 		more |= !c->blocked && !list_empty(&c->queue);
 	}
+	c->try_at = 0;
 	list_del(&c->dirty);
 	if (c->state == CONN_DEAD) {
 		conn_free(c);
@@ -837,8 +881,6 @@ conn_new(struct live *l, int fd, struct http_tunnel *tunnel, struct str token,
 	list_init(&c->subs);
 	list_init(&c->dirty);
 	list_add(&l->conns, &c->link);
-	atomic_fetch_add(&l->n_conns, 1);
-	atomic_fetch_add(&l->n_logins, 1);
 	counter_add(&l->counters->live_connections, 1);
 	if (already.len > 0)
 		ws_text_put(&c->in, already.ptr, already.len);

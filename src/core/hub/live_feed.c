@@ -1,11 +1,9 @@
 /*
  * core/hub/live_feed.c - the hub's end of what goes to WebSockets.
  *
- * For every subscription the feed counts the keys it stands for: "unit ",
- * "unit field", or "unit field:gateway.node.source.field", where the unit is
- * empty for administrators who want all. Those of an event are the beginnings
- * of one text, with the unit and without it: six look-ups say whether anybody
- * wants it. The rest of the filter is the live loop's work.
+ * For every subscription the feed counts the keys it is to be found by (see
+ * live_keys()): six look-ups say whether anybody may want an event. The rest of
+ * the filter is the live loop's work.
  */
 #include "core/hub/live.h"
 
@@ -14,21 +12,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLICE_FIELDS 64   /* values of one slice... */
-#define SLICE_BYTES 32768 /* ...or so many bytes */
+#define BATCH_MAX (256u << 10) /* bytes that go at once */
+#define SLICE_DEVICES 1000     /* looked at for one slice... */
+#define SLICE_FIELDS 64        /* ...values of it... */
+#define SLICE_BYTES 32768      /* ...or so many bytes */
 
 struct interest {
 	struct str key; /* owned */
 	size_t n;
 };
 
-/* A subscription as the feed knows it. */
+/* A subscription as the feed knows it. The values that are there first are
+ * looked for device by device, those of one from slice to slice. */
 struct follow {
 	uint64_t no;
-	struct strs keys;   /* what it counts in interests */
-	struct strs fields; /* keys of hub->quick that are still to be sent */
-	size_t at;
-	struct arena arena;
+	struct strs keys;    /* what it counts in interests */
+	struct map ids;      /* its quick ids */
+	struct strs devices; /* whose fields are still to be looked at... */
+	size_t device_at;    /* ...from here on */
+	struct strs fields;  /* keys of hub->quick, still to be sent... */
+	size_t field_at;
+	size_t n_sent;
+	struct arena arena, page; /* `fields` lie in page */
 };
 
 struct feed {
@@ -92,40 +97,20 @@ bool
 feed_wants(struct hub *h, struct str unit_id, const char *entity_type,
     struct str quick)
 {
+	struct str parts[LIVE_PARTS];
 	struct feed *f = h->feed;
-	size_t ends[3];
 
 	if (f->interests.n == 0)
 		return false;
 	make_key(f, unit_id, entity_type, quick);
-	ends[0] = unit_id.len + 1;
-	ends[1] = ends[0] + strlen(entity_type);
-	ends[2] = f->key.len;
-	for (int i = 0; i < 3; i++) {
-		const char *p = f->key.ptr;
-
-		if (map_get(&f->interests, (struct str){ p, ends[i] }) != NULL)
+	live_parts(buf_str(&f->key), unit_id.len, strlen(entity_type), parts);
+	for (int i = 0; i < LIVE_PARTS; i++)
+		if (map_get(&f->interests, parts[i]) != NULL)
 			return true;
-		p += unit_id.len;
-		if (map_get(&f->interests,
-			(struct str){ p, ends[i] - unit_id.len }) != NULL)
-			return true;
-	}
 	return false;
 }
 
 /* --- on their way -------------------------------------------------------- */
-
-static void
-put(struct hub *h, struct live_event *e)
-{
-	struct feed *f = h->feed;
-
-	*f->last = e;
-	f->last = &e->next;
-	f->bytes += sizeof(*e) + e->len;
-	loop_defer(h->loop, &h->kick);
-}
 
 void
 feed_kick(struct hub *h)
@@ -144,6 +129,19 @@ feed_kick(struct hub *h)
 	f->bytes = 0;
 	f->dropped = 0;
 	live_give(h->live, b);
+}
+
+static void
+put(struct hub *h, struct live_event *e)
+{
+	struct feed *f = h->feed;
+
+	*f->last = e;
+	f->last = &e->next;
+	f->bytes += sizeof(*e) + e->len;
+	loop_defer(h->loop, &h->kick);
+	if (f->bytes >= BATCH_MAX)
+		feed_kick(h);
 }
 
 /* {"type":"event","data":...} */
@@ -221,56 +219,64 @@ number(const uint64_t *no)
 	return (struct str){ (const char *)no, sizeof(*no) };
 }
 
+/* Where the values lie that it may want. */
 static void
-note_interests(struct follow *s, const struct live_ask *ask)
+note_places(struct hub *h, struct follow *s, const struct live_ask *ask)
 {
-	const struct strs *narrow =
-	    ask->quick_ids.n > 0 ? &ask->quick_ids : &ask->entity_types;
-
-	s->keys.at = arena_array(&s->arena, narrow->n + 1, struct str);
-	for (size_t i = 0; i < narrow->n; i++)
-		s->keys.at[s->keys.n++] =
-		    arena_printf(&s->arena, STR_FMT " " STR_FMT,
-			STR_ARG(ask->unit), STR_ARG(narrow->at[i]));
-	if (narrow->n == 0)
-		s->keys.at[s->keys.n++] =
-		    arena_printf(&s->arena, STR_FMT " ", STR_ARG(ask->unit));
-}
-
-/* The values it may want; false: too many. */
-static bool
-note_fields(struct hub *h, struct follow *s, const struct live_ask *ask)
-{
-	struct map ids = { 0 };
-	size_t pos = 0, n = 0, max = (size_t)h->conf.live.initial_max;
-	struct cell *f;
+	size_t pos = 0, n = ask->quick_ids.n;
+	struct device *d;
 
 	if (!hub_has(&ask->entity_types, STR("field")))
-		return true;
-	s->fields.at =
-	    arena_array(&s->arena, MIN_OF(h->n_fields, max) + 1, struct str);
-	for (size_t i = 0; i < ask->quick_ids.n; i++)
-		map_put(&ids, ask->quick_ids.at[i], &ids);
-	while ((f = map_next(&h->quick, &pos)) != NULL) {
-		struct str quick = f->quick;
+		return;
+	if (ask->unit.len > 0 && n > 0) { /* they are named */
+		s->fields.at = arena_array(&s->page, n, struct str);
+		for (size_t i = 0; i < n; i++) {
+			struct str quick = ask->quick_ids.at[i];
 
-		if (f->now.ptr == NULL ||
-		    (ask->unit.len > 0 && !str_eq(f->row.unit_id, ask->unit)))
-			continue;
-		if (ids.n > 0) {
-			(void)str_cut(&quick, ' ');
-			make_key(h->feed, STR(""), "field", quick);
-			quick = buf_str(&h->feed->key);
-			quick = (struct str){ quick.ptr + 1, quick.len - 1 };
-			if (map_get(&ids, quick) == NULL)
-				continue;
+			if (str_eqz(str_cut(&quick, ':'), "field"))
+				s->fields.at[s->fields.n++] =
+				    arena_printf(&s->page, STR_FMT " " STR_FMT,
+					STR_ARG(ask->unit), STR_ARG(quick));
 		}
-		if (++n > max)
-			break;
-		s->fields.at[s->fields.n++] = arena_str(&s->arena, f->quick);
+		return;
 	}
-	map_fini(&ids);
-	return n <= max;
+	s->devices.at = arena_array(&s->arena, h->devices.n + 1, struct str);
+	while ((d = map_next(&h->devices, &pos)) != NULL)
+		if (ask->unit.len == 0 || str_eq(d->row.unit_id, ask->unit))
+			s->devices.at[s->devices.n++] =
+			    arena_str(&s->arena, d->row.id);
+}
+
+/* By its quick id, if it chose some. */
+static bool
+is_chosen(struct feed *f, const struct follow *s, const struct cell *cell)
+{
+	struct str quick = cell->quick;
+
+	if (s->ids.n == 0)
+		return true;
+	(void)str_cut(&quick, ' ');
+	make_key(f, STR(""), "field", quick);
+	return map_get(&s->ids,
+		   (struct str){ f->key.ptr + 1, f->key.len - 1 }) != NULL;
+}
+
+static void
+note_fields(struct hub *h, struct follow *s, struct str device_id)
+{
+	struct device *d = map_get(&h->devices, device_id);
+	struct cell *f;
+	size_t pos = 0;
+
+	arena_clear(&s->page);
+	s->fields.n = s->field_at = 0;
+	if (d == NULL || d->fields.n == 0)
+		return;
+	s->fields.at = arena_array(&s->page, d->fields.n, struct str);
+	while ((f = map_next(&d->fields, &pos)) != NULL)
+		if (is_chosen(h->feed, s, f))
+			s->fields.at[s->fields.n++] =
+			    arena_str(&s->page, f->quick);
 }
 
 static void
@@ -279,29 +285,51 @@ follow_free(struct feed *f, struct follow *s)
 	for (size_t i = 0; i < s->keys.n; i++)
 		count(f, s->keys.at[i], -1);
 	map_del(&f->follows, number(&s->no));
+	map_fini(&s->ids);
+	arena_fini(&s->page);
 	arena_fini(&s->arena);
 	free(s);
 	atomic_fetch_sub(&f->wanted, 1);
 }
 
+/* The next value, if there is one; false: there is nothing more to look at. */
+static bool
+send_one(struct hub *h, struct follow *s, int *n_devices)
+{
+	struct cell *cell;
+
+	if (s->field_at == s->fields.n) {
+		if (s->device_at == s->devices.n)
+			return false;
+		note_fields(h, s, s->devices.at[s->device_at++]);
+		(*n_devices)++;
+		return true;
+	}
+	cell = map_get(&h->quick, s->fields.at[s->field_at++]);
+	if (cell == NULL || cell->now.ptr == NULL)
+		return true; /* it has gone, and that was told */
+	if (s->n_sent++ < (size_t)h->conf.live.initial_max)
+		event_initial(cell, s->no);
+	return true;
+}
+
 static void
 send_slice(struct hub *h, struct follow *s)
 {
+	size_t max = (size_t)h->conf.live.initial_max,
+	       until = s->n_sent + SLICE_FIELDS;
 	struct feed *f = h->feed;
-	int n = 0;
+	int n_devices = 0;
+	bool more = true;
 
 	f->sent = 0;
-	while (
-	    s->at < s->fields.n && n < SLICE_FIELDS && f->sent < SLICE_BYTES) {
-		struct cell *cell = map_get(&h->quick, s->fields.at[s->at++]);
-
-		if (cell == NULL || cell->now.ptr == NULL)
-			continue; /* it has gone, and that was told */
-		event_initial(cell, s->no);
-		n++;
-	}
-	note(
-	    h, LIVE_SLICE, s->no, s->at < s->fields.n ? SLICE_MORE : SLICE_END);
+	while (more && s->n_sent <= max && s->n_sent < until &&
+	    f->sent < SLICE_BYTES && n_devices < SLICE_DEVICES)
+		more = send_one(h, s, &n_devices);
+	note(h, LIVE_SLICE, s->no,
+	    s->n_sent > max ? SLICE_TOO_MANY
+		: more      ? SLICE_MORE
+			    : SLICE_END);
 }
 
 static void
@@ -313,16 +341,16 @@ open_follow(struct hub *h, uint64_t no, const struct live_ask *ask)
 	s->no = no;
 	map_put(&f->follows, number(&s->no), s);
 	atomic_fetch_add(&f->wanted, 1);
-	note_interests(s, ask);
+	s->keys = live_keys(&s->arena, ask);
 	for (size_t i = 0; i < s->keys.n; i++)
 		count(f, s->keys.at[i], 1);
 	note(h, LIVE_OPENED, no, 0);
 	if (!ask->initial)
 		return;
-	if (note_fields(h, s, ask))
-		send_slice(h, s);
-	else
-		note(h, LIVE_SLICE, no, SLICE_TOO_MANY);
+	for (size_t i = 0; i < ask->quick_ids.n; i++)
+		map_put(&s->ids, arena_str(&s->arena, ask->quick_ids.at[i]), s);
+	note_places(h, s, ask);
+	send_slice(h, s);
 }
 
 /* --- asked by the live loop ---------------------------------------------- */
