@@ -9,8 +9,10 @@
 #include "core/hub/private.h"
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "codec/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct route_notes *
@@ -92,7 +94,7 @@ tell_value(struct cell *f)
 /* What an event is about. */
 struct subject {
 	struct hub *hub;
-	struct device *device; /* NULL: of no device, and not published */
+	struct device *device; /* NULL: of no device */
 	const struct entity *entity;
 	const void *row; /* begins as struct hub_any */
 	const char *entity_type;
@@ -143,11 +145,9 @@ tell(const struct subject *s, const char *type)
 		.place = { s->place[0], s->place[1], s->place[2], s->place[3] }
 	};
 
-	if (s->device != NULL) {
-		event_topic(&topic, s->device);
-		buf_addf(&topic, "event/%s", s->entity_type);
-		route_note(notes(s->hub), buf_str(&topic), e.json, false);
-	}
+	event_topic(&topic, s->device);
+	buf_addf(&topic, "event/%s", s->entity_type);
+	route_note(notes(s->hub), buf_str(&topic), e.json, false);
 	tasks_hear(s->hub, &e);
 	buf_free(&topic);
 	buf_free(&text);
@@ -199,6 +199,84 @@ event_node(struct device *d, const char *type)
 	arena_fini(&a);
 }
 
+/* --- what people make ---------------------------------------------------- */
+
+/* An event on its way to tasks, from whatever thread. */
+struct told_event {
+	struct loop_post post;
+	struct hub *hub;
+	struct hub_event event; /* texts in `arena` */
+	struct arena arena;
+};
+
+static void
+run_event(struct loop_post *p)
+{
+	struct told_event *t = container_of(p, struct told_event, post);
+
+	if (!t->hub->closing)
+		tasks_hear(t->hub, &t->event);
+	arena_fini(&t->arena);
+	free(t);
+}
+
+static void
+post_event(struct hub *h, const struct hub_any *any, const char *entity_type,
+    const char *type, struct str json, struct str entity)
+{
+	struct told_event *t = mem_new(struct told_event);
+	struct arena *a = &t->arena;
+
+	t->post.run = run_event;
+	t->hub = h;
+	t->event = (struct hub_event){ .unit_id = arena_str(a, any->unit_id),
+		.type = str_of(type),
+		.entity_type = str_of(entity_type),
+		.json = arena_str(a, json),
+		.entity = arena_str(a, entity) };
+	loop_post(h->loop, &t->post);
+}
+
+static void
+publish(
+    struct hub *h, struct str unit_id, const char *entity_type, struct str json)
+{
+	struct buf topic = { 0 };
+	struct route_notes *n;
+	struct arena a = { 0 };
+	struct str code;
+
+	if (route_unit_code(h->route, unit_id, &a, &code, NULL) == 1) {
+		buf_addz(&topic, "marram/");
+		event_level(&topic, code);
+		buf_addf(&topic, "/event/%s", entity_type);
+		n = route_notes_new(h->route);
+		route_note(n, buf_str(&topic), json, false);
+		route_tell(n);
+		buf_free(&topic);
+	}
+	arena_fini(&a);
+}
+
+void
+event_object(struct hub *h, const struct entity *e, const char *entity_type,
+    const void *row, const char *type)
+{
+	const struct hub_any *any = row;
+	const struct subject s = { .hub = h,
+		.entity = e,
+		.row = row,
+		.entity_type = entity_type,
+		.quick = any->id };
+	struct buf text = { 0 };
+	struct str entity = event_json(&text, &s, type);
+
+	publish(h, any->unit_id, entity_type, buf_str(&text));
+	if (e == &hub_repository_entity) /* the others: not for tasks */
+		post_event(h, any, entity_type, type, buf_str(&text), entity);
+	buf_free(&text);
+}
+
 void
 event_repository(struct hub *h, struct str id)
 {
@@ -211,11 +289,7 @@ event_repository(struct hub *h, struct str id)
 	if (store_get(h->store, &hub_repository_entity, &f, &a, &row, &found,
 		NULL) == 0 &&
 	    found)
-		tell(&(struct subject){ .hub = h,
-			 .entity = &hub_repository_entity,
-			 .row = &row,
-			 .entity_type = "data_repository",
-			 .quick = row.id },
+		event_object(h, &hub_repository_entity, "data_repository", &row,
 		    "updated");
 	arena_fini(&a);
 }

@@ -1012,6 +1012,7 @@ model_reload_node(struct hub *h, struct str id)
 		model_announce(d, true);
 		event_node(d, "updated");
 	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {
+		event_node(d, "deleted");
 		device_free(d);
 	}
 	arena_fini(&a);

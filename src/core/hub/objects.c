@@ -119,7 +119,35 @@ before_add(struct rest *r, void *row, void *extra, void *beside)
 
 /* --- what changes mean --------------------------------------------------- */
 
-#define TELL(name, fn)                                                         \
+/* What people make: listeners hear of it. */
+static void
+tell(struct rest *r, const char *entity_type, const void *row, const char *type)
+{
+	const struct entity *e = r->o->entity;
+	struct hub_handler handler;
+
+	if (e == &hub_handler_entity) {
+		struct arena *a = &r->c->arena;
+
+		handler = *(const struct hub_handler *)row;
+		handler.spec = spec_without_secrets(
+		    a, hub_handler_spec(a, handler.type), handler.spec, NULL);
+		row = &handler;
+	}
+	event_object(r->module, e, entity_type, row, type);
+}
+
+static void
+reload(
+    struct rest *r, void (*fn)(struct hub *h, struct str id), const void *row)
+{
+	if (fn != NULL)
+		hub_post(r->module, fn, ((const struct hub_any *)row)->id);
+}
+
+/* `fn` is what the loop does with its id (NULL: nothing), `entity_type` what
+ * listeners are told that it is ("": nothing). */
+#define TELL(name, fn, entity_type)                                            \
 	static void name##_patched(struct rest *r, const void *old,            \
 	    const void *row, field_set_t present, void *extra,                 \
 	    field_set_t extra_present)                                         \
@@ -128,38 +156,46 @@ before_add(struct rest *r, void *row, void *extra, void *beside)
 		(void)present;                                                 \
 		(void)extra;                                                   \
 		(void)extra_present;                                           \
-		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
+		reload(r, fn, row);                                            \
+		if (entity_type[0] != '\0')                                    \
+			tell(r, entity_type, row, "updated");                  \
 	}                                                                      \
 	static void name##_deleted(struct rest *r, const void *row)            \
 	{                                                                      \
-		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
+		reload(r, fn, row);                                            \
+		if (entity_type[0] != '\0')                                    \
+			tell(r, entity_type, row, "deleted");                  \
 	}
 
 /* clang-format off */
-TELL(profile, model_reload_profile)
-TELL(node, model_reload_node)
-TELL(field, model_reload_field)
-TELL(repository, event_repository)
-TELL(task, tasks_reload)
-TELL(schedule, schedules_reload)
-TELL(handler, handlers_reload)
-TELL(forward, forwards_reload)
+TELL(profile, model_reload_profile, "")
+TELL(node, model_reload_node, "") /* the model tells */
+TELL(field, model_reload_field, "")
+TELL(repository, NULL, "data_repository")
+TELL(task, tasks_reload, "task")
+TELL(schedule, schedules_reload, "schedule")
+TELL(handler, handlers_reload, "handler")
+TELL(forward, forwards_reload, "forward_payload")
+TELL(dashboard, NULL, "dashboard")
 /* clang-format on */
 
-#define TELL_ADDED(name, fn)                                                   \
+#define TELL_ADDED(name, fn, entity_type)                                      \
 	static void name##_added(struct rest *r, const void *row, void *extra) \
 	{                                                                      \
 		(void)extra;                                                   \
-		hub_post(r->module, fn, ((const struct hub_any *)row)->id);    \
+		reload(r, fn, row);                                            \
+		if (entity_type[0] != '\0')                                    \
+			tell(r, entity_type, row, "created");                  \
 	}
 
 /* clang-format off */
-TELL_ADDED(profile, model_reload_profile)
-TELL_ADDED(repository, event_repository)
-TELL_ADDED(task, tasks_reload)
-TELL_ADDED(schedule, schedules_reload)
-TELL_ADDED(handler, handlers_reload)
-TELL_ADDED(forward, forwards_reload)
+TELL_ADDED(profile, model_reload_profile, "")
+TELL_ADDED(repository, NULL, "data_repository")
+TELL_ADDED(task, tasks_reload, "task")
+TELL_ADDED(schedule, schedules_reload, "schedule")
+TELL_ADDED(handler, handlers_reload, "handler")
+TELL_ADDED(forward, forwards_reload, "forward_payload")
+TELL_ADDED(dashboard, NULL, "dashboard")
 /* clang-format on */
 
 static void
@@ -446,6 +482,9 @@ static const struct rest_object dashboard_object = {
 	       "widgets",
 	.patch = "title type description favorite disabled labels widgets",
 	.help = "dashboards: widgets on a page.",
+	.after_add = dashboard_added,
+	.after_patch = dashboard_patched,
+	.after_del = dashboard_deleted,
 };
 
 static const struct rest_object trace_object = {

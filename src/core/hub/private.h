@@ -515,7 +515,11 @@ void model_check(struct hub *h, struct str place);
 void event_field(struct cell *f, const char *type);
 void event_source(struct source *src, const char *type);
 void event_node(struct device *d, const char *type);
-/* A data repository has been made or changed. */
+/* Something that people make: published, and heard by tasks when it is a data
+ * repository. `row` without secrets. [any thread] */
+void event_object(struct hub *h, const struct entity *e,
+    const char *entity_type, const void *row, const char *type);
+/* A rule has changed a data repository. */
 void event_repository(struct hub *h, struct str id);
 /* Begins a topic of the device's unit: "marram/demo/". */
 void event_topic(struct buf *b, struct device *d);

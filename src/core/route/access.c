@@ -253,3 +253,19 @@ route_unit_exists(struct route *r, struct str unit_id, struct err *err)
 	rc = store_count(r->store, &route_unit_entity, &f, &n, err);
 	return rc != 0 ? rc : n > 0;
 }
+
+int
+route_unit_code(struct route *r, struct str unit_id, struct arena *a,
+    struct str *code, struct err *err)
+{
+	struct filter f = { 0 };
+	struct unit unit;
+	bool found;
+	int rc;
+
+	filter_text(&f, "unitId", unit_id);
+	rc = store_get(r->store, &route_unit_entity, &f, a, &unit, &found, err);
+	if (rc == 0 && found)
+		*code = unit.code;
+	return rc != 0 ? rc : found;
+}
