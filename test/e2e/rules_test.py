@@ -485,6 +485,80 @@ def test_fields_are_found_by_their_labels(device):
         "message"]
 
 
+def test_variables_of_every_kind(device):
+    p = device.probe
+    device.send(temperature=0)
+    hub(p, "POST", "handler", {"data": {
+        "id": "h", "unitId": p.unit, "type": "webhook", "labels": {"k": "h"},
+        "spec": {"server": "http://localhost:1", "headers": {
+            "Authorization": "hidden-one"}}}}, 200)
+    hub(p, "POST", "data-repository", {"data": {
+        "id": "d", "unitId": p.unit, "labels": {"k": "d"},
+        "data": {"x": [1, 2]}}}, 200)
+    hub(p, "POST", "forward-payload", {"data": {
+        "id": "f", "unitId": p.unit, "labels": {"k": "f"},
+        "srcFieldId": "field:a.b.c.d", "dstFieldId": "field:a.b.c.e"}}, 200)
+    s = listed(p, "source")[0]
+    hub(p, "PATCH", "source/" + s["id"], {"data": {
+        "labels": {"k": "s"}}}, 204)
+
+    def quick(kind, name, path=""):
+        return {"type": "resource_by_quick_id", "resourceType": kind,
+                "quickId": name, "keyPath": path}
+
+    def labels(kind, label, path):
+        return {"type": "resource_by_labels", "resourceType": kind,
+                "labels": {"k": label}, "keyPath": path}
+
+    task(device, variables={
+        "node": quick("node", "test-net-mqtt.01000461", "state.status"),
+        "source": quick("source", "test-net-mqtt.01000461.data", "sourceId"),
+        "data": quick("data_repository", "d", "data.x.1"),
+        "inside": quick("field", PLACE + "temperature.current.value"),
+        "task": quick("task", "t", "id"),
+        "handler": quick("handler", "h"),
+        "by_handler": labels("handler", "h", "id"),
+        "by_data": labels("data_repository", "d", "id"),
+        "by_source": labels("source", "s", "sourceId"),
+        "by_forward": labels("forward_payload", "f", "dstFieldId")},
+        evaluationConfig={"rule": {}})
+    device.send(temperature=1)
+    t = traces(device, 1)[0]
+    assert t["message"] == ""
+    v = t["variables"]
+    assert v["handler"]["spec"] == {"server": "http://localhost:1"}
+    del v["handler"], v["taskEvent"]
+    assert v == {"node": "up", "source": "data", "data": 2, "inside": 1,
+                 "task": "t", "by_handler": "h", "by_data": "d",
+                 "by_source": "data", "by_forward": "field:a.b.c.e"}
+
+
+def test_a_condition_that_lasts_does_so_over_a_restart(device):
+    device.send(temperature=0, relay=False)
+    task(device, dampening={"type": "active_duration",
+                            "activeDuration": "2s"})
+    device.send(temperature=40)
+    traces(device, 1)
+    device.network.close()
+    p = device.probe
+    p.server.restart(signal.SIGKILL)
+    p.token = p.server.login()
+    device.network = p.network()
+    assert device.downs() == [{"relay": True}]
+    # it has fired: a restart or a change brings it about no more
+    hub(p, "PATCH", "task/t", {"data": {"description": "x"}}, 204)
+    device.network.close()
+    p.server.restart(signal.SIGKILL)
+    p.token = p.server.login()
+    device.network = p.network()
+    hub(p, "POST", "action", {"data": {
+        "unitId": p.unit, "payload": "5",
+        "resource": "field:" + PLACE + "temperature"}}, 204)
+    assert device.downs()[-1] == {"temperature": 5}
+    assert len([t for t in listed(p, "trace", rule="task:t")
+                if t["isFired"]]) == 1
+
+
 def test_schedules_by_days(start):
     server = start("--hub.time-zone", "UTC")
     site = Site(server, server.login())

@@ -179,7 +179,11 @@ on_set(void *owner, struct str unit_code, struct str place, struct str payload)
 static void
 on_begin(struct loop_post *p)
 {
-	delayed_begin(container_of(p, struct hub, begin_post));
+	struct hub *h = container_of(p, struct hub, begin_post);
+
+	h->begun = true;
+	delayed_begin(h);
+	tasks_begin(h);
 }
 
 static void

@@ -248,8 +248,8 @@ model_trouble(struct device *d, const char *text, int64_t at)
 
 /* --- fields -------------------------------------------------------------- */
 
-static struct source *
-source_of(struct device *d, struct str name)
+struct source *
+model_source(struct device *d, struct str name)
 {
 	LIST_EACH (s, &d->sources, struct source, link)
 		if (str_eq(s->row.source_id, name))
@@ -448,7 +448,7 @@ hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
 static struct source *
 source_for(struct device *d, const struct reading *r, int64_t at)
 {
-	struct source *s = source_of(d, r->source);
+	struct source *s = model_source(d, r->source);
 	struct hub *h = d->hub;
 
 	if (s == NULL) {
@@ -989,6 +989,26 @@ model_reload_field(struct hub *h, struct str id)
 		event_field(f, "deleted");
 		field_free(f);
 	}
+	arena_fini(&a);
+}
+
+void
+model_reload_source(struct hub *h, struct str id)
+{
+	struct arena a = { 0 };
+	struct hub_source row;
+	struct device *d;
+
+	if (read_row(h, &hub_source_entity, id, &a, &row) &&
+	    (d = map_get(&h->devices, row.device_id)) != NULL)
+		LIST_EACH (s, &d->sources, struct source, link)
+			if (str_eq(s->row.id, id)) {
+				row.last_seen = s->row.last_seen;
+				s->row = row;
+				own(&hub_source_entity.record, &s->row,
+				    &s->arena);
+				event_source(s, "updated");
+			}
 	arena_fini(&a);
 }
 

@@ -199,6 +199,17 @@ TELL_ADDED(dashboard, NULL, "dashboard")
 /* clang-format on */
 
 static void
+source_patched(struct rest *r, const void *old, const void *row,
+    field_set_t present, void *extra, field_set_t extra_present)
+{
+	(void)old;
+	(void)present;
+	(void)extra;
+	(void)extra_present;
+	reload(r, model_reload_source, row);
+}
+
+static void
 inbox_deleted(struct rest *r, const void *row)
 {
 	hub_post(r->module, inbox_forget, ((const struct hub_any *)row)->id);
@@ -277,6 +288,7 @@ static const struct rest_object source_object = {
 	.sort = "nodeId:asc,sourceId:asc",
 	.patch = "name labels",
 	.help = "sources: parts of devices.",
+	.after_patch = source_patched,
 };
 
 static const struct rest_object field_object = {
