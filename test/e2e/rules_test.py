@@ -1,11 +1,14 @@
 """Rules: tasks, what they see, decide and do; forwards; actions."""
+import datetime
 import http.server
 import json
+import signal
+import sqlite3
 import threading
 
 import pytest
 
-from conftest import Client, until
+from conftest import Site, until
 from values_test import hub, listed, probe, uplink  # noqa: F401
 
 PLACE = "test-net-mqtt.01000461.data."
@@ -437,3 +440,197 @@ def test_a_task_that_sets_itself_off_is_stopped(device):
         "payload": "0"}}, 204)
     until("it is stopped", lambda: p.server.counter(
         "hub_evaluations_dropped_total") == 1)
+
+
+def test_fields_are_found_by_their_labels(device):
+    p = device.probe
+    device.send(temperature=0, lamp=False, fan=False, other=False)
+    labels = {"lamp": {"group": "g", "room": "hall"},
+              "fan": {"group": "g", "room": "attic"},
+              "temperature": {"kind": "t"}}
+    for name, own in labels.items():
+        f = listed(p, "field", fieldId=name)[0]
+        hub(p, "PATCH", "field/" + f["id"], {"data": {"labels": own}}, 204)
+    by = {"type": "resource_by_labels", "resourceType": "field"}
+    task(device, variables={
+        "t": dict(by, labels={"kind": "t"}, keyPath="current.value"),
+        "n": dict(by, resourceType="node", labels={}, keyPath="nodeId")},
+        handlerParameters={
+            "all": dict(by, labels={"group": "g"}, payload="true")})
+    device.send(temperature=40)
+    assert sorted(str(d) for d in device.downs(2)) == [
+        "{'fan': True}", "{'lamp': True}"]
+    t = traces(device, 1)[0]
+    assert (t["variables"]["t"], t["variables"]["n"]) == (40, "01000461")
+    # one message for each, and each has its result
+    downs = t["actions"][0]["downlinks"]
+    assert sorted(d["field"] for d in downs) == [
+        PLACE + "fan", PLACE + "lamp"]
+    # both labels must fit; none that fits is an error
+    task(device, "narrow", handlerParameters={
+        "one": dict(by, labels={"group": "g", "room": "attic"},
+                    payload="false"),
+        "none": dict(by, labels={"group": "nobody"}, payload="1")})
+    hub(p, "PATCH", "task/t", {"data": {"enabled": False}}, 204)
+    device.send(temperature=41)
+    assert device.downs(3)[-1] == {"fan": False}
+    actions = {a["parameter"]: a for a in traces(device, 1, "narrow")[0][
+        "actions"]}
+    assert actions["one"]["status"] == "ok"
+    assert "no field has the labels" in actions["none"]["message"]
+    task(device, "lost", variables={
+        "x": dict(by, labels={"kind": "none"}, keyPath="current.value")})
+    device.send(temperature=42)
+    assert "variable x: there is no field" in traces(device, 1, "lost")[0][
+        "message"]
+
+
+def test_variables_of_every_kind(device):
+    p = device.probe
+    device.send(temperature=0)
+    hub(p, "POST", "handler", {"data": {
+        "id": "h", "unitId": p.unit, "type": "webhook", "labels": {"k": "h"},
+        "spec": {"server": "http://localhost:1", "headers": {
+            "Authorization": "hidden-one"}}}}, 200)
+    hub(p, "POST", "data-repository", {"data": {
+        "id": "d", "unitId": p.unit, "labels": {"k": "d"},
+        "data": {"x": [1, 2]}}}, 200)
+    hub(p, "POST", "forward-payload", {"data": {
+        "id": "f", "unitId": p.unit, "labels": {"k": "f"},
+        "srcFieldId": "field:a.b.c.d", "dstFieldId": "field:a.b.c.e"}}, 200)
+    s = listed(p, "source")[0]
+    hub(p, "PATCH", "source/" + s["id"], {"data": {
+        "labels": {"k": "s"}}}, 204)
+
+    def quick(kind, name, path=""):
+        return {"type": "resource_by_quick_id", "resourceType": kind,
+                "quickId": name, "keyPath": path}
+
+    def labels(kind, label, path):
+        return {"type": "resource_by_labels", "resourceType": kind,
+                "labels": {"k": label}, "keyPath": path}
+
+    task(device, variables={
+        "node": quick("node", "test-net-mqtt.01000461", "state.status"),
+        "source": quick("source", "test-net-mqtt.01000461.data", "sourceId"),
+        "data": quick("data_repository", "d", "data.x.1"),
+        "inside": quick("field", PLACE + "temperature.current.value"),
+        "task": quick("task", "t", "id"),
+        "handler": quick("handler", "h"),
+        "by_handler": labels("handler", "h", "id"),
+        "by_data": labels("data_repository", "d", "id"),
+        "by_source": labels("source", "s", "sourceId"),
+        "by_forward": labels("forward_payload", "f", "dstFieldId")},
+        evaluationConfig={"rule": {}})
+    device.send(temperature=1)
+    t = traces(device, 1)[0]
+    assert t["message"] == ""
+    v = t["variables"]
+    assert v["handler"]["spec"] == {"server": "http://localhost:1"}
+    del v["handler"], v["taskEvent"]
+    assert v == {"node": "up", "source": "data", "data": 2, "inside": 1,
+                 "task": "t", "by_handler": "h", "by_data": "d",
+                 "by_source": "data", "by_forward": "field:a.b.c.e"}
+
+
+def test_a_condition_that_lasts_does_so_over_a_restart(device):
+    device.send(temperature=0, relay=False)
+    task(device, dampening={"type": "active_duration",
+                            "activeDuration": "2s"})
+    device.send(temperature=40)
+    traces(device, 1)
+    device.network.close()
+    p = device.probe
+    p.server.restart(signal.SIGKILL)
+    p.token = p.server.login()
+    device.network = p.network()
+    assert device.downs() == [{"relay": True}]
+    # it has fired: a restart or a change brings it about no more
+    hub(p, "PATCH", "task/t", {"data": {"description": "x"}}, 204)
+    device.network.close()
+    p.server.restart(signal.SIGKILL)
+    p.token = p.server.login()
+    device.network = p.network()
+    hub(p, "POST", "action", {"data": {
+        "unitId": p.unit, "payload": "5",
+        "resource": "field:" + PLACE + "temperature"}}, 204)
+    assert device.downs()[-1] == {"temperature": 5}
+    assert len([t for t in listed(p, "trace", rule="task:t")
+                if t["isFired"]]) == 1
+
+
+def test_schedules_by_days(start):
+    server = start("--hub.time-zone", "UTC")
+    site = Site(server, server.login())
+    hub(site, "POST", "profile", {"data": {
+        "unitId": site.unit, "code": "probe"}}, 200)
+    site.call("PATCH", "device/" + site.device,
+              {"data": {"profile": "probe"}})
+    dev = Field(site)
+    dev.send(relay=False)
+    soon = datetime.datetime.now(datetime.timezone.utc) + \
+        datetime.timedelta(seconds=4)
+    other = soon + datetime.timedelta(days=1)
+    time, day = soon.strftime("%H:%M:%S"), soon.strftime("%a").lower()
+    tomorrow = other.strftime("%a").lower()
+    due = {
+        "daily": {"frequency": "daily", "time": time},
+        "listed": {"frequency": "daily", "dayOfWeek": "%s,%s" % (
+            tomorrow, day), "time": time},
+        "weekly": {"frequency": "weekly", "dayOfWeek": day, "time": time},
+        "monthly": {"frequency": "monthly", "dateOfMonth": soon.day,
+                    "time": time},
+        "once": {"frequency": "on_date", "time": time,
+                 "date": soon.strftime("%Y-%m-%d")}}
+    not_due = {
+        "weekly2": {"frequency": "weekly", "dayOfWeek": tomorrow,
+                    "time": time},
+        "monthly2": {"frequency": "monthly", "dateOfMonth": other.day,
+                     "time": time},
+        "once2": {"frequency": "on_date", "time": time,
+                  "date": other.strftime("%Y-%m-%d")}}
+    for name, spec in {**due, **not_due}.items():
+        r = schedule(dev, name, "simple", spec)
+        assert r.status == 200, r.text
+    dev.network.wait(len(due), "dldata")
+    # those that are not due would have been, together with these
+    last = soon + datetime.timedelta(seconds=2)
+    until("it is over", lambda: datetime.datetime.now(
+        datetime.timezone.utc) > last)
+    found = {s["id"]: s for s in listed(site, "schedule")}
+    assert {n for n in found if found[n]["state"]["executedCount"]} == set(due)
+    for name in due:
+        run = datetime.datetime.fromisoformat(
+            found[name]["state"]["lastRun"].replace("Z", "+00:00"))
+        late = (run - soon.replace(microsecond=0)).total_seconds()
+        assert 0 <= late < 2
+        assert found[name]["enabled"] == (name != "once")
+    dev.network.close()
+
+
+def test_a_failed_group_is_written_again(device):
+    """While another process holds the database nothing is acknowledged; then
+    what had failed is written as a whole, not as changes to missing rows."""
+    p = device.probe
+    device.send(first=1)
+    lock = sqlite3.connect(p.server.folder / "data" / "hub.db",
+                           isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    topic = p.net_topic("uldata")
+    lost = device.network.publish(topic, uplink(
+        {"first": 2, "second": 5}, at="2026-05-01T09:00:00Z"), wait=False)
+    until("it has failed", lambda: p.server.counter("hub_failed_total"))
+    assert not lost.is_published()
+    assert [f["fieldId"] for f in listed(p, "field")] == ["first"]
+    lock.execute("ROLLBACK")
+    lock.close()
+    # its sender was disconnected, comes again and repeats it
+    until("it is acknowledged", lost.is_published)
+    assert {f["fieldId"]: f["current"]["value"]
+            for f in listed(p, "field")} == {"first": 2, "second": 5}
+    device.network.close()
+    p.server.restart(signal.SIGKILL)
+    p.token = p.server.login()
+    device.network = p.network()
+    assert {f["fieldId"]: f["current"]["value"]
+            for f in listed(p, "field")} == {"first": 2, "second": 5}

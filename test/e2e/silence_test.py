@@ -53,18 +53,21 @@ def test_a_silent_device_is_down_until_it_is_heard_again(start):
 
 
 def test_what_is_heard_in_time_stays_up(start):
-    dev = field(start(*QUICK, "--hub.node-state.inactive", "2s"))
-    n = 0
+    dev = field(start(*QUICK, "--hub.node-state.inactive", "1s"))
+    p = dev.probe
+    other = p.add("device", {"unitId": p.unit, "networkId": p.net,
+                             "networkAddr": "02", "profile": "probe"})[
+        "deviceId"]
+    dev.send(temperature=0)
+    dev.network.publish(p.net_topic("uldata"), uplink({"x": 7}, addr="02"))
 
     def beat():
-        nonlocal n
-        n += 1
-        dev.send(temperature=n)
-        assert status(dev.probe) == "up"
-        return dev.probe.server.counter("hub_heard_total") > 40
+        dev.send(temperature=dev.n)
+        assert status(p) == "up"
+        return status(p, other) == "down"
 
-    until("four seconds of it", beat)
-    assert dev.probe.server.counter("hub_silent_total") == 0
+    until("one that is not heard is down", beat)
+    assert p.server.counter("hub_silent_total") == 1
     dev.network.close()
 
 

@@ -132,12 +132,13 @@ render_value(struct hub *h, struct json *j, struct str variables,
  * of a downlink. */
 struct fire {
 	struct hub *hub;
-	struct hub_trace trace; /* texts in `arena` */
+	struct hub_trace trace; /* texts in the arenas */
 	struct list outcomes;
 	unsigned waits; /* for handlers, and for who fires */
 	unsigned open;  /* outcomes and downlinks that are not over */
 	bool written;
 	struct arena arena;
+	struct arena large; /* what only the first trace needs */
 };
 
 /* One thing that was done, or not; in the fire's arena. */
@@ -225,8 +226,11 @@ write_trace(struct fire *f)
 	f->trace.actions = buf_str(&b);
 	writer_put(
 	    f->hub, &hub_trace_entity, &f->trace, !f->written, "actions");
-	f->written = true;
 	buf_free(&b);
+	/* a run may wait for results for long: it keeps little */
+	f->written = true;
+	f->trace.event = f->trace.variables = STR_NULL;
+	arena_fini(&f->large);
 }
 
 /* Something has changed; it may have been the last thing. */
@@ -265,8 +269,8 @@ add_outcome(struct fire *f, struct str handler, struct str parameter)
 	struct outcome *x = arena_new(&f->arena, struct outcome);
 
 	x->fire = f;
-	x->handler = handler;
-	x->parameter = parameter;
+	x->handler = arena_str(&f->arena, handler);
+	x->parameter = arena_str(&f->arena, parameter);
 	x->text = STR("");
 	list_init(&x->downs);
 	list_add(&f->outcomes, &x->link);
@@ -791,7 +795,7 @@ outcome_do(struct outcome *x, struct str json)
 
 struct posted {
 	struct fire *fire;
-	struct str handler, parameter; /* in the fire's arena */
+	struct str handler, parameter; /* in the fire's arenas */
 };
 
 static void
@@ -842,7 +846,7 @@ do_post(struct fire *f, struct slot *s, struct str name, struct str json)
 	int rc;
 
 	p->fire = f;
-	p->handler = arena_str(&f->arena, s->row.id);
+	p->handler = arena_str(&f->large, s->row.id);
 	p->parameter = name;
 	f->waits++;
 	rc = handler_post(s->plug, &m, on_posted, p, &err);
@@ -861,7 +865,7 @@ tell_handler(struct fire *f, struct str id, struct str name, struct str json)
 	struct wish w;
 	bool resource;
 
-	read_wish(&f->arena, json, &w);
+	read_wish(&f->large, json, &w);
 	if (hub_truth(w.disabled))
 		return;
 	if (s != NULL && !str_eq(s->row.unit_id, f->trace.unit_id))
@@ -908,15 +912,14 @@ outcome_later(struct hub *h, struct str unit_id, struct str rule,
 			       "started anew");
 	f->waits = 0;
 	f->open = 1;
-	return add_outcome(
-	    f, arena_str(&f->arena, handler), arena_str(&f->arena, parameter));
+	return add_outcome(f, handler, parameter);
 }
 
 void
 action_fire(struct hub *h, const struct action *act)
 {
 	struct fire *f = fire_new(h, act->unit_id, act->rule, act->at);
-	struct arena *a = &f->arena;
+	struct arena *a = &f->large;
 	struct str name;
 	struct json j;
 
@@ -924,7 +927,7 @@ action_fire(struct hub *h, const struct action *act)
 	f->trace.variables = arena_str(a, act->variables);
 	f->trace.triggered = act->triggered;
 	f->trace.fired = act->fired;
-	f->trace.message = arena_str(a, act->message);
+	f->trace.message = arena_str(&f->arena, act->message);
 	json_open(&j, arena_str(a, act->parameters), 0, a);
 	if (act->fired && json_object(&j))
 		while (json_member(&j, &name)) {

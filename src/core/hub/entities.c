@@ -266,7 +266,9 @@ static const struct field field_fields[] = {
 	F_RECORD(
 	    F, previous, struct hub_value, "previous", .record = &value_record),
 	F_RECORD(F, formatter, struct hub_formatter, "formatter",
-	    .record = &formatter_record),
+	    .record = &formatter_record,
+	    .help = "{\"onReceive\"}: JavaScript that turns what the device "
+		    "sent into what is kept."),
 	F_TEXT(F, unit, "unit", .def = "\"\"", .max = 64,
 	    .help = "Of measurement."),
 	LABELS(F),

@@ -97,8 +97,9 @@ tell_value(struct cell *f)
 /* What an event is about. */
 struct subject {
 	struct hub *hub;
-	struct device *device; /* NULL: of no device, and not published */
+	struct device *device; /* NULL: of no device */
 	bool rules;            /* tasks hear of it */
+	bool publish;          /* by MQTT, though it is of no device */
 	const struct entity *entity;
 	const void *row; /* begins as struct hub_any */
 	const char *entity_type;
@@ -154,6 +155,21 @@ event_of(const struct subject *s, const char *type, struct buf *text)
 	};
 }
 
+/* The same for what is of no device; nothing when the unit is gone. */
+static void
+unit_topic(struct buf *b, struct hub *h, struct str unit_id)
+{
+	struct arena a = { 0 };
+	struct str code;
+
+	if (route_unit_code(h->route, unit_id, &a, &code, NULL) == 1) {
+		buf_addz(b, "marram/");
+		event_level(b, code);
+		buf_addc(b, '/');
+	}
+	arena_fini(&a);
+}
+
 static void
 tell(const struct subject *s, const char *type)
 {
@@ -164,11 +180,14 @@ tell(const struct subject *s, const char *type)
 	struct buf topic = { 0 }, text = { 0 };
 	struct hub_event e;
 
-	if (!live && !rules && s->device == NULL)
+	if (!live && !rules && s->device == NULL && !s->publish)
 		return; /* nobody listens */
 	e = event_of(s, type, &text);
-	if (s->device != NULL) {
+	if (s->device != NULL)
 		event_topic(&topic, s->device);
+	else if (s->publish)
+		unit_topic(&topic, h, any->unit_id);
+	if (topic.len > 0) {
 		buf_addf(&topic, "event/%s", s->entity_type);
 		route_note(notes(h), buf_str(&topic), e.json, false);
 	}
@@ -183,8 +202,8 @@ tell(const struct subject *s, const char *type)
 static struct subject
 field_subject(struct cell *f)
 {
-	struct subject s = { f->device->hub, f->device, true, &hub_field_entity,
-		&f->row, "field", STR_NULL, f->quick,
+	struct subject s = { f->device->hub, f->device, true, false,
+		&hub_field_entity, &f->row, "field", STR_NULL, f->quick,
 		{ f->row.node_id, f->row.field_id, f->row.source_id,
 		    f->row.gateway_id } };
 
@@ -220,7 +239,7 @@ event_source(struct source *src, const char *type)
 {
 	const struct hub_source *row = &src->row;
 	struct arena a = { 0 };
-	const struct subject s = { src->device->hub, src->device, true,
+	const struct subject s = { src->device->hub, src->device, true, false,
 		&hub_source_entity, row, "source", STR_NULL,
 		arena_printf(&a, STR_FMT "." STR_FMT "." STR_FMT,
 		    STR_ARG(row->gateway_id), STR_ARG(row->node_id),
@@ -235,8 +254,8 @@ void
 event_node(struct device *d, const char *type)
 {
 	struct arena a = { 0 };
-	const struct subject s = { d->hub, d, true, &hub_node_entity, &d->row,
-		"node", STR_NULL,
+	const struct subject s = { d->hub, d, true, false, &hub_node_entity,
+		&d->row, "node", STR_NULL,
 		arena_printf(&a, STR_FMT "." STR_FMT,
 		    STR_ARG(d->row.gateway_id), STR_ARG(d->row.node_id)),
 		{ d->row.node_id, STR_NULL, STR_NULL, d->row.gateway_id } };
@@ -250,7 +269,7 @@ event_node(struct device *d, const char *type)
 /* As a call would show it: without secrets. */
 static void
 tell_row(struct hub *h, const struct hub_object *o, const char *type,
-    const void *row)
+    const void *row, bool publish)
 {
 	const struct record *rec = &o->object->entity->record;
 	const struct hub_any *any = row;
@@ -258,13 +277,14 @@ tell_row(struct hub *h, const struct hub_object *o, const char *type,
 	struct rest r = { .c = &call, .o = o->object, .module = h };
 	struct subject s = { .hub = h,
 		.rules = o->flags & OBJECT_RULES,
+		.publish = publish,
 		.entity = o->object->entity,
 		.row = row,
 		.entity_type = o->event,
 		.quick = any->id };
 	void *copy;
 
-	if (!feed_wants(h, any->unit_id, s.entity_type, s.quick) &&
+	if (!publish && !feed_wants(h, any->unit_id, s.entity_type, s.quick) &&
 	    (!s.rules || h->listeners.n == 0))
 		return;
 	if (o->object->show != NULL) {
@@ -306,7 +326,7 @@ run_changed(struct loop_post *p)
 			found = false;
 	}
 	if (found) /* else its end is told next */
-		tell_row(c->hub, c->object, c->type, c->row);
+		tell_row(c->hub, c->object, c->type, c->row, true);
 	arena_fini(&c->arena);
 	free(c);
 }
@@ -314,11 +334,8 @@ run_changed(struct loop_post *p)
 static struct changed *
 changed_new(struct hub *h, const struct hub_object *o, const char *type)
 {
-	struct changed *c;
+	struct changed *c = mem_new(struct changed);
 
-	if (!(o->flags & OBJECT_RULES) && !feed_is_wanted(h))
-		return NULL;
-	c = mem_new(struct changed);
 	c->post.run = run_changed;
 	c->hub = h;
 	c->object = o;
@@ -332,8 +349,6 @@ event_changed(
 {
 	struct changed *c = changed_new(h, o, type);
 
-	if (c == NULL)
-		return;
 	c->id = arena_str(&c->arena, id);
 	loop_post(h->loop, &c->post);
 }
@@ -344,8 +359,6 @@ event_deleted(struct hub *h, const struct hub_object *o, const void *row)
 	const struct record *rec = &o->object->entity->record;
 	struct changed *c = changed_new(h, o, "deleted");
 
-	if (c == NULL)
-		return;
 	c->row = arena_alloc(&c->arena, rec->size);
 	record_copy(rec, &c->arena, c->row, row);
 	loop_post(h->loop, &c->post);
@@ -360,7 +373,7 @@ event_written(struct hub *h, const struct entity *e, const void *row, bool add)
 		return;
 	o = hub_object_of(e);
 	if (o != NULL && !(o->flags & OBJECT_MODEL))
-		tell_row(h, o, add ? "created" : "updated", row);
+		tell_row(h, o, add ? "created" : "updated", row, false);
 }
 
 void
@@ -369,7 +382,7 @@ event_gone(struct hub *h, const struct entity *e, const void *row)
 	const struct hub_object *o = hub_object_of(e);
 
 	if (o != NULL && feed_is_wanted(h))
-		tell_row(h, o, "deleted", row);
+		tell_row(h, o, "deleted", row, false);
 }
 
 void
@@ -379,6 +392,7 @@ event_gateway(struct gate *g, const char *type)
 
 	tell(&(struct subject){ .hub = g->hub,
 		 .rules = true,
+		 .publish = true,
 		 .entity = &route_gateway_entity,
 		 .row = &g->row,
 		 .entity_type = "gateway",

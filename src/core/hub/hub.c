@@ -347,7 +347,9 @@ on_begin(struct loop_post *p)
 {
 	struct hub *h = container_of(p, struct hub, begin_post);
 
+	h->begun = true;
 	delayed_begin(h);
+	tasks_begin(h);
 	gates_start(h);
 }
 

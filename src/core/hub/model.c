@@ -301,8 +301,8 @@ model_take_node(struct device *d, const struct hub_node *row)
 
 /* --- fields -------------------------------------------------------------- */
 
-static struct source *
-source_of(struct device *d, struct str name)
+struct source *
+model_find_source(struct device *d, struct str name)
 {
 	LIST_EACH (s, &d->sources, struct source, link)
 		if (str_eq(s->row.source_id, name))
@@ -504,7 +504,7 @@ hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
 struct source *
 model_source(struct device *d, struct str id, int64_t at)
 {
-	struct source *s = source_of(d, id);
+	struct source *s = model_find_source(d, id);
 	struct hub *h = d->hub;
 
 	if (s == NULL) {
@@ -1098,6 +1098,26 @@ tell_gone(struct device *d)
 	while ((f = map_next(&d->fields, &pos)) != NULL)
 		event_field(f, "deleted");
 	event_node(d, "deleted");
+}
+
+void
+model_reload_source(struct hub *h, struct str id)
+{
+	struct arena a = { 0 };
+	struct hub_source row;
+	struct device *d;
+
+	if (read_row(h, &hub_source_entity, id, &a, &row) &&
+	    (d = map_get(&h->devices, row.device_id)) != NULL)
+		LIST_EACH (s, &d->sources, struct source, link)
+			if (str_eq(s->row.id, id)) {
+				row.last_seen = s->row.last_seen;
+				s->row = row;
+				own(&hub_source_entity.record, &s->row,
+				    &s->arena);
+				event_source(s, "updated");
+			}
+	arena_fini(&a);
 }
 
 void

@@ -478,7 +478,7 @@ struct hub {
 	struct list delayed;        /* actions */
 	struct map sent;            /* data id -> downlink */
 	struct list sent_order;
-	bool closing;
+	bool closing, begun;
 	struct http_client *http; /* of rules and scripts */
 	struct list script_fetches;
 	struct readings readings; /* of the message in hand */
@@ -544,6 +544,8 @@ bool hub_number(struct str text, double *ret);          /* finite */
 bool hub_convert(
     struct arena *a, struct str type, struct str value, struct str *ret);
 struct cell *model_field(struct hub *h, struct str unit_id, struct str quick);
+/* NULL: it has none of this name. */
+struct source *model_find_source(struct device *d, struct str name);
 /* Everything that differs from the store goes into the gathering group. */
 void model_gather(struct hub *h);
 /* A group has failed: whatever changes next is written as a whole. */
@@ -573,6 +575,7 @@ const struct hub_profile *model_profile(
 /* On the loop: read again what a call has changed. */
 void model_reload_profile(struct hub *h, struct str id);
 void model_reload_field(struct hub *h, struct str id);
+void model_reload_source(struct hub *h, struct str id);
 void model_reload_node(struct hub *h, struct str id);
 /* Forgets devices that are not there any more: that of "network\naddress",
  * those of "network\n", or of "" any. */
@@ -896,6 +899,7 @@ int field_tell(struct cell *f, struct err *err);
 /* task.c */
 int tasks_load(struct hub *h, struct err *err);
 void tasks_reload(struct hub *h, struct str id);
+void tasks_begin(struct hub *h); /* messages can be sent */
 void tasks_hear(struct hub *h, const struct hub_event *e);
 void tasks_free(struct hub *h);
 

@@ -632,6 +632,30 @@ read_history(struct task *t)
 	t->row.state.history = STR("[]");
 }
 
+/* A condition that was true before the task was loaded, and has not fired yet,
+ * goes on being waited for. */
+static void
+resume(struct task *t)
+{
+	const struct hub_task_state *s = &t->row.state;
+
+	if (t->row.enabled && s->active_since != TIME_NULL && !s->last_status &&
+	    str_eqz(t->row.dampening.type, "active_duration"))
+		loop_after(t->hub->loop, &t->active,
+		    MAX_OF(s->active_since + t->active_ms - clock_now(),
+			(int64_t)0));
+}
+
+void
+tasks_begin(struct hub *h)
+{
+	struct task *t;
+	size_t pos = 0;
+
+	while ((t = map_next(&h->tasks, &pos)) != NULL)
+		resume(t);
+}
+
 static int
 load(void *ctx, const void *row, struct err *err)
 {
@@ -664,6 +688,8 @@ load(void *ctx, const void *row, struct err *err)
 		task_listen(t);
 	else if (t->row.re_enable && t->row.auto_disable)
 		disable(t);
+	if (h->begun)
+		resume(t);
 	return 0;
 }
 

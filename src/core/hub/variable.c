@@ -37,6 +37,39 @@ parts(struct str *s, int n)
 		rest.ptr == NULL ? all.len : (size_t)(rest.ptr - all.ptr) - 1 };
 }
 
+/* Kinds that lie in the store only, by the names that people use. */
+static const struct {
+	const char *type;
+	const struct entity *entity;
+} stored_kinds[] = {
+	{ "data_repository", &hub_repository_entity },
+	{ "forward_payload", &hub_forward_entity },
+	{ "handler", &hub_handler_entity },
+	{ "schedule", &hub_schedule_entity },
+	{ "task", &hub_task_entity },
+};
+
+static const struct entity *
+stored_kind(struct str type)
+{
+	for (size_t i = 0; i < COUNT_OF(stored_kinds); i++)
+		if (str_eq_nocase(type, str_of(stored_kinds[i].type)))
+			return stored_kinds[i].entity;
+	return NULL;
+}
+
+/* Rules see no secrets. */
+static struct str
+stored_json(struct arena *a, const struct entity *e, void *row)
+{
+	struct hub_handler *h = row;
+
+	if (e == &hub_handler_entity)
+		h->spec = spec_without_secrets(
+		    a, hub_handler_spec(a, h->type), h->spec, NULL);
+	return hub_row_json(a, &e->record, row);
+}
+
 static bool
 stored(struct hub *h, const struct entity *e, struct str unit_id, struct str id,
     struct arena *a, struct str *ret)
@@ -49,7 +82,7 @@ stored(struct hub *h, const struct entity *e, struct str unit_id, struct str id,
 	filter_text(&f, "unitId", unit_id);
 	if (store_get(h->store, e, &f, a, row, &found, NULL) != 0 || !found)
 		return false;
-	*ret = hub_row_json(a, &e->record, row);
+	*ret = stored_json(a, e, row);
 	return true;
 }
 
@@ -80,19 +113,19 @@ hub_object_by_quick_id(struct hub *h, struct str unit_id, struct str type,
 		if (g == NULL)
 			return false;
 		*ret = gate_json(a, g);
-	} else if (str_eq_nocase(type, STR("data_repository"))) {
-		if (!stored(h, &hub_repository_entity, unit_id,
-			str_cut(&rest, '.'), a, ret))
+	} else if (str_eq_nocase(type, STR("source"))) {
+		struct str gateway = str_cut(&rest, '.');
+		struct source *src;
+
+		d = model_at(h, unit_id, gateway, str_cut(&rest, '.'));
+		src = d != NULL ? model_find_source(d, str_cut(&rest, '.'))
+				: NULL;
+		if (src == NULL)
 			return false;
-	} else if (str_eq_nocase(type, STR("schedule"))) {
-		if (!stored(h, &hub_schedule_entity, unit_id,
-			str_cut(&rest, '.'), a, ret))
-			return false;
-	} else if (str_eq_nocase(type, STR("task"))) {
-		if (!stored(h, &hub_task_entity, unit_id, str_cut(&rest, '.'),
-			a, ret))
-			return false;
-	} else {
+		*ret = hub_row_json(a, &hub_source_entity.record, &src->row);
+	} else if (stored_kind(type) == NULL ||
+	    !stored(
+		h, stored_kind(type), unit_id, str_cut(&rest, '.'), a, ret)) {
 		return false;
 	}
 	return rest.len == 0 || hub_json_at(a, *ret, rest, ret);
@@ -119,31 +152,95 @@ hub_labels_match(struct str labels, struct str wanted)
 	return all;
 }
 
+/* The first that has the labels, of those in the store. */
+struct labelled {
+	const struct entity *entity;
+	struct str labels;
+	struct arena *arena;
+	struct str *ret;
+};
+
+static int
+look_at_labels(void *ctx, const void *row, struct err *err)
+{
+	struct labelled *l = ctx;
+	const struct record *r = &l->entity->record;
+	size_t offset;
+	void *copy;
+
+	(void)err;
+	(void)field_find(r, STR("labels"), &offset, NULL);
+	if (!hub_labels_match(
+		*(const struct str *)(const void *)((const char *)row + offset),
+		l->labels))
+		return 0;
+	copy = arena_alloc(l->arena, r->size);
+	record_copy(r, l->arena, copy, row);
+	*l->ret = stored_json(l->arena, l->entity, copy);
+	return 1;
+}
+
+static bool
+stored_by_labels(struct hub *h, const struct entity *e, struct str unit_id,
+    struct str labels, struct arena *a, struct str *ret)
+{
+	struct labelled l = { e, labels, a, ret };
+	struct filter f = { 0 };
+	const struct store_query q = { .filter = &f };
+
+	filter_text(&f, "unitId", unit_id);
+	return store_list(h->store, e, &q, look_at_labels, &l, NULL) == 1;
+}
+
+static bool
+device_by_labels(struct hub *h, struct str unit_id, bool sources,
+    struct str labels, struct arena *a, struct str *ret)
+{
+	struct device *d;
+	size_t pos = 0;
+
+	while ((d = map_next(&h->devices, &pos)) != NULL) {
+		if (!str_eq(d->row.unit_id, unit_id))
+			continue;
+		if (!sources && hub_labels_match(d->row.labels, labels)) {
+			*ret =
+			    hub_row_json(a, &hub_node_entity.record, &d->row);
+			return true;
+		}
+		LIST_EACH (s, &d->sources, struct source, link)
+			if (sources &&
+			    hub_labels_match(s->row.labels, labels)) {
+				*ret = hub_row_json(
+				    a, &hub_source_entity.record, &s->row);
+				return true;
+			}
+	}
+	return false;
+}
+
 static bool
 by_labels(struct hub *h, struct str unit_id, struct str type, struct str labels,
     struct arena *a, struct str *ret)
 {
+	const struct entity *e = stored_kind(type);
 	struct cell *f;
-	struct device *d;
 	size_t pos = 0;
 
-	if (str_eq_nocase(type, STR("field"))) {
-		while ((f = map_next(&h->quick, &pos)) != NULL)
-			if (str_eq(f->row.unit_id, unit_id) &&
-			    hub_labels_match(f->row.labels, labels)) {
-				*ret = hub_row_json(
-				    a, &hub_field_entity.record, &f->row);
-				return true;
-			}
-	} else if (str_eq_nocase(type, STR("node"))) {
-		while ((d = map_next(&h->devices, &pos)) != NULL)
-			if (str_eq(d->row.unit_id, unit_id) &&
-			    hub_labels_match(d->row.labels, labels)) {
-				*ret = hub_row_json(
-				    a, &hub_node_entity.record, &d->row);
-				return true;
-			}
-	}
+	if (e != NULL)
+		return stored_by_labels(h, e, unit_id, labels, a, ret);
+	if (str_eq_nocase(type, STR("node")) ||
+	    str_eq_nocase(type, STR("source")))
+		return device_by_labels(h, unit_id,
+		    str_eq_nocase(type, STR("source")), labels, a, ret);
+	if (!str_eq_nocase(type, STR("field")))
+		return false;
+	while ((f = map_next(&h->quick, &pos)) != NULL)
+		if (str_eq(f->row.unit_id, unit_id) &&
+		    hub_labels_match(f->row.labels, labels)) {
+			*ret =
+			    hub_row_json(a, &hub_field_entity.record, &f->row);
+			return true;
+		}
 	return false;
 }
 

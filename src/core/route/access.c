@@ -274,14 +274,13 @@ route_unit_code(struct route *r, struct str unit_id, struct arena *a,
     struct str *code, struct err *err)
 {
 	struct filter f = { 0 };
-	struct unit u;
+	struct unit unit;
 	bool found;
 	int rc;
 
 	filter_text(&f, "unitId", unit_id);
-	rc = store_get(r->store, &route_unit_entity, &f, a, &u, &found, err);
-	if (rc != 0 || !found)
-		return rc;
-	*code = u.code;
-	return 1;
+	rc = store_get(r->store, &route_unit_entity, &f, a, &unit, &found, err);
+	if (rc == 0 && found)
+		*code = unit.code;
+	return rc != 0 ? rc : found;
 }

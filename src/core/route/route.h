@@ -329,6 +329,9 @@ int route_unit_code(struct route *r, struct str unit_id, struct arena *a,
     struct str *code, struct err *err);
 /* Is there such a unit? 1, 0, or negative with `err`. [any thread] */
 int route_unit_exists(struct route *r, struct str unit_id, struct err *err);
+/* The same with its code, in `a`. [any thread] */
+int route_unit_code(struct route *r, struct str unit_id, struct arena *a,
+    struct str *code, struct err *err);
 
 /* Removes downlinks that nobody reported in time. On a worker. */
 int route_clean(struct route *r, struct err *err);

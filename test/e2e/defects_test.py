@@ -1,0 +1,284 @@
+"""Faults that MyController has, one test for each that rules, schedules,
+handlers or forwards could have: its number in our notes, and what is better
+here."""
+import json
+import pathlib
+import sqlite3
+import subprocess
+import sys
+
+from certificates import Authority
+from conftest import ROOT, Client, Site, until
+from format_test import formatter
+from rules_test import (PLACE, Field, device, schedule, task,  # noqa: F401
+                        traces, web)
+from values_test import hub, listed, probe, uplink  # noqa: F401
+
+
+def test_1_dampening_goes_on_after_many_runs(device):  # noqa: F811
+    """Only the newest runs are remembered: after a hundred of them consecutive
+    and evaluation still see what has just been."""
+    device.send(temperature=0, relay=False)
+    task(device, "c", dampening={"type": "consecutive", "occurrences": 3},
+         handlers=[])
+    task(device, "e", dampening={"type": "evaluation", "occurrences": 2,
+                                 "evaluation": 3}, handlers=[])
+    for _ in range(100):
+        device.send(temperature=10)
+    for t in (40, 41, 42, 10):
+        device.send(temperature=t)
+    for name, want in (("c", [False, False, True, False]),
+                       ("e", [False, True, True, False])):
+        found = until("all", lambda: [
+            f for f in [listed(device.probe, "trace", rule="task:" + name,
+                               limit=1000)] if len(f) == 104])[0]
+        assert [t["isFired"] for t in found[:4]][::-1] == want
+        assert not any(t["isFired"] for t in found[4:])
+    state = [t["state"] for t in listed(device.probe, "task")
+             if t["id"] == "c"][0]
+    assert len(state["executionsHistory"]) == 10
+
+
+def test_2_a_condition_that_lasts_fires_each_time(device):  # noqa: F811
+    """The timer of active_duration is set whenever the condition becomes true,
+    also after the task was changed."""
+    device.send(temperature=0, relay=False)
+    task(device, dampening={"type": "active_duration",
+                            "activeDuration": "1s"})
+    for n in range(1, 4):
+        device.send(temperature=40)
+        assert device.downs(n) == [{"relay": True}] * n
+        device.send(temperature=10)
+        hub(device.probe, "PATCH", "task/t", {"data": {
+            "description": str(n)}}, 204)
+
+
+def test_4_many_devices_go_down_and_the_look_ends(start):
+    """What is due is looked at once; with 120 devices the platform goes on."""
+    server = start("--hub.node-state.interval", "100ms",
+                   "--hub.node-state.inactive", "1s")
+    site = Site(server, server.login())
+    hub(site, "POST", "profile", {"data": {
+        "unitId": site.unit, "code": "probe"}}, 200)
+    made = site.call("POST", "device/bulk", {"data": {
+        "unitId": site.unit, "networkId": site.net, "networkAddrs": [
+            "%04x" % n for n in range(120)], "profile": "probe"}})
+    assert made.status == 204, made.text
+    network = site.network()
+    for n in range(120):
+        network.publish(site.net_topic("uldata"), uplink(
+            {"t": n}, addr="%04x" % n), wait=False)
+    until("all are down", lambda: server.counter(
+        "hub_silent_total") >= 120)
+    nodes = listed(site, "node", limit=1000)
+    assert len(nodes) == 120
+    until("all are stored as such", lambda: {
+        n["state"]["status"] for n in listed(site, "node", limit=1000)}
+        == {"down"})
+    network.publish(site.net_topic("uldata"), uplink(
+        {"t": 1000}, addr="0001", at="2026-05-01T09:00:00Z"))
+    until("it is read", lambda: [
+        f for f in listed(site, "field", nodeId="0001")
+        if f["current"]["value"] == 1000])
+    network.close()
+
+
+def test_6_a_formatter_that_throws_holds_nobody(probe):  # noqa: F811
+    """It costs the value of its field; the device's other values, its next
+    messages and other devices go on, and its state says why."""
+    probe.add("device", {"unitId": probe.unit, "networkId": probe.net,
+                         "networkAddr": "02", "profile": "probe"})
+    network = probe.network()
+    topic = probe.net_topic("uldata")
+    network.publish(topic, uplink({"bad": 0, "good": 0}))
+    formatter(probe, "bad", "throw new Error('poison')")
+    for n in range(1, 4):
+        network.publish(topic, uplink({"bad": n, "good": n},
+                                      at="2026-05-01T09:0%d:00Z" % n))
+    network.publish(topic, uplink({"x": 1}, addr="02"))
+    got = {f["fieldId"]: f["current"]["value"] for f in listed(probe, "field")}
+    assert got == {"bad": 0, "good": 3, "x": 1}
+    state = [n["state"] for n in listed(probe, "node")
+             if n["id"] == probe.device][0]
+    assert "poison" in state["message"]
+    network.close()
+
+
+def test_9_messages_keep_their_order(device):  # noqa: F811
+    """300 values as fast as they go: events, current and previous are in the
+    order they were sent."""
+    p = device.probe
+    app = Client(p.server, "test-app-mqtt", topics=["marram/demo/value/#"])
+    device.send(n=0)
+    for n in range(1, 300):
+        sent = device.network.publish(p.net_topic("uldata"), uplink(
+            {"n": n}, at="2026-05-02T00:%02d:%02d.000Z" % divmod(n, 60)),
+            wait=False)
+    sent.wait_for_publish(30)
+    f = listed(p, "field")[0]
+    assert (f["current"]["value"], f["previous"]["value"]) == (299, 298)
+    heard = until("all", lambda: [
+        v for v in [[json.loads(m)["value"] for _, m in app.heard]]
+        if len(v) == 300])[0]
+    assert heard == list(range(300))
+    app.close()
+
+
+def test_10_events_of_sources_say_so(device):  # noqa: F811
+    """Their entityType is source, and so is their topic."""
+    app = Client(device.probe.server, "test-app-mqtt",
+                 topics=["marram/demo/event/#"])
+    device.send(temperature=1)
+    heard = until("the source", lambda: [
+        json.loads(m) for t, m in app.heard
+        if t == "marram/demo/event/source"])
+    assert heard[0]["entityType"] == "source"
+    assert heard[0]["entity"]["sourceId"] == "data"
+    for t, m in app.heard:
+        assert t == "marram/demo/event/" + json.loads(m)["entityType"]
+    app.close()
+
+
+def test_15_headers_of_webhooks_are_sent(device, web):  # noqa: F811
+    """With query parameters and without."""
+    p = device.probe
+    seen = []
+    inner = web.RequestHandlerClass.do_POST
+
+    def do_post(self):
+        seen.append((self.path, self.headers["X-Key"]))
+        inner(self)
+
+    web.RequestHandlerClass.do_POST = do_post
+    device.send(temperature=0)
+    for name, query in (("a", {}), ("b", {"q": "1"})):
+        hub(p, "POST", "handler", {"data": {
+            "id": name, "unitId": p.unit, "type": "webhook", "spec": {
+                "server": web.url, "api": "/" + name,
+                "headers": {"X-Key": "k"}, "queryParameters": query}}}, 200)
+    task(device, handlers=["a", "b"], handlerParameters={
+        "x": {"type": "webhook"}})
+    device.send(temperature=40)
+    until("both", lambda: len(seen) == 2)
+    assert sorted(seen) == [("/a", "k"), ("/b?q=1", "k")]
+
+
+KINDS = [
+    ("task", "task", {}),
+    ("schedule", "schedule", {"type": "repeat", "spec": {"interval": "1h"}}),
+    ("handler", "handler", {"type": "webhook", "spec": {
+        "server": "http://localhost:1", "headers": {"a": "hidden-one"}}}),
+    ("forward-payload", "forward_payload", {
+        "srcFieldId": "field:a.b.c.d", "dstFieldId": "field:a.b.c.e"}),
+    ("data-repository", "data_repository", {}),
+    ("dashboard", "dashboard", {"title": "x"}),
+]
+
+
+def test_18_whatever_is_made_changed_or_deleted_is_told(site):
+    """Created, updated and deleted, for every kind, also when the id was
+    chosen by people; without secrets."""
+    app = Client(site.server, "test-app-mqtt", topics=["marram/demo/event/#"])
+    for path, kind, more in KINDS:
+        made = hub(site, "POST", path, {"data": dict(
+            more, unitId=site.unit, **(
+                {} if kind == "dashboard" else {"id": "mine"}))}, 200).data
+        hub(site, "PATCH", "%s/%s" % (path, made["id"]), {"data": {
+            "description": "new"}}, 204)
+        assert hub(site, "DELETE", "%s/%s" % (path, made["id"])).status == 204
+        events = until("three of " + kind, lambda: [
+            e for e in [[json.loads(m) for t, m in app.heard
+                         if t == "marram/demo/event/" + kind]]
+            if len(e) == 3])[0]
+        assert [e["type"] for e in events] == ["created", "updated", "deleted"]
+        for e in events:
+            assert e["entityType"] == kind and e["entityId"] == made["id"]
+            assert e["entityQuickId"] == "%s:%s" % (kind, made["id"])
+        assert events[1]["entity"]["description"] == "new"
+    assert not [m for _, m in app.heard if b"hidden" in m or b"sealed:" in m]
+    app.close()
+
+
+def test_18_tasks_hear_of_shared_data_that_is_deleted(device):  # noqa: F811
+    """And of its making, by their own names."""
+    p = device.probe
+    device.send(temperature=0)
+    task(device, eventFilter={"entityTypes": ["data_repository"]},
+         variables={}, evaluationConfig={"rule": {}}, handlers=[],
+         handlerParameters={})
+    hub(p, "POST", "data-repository", {"data": {
+        "id": "d", "unitId": p.unit, "data": {"x": 1}}}, 200)
+    hub(p, "PATCH", "data-repository/d", {"data": {"data": {"x": 2}}}, 204)
+    hub(p, "DELETE", "data-repository/d")
+    found = traces(device, 3)[::-1]
+    assert [t["event"]["type"] for t in found] == [
+        "created", "updated", "deleted"]
+    assert [t["event"]["entity"]["data"]["x"] for t in found] == [1, 2, 2]
+
+
+def test_20_the_name_of_a_field_is_peoples(device):  # noqa: F811
+    """No message changes it, with no label needed."""
+    p = device.probe
+    device.send(temperature=1)
+    f = listed(p, "field")[0]
+    hub(p, "PATCH", "field/" + f["id"], {"data": {"name": "Mine"}}, 204)
+    device.send(temperature=2)
+    f = listed(p, "field")[0]
+    assert (f["name"], f["current"]["value"]) == ("Mine", 2)
+
+
+def test_22_mail_goes_by_starttls(device, tmp_path):  # noqa: F811
+    """Port 587 means STARTTLS: mail is sent by it, with a password."""
+    p = device.probe
+    authority = Authority(tmp_path / "ca")
+    cert, key = authority.sign("localhost")
+    peer = subprocess.Popen(
+        [sys.executable, str(ROOT / "src/plug/handler/peers.py"), "smtp",
+         str(cert), str(key), "starttls"], stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(peer.stdout.readline().split()[1])
+        device.send(temperature=0)
+        hub(p, "POST", "handler", {"data": {
+            "id": "mail", "unitId": p.unit, "type": "email", "spec": {
+                "host": "localhost", "port": port, "insecure": True,
+                "username": "hub@example.com", "password": "hunter2-secret",
+                "fromEmail": "hub@example.com",
+                "toEmails": "ann@example.org"}}}, 200)
+        task(device, handlers=["mail"], handlerParameters={
+            "m": {"type": "email", "subject": "t is {{ .t }}"}})
+        device.send(temperature=40)
+        line = peer.stdout.readline()
+        assert line.startswith("STARTTLS AUTH-PLAIN FROM <hub@example.com>")
+        assert "Subject: t is 40" in line
+    finally:
+        peer.kill()
+        peer.wait()
+        peer.stdout.close()
+
+
+def test_23_a_task_without_state_runs(device):  # noqa: F811
+    """As an import may leave it: nothing of its state is there."""
+    p = device.probe
+    device.send(temperature=0, relay=False)
+    task(device)
+    device.network.close()
+    p.server.stop()
+    path = pathlib.Path(p.server.folder) / "data" / "hub.db"
+    with sqlite3.connect(path) as db:
+        columns = [c for c in db.execute("PRAGMA table_info(task)")
+                   if c[1].startswith("state")]
+        assert columns
+        for _, name, _, not_null, *_ in columns:
+            if not not_null:
+                db.execute("UPDATE task SET %s = NULL" % name)
+    db.close()
+    p.server.start()
+    p.token = p.server.login()
+    device.network = p.network()
+    device.send(temperature=40)
+    assert device.downs() == [{"relay": True}]
+    state = until("its state", lambda: [
+        t["state"] for t in listed(p, "task")
+        if t["state"]["executedCount"] == 1])[0]
+    assert state["lastStatus"] is True
+    assert len(traces(device, 1)) == 1
