@@ -117,6 +117,15 @@ def test_it_has_the_rights_of_its_user_and_of_its_unit(site):
     assert [u["code"] for u in units.data] == ["other"]
     assert site.server.call("POST", "/broker/api/v1/unit", {"data": {
         "code": "more"}}, token=bound).status == 403
+    assert site.server.call("GET", "/data/api/v1/coremgr-opdata/list",
+                            token=bound).status == 403
+    profiles = "/hub/api/v1/profile/count?unit="
+    assert site.server.call("GET", profiles + other.unit,
+                            token=bound).data == {"count": 0}
+    assert site.server.call("GET", profiles + site.unit,
+                            token=bound).status == 400
+    assert site.server.call("GET", "/hub/api/v1/setting/list",
+                            token=bound).status == 403
     # a membership that comes is a right that comes
     r = site.server.call("PATCH", "/broker/api/v1/unit/" + site.unit, {
         "data": {"memberIds": [add.data["userId"]]}}, token=site.token)

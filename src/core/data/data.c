@@ -133,6 +133,12 @@ limit_operations(struct rest *r, enum rest_verb verb, struct filter *f)
 	int rc;
 
 	(void)verb;
+	if (auth_who(r->c)->unit_id.ptr != NULL) {
+		/* what a user did is not told apart by units */
+		http_error(r->c, 403, "err_perm",
+		    "the token is held to one unit; operations are of all");
+		return false;
+	}
 	if (!is_admin(r->c)) {
 		filter_text(f, "userId", auth_who(r->c)->user_id);
 	} else if (user.len > 0) {

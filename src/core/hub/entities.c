@@ -705,8 +705,7 @@ const struct conf_field hub_fields[] = {
 	CONF_TEXT(C, longitude, "longitude", .live = true,
 	    .check = hub_check_longitude, .help = "The same, to the east."),
 	CONF_SIZE(C, firmware_max, "firmwareMax", .def = "16MiB", .min = 1024,
-	    .live = true, .max = 256 << 20,
-	    .help = "Bytes of one file of firmware."),
+	    .max = 256 << 20, .help = "Bytes of one file of firmware."),
 	CONF_INT(C, queue_max, "queueMax", .def = "100000", .min = 100,
 	    .max = 10000000,
 	    .help = "Uplink messages that may wait to be read; beyond it they "
@@ -723,10 +722,10 @@ const struct conf_field hub_fields[] = {
 	    .live = true, .max = (int64_t)3650 * 86400000,
 	    .help = "How long the runs of rules are kept."),
 	CONF_MS(C, node_state_ms, "nodeState.interval", .def = "15m",
-	    .min = 100, .max = 86400000,
+	    .live = true, .min = 100, .max = 86400000,
 	    .help = "How often it is looked for devices that are down."),
 	CONF_MS(C, node_inactive_ms, "nodeState.inactive", .def = "15m",
-	    .min = 0, .max = (int64_t)3650 * 86400000,
+	    .live = true, .min = 0, .max = (int64_t)3650 * 86400000,
 	    .help = "A device that was not heard of for so long is down, "
 		    "unless its label inactive_duration says another time. "
 		    "0s: only those with the label."),

@@ -148,6 +148,12 @@ take_conf(struct loop_post *p)
 	struct hub *h = n->hub;
 	bool was = h->conf.home_assistant;
 
+	if (h->conf.node_state_ms != n->conf.node_state_ms ||
+	    h->conf.node_inactive_ms != n->conf.node_inactive_ms) {
+		h->conf.node_state_ms = n->conf.node_state_ms;
+		h->conf.node_inactive_ms = n->conf.node_inactive_ms;
+		silence_changed(h);
+	}
 	h->conf.inbox_max = n->conf.inbox_max;
 	h->conf.fields_max = n->conf.fields_max;
 	h->conf.fields_per_device = n->conf.fields_per_device;

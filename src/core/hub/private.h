@@ -619,7 +619,8 @@ void silence_heard(struct device *d);
 /* State or labels have changed. */
 void silence_watch(struct device *d);
 void silence_forget(struct device *d);
-void silence_start(struct hub *h); /* all devices are loaded */
+void silence_start(struct hub *h);   /* all devices are loaded */
+void silence_changed(struct hub *h); /* its settings have */
 void silence_end(struct hub *h);
 
 /* inbox.c */

@@ -97,6 +97,17 @@ silence_start(struct hub *h)
 }
 
 void
+silence_changed(struct hub *h)
+{
+	struct device *d;
+	size_t pos = 0;
+
+	while ((d = map_next(&h->devices, &pos)) != NULL)
+		silence_watch(d);
+	loop_after(h->loop, &h->silence, h->conf.node_state_ms);
+}
+
+void
 silence_end(struct hub *h)
 {
 	loop_cancel(h->loop, &h->silence);
