@@ -182,6 +182,8 @@ struct fixture {
 	char *frame_data, *frame_extension; /* the last that went up */
 
 	uint16_t port;
+	uint16_t tls_port; /* of Mosquitto, too */
+	char cert[60], key[60];
 	char dir[40], log_dir[60], tty[60], file[60];
 	struct loop_io listener; /* TCP */
 	struct conn *conn;
@@ -540,6 +542,10 @@ start_mosquitto(struct fixture *f)
 	    "listener %d 127.0.0.1\nallow_anonymous true\nlog_type none\n"
 	    "user root\npersistence true\npersistence_location %s/\n",
 	    f->port, f->dir);
+	if (f->tls_port != 0)
+		fprintf(file,
+		    "listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n",
+		    f->tls_port, f->cert, f->key);
 	fclose(file);
 	spawn(f, argv);
 	if (f->client == NULL) {
@@ -1932,6 +1938,113 @@ an_attempt_to_connect_has_its_time(void **state)
 }
 
 static void
+make_certificate(struct fixture *f)
+{
+	char command[400];
+
+	snprintf(f->cert, sizeof(f->cert), "%s/cert.pem", f->dir);
+	snprintf(f->key, sizeof(f->key), "%s/key.pem", f->dir);
+	snprintf(command, sizeof(command),
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+	    "-nodes -days 2 -subj /CN=localhost -addext "
+	    "subjectAltName=DNS:localhost -keyout %s -out %s 2>/dev/null",
+	    f->key, f->cert);
+	assert_int_equal(system(command), 0);
+}
+
+/* openssl's server: what it prints came, what is written to it is said. */
+static void
+start_tls(struct fixture *f)
+{
+	char port[8];
+	const char *argv[] = { "/usr/bin/openssl", "s_server", "-quiet",
+		"-accept", port, "-cert", f->cert, "-key", f->key, NULL };
+
+	snprintf(port, sizeof(port), "%d", f->port);
+	spawn(f, argv);
+	f->peer_io = (struct loop_io){ .ready = on_peer, .fd = f->from_peer };
+	loop_watch(f->loop, &f->peer_io, LOOP_READ);
+}
+
+/* Opens `provider` anew, and again until it is there. */
+static void
+up_with(struct fixture *f, const char *provider)
+{
+	close_it(f);
+	if (try_open(f, provider) != 0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	for (int64_t end = now_ms() + WAIT_MS;
+	     state_of(f).status != GATEWAY_UP;) {
+		if (now_ms() > end)
+			fail_msg("not up: %s", state_of(f).text);
+		if (state_of(f).status == GATEWAY_DOWN)
+			clock_advance(100);
+		turn(f);
+	}
+}
+
+static void
+lines_go_over_tls_to_whom_it_trusts(void **state)
+{
+	struct fixture *f = *state;
+	struct gateway_frame fr = { .node = STR("n1"), .data = STR("n1;a;b") };
+
+	make_certificate(f);
+	start_tls(f);
+	f->settings.ca_file = str_of(f->cert);
+	up_with(f,
+	    "{\"protocol\":{\"type\":\"tcp\",\"server\":"
+	    "\"tls://localhost:%P\"}}");
+	assert_int_equal(send_frame(f, &fr, false, 0), 0);
+	UNTIL(f, has(&f->came, "n1;a;b\n"));
+	assert_int_equal(write(f->to_peer, "n1;c;1\n", 7), 7);
+	UNTIL(f, has(&f->up, "n1|n1;c;1|\n"));
+	close_it(f);
+	if (try_open(f,
+		"{\"protocol\":{\"type\":\"tcp\",\"server\":"
+		"\"ssl://127.0.0.1:%P\"}}") != 0) /* not its name */
+		fail_msg("%s", f->err.text);
+	begin(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_non_null(strstr(state_of(f).text, "certificate"));
+	up_with(f,
+	    "{\"protocol\":{\"type\":\"tcp\",\"insecure\":true,\"server\":"
+	    "\"tls://127.0.0.1:%P\"}}");
+}
+
+static void
+mqtt_goes_over_tls_to_whom_it_trusts(void **state)
+{
+	struct fixture *f = *state;
+
+	make_certificate(f);
+	f->tls_port = f->port; /* a second free one */
+	f->port = 0;
+	start_tcp(f);
+	stop_tcp(f);
+	start_mosquitto(f);
+	f->port = f->tls_port;
+	f->settings.ca_file = str_of(f->cert);
+	up_with(f,
+	    "{\"protocol\":{\"broker\":\"mqtts://localhost:%P\","
+	    "\"username\":\"u\",\"password\":\"p\",\"subscribe\":\"out/#\"},"
+	    "\"nodes\":{\"n1\":{\"topic\":\"in/cmd\"}}}");
+	must_send(f, 1);
+	UNTIL(f, has(&f->came, "in/cmd {"));
+	say(f, kind->say_topic, kind->say, 1);
+	UNTIL(f, state_of(f).taken == 1);
+	close_it(f);
+	f->settings.ca_file = STR_NULL;
+	if (try_open(f, "{\"protocol\":{\"broker\":\"ssl://localhost:%P\"}}") !=
+	    0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_non_null(strstr(state_of(f).text, "certificate"));
+}
+
+static void
 what_is_no_serial_port_is_not_opened(void **state)
 {
 	struct fixture *f = *state;
@@ -2294,24 +2407,25 @@ a_script_says_how_a_message_is_sent(void **state)
 	struct fixture *f = *state;
 
 	open_http(f,
-	    "{\"protocol\":{\"nodes\":{\"n1\":{" URL("/set") ",\"script\":"
-							     "\"send\","
-							     "\"preRun\":{"
-							     "\"a\":{" URL(
-								 "/pre") "}},"
-									 "\"pos"
-									 "tRun"
-									 "\":{"
-									 "\"b\""
-									 ":"
-									 "{" URL(
-									     "/"
-									     "p"
-									     "o"
-									     "s"
-									     "t") "}}},"
-										  "\"default\":{" URL(
-										      "/never") ",\"script\":\"hold\"}}}}");
+	    "{\"protocol\":{\"nodes\":{\"n1\":{" URL(
+		"/set") ",\"script\":"
+			"\"send\","
+			"\"preRun\":{"
+			"\"a\":{" URL(
+			    "/pre") "}},"
+				    "\"pos"
+				    "tRun"
+				    "\":{"
+				    "\"b\""
+				    ":"
+				    "{" URL("/"
+					    "p"
+					    "o"
+					    "s"
+					    "t") "}}},"
+						 "\"default\":{" URL(
+						     "/never") ",\"script\":"
+							       "\"hold\"}}}}");
 	UNTIL(f, state_of(f).status == GATEWAY_UP); /* has nothing to ask */
 	must_send(f, 1);
 	UNTIL(f, f->answered == 1);
@@ -2412,17 +2526,19 @@ closing_gives_up_requests_and_scripts(void **state)
 	open_http(f,
 	    "{\"protocol\":{\"endpoints\":{\"a\":{" URL(
 		"/hang") "},\"b\":{" URL("/x") ",\"script\":\"poll\"},\"c\":"
-					       "{" URL("/y") "}},"
-							     "\"nodes\":{"
-							     "\"n1\":{" URL("/h"
-									    "an"
-									    "g") "},\"n2\":{" URL(
-								 "/z") ","
-								       "\"scrip"
-								       "t\":"
-								       "\"send"
-								       "\"}}}"
-								       "}");
+					       "{" URL(
+						   "/y") "}},"
+							 "\"nodes\":{"
+							 "\"n1\":{" URL(
+							     "/h"
+							     "an"
+							     "g") "},\"n2\":"
+								  "{" URL("/z") ","
+										"\"scrip"
+										"t\":"
+										"\"send"
+										"\"}}}"
+										"}");
 	must_send(f, 1);
 	UNTIL(f, times(&f->came, "/hang") == 2);
 	UNTIL(f, !list_empty(&f->recitals));
@@ -2752,38 +2868,48 @@ sends_are_paced(void **state)
 
 /* --- running them --------------------------------------------------------- */
 
+static const struct kind *
+kind_of(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	fail_msg("there is no %s", name);
+	return NULL;
+}
+
 static int
 set_up_tcp(void **state)
 {
-	kind = &kinds[0];
+	kind = kind_of("lines over tcp");
 	return set_up(state);
 }
 
 static int
 set_up_serial(void **state)
 {
-	kind = &kinds[1];
+	kind = kind_of("lines over serial");
 	return set_up(state);
 }
 
 static int
 set_up_mqtt(void **state)
 {
-	kind = &kinds[2];
+	kind = kind_of("generic over mqtt");
 	return set_up(state);
 }
 
 static int
 set_up_own(void **state)
 {
-	kind = &kinds[3];
+	kind = kind_of("generic over our own mqtt");
 	return set_up(state);
 }
 
 static int
 set_up_http(void **state)
 {
-	kind = &kinds[4];
+	kind = kind_of("generic over http");
 	return set_up(state);
 }
 
@@ -2838,6 +2964,8 @@ main(int argc, char **argv)
 		OWN(tcp, a_name_that_is_not_there_blocks_nobody),
 		OWN(tcp, a_peer_that_does_not_read_holds_nobody),
 		OWN(tcp, an_attempt_to_connect_has_its_time),
+		OWN(tcp, lines_go_over_tls_to_whom_it_trusts),
+		OWN(mqtt, mqtt_goes_over_tls_to_whom_it_trusts),
 		OWN(serial, what_is_no_serial_port_is_not_opened),
 		OWN(tcp,
 		    lines_of_a_log_hold_no_control_characters_and_no_secrets),
