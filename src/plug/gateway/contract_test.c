@@ -1214,16 +1214,22 @@ a_peer_that_is_away_is_tried_again_after_growing_waits(void **state)
 	for (int i = 0; i < 6; i++) {
 		UNTIL(f, state_of(f).status == GATEWAY_DOWN);
 		assert_string_not_equal(state_of(f).text, "");
+		turn_for(f, 30);
+		f->changed = 0;
 		clock_advance(wait - 500);
 		turn_for(f, 30);
-		assert_int_equal(state_of(f).status, GATEWAY_DOWN);
+		assert_int_equal(f->changed, 0); /* not tried, nor failed */
 		if (i == 5)
 			start_peer(f);
-		f->changed = 0;
 		clock_advance(500);
 		UNTIL(f, f->changed > 0);
 		wait = MIN_OF(wait * 2, 16 * 2000);
 	}
+	UNTIL(f, state_of(f).status == GATEWAY_UP);
+	stop_peer(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	start_peer(f);
+	clock_advance(2000); /* a short wait again */
 	UNTIL(f, state_of(f).status == GATEWAY_UP);
 }
 
@@ -2356,8 +2362,7 @@ messages_of_several_nodes_become_frames_of_each(void **state)
 	}
 }
 
-/* --- HTTP ------------------------------------------------------------------
- */
+/* --- HTTP ----------------------------------------------------------------- */
 
 static void
 open_http(struct fixture *f, const char *provider)
@@ -2533,12 +2538,22 @@ closing_gives_up_requests_and_scripts(void **state)
 							     "/h"
 							     "an"
 							     "g") "},\"n2\":"
-								  "{" URL("/z") ","
-										"\"scrip"
-										"t\":"
-										"\"send"
-										"\"}}}"
-										"}");
+								  "{" URL(
+								      "/z") ","
+									    "\""
+									    "sc"
+									    "ri"
+									    "p"
+									    "t"
+									    "\""
+									    ":"
+									    "\""
+									    "se"
+									    "nd"
+									    "\""
+									    "}}"
+									    "}"
+									    "}");
 	must_send(f, 1);
 	UNTIL(f, times(&f->came, "/hang") == 2);
 	UNTIL(f, !list_empty(&f->recitals));
@@ -2580,6 +2595,69 @@ secrets_of_requests_are_in_no_log(void **state)
 	UNTIL(f,
 	    strstr(log_text(f, "gw_gw.log"), "\tRecd\tnow\t*** *** tell\n") !=
 		NULL);
+}
+
+/* --- what there is -------------------------------------------------------- */
+
+static bool
+is_in(const char *const *list, const char *name)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(*list, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+gateways_are_opened_by_the_name_of_their_provider(void **state)
+{
+	struct fixture *f = *state;
+	struct gateway_conf conf = { .name = "gw",
+		.provider = STR("{\"TYPE\":\"Generic\",\"protocol\":{\"type\":"
+				"\"HTTP\"}}") };
+
+	assert_int_equal(gateway_open(&conf, &f->host, &f->g, &f->err), 0);
+	close_it(f);
+	conf.provider = STR("{\"type\":\"generic_mqtt\"}");
+	assert_int_equal(gateway_open(&conf, &f->host, &f->g, &f->err), 0);
+	close_it(f);
+	f->host.listen = NULL;
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	assert_non_null(strstr(f->err.text, "no server of our own"));
+	conf.provider = STR("{\"type\":\"pigeon\"}");
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	assert_string_equal(f->err.text, "type: there is no provider pigeon");
+	conf.provider = STR_NULL;
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	conf.provider = STR("{\"type\":\"generic_http\"}");
+	conf.logger = STR("{\"type\":\"printer\"}");
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	assert_string_equal(f->err.text,
+	    "generic_http gateway: messageLogger: type: must be none or "
+	    "file_logger");
+}
+
+static void
+providers_and_protocols_say_what_they_want(void **state)
+{
+	(void)state;
+	assert_true(is_in(gateway_providers(), "generic_http"));
+	assert_true(is_in(gateway_protocols("generic_mqtt"), "mqtt"));
+	assert_false(is_in(gateway_protocols("generic_mqtt"), "serial"));
+	assert_null(gateway_protocols("pigeon")[0]);
+	assert_non_null(gateway_provider_spec("generic_http"));
+	assert_null(gateway_provider_spec("pigeon"));
+	for (const char *const *p = (const char *const[]){ "serial", "ethernet",
+		 "tcp", "mqtt", "http", NULL };
+	     *p != NULL; p++)
+		assert_non_null(gateway_protocol_spec(*p));
+	assert_null(gateway_protocol_spec("pigeon"));
+	for (const char *const *p = gateway_providers(); *p != NULL; p++)
+		assert_non_null(gateway_protocols(*p)[0]);
 }
 
 /* --- a provider that does what the test wants ----------------------------- */
@@ -2985,6 +3063,8 @@ main(int argc, char **argv)
 		OWN(http, requests_go_to_the_host_that_was_checked),
 		OWN(http, closing_gives_up_requests_and_scripts),
 		OWN(http, secrets_of_requests_are_in_no_log),
+		OWN(own, gateways_are_opened_by_the_name_of_their_provider),
+		OWN(own, providers_and_protocols_say_what_they_want),
 		OWN(fake, a_job_that_fails_is_told_why),
 		OWN(fake,
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),
