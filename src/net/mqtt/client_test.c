@@ -1194,6 +1194,79 @@ a_refused_subscription_is_told(void **state)
 }
 
 static void
+on_subscribed(void *owner)
+{
+	struct fixture *f = owner;
+
+	buf_addz(&f->heard, "subscribed;");
+}
+
+static void
+it_is_told_when_all_subscriptions_are_answered(void **state)
+{
+	static const struct mqtt_client_events events = { .up = on_up,
+		.subscribed = on_subscribed };
+	struct fixture *f = *state;
+
+	f->conf.keep_session = true;
+	assert_int_equal(
+	    mqtt_client_new(f->loop, &f->conf, &events, f, &f->client, NULL),
+	    0);
+	(void)mqtt_client_subscribe(f->client, STR("a"), 1, on_message, f);
+	(void)mqtt_client_subscribe(f->client, STR("b"), 1, on_message, f);
+	assert_false(mqtt_client_is_subscribed(f->client));
+	mqtt_client_start(f->client);
+	settle(f);
+	say_connack(f, false, 0, NULL);
+	say_suback(f, 2, 0x80);
+	assert_heard(f, "up;refused 80;");
+	assert_false(mqtt_client_is_subscribed(f->client));
+	say_suback(f, 1, 1);
+	assert_heard(f, "subscribed;");
+	assert_true(mqtt_client_is_subscribed(f->client));
+	mqtt_client_unsubscribe(f->client, STR("b"));
+	lose_connection(f);
+	assert_false(mqtt_client_is_subscribed(f->client));
+	clock_advance(1000);
+	settle(f);
+	say_connack(f, true, 0, NULL); /* the session has it already */
+	assert_heard(f, "up again;");
+	assert_true(mqtt_client_is_subscribed(f->client));
+}
+
+static void
+addresses_are_read(void **state)
+{
+	static const struct {
+		const char *url, *host;
+		int port;
+		bool tls;
+	} cases[] = { { "tcp://h", "h", 1883, false },
+		{ "mqtt://h:7", "h", 7, false }, { "tls://h", "h", 8883, true },
+		{ "SSL://h:7/", "h", 7, true },
+		{ "mqtts://u:p@h", "h", 8883, true }, { "http://h" }, { "h" },
+		{ "" } };
+	struct arena a = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct mqtt_client_conf conf = { 0 };
+		struct err err;
+		bool tls;
+		int rc = mqtt_client_url(
+		    &a, str_of(cases[i].url), &conf, &tls, &err);
+
+		assert_int_equal(rc, cases[i].host != NULL ? 0 : ERR_PARAM);
+		if (rc != 0)
+			continue;
+		assert_string_equal(conf.address, cases[i].host);
+		assert_int_equal(conf.port, cases[i].port);
+		assert_int_equal(tls, cases[i].tls);
+	}
+	arena_fini(&a);
+}
+
+static void
 a_kept_session_is_not_subscribed_twice(void **state)
 {
 	struct fixture *f = *state;
@@ -1482,6 +1555,8 @@ main(void)
 		T(it_is_sent_as_new_where_the_session_is_gone),
 		T(what_matches_is_heard_and_acknowledged),
 		T(a_refused_subscription_is_told),
+		T(it_is_told_when_all_subscriptions_are_answered),
+		T(addresses_are_read),
 		T(a_kept_session_is_not_subscribed_twice),
 		T(properties_are_heard_with_the_message),
 		T(a_subscription_identifier_says_whose_message_it_is),

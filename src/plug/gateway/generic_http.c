@@ -22,21 +22,13 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "codec/entity_json.h"
-#include "codec/url.h"
-#include "codec/yaml.h"
-#include "net/http/client.h"
-#include "plug/gateway/generic.h"
-#include "plug/gateway/link.h"
+#include "plug/gateway/generic_http.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ENTRIES_MAX 1000 /* endpoints, nodes, each */
-#define EXTRA_MAX 20     /* preRun, postRun, each */
-#define INTERVAL_MIN_MS 1000
-#define PER_HOST 4
+#define PER_HOST 4 /* connections */
 
 struct spec {
 	struct str script;
@@ -56,101 +48,6 @@ static const struct field spec_fields[] = {
 #undef S
 static const struct record spec_record = { "generic_http", sizeof(struct spec),
 	spec_fields };
-
-struct protocol {
-	struct str headers, query, endpoints, nodes;
-};
-
-#define S struct protocol
-static const struct field protocol_fields[] = {
-	F_JSON(S, headers, "headers", .flags = FIELD_SECRET | FIELD_OBJECT,
-	    .help = "Headers of calls with includeGlobalConfig."),
-	F_JSON(S, query, "queryParameters",
-	    .flags = FIELD_SECRET | FIELD_OBJECT,
-	    .help = "What stands behind \"?\" in those calls."),
-	F_JSON(S, endpoints, "endpoints", .flags = FIELD_OBJECT,
-	    .help = "What is asked again and again, by name: {\"url\", "
-		    "\"method\", \"headers\", \"queryParameters\", "
-		    "\"bodyLanguage\", \"body\", \"responseCode\", "
-		    "\"includeGlobalConfig\", \"script\", \"insecure\", "
-		    "\"preRun\", \"postRun\", \"disabled\", "
-		    "\"executionInterval\"}."),
-	F_JSON(S, nodes, "nodes", .flags = FIELD_OBJECT,
-	    .help = "How a message gets to a node, or to default: the same "
-		    "members."),
-	{ 0 },
-};
-#undef S
-const struct record gateway_http_record = { "http", sizeof(struct protocol),
-	protocol_fields };
-
-struct entry {
-	struct str url, method, headers, query, language, body, script;
-	struct str before, after, interval;
-	int64_t code;
-	bool global, insecure, disabled;
-};
-
-#define S struct entry
-static const struct field entry_fields[] = {
-	F_TEXT(S, url, "url"),
-	F_TEXT(S, method, "method"),
-	F_JSON(S, headers, "headers", .flags = FIELD_OBJECT),
-	F_JSON(S, query, "queryParameters", .flags = FIELD_OBJECT),
-	F_TEXT(S, language, "bodyLanguage", .def = "\"json\""),
-	F_JSON(S, body, "body", .flags = FIELD_NULL),
-	F_INT(S, code, "responseCode", .max = 999),
-	F_BOOL(S, global, "includeGlobalConfig"),
-	F_TEXT(S, script, "script"),
-	F_BOOL(S, insecure, "insecure"),
-	F_JSON(S, before, "preRun", .flags = FIELD_OBJECT),
-	F_JSON(S, after, "postRun", .flags = FIELD_OBJECT),
-	F_BOOL(S, disabled, "disabled"),
-	F_TEXT(S, interval, "executionInterval", .def = "\"10m\""),
-	{ 0 },
-};
-#undef S
-static const struct record entry_record = { "entry", sizeof(struct entry),
-	entry_fields };
-
-/* A request, ready but for the body of a message. */
-struct call {
-	struct str name;
-	struct http_request request;
-	int64_t code; /* 0: any from 200 to 299 */
-};
-
-struct calls {
-	struct call *at;
-	size_t n;
-};
-
-struct place { /* an endpoint or a node */
-	struct http *h;
-	struct str name, json;
-	struct str script;
-	struct call call;
-	struct calls before, after;
-	bool disabled;
-	int64_t interval_ms;
-	/* endpoints */
-	struct loop_timer timer;
-	struct round *round; /* while it is being asked */
-	bool known, good;    /* how the last round went */
-};
-
-struct http {
-	struct gateway *g;
-	struct arena arena;
-	struct str on_receive;
-	int64_t retries;
-	struct protocol protocol;
-	const char *ca_file;
-	struct http_client *client;
-	struct generic_scripts scripts;
-	struct place **endpoints, **nodes;
-	size_t n_endpoints, n_nodes;
-};
 
 enum go { WAIT, NEXT };
 
@@ -176,300 +73,7 @@ struct step {
 	enum go (*run)(struct round *r);
 };
 
-/* --- calls -----------------------------------------------------------------
- */
-
-/* What is not for the eyes of who reads the log. */
-static bool
-is_secret(struct str name)
-{
-	static const char *const words[] = { "auth", "token", "key", "secret",
-		"pass", "cookie", "appid", "session" };
-
-	for (size_t i = 0; i < COUNT_OF(words); i++)
-		if (str_contains_nocase(name, str_of(words[i])))
-			return true;
-	return false;
-}
-
-static void
-keep_secrets(struct http *h, struct str object)
-{
-	struct buf coded = { 0 };
-	struct json j;
-	struct str key, value;
-
-	json_open(&j, object, 0, &h->arena);
-	if (!json_object(&j))
-		return;
-	while (json_member(&j, &key)) {
-		value = http_plain(&j);
-		if (!is_secret(key))
-			continue;
-		gateway_secret(h->g, value);
-		url_form_encode(&coded, value);
-		gateway_secret(h->g, buf_str(&coded));
-		buf_clear(&coded);
-		str_cut(&value, ' '); /* what follows "Bearer" */
-		if (value.ptr != NULL)
-			gateway_secret(h->g, value);
-	}
-	buf_free(&coded);
-}
-
-static int
-make_url(struct http *h, struct arena *a, const struct entry *e,
-    const char **ret, struct err *err)
-{
-	struct buf url = { 0 };
-	struct str host;
-	int rc = 0;
-
-	buf_add_str(&url, e->url);
-	if (e->global)
-		rc = http_add_query(a, &url, h->protocol.query, err);
-	if (rc == 0)
-		rc = http_add_query(a, &url, e->query, err);
-	if (rc == 0)
-		rc = http_check_url(a, buf_str(&url), &host, err);
-	if (rc == 0)
-		rc = gateway_check_host(h->g, host, err);
-	if (rc == 0)
-		*ret = arena_z(a, buf_str(&url));
-	buf_free(&url);
-	return rc;
-}
-
-static int
-make_body(struct arena *a, const struct entry *e, struct http_request *r,
-    struct err *err)
-{
-	struct str type = STR("Content-Type: application/json");
-	struct buf yaml = { 0 };
-
-	if (e->body.ptr == NULL || strcmp(r->method, "GET") == 0 ||
-	    strcmp(r->method, "HEAD") == 0)
-		return 0;
-	r->body = generic_plain(a, e->body);
-	if (str_eq_nocase(e->language, STR("yaml"))) {
-		type = STR("Content-Type: application/yaml");
-		if (*e->body.ptr != '"' && yaml_write(&yaml, e->body))
-			r->body = arena_str(a, buf_str(&yaml));
-		buf_free(&yaml);
-	} else if (str_eq_nocase(e->language, STR("plaintext"))) {
-		type = STR("Content-Type: text/plain; charset=utf-8");
-	} else if (!str_eq_nocase(e->language, STR("json"))) {
-		return err_set(err, ERR_PARAM,
-		    "bodyLanguage: must be json, yaml or plaintext");
-	}
-	if (!http_has_header(&r->headers, STR("Content-Type:")))
-		http_add_header(a, &r->headers, type);
-	return 0;
-}
-
-static int
-make_call(struct http *h, struct arena *a, const struct entry *e,
-    const char *method, struct call *ret, struct err *err)
-{
-	const struct gateway_settings *set = gateway_host_of(h->g)->settings;
-	struct http_request *r = &ret->request;
-	int rc;
-
-	*ret = (struct call){ .code = e->code };
-	r->insecure = e->insecure;
-	r->ca_file = h->ca_file;
-	r->timeout_ms = set->http_ms;
-	r->size_max = (size_t)set->http_size;
-	r->whole = true;
-	/* elsewhere only when any host will do and no 3xx is waited for */
-	r->follow = str_trim(set->allow_hosts).len == 0 && e->code / 100 != 3
-	    ? HTTP_FOLLOW
-	    : HTTP_STAY;
-	rc = http_method(
-	    e->method.len > 0 ? e->method : str_of(method), &r->method, err);
-	if (rc == 0)
-		rc = make_url(h, a, e, &r->url, err);
-	if (rc == 0 && e->global)
-		rc = http_add_headers(a, &r->headers, h->protocol.headers, err);
-	if (rc == 0)
-		rc = http_add_headers(a, &r->headers, e->headers, err);
-	return rc == 0 ? make_body(a, e, r, err) : rc;
-}
-
-/* --- open ------------------------------------------------------------------
- */
-
-static int
-by_name(const void *a, const void *b)
-{
-	return str_cmp(
-	    ((const struct call *)a)->name, ((const struct call *)b)->name);
-}
-
-static int
-read_entry(struct http *h, struct str json, struct entry *e, struct err *err)
-{
-	struct url url;
-	int rc = record_read(&entry_record, &h->arena, json, e, err);
-
-	if (rc != 0)
-		return rc;
-	keep_secrets(h, e->headers);
-	keep_secrets(h, e->query);
-	if (url_parse(&h->arena, e->url, &url))
-		gateway_secret(h->g, url.password);
-	return 0;
-}
-
-/* preRun, postRun */
-static int
-make_calls(
-    struct http *h, struct str object, struct calls *ret, struct err *err)
-{
-	struct arena *a = &h->arena;
-	struct entry e;
-	struct json j;
-	struct str key, raw;
-
-	ret->at = arena_array(a, EXTRA_MAX, struct call);
-	json_open(&j, object, 0, a);
-	if (!json_object(&j))
-		return 0;
-	while (json_member(&j, &key) && json_raw(&j, &raw)) {
-		struct call *c = &ret->at[ret->n];
-
-		if (ret->n == EXTRA_MAX)
-			return err_set(err, ERR_PARAM, "there are more than %d",
-			    EXTRA_MAX);
-		if (read_entry(h, raw, &e, err) != 0 ||
-		    make_call(h, a, &e, "GET", c, err) != 0)
-			return err_wrap(
-			    err, STR_FMT, (int)MIN_OF(key.len, 60), key.ptr);
-		c->name = arena_str(a, key);
-		ret->n++;
-	}
-	if (ret->n > 1)
-		qsort(ret->at, ret->n, sizeof(*ret->at), by_name);
-	return json_done(&j, err);
-}
-
-static int
-fill_place(struct http *h, struct place *p, struct str json, const char *method,
-    struct err *err)
-{
-	struct arena *a = &h->arena;
-	struct entry e;
-	int rc = read_entry(h, json, &e, err);
-
-	if (rc == 0)
-		rc = make_call(h, a, &e, method, &p->call, err);
-	if (rc == 0 && make_calls(h, e.before, &p->before, err) != 0)
-		rc = err_wrap(err, "preRun");
-	if (rc == 0 && make_calls(h, e.after, &p->after, err) != 0)
-		rc = err_wrap(err, "postRun");
-	if (rc == 0)
-		rc = gateway_duration(
-		    e.interval, "executionInterval", &p->interval_ms, err);
-	if (rc == 0 && p->interval_ms < INTERVAL_MIN_MS)
-		rc = err_set(err, ERR_PARAM,
-		    "executionInterval: one second at least is needed");
-	p->json = json;
-	p->disabled = e.disabled;
-	p->script = e.script;
-	return rc;
-}
-
-static void on_timer(struct loop_timer *t);
-
-static int
-make_places(struct http *h, struct str object, const char *what,
-    const char *method, struct place ***ret, size_t *n, struct err *err)
-{
-	struct arena *a = &h->arena;
-	struct json j;
-	struct str key, raw;
-	int rc = 0;
-
-	*ret = arena_array(a, ENTRIES_MAX, struct place *);
-	json_open(&j, object, 0, a);
-	if (!json_object(&j))
-		return 0;
-	while (rc == 0 && json_member(&j, &key) && json_raw(&j, &raw)) {
-		struct place *p = arena_new(a, struct place);
-
-		if (*n == ENTRIES_MAX)
-			return err_set(err, ERR_PARAM,
-			    "%s: there are more than %d", what, ENTRIES_MAX);
-		(*ret)[(*n)++] = p;
-		p->h = h;
-		p->name = arena_str(a, key);
-		p->timer.fire = on_timer;
-		rc = fill_place(h, p, raw, method, err);
-		if (rc != 0)
-			err_wrap(err, "protocol: %s: " STR_FMT, what,
-			    (int)MIN_OF(key.len, 60), key.ptr);
-	}
-	return rc == 0 ? json_done(&j, err) : rc;
-}
-
-static void
-http_close(void *own)
-{
-	struct http *h = own;
-
-	generic_scripts_close(&h->scripts);
-	http_client_free(h->client);
-	arena_fini(&h->arena);
-	free(h);
-}
-
-static int
-read_protocol(struct http *h, struct err *err)
-{
-	if (record_read(&gateway_http_record, &h->arena,
-		gateway_protocol_json(h->g), &h->protocol, err) != 0)
-		return err_wrap(err, "protocol");
-	keep_secrets(h, h->protocol.headers);
-	keep_secrets(h, h->protocol.query);
-	return 0;
-}
-
-static int
-http_open(struct gateway *g, const void *spec, void **ret, struct err *err)
-{
-	static const struct http_client_limits limits = { 0, PER_HOST };
-	const struct gateway_host *host = gateway_host_of(g);
-	const struct spec *s = spec;
-	struct http *h = mem_new(struct http);
-	struct generic_script_spec script;
-	int rc;
-
-	h->g = g;
-	h->retries = s->retries;
-	generic_scripts_init(&h->scripts, g);
-	if (host->settings->ca_file.len > 0)
-		h->ca_file = arena_z(&h->arena, host->settings->ca_file);
-	rc = generic_read_script(&h->arena, s->script, &script, err);
-	if (rc == 0)
-		rc = read_protocol(h, err);
-	if (rc == 0)
-		rc = make_places(h, h->protocol.endpoints, "endpoints", "GET",
-		    &h->endpoints, &h->n_endpoints, err);
-	if (rc == 0)
-		rc = make_places(h, h->protocol.nodes, "nodes", "POST",
-		    &h->nodes, &h->n_nodes, err);
-	if (rc != 0) {
-		http_close(h);
-		return rc;
-	}
-	h->on_receive = script.on_receive;
-	h->client = http_client_new(host->loop, &limits);
-	*ret = h;
-	return 0;
-}
-
-/* --- rounds ----------------------------------------------------------------
- */
+/* --- rounds --------------------------------------------------------------- */
 
 static void advance(struct round *r);
 static void end_round(struct round *r, const char *why);
@@ -604,8 +208,7 @@ run_call(struct round *r)
 	return WAIT;
 }
 
-/* --- scripts ---------------------------------------------------------------
- */
+/* --- scripts -------------------------------------------------------------- */
 
 /* Answers as texts that know more of themselves, as in MyController. In one
  * line, so that lines in errors are those of the script. */
@@ -683,44 +286,6 @@ run_reader(struct round *r)
 	return WAIT;
 }
 
-/* The call as the script wants it. */
-static int
-change_call(struct round *r, struct str change, struct err *err)
-{
-	struct http *h = r->p->h;
-	struct buf merged = { 0 };
-	struct json_out o;
-	struct json j;
-	struct str key, raw;
-	struct entry e;
-	int rc;
-
-	json_out_init(&o, &merged, false);
-	json_out_object(&o);
-	json_open(&j, r->p->json, 0, &r->arena);
-	if (json_object(&j))
-		while (json_member(&j, &key) && json_raw(&j, &raw)) {
-			if (generic_member(
-				&r->arena, change, arena_z(&r->arena, key))
-				.ptr != NULL)
-				continue;
-			json_out_key_str(&o, key);
-			json_out_raw(&o, raw);
-		}
-	json_open(&j, change, 0, &r->arena);
-	if (json_object(&j))
-		while (json_member(&j, &key) && json_raw(&j, &raw)) {
-			json_out_key_str(&o, key);
-			json_out_raw(&o, raw);
-		}
-	json_out_end_object(&o);
-	rc = record_read(&entry_record, &r->arena,
-	    arena_str(&r->arena, buf_str(&merged)), &e, err);
-	buf_free(&merged);
-	return rc == 0 ? make_call(h, &r->arena, &e, "POST", &r->call, err)
-		       : rc;
-}
-
 static void
 on_sent_by(struct generic_script *s, struct str result, const struct err *err)
 {
@@ -738,7 +303,8 @@ on_sent_by(struct generic_script *s, struct str result, const struct err *err)
 		if (out.ptr != NULL)
 			take_messages(r, out, &good);
 		if (change.ptr != NULL && *change.ptr == '{')
-			change_call(r, change, &why);
+			(void)generic_http_change(
+			    r->p, a, change, &r->call, &why);
 	}
 	if (why.code == 0) {
 		advance(r);
@@ -799,8 +365,7 @@ start_over(struct round *r)
 	advance(r);
 }
 
-/* --- the end of a round ----------------------------------------------------
- */
+/* --- the end of a round --------------------------------------------------- */
 
 /* An endpoint has answered, or not. */
 static void
@@ -862,8 +427,7 @@ new_round(struct place *p, struct gateway_job *job)
 	return r;
 }
 
-/* --- the link --------------------------------------------------------------
- */
+/* --- the link ------------------------------------------------------------- */
 
 static void
 on_timer(struct loop_timer *t)
@@ -906,15 +470,7 @@ http_stop(void *own)
 	}
 }
 
-static void
-http_hear(void *own, const struct gateway_in *in)
-{
-	(void)own; /* there is no link of ours that could say something */
-	(void)in;
-}
-
-/* --- down ------------------------------------------------------------------
- */
+/* --- down ----------------------------------------------------------------- */
 
 static struct place *
 node_of(struct http *h, struct str name)
@@ -998,6 +554,49 @@ http_cancel(void *own, struct gateway_job *j)
 	free_round(j->own);
 }
 
+/* --- life ----------------------------------------------------------------- */
+
+static void
+http_close(void *own)
+{
+	struct http *h = own;
+
+	generic_scripts_close(&h->scripts);
+	http_client_free(h->client);
+	arena_fini(&h->arena);
+	free(h);
+}
+
+static int
+http_open(struct gateway *g, const void *spec, void **ret, struct err *err)
+{
+	static const struct http_client_limits limits = { 0, PER_HOST };
+	const struct gateway_host *host = gateway_host_of(g);
+	const struct spec *s = spec;
+	struct http *h = mem_new(struct http);
+	struct generic_script_spec script;
+	int rc;
+
+	h->g = g;
+	h->retries = s->retries;
+	generic_scripts_init(&h->scripts, g);
+	if (host->settings->ca_file.len > 0)
+		h->ca_file = arena_z(&h->arena, host->settings->ca_file);
+	rc = generic_read_script(&h->arena, s->script, &script, err);
+	if (rc == 0)
+		rc = generic_http_conf(h, err);
+	if (rc != 0) {
+		http_close(h);
+		return rc;
+	}
+	for (size_t i = 0; i < h->n_endpoints; i++)
+		h->endpoints[i]->timer.fire = on_timer;
+	h->on_receive = script.on_receive;
+	h->client = http_client_new(host->loop, &limits);
+	*ret = h;
+	return 0;
+}
+
 const struct gateway_ops gateway_generic_http = {
 	.name = "generic_http",
 	.protocols = GATEWAY_HTTP,
@@ -1006,7 +605,6 @@ const struct gateway_ops gateway_generic_http = {
 	.close = http_close,
 	.start = http_start,
 	.stop = http_stop,
-	.hear = http_hear,
 	.read = generic_read,
 	.write = http_write,
 	.prepare = http_prepare,

@@ -85,9 +85,16 @@ static struct worker_pool *pool;
 static pthread_once_t pool_once = PTHREAD_ONCE_INIT;
 
 static void
+end_pool(void)
+{
+	worker_pool_free(pool); /* the last lines of closed logs */
+}
+
+static void
 make_pool(void)
 {
 	pool = worker_pool_new("gateway-log", 1, QUEUE_MAX);
+	(void)atexit(end_pool);
 }
 
 /* --- on the thread -------------------------------------------------------- */
