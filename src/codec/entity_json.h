@@ -35,6 +35,13 @@ int record_from_json(struct json *j, const struct record *r,
     field_set_t allowed, field_set_t nulls, void *row, field_set_t *present,
     struct err *err);
 
+/* Reads a JSON object into a row, by forgiving rules: names in any case,
+ * numbers for texts and texts for numbers, one text or "a, b" for a list. Names
+ * that the rows do not have are passed over; fields that are not named have
+ * their default. ERR_PARAM names the member. */
+int record_read(const struct record *r, struct arena *a, struct str json,
+    void *row, struct err *err);
+
 /* Gives fields outside `present` their default. */
 int record_defaults(const struct record *r, struct arena *a,
     field_set_t present, void *row, struct err *err);

@@ -20,10 +20,10 @@ check(const struct record *r, struct str text)
 	if (r == NULL)
 		return;
 	row = arena_alloc(&a, r->size);
-	if (handler_read(r, &a, text, row, &err) == 0) {
+	if (record_read(r, &a, text, row, &err) == 0) {
 		record_encode(&once, r, row);
 		row = arena_alloc(&a, r->size);
-		if (handler_read(r, &a, buf_str(&once), row, &err) != 0)
+		if (record_read(r, &a, buf_str(&once), row, &err) != 0)
 			abort();
 		record_encode(&twice, r, row);
 		if (!str_eq(buf_str(&once), buf_str(&twice)))

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "codec/url.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -818,6 +819,34 @@ mqtt_client_free(struct mqtt_client *c)
 	free((char *)c->conf.will_topic);
 	str_free(c->conf.will_payload);
 	loop_free_later(c->loop, c);
+}
+
+int
+mqtt_client_url(struct arena *a, struct str text, struct mqtt_client_conf *conf,
+    bool *tls, struct err *err)
+{
+	static const struct {
+		const char *scheme;
+		uint16_t port;
+		bool tls;
+	} schemes[] = { { "tcp", 1883, false }, { "mqtt", 1883, false },
+		{ "tls", 8883, true }, { "ssl", 8883, true },
+		{ "mqtts", 8883, true } };
+	struct url url;
+	size_t i = 0;
+
+	if (!url_parse(a, text, &url))
+		url.scheme = STR("");
+	while (i < COUNT_OF(schemes) && !str_eqz(url.scheme, schemes[i].scheme))
+		i++;
+	if (i == COUNT_OF(schemes) || url.host.len == 0)
+		return err_set(err, ERR_PARAM,
+		    "an address like tcp://host:1883 or tls://host:8883 is "
+		    "needed");
+	conf->address = arena_z(a, url.host);
+	conf->port = url.port != 0 ? (uint16_t)url.port : schemes[i].port;
+	*tls = schemes[i].tls;
+	return 0;
 }
 
 bool

@@ -16,6 +16,7 @@
 #ifndef NET_MQTT_CLIENT_H
 #define NET_MQTT_CLIENT_H
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/str.h"
@@ -74,6 +75,9 @@ struct mqtt_client_events {
 	void (*up)(void *owner, bool session_present);
 	/* It will be tried again. ERR_DENIED: the server refused us. */
 	void (*down)(void *owner, const struct err *why);
+	/* On this connection the server has answered for every subscription
+	 * that was made before; a refused one was told by itself. */
+	void (*subscribed)(void *owner);
 };
 
 /* Makes an idle client. Copies `conf` and its texts; borrows the rest.
@@ -90,7 +94,15 @@ void mqtt_client_stop(struct mqtt_client *c);
  * fine. */
 void mqtt_client_free(struct mqtt_client *c);
 
+/* Sets address and port of `conf`, in `a`, from "tcp://host:1883" (also mqtt)
+ * or "tls://host:8883" (also ssl, mqtts); `*tls` says which. ERR_PARAM: it is
+ * no such address. */
+int mqtt_client_url(struct arena *a, struct str url,
+    struct mqtt_client_conf *conf, bool *tls, struct err *err);
+
 bool mqtt_client_is_up(const struct mqtt_client *c);
+/* Is it up, and has every subscription been answered? */
+bool mqtt_client_is_subscribed(const struct mqtt_client *c);
 /* The level spoken on this connection, or asked for on the next. */
 uint8_t mqtt_client_level(const struct mqtt_client *c);
 /* Will the server of this connection send us what we publish ourselves? False

@@ -173,6 +173,20 @@ mqtt_client_in_suback(struct mqtt_client *c, const struct mqtt_packet *p)
 			s->heard(s->ctx, &m);
 	}
 	end_telling(c);
+	if (mqtt_client_is_subscribed(c) && c->events != NULL &&
+	    c->events->subscribed != NULL)
+		c->events->subscribed(c->owner);
+}
+
+bool
+mqtt_client_is_subscribed(const struct mqtt_client *c)
+{
+	if (c->freed || c->state != ONLINE)
+		return false;
+	LIST_EACH (s, &c->subs, struct subscription, link)
+		if (!s->dead && s->id != 0)
+			return false;
+	return true;
 }
 
 /* --- acknowledging ------------------------------------------------------- */

@@ -47,13 +47,16 @@ struct gateway;
 
 /* Settings of all gateways: the rows are for a section "hub.gateway". */
 struct gateway_settings {
-	int64_t queue;          /* frames that wait to be sent, per gateway */
+	int64_t queue;          /* frames that wait in one gateway, those for
+				 * sleeping nodes too */
 	int64_t heard;          /* frames handed up and not yet taken */
 	int64_t max_frame;      /* bytes of one, either way */
 	int64_t sleeping;       /* frames kept for one sleeping node */
 	int64_t sleeping_ms;    /* how long, when nobody says */
+	int64_t connect_ms;     /* how long one attempt to connect may take */
 	int64_t http_size;      /* bytes of an HTTP answer */
 	int64_t log_size;       /* bytes of a message log, when nobody says */
+	struct str allow_ports; /* serial: "/dev/ttyUSB*, /dev/ttyACM0" */
 	struct str allow_hosts; /* "a.example, *.b.example"; null: any */
 	struct str ca_file;     /* PEM; null: what the system trusts */
 };
@@ -102,8 +105,9 @@ struct gateway_message {
 
 /* --- what it asks of the program around it ------------------------------- */
 
-/* A frame handed up, embedded by the provider's side. done() is called once on
- * the loop, later: true when what came of it is stored. */
+/* A frame handed up, the gateway's own. done() is called once on the loop,
+ * perhaps from within heard() and perhaps when the gateway is closed: true when
+ * what came of it is stored. False: it is handed up again after a wait. */
 struct gateway_taken {
 	void (*done)(struct gateway_taken *t, bool ok);
 };
@@ -128,10 +132,11 @@ struct gateway_host {
 	const struct gateway_settings *settings; /* borrowed */
 	const char *log_dir; /* where message logs go; NULL: there are none */
 
-	/* A frame, copied; `t` is the callee's until it is done. */
+	/* A frame, lent for the call; `t` is the callee's until it is done. It
+	 * must not close the gateway. */
 	void (*heard)(
 	    void *ctx, const struct gateway_frame *f, struct gateway_taken *t);
-	/* The state has changed. */
+	/* The state has changed; may be NULL. It may call anything. */
 	void (*changed)(void *ctx, struct gateway *g);
 
 	/* Our own MQTT server, for `protocol` mqtt without `broker`. Topics and
@@ -157,7 +162,8 @@ struct gateway_host {
 	void (*firmware)(void *ctx, struct str id, gateway_firmware_done *done,
 	    void *done_ctx);
 	/* Runs a script with `vars`, a JSON object of its globals; `done` comes
-	 * later. Negative: refused, `done` does not come. */
+	 * later, even when the gateway is closed. Negative: refused, `done`
+	 * does not come. */
 	int (*script)(void *ctx, struct str source, struct str vars,
 	    gateway_script_done *done, void *done_ctx, struct err *err);
 };

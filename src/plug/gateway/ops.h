@@ -13,7 +13,7 @@
 
 /* What the link brought. Lent for the call. */
 struct gateway_in {
-	struct str topic; /* of MQTT, less the prefix; null: a line */
+	struct str topic; /* of MQTT, the whole of it; null: a line */
 	struct str data;
 	bool retained;
 };
@@ -22,8 +22,9 @@ struct gateway_in {
 struct gateway_job {
 	struct gateway_frame frame; /* in `arena` */
 	struct arena arena;         /* dies with it */
-	void *own;                  /* the provider's, in `arena` */
-	uint32_t attempts;          /* this one included */
+	struct gateway *gateway;
+	void *own;         /* the provider's, in `arena` */
+	uint32_t attempts; /* this one included */
 };
 
 #define GATEWAY_SERIAL 1u
@@ -44,6 +45,11 @@ struct gateway_ops {
 	int (*open)(
 	    struct gateway *g, const void *spec, void **ret, struct err *err);
 	void (*close)(void *own); /* may be NULL */
+	/* For a provider whose link is not one of ours (HTTP): begin, and tell
+	 * gateway_link_up() or gateway_link_down() then or later; after the
+	 * latter start() comes again. stop() ends it. Else NULL. */
+	void (*start)(void *own);
+	void (*stop)(void *own);
 	/* The link is there (subscribed, too), or gone. May be NULL. */
 	void (*up)(void *own);
 	void (*down)(void *own);
@@ -61,8 +67,10 @@ struct gateway_ops {
 	/* Begins to send; one job at a time per gateway, while the link is up.
 	 * The end is told by gateway_job_done(), now or later. */
 	void (*send)(void *own, struct gateway_job *j);
-	/* What was begun is given up: gateway_job_done() must not come any
-	 * more. NULL: send() always ends before it returns. */
+	/* What was begun is given up (the link is lost, the gateway closed):
+	 * gateway_job_done() must not come any more. The job may be sent again
+	 * later. NULL: send() ends before it returns, or by gateway_put_job().
+	 */
 	void (*cancel)(void *own, struct gateway_job *j);
 	int (*act)(
 	    void *own, struct str node, struct str action, struct err *err);
@@ -80,6 +88,11 @@ int gateway_open_ops(const struct gateway_ops *ops,
 
 const struct gateway_host *gateway_host_of(const struct gateway *g);
 const char *gateway_name(const struct gateway *g);
+/* The protocol it is opened with, GATEWAY_SERIAL ... */
+unsigned gateway_protocol(const struct gateway *g);
+/* `provider.protocol` as JSON, for a provider whose link is not one of ours.
+ * Lent until close. */
+struct str gateway_protocol_json(const struct gateway *g);
 bool gateway_is_up(const struct gateway *g);
 /* Never to be seen in a sentence or in the log, if it has three letters or
  * more. */
@@ -93,11 +106,15 @@ int gateway_check_host(
 void gateway_hand_up(struct gateway *g, const struct gateway_frame *f);
 /* What came was no frame of this protocol. */
 void gateway_bad(struct gateway *g, const char *why);
-/* Bytes to the link, at once: a line (its end is added), or a message to a
+/* Bytes to the link: a line (its end is added), or a message to a
  * topic below `publish` (null: a line). `done` (may be NULL) comes later.
  * Negative: it can not be written now, `done` does not come. */
 int gateway_put(struct gateway *g, struct str topic, struct str data,
     void (*done)(void *ctx, bool ok), void *ctx, struct err *err);
+/* The same for all that a job has to say: it is sent when the bytes have left.
+ * Ends the job in any case, so it is the last thing in send(). */
+void gateway_put_job(struct gateway *g, struct gateway_job *j, struct str topic,
+    struct str data);
 /* The node is awake: what waits for it is sent, in its order. */
 void gateway_awake(struct gateway *g, struct str node);
 

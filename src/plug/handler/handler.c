@@ -27,15 +27,15 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/mem.h"
-#include "codec/json.h"
+#include "base/secret.h"
+#include "codec/entity_json.h"
+#include "codec/url.h"
 #include "plug/handler/ops.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define SECRET_MIN 3
 
 /* Every type there is. */
 #define TYPES(X) X(email) X(mqtt) X(noop) X(telegram) X(webhook)
@@ -68,8 +68,7 @@ struct handler {
 
 	struct handler_state state;
 	char down[240]; /* why the type said the peer is away; "": it has not */
-	struct arena arena;  /* of the secrets */
-	struct strs secrets; /* longest first */
+	struct secrets secrets;
 	bool closing;
 	bool *gone; /* set when the handler is freed */
 };
@@ -79,44 +78,14 @@ struct handler {
 void
 handler_secret(struct handler *h, struct str secret)
 {
-	struct str *more;
-	size_t i = h->secrets.n;
-
-	if (secret.len < SECRET_MIN)
-		return;
-	more = arena_array(&h->arena, h->secrets.n + 1, struct str);
-	if (h->secrets.n > 0)
-		memcpy(more, h->secrets.at, h->secrets.n * sizeof(*more));
-	for (; i > 0 && more[i - 1].len < secret.len; i--)
-		more[i] = more[i - 1];
-	more[i] = arena_str(&h->arena, secret);
-	h->secrets = (struct strs){ more, h->secrets.n + 1 };
+	secrets_add(&h->secrets, secret);
 }
 
 /* Every sentence that leaves this file goes through here. */
 static void
 scrub(const struct handler *h, const char *text, char *out, size_t size)
 {
-	size_t len = 0;
-
-	while (*text != '\0' && len + 4 < size) {
-		size_t skip = 0;
-
-		for (size_t i = 0; i < h->secrets.n && skip == 0; i++)
-			if (strncmp(text, h->secrets.at[i].ptr,
-				h->secrets.at[i].len) == 0)
-				skip = h->secrets.at[i].len;
-		if (skip > 0) {
-			memcpy(out + len, "***", 3);
-			len += 3;
-			text += skip;
-		} else {
-			unsigned char c = (unsigned char)*text++;
-
-			out[len++] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
-		}
-	}
-	out[len] = '\0';
+	secrets_scrub(&h->secrets, text, out, size);
 }
 
 static int
@@ -171,24 +140,8 @@ handler_host_of(const struct handler *h)
 int
 handler_check_host(const struct handler *h, struct str host, struct err *err)
 {
-	struct str rest = h->host->settings->allow_hosts;
-
-	if (str_trim(rest).len == 0)
+	if (url_host_allowed(h->host->settings->allow_hosts, host))
 		return 0;
-	while (rest.ptr != NULL) {
-		struct str one = str_trim(str_cut(&rest, ','));
-
-		if (one.len > 0 && str_eq_nocase(one, host))
-			return 0;
-		if (!str_starts(one, STR("*.")))
-			continue;
-		one.ptr++; /* ".example.org" */
-		one.len--;
-		if (host.len > one.len &&
-		    str_eq_nocase(one,
-			(struct str){ host.ptr + host.len - one.len, one.len }))
-			return 0;
-	}
 	return err_set(err, ERR_DENIED,
 	    "the host " STR_FMT " is not among hub.handler.allowHosts",
 	    (int)MIN_OF(host.len, 100), host.ptr);
@@ -389,7 +342,7 @@ prepare(struct handler *h, struct handler_job *pub,
 		return err_set(err, ERR_PARAM, "the variables are no JSON");
 	if (h->ops->takes != NULL) {
 		row = arena_alloc(&pub->arena, h->ops->takes->size);
-		rc = handler_read(
+		rc = record_read(
 		    h->ops->takes, &pub->arena, parameter, row, err);
 		if (rc != 0)
 			return err_wrap(err, "parameter");
@@ -471,7 +424,7 @@ handler_open_ops(const struct handler_ops *ops, struct str spec,
 	h->state.since_ms = clock_now();
 	if (ops->spec != NULL) {
 		row = arena_alloc(&scratch, ops->spec->size);
-		rc = handler_read(ops->spec, &scratch,
+		rc = record_read(ops->spec, &scratch,
 		    spec.ptr != NULL ? spec : STR("{}"), row, why);
 	}
 	if (rc == 0 && ops->open != NULL)
@@ -480,7 +433,7 @@ handler_open_ops(const struct handler_ops *ops, struct str spec,
 		err_wrap(why, "%s handler", ops->name);
 		scrub_err(h, why);
 		loop_undefer(host->loop, &h->tell);
-		arena_fini(&h->arena);
+		secrets_fini(&h->secrets);
 		free(h);
 	} else {
 		*ret = h;
@@ -528,7 +481,7 @@ handler_close(struct handler *h)
 	loop_undefer(h->host->loop, &h->tell);
 	if (h->gone != NULL)
 		*h->gone = true;
-	arena_fini(&h->arena);
+	secrets_fini(&h->secrets);
 	free(h);
 }
 

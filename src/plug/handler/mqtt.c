@@ -129,38 +129,23 @@ wrap(void *ctx, struct stream *below, const char *host, struct err *err)
 static int
 make_client(struct mqtt *m, struct err *err)
 {
-	static const struct {
-		const char *scheme;
-		uint16_t port;
-		bool tls;
-	} schemes[] = { { "tcp", 1883, false }, { "mqtt", 1883, false },
-		{ "tls", 8883, true }, { "ssl", 8883, true },
-		{ "mqtts", 8883, true } };
 	const struct handler_host *host = handler_host_of(m->h);
 	struct mqtt_client_conf conf = { .retry_min_ms = 1000 };
 	struct tls_client_conf tls = { .verify = !m->spec.insecure };
-	struct url url;
+	bool has_tls;
 	int64_t delay;
-	size_t i = 0;
 	int rc;
 
-	if (!url_parse(&m->arena, m->spec.broker, &url))
-		url.scheme = STR("");
-	while (i < COUNT_OF(schemes) && !str_eqz(url.scheme, schemes[i].scheme))
-		i++;
-	if (i == COUNT_OF(schemes) || url.host.len == 0)
-		return err_set(err, ERR_PARAM,
-		    "broker: an address like tcp://host:1883 or "
-		    "tls://host:8883 is needed");
-	rc = handler_check_host(m->h, url.host, err);
+	rc = mqtt_client_url(&m->arena, m->spec.broker, &conf, &has_tls, err);
+	if (rc != 0)
+		return err_wrap(err, "broker");
+	rc = handler_check_host(m->h, str_of(conf.address), err);
 	if (rc != 0)
 		return rc;
 	if (!duration_parse_ms(m->spec.delay, &delay) || delay < 1 ||
 	    delay > 86400000)
 		return err_set(err, ERR_PARAM,
 		    "reconnectDelay: a duration like 30s is needed");
-	conf.address = arena_z(&m->arena, url.host);
-	conf.port = url.port != 0 ? (uint16_t)url.port : schemes[i].port;
 	conf.client_id = arena_z(&m->arena, m->spec.client_id);
 	if (m->spec.username.len > 0) {
 		conf.user = arena_z(&m->arena, m->spec.username);
@@ -169,7 +154,7 @@ make_client(struct mqtt *m, struct err *err)
 	conf.keepalive_s = 60;
 	conf.retry_max_ms = (uint32_t)delay;
 	conf.retry_min_ms = MIN_OF(conf.retry_min_ms, conf.retry_max_ms);
-	if (schemes[i].tls) {
+	if (has_tls) {
 		if (host->settings->ca_file.len > 0)
 			tls.ca_file =
 			    arena_z(&m->arena, host->settings->ca_file);

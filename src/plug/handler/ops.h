@@ -71,10 +71,4 @@ void handler_secret(struct handler *h, struct str secret);
 int handler_check_host(
     const struct handler *h, struct str host, struct err *err);
 
-/* Reads a JSON object into a row by forgiving rules: names in any case, numbers
- * for texts and texts for numbers, one text or "a, b" for a list. Names that
- * the rows do not have are passed over. */
-int handler_read(const struct record *r, struct arena *a, struct str json,
-    void *row, struct err *err);
-
 #endif

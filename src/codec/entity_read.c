@@ -1,9 +1,9 @@
 /*
- * plug/handler/read.c - specs and parameters as people write them. They come
- * out of YAML, forms and templates, where "465" and 465 are easily confused.
+ * codec/entity_read.c - records as people write them, see record_read(). They
+ * come out of YAML, forms and templates, where "465" and 465 are easily
+ * confused.
  */
 #include "codec/entity_json.h"
-#include "plug/handler/ops.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,8 +113,8 @@ find(const struct record *r, struct str name)
 }
 
 int
-handler_read(const struct record *r, struct arena *a, struct str json,
-    void *row, struct err *err)
+record_read(const struct record *r, struct arena *a, struct str json, void *row,
+    struct err *err)
 {
 	struct buf text = { 0 };
 	struct json_out o;

@@ -1,0 +1,372 @@
+/*
+ * plug/gateway/link_mqtt.c - messages of an MQTT server, or, with an empty
+ * `broker`, of our own.
+ *
+ * With `qos` 1 or 2 the server keeps a session for us: what came while we were
+ * away, or was not taken, comes again. A message of these that we send when the
+ * connection breaks may arrive twice: the client sends it again, and so does
+ * the job it was for.
+ *
+ * The link is up when all subscriptions have been answered; one that is refused
+ * takes it down.
+ */
+#include "base/base.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "net/mqtt/client.h"
+#include "net/tls.h"
+#include "plug/gateway/link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SESSION_S (7 * 86400) /* how long the server keeps it */
+#define KEEPALIVE_S 60
+#define OUT_MAX 1000 /* messages in the client */
+
+struct spec {
+	struct str broker, client_id, username, password, publish, delay;
+	struct strs subscribe;
+	int64_t qos;
+	bool insecure;
+};
+
+#define S struct spec
+static const struct field spec_fields[] = {
+	F_TEXT(S, broker, "broker",
+	    .help = "\"tcp://host:1883\" or \"tls://host:8883\". Empty: our "
+		    "own server."),
+	F_TEXT(S, client_id, "clientId",
+	    .help = "Empty: made of the gateway's name."),
+	F_TEXT(S, username, "username"),
+	F_TEXT(S, password, "password", .flags = FIELD_SECRET),
+	F_TEXTS(S, subscribe, "subscribe", .max = 32,
+	    .help = "Topic filters, with commas between."),
+	F_TEXT(S, publish, "publish",
+	    .help = "What stands before the topics that we publish to."),
+	F_INT(S, qos, "qos", .max = 2),
+	F_BOOL(S, insecure, "insecure",
+	    .help = "Do not check the certificate of the server."),
+	F_TEXT(S, delay, "transmitPreDelay", .def = "\"1µs\"",
+	    .help = "Wait before each frame is sent."),
+	{ 0 },
+};
+#undef S
+static const struct record spec_record = { "mqtt", sizeof(struct spec),
+	spec_fields };
+
+struct mqtt {
+	struct gateway_link base;
+	const struct spec *spec;
+	struct str prefix; /* without a slash at its end */
+	struct arena arena;
+	struct mqtt_client *client; /* NULL: our own server */
+	struct tls_client *tls;
+
+	/* our own server */
+	void **handles; /* one for each filter; NULL: none */
+	struct loop_defer begin, tell;
+	struct list sent; /* of puts that are to be told */
+};
+
+static struct loop *
+loop_of(const struct mqtt *m)
+{
+	return gateway_host_of(m->base.g)->loop;
+}
+
+/* --- another server ---------------------------------------------------------
+ */
+
+static void
+on_subscribed(void *owner)
+{
+	struct mqtt *m = owner;
+
+	gateway_link_up(m->base.g);
+}
+
+static void
+on_up(void *owner, bool session_present)
+{
+	struct mqtt *m = owner;
+
+	(void)session_present;
+	if (mqtt_client_is_subscribed(m->client))
+		gateway_link_up(m->base.g);
+}
+
+static void
+on_down(void *owner, const struct err *why)
+{
+	struct mqtt *m = owner;
+
+	gateway_link_down(m->base.g, why->text);
+}
+
+static const struct mqtt_client_events events = {
+	.up = on_up,
+	.down = on_down,
+	.subscribed = on_subscribed,
+};
+
+static void
+on_heard(void *ctx, const struct mqtt_client_msg *msg)
+{
+	struct mqtt *m = ctx;
+	struct gateway_in in = { msg->topic, msg->payload, msg->retain };
+	char why[100];
+
+	if (msg->topic.ptr != NULL) {
+		gateway_link_heard(m->base.g, &in, mqtt_client_hold(m->client));
+		return;
+	}
+	snprintf(why, sizeof(why),
+	    "the MQTT server refused to subscribe: reason 0x%02x", msg->reason);
+	gateway_link_down(m->base.g, why);
+}
+
+static struct stream *
+wrap(void *ctx, struct stream *below, const char *host, struct err *err)
+{
+	return tls_client_stream(ctx, below, host, err);
+}
+
+static int
+make_client(struct mqtt *m, struct gateway *g, struct err *err)
+{
+	const struct gateway_host *host = gateway_host_of(g);
+	const struct spec *s = m->spec;
+	struct mqtt_client_conf conf = { .keepalive_s = KEEPALIVE_S,
+		.keep_session = s->qos > 0,
+		.session_expiry_s = s->qos > 0 ? SESSION_S : 0,
+		.max_waiting = OUT_MAX,
+		.max_received =
+		    (uint16_t)MIN_OF(host->settings->heard, UINT16_MAX) };
+	struct tls_client_conf tls = { .verify = !s->insecure };
+	bool has_tls;
+	int rc = mqtt_client_url(&m->arena, s->broker, &conf, &has_tls, err);
+
+	if (rc != 0)
+		return err_wrap(err, "broker");
+	rc = gateway_check_host(g, str_of(conf.address), err);
+	if (rc != 0)
+		return rc;
+	conf.client_id = s->client_id.len > 0
+	    ? arena_z(&m->arena, s->client_id)
+	    : arena_printf(&m->arena, "marram-%s", gateway_name(g)).ptr;
+	if (s->username.len > 0) {
+		conf.user = arena_z(&m->arena, s->username);
+		conf.password = arena_z(&m->arena, s->password);
+	}
+	if (has_tls) {
+		if (host->settings->ca_file.len > 0)
+			tls.ca_file =
+			    arena_z(&m->arena, host->settings->ca_file);
+		rc = tls_client_new(&tls, &m->tls, err);
+		if (rc != 0)
+			return rc;
+		conf.wrap = wrap;
+		conf.wrap_why = tls_stream_why;
+		conf.wrap_ctx = m->tls;
+	}
+	rc = mqtt_client_new(host->loop, &conf, &events, m, &m->client, err);
+	for (size_t i = 0; rc == 0 && i < s->subscribe.n; i++)
+		if (mqtt_client_subscribe(m->client, s->subscribe.at[i],
+			(uint8_t)s->qos, on_heard, m) != 0)
+			rc = err_set(err, ERR_PARAM,
+			    "subscribe: " STR_FMT " is no topic filter",
+			    (int)MIN_OF(s->subscribe.at[i].len, 100),
+			    s->subscribe.at[i].ptr);
+	return rc;
+}
+
+static void
+on_sent(void *ctx, uint8_t reason)
+{
+	gateway_link_sent(ctx, reason < 0x80);
+}
+
+/* --- our own server
+ * ----------------------------------------------------------- */
+
+static void
+on_own_heard(void *ctx, struct str topic, struct str payload, bool retained)
+{
+	struct mqtt *m = ctx;
+	struct gateway_in in = { topic, payload, retained };
+
+	gateway_link_heard(m->base.g, &in, 0);
+}
+
+static void
+unlisten(struct mqtt *m)
+{
+	const struct gateway_host *host = gateway_host_of(m->base.g);
+
+	for (size_t i = 0; i < m->spec->subscribe.n; i++) {
+		if (m->handles[i] != NULL)
+			host->unlisten(host->ctx, m->handles[i]);
+		m->handles[i] = NULL;
+	}
+}
+
+static void
+on_begin(struct loop_defer *d)
+{
+	struct mqtt *m = container_of(d, struct mqtt, begin);
+	const struct gateway_host *host = gateway_host_of(m->base.g);
+	struct err err;
+
+	for (size_t i = 0; i < m->spec->subscribe.n; i++) {
+		m->handles[i] = host->listen(
+		    host->ctx, m->spec->subscribe.at[i], on_own_heard, m, &err);
+		if (m->handles[i] == NULL) {
+			gateway_link_down(m->base.g, err.text);
+			return;
+		}
+	}
+	gateway_link_up(m->base.g);
+}
+
+static void
+on_tell(struct loop_defer *d)
+{
+	struct mqtt *m = container_of(d, struct mqtt, tell);
+	struct gateway_put *p;
+
+	while ((p = list_first(&m->sent, struct gateway_put, own)) != NULL) {
+		list_del(&p->own);
+		gateway_link_sent(p, true);
+	}
+}
+
+/* --- both
+ * ----------------------------------------------------------------------- */
+
+static void
+mqtt_start(struct gateway_link *base)
+{
+	struct mqtt *m = container_of(base, struct mqtt, base);
+
+	if (m->client != NULL)
+		mqtt_client_start(m->client);
+	else
+		loop_defer(loop_of(m), &m->begin);
+}
+
+static void
+mqtt_stop(struct gateway_link *base)
+{
+	struct mqtt *m = container_of(base, struct mqtt, base);
+
+	if (m->client != NULL) {
+		mqtt_client_stop(m->client);
+		return;
+	}
+	loop_undefer(loop_of(m), &m->begin);
+	unlisten(m);
+}
+
+static int
+mqtt_put(struct gateway_link *base, struct str topic, struct str data,
+    struct gateway_put *p, struct err *err)
+{
+	struct mqtt *m = container_of(base, struct mqtt, base);
+	const struct gateway_host *host = gateway_host_of(base->g);
+	uint8_t qos = (uint8_t)m->spec->qos;
+	struct buf whole = { 0 };
+	int rc = 0;
+
+	buf_add_str(&whole, m->prefix);
+	if (m->prefix.len > 0 && topic.len > 0)
+		buf_addc(&whole, '/');
+	buf_add_str(&whole, topic);
+	if (!mqtt_topic_ok(buf_str(&whole))) {
+		rc = err_set(err, ERR_PARAM, "no topic can be made of it");
+	} else if (m->client == NULL) {
+		rc = host->publish(
+		    host->ctx, buf_str(&whole), data, qos, false, err);
+		if (rc == 0) {
+			list_add(&m->sent, &p->own);
+			loop_defer(loop_of(m), &m->tell);
+		}
+	} else {
+		rc = mqtt_client_publish(
+		    m->client, buf_str(&whole), data, qos, false, on_sent, p);
+		if (rc != 0)
+			err_set(err, rc,
+			    "the MQTT client can not take the message now");
+	}
+	buf_free(&whole);
+	return rc;
+}
+
+static void
+mqtt_ack(struct gateway_link *base, uint64_t token)
+{
+	struct mqtt *m = container_of(base, struct mqtt, base);
+
+	mqtt_client_ack(m->client, token, MQTT_R_OK);
+}
+
+static void
+mqtt_close(struct gateway_link *base)
+{
+	struct mqtt *m = container_of(base, struct mqtt, base);
+
+	mqtt_client_free(m->client); /* calls back no more */
+	tls_client_free(m->tls);
+	loop_undefer(gateway_host_of(base->g)->loop, &m->tell);
+	free(m->handles);
+	arena_fini(&m->arena);
+	free(m);
+}
+
+static int
+mqtt_open(struct gateway *g, const void *spec, struct gateway_link **ret,
+    struct err *err)
+{
+	const struct gateway_host *host = gateway_host_of(g);
+	const struct spec *s = spec;
+	struct mqtt *m = mem_new(struct mqtt);
+	int rc;
+
+	m->base.g = g;
+	m->spec = s;
+	m->begin.run = on_begin;
+	m->tell.run = on_tell;
+	list_init(&m->sent);
+	gateway_secret(g, s->password);
+	m->prefix = s->publish.ptr != NULL ? s->publish : STR("");
+	while (m->prefix.len > 0 && m->prefix.ptr[m->prefix.len - 1] == '/')
+		m->prefix.len--;
+	rc = gateway_duration(
+	    s->delay, "transmitPreDelay", &m->base.delay_ms, err);
+	if (rc == 0 && s->broker.len > 0)
+		rc = make_client(m, g, err);
+	else if (rc == 0 && (host->publish == NULL || host->listen == NULL))
+		rc = err_set(err, ERR_PARAM,
+		    "broker: there is no server of our own, so one must be "
+		    "named");
+	else if (rc == 0)
+		m->handles =
+		    mem_array(MAX_OF(s->subscribe.n, 1), sizeof(*m->handles));
+	if (rc != 0)
+		mqtt_close(&m->base);
+	else
+		*ret = &m->base;
+	return rc;
+}
+
+const struct gateway_link_ops gateway_link_mqtt = {
+	.name = "mqtt",
+	.protocol = GATEWAY_MQTT,
+	.spec = &spec_record,
+	.open = mqtt_open,
+	.start = mqtt_start,
+	.stop = mqtt_stop,
+	.put = mqtt_put,
+	.ack = mqtt_ack,
+	.close = mqtt_close,
+};
