@@ -12,9 +12,7 @@
  * has come, and has failed when it does not. A device that said goodbye is not
  * tried at all.
  *
- *  (1) A frame is in `sent` from when it is put until it is over; its timer
- *      runs from when the server has it. The server may say so after the device
- *      has answered: only then it is over, since the put still knows it.
+ *  (1) A frame is in `sent` while its answer is waited for.
  */
 #include "plug/gateway/tasmota.h"
 
@@ -25,6 +23,7 @@
 #include "codec/duration.h"
 #include "codec/entity_json.h"
 #include "codec/json.h"
+#include "plug/gateway/late.h"
 #include "plug/gateway/tasmota_device.h"
 
 #include <inttypes.h>
@@ -61,14 +60,9 @@ static const struct record spec_record = { "tasmota", sizeof(struct spec),
 	spec_fields };
 
 struct sending {
+	struct gateway_late late;
 	struct list link; /* in `sent` */
-	struct tasmota *t;
-	struct gateway_job *job;
 	struct str command;
-	struct loop_timer timer;
-	bool put;      /* the server is yet to say that it has it */
-	bool answered; /* meanwhile, so: */
-	struct err why;
 };
 
 struct tasmota {
@@ -209,26 +203,6 @@ on_sensors(struct tasmota *t, struct str mac, const struct gateway_in *in)
 
 /* --- answers -------------------------------------------------------------- */
 
-/* The last thing that is done with `s`. */
-static void
-finish(struct sending *s, enum gateway_outcome outcome, const struct err *err)
-{
-	struct tasmota *t = s->t;
-
-	list_del(&s->link);
-	loop_cancel(gateway_host_of(t->g)->loop, &s->timer);
-	gateway_job_done(t->g, s->job, outcome, err);
-}
-
-static void
-answered(struct sending *s)
-{
-	s->answered = true;
-	if (!s->put)
-		finish(s, s->why.code == 0 ? GATEWAY_SENT : GATEWAY_FAILED,
-		    &s->why);
-}
-
 /* What a RESULT says of itself: the first name in it. */
 static bool
 first_key(struct arena *a, struct str data, struct str *key, struct str *value)
@@ -266,31 +240,40 @@ answers(struct str command, struct str said, struct str key)
 }
 
 /* Of several that wait the oldest is answered first. */
+static struct sending *
+find_sending(
+    struct tasmota *t, struct str node, struct str said, struct str key)
+{
+	bool refused = str_eqz(key, "Command"); /* "Unknown", "Error" */
+
+	LIST_EACH (s, &t->sent, struct sending, link)
+		if (s->late.stage != LATE_ANSWERED &&
+		    str_eq(s->late.job->frame.node, node) &&
+		    (refused || answers(s->command, said, key)))
+			return s;
+	return NULL;
+}
+
 static void
 on_answer(struct tasmota *t, struct str node, struct str said, struct str data)
 {
 	struct str key = STR(""), value = STR("");
 	struct arena a = { 0 };
-	struct sending *found = NULL;
-	bool refused;
+	struct err err = { 0 };
+	struct sending *s;
 
 	if (list_empty(&t->sent))
 		return;
 	if (str_eqz(said, "RESULT"))
 		(void)first_key(&a, data, &key, &value);
-	refused = str_eqz(key, "Command"); /* "Unknown", "Error" */
-	LIST_EACH (s, &t->sent, struct sending, link)
-		if (found == NULL && !s->answered &&
-		    str_eq(s->job->frame.node, node) &&
-		    (refused || answers(s->command, said, key)))
-			found = s;
-	if (found != NULL && refused)
-		err_set(&found->why, ERR_PARAM,
+	s = find_sending(t, node, said, key);
+	if (s != NULL && str_eqz(key, "Command"))
+		err_set(&err, ERR_PARAM,
 		    STR_FMT " says of the command " STR_FMT ": " STR_FMT,
-		    STR_ARG(node), STR_ARG(found->command), STR_ARG(value));
+		    STR_ARG(node), STR_ARG(s->command), STR_ARG(value));
 	arena_fini(&a);
-	if (found != NULL)
-		answered(found);
+	if (s != NULL)
+		gateway_late_answer(&s->late, &err);
 }
 
 /* --- hearing -------------------------------------------------------------- */
@@ -400,39 +383,9 @@ command_topic(struct tasmota *t, struct arena *a, struct str node,
 /* --- sending -------------------------------------------------------------- */
 
 static void
-on_timeout(struct loop_timer *timer)
+on_over(struct gateway_late *l)
 {
-	struct sending *s = container_of(timer, struct sending, timer);
-	struct err err;
-
-	err_set(&err, ERR_AGAIN,
-	    STR_FMT " did not answer to " STR_FMT " (provider.timeout)",
-	    STR_ARG(s->job->frame.node), STR_ARG(s->command));
-	finish(s, GATEWAY_FAILED, &err);
-}
-
-static void
-on_put(void *ctx, bool ok)
-{
-	struct sending *s = ctx;
-	struct err err;
-
-	if (!s->put)
-		return; /* it was cancelled */
-	s->put = false;
-	if (!ok) {
-		err_set(&err, ERR_IO, "the MQTT server did not take it");
-		finish(s, GATEWAY_FAILED, &err);
-	} else if (s->answered) {
-		answered(s);
-	} else if (s->t->timeout_ms == 0 ||
-	    str_eq(s->job->frame.node, s->t->spec->group_topic)) {
-		finish(s, GATEWAY_SENT, NULL);
-	} else {
-		loop_after(gateway_host_of(s->t->g)->loop, &s->timer,
-		    s->t->timeout_ms);
-		gateway_job_left(s->t->g, s->job);
-	}
+	list_del(&container_of(l, struct sending, late)->link);
 }
 
 static void
@@ -443,35 +396,27 @@ tasmota_send(void *own, struct gateway_job *j)
 	const struct tasmota_device *d = map_get(&t->all.nodes, j->frame.node);
 	struct str topic;
 	struct err err;
-	int rc;
 
-	s->answered = false;
-	s->why.code = 0;
-	list_add(&t->sent, &s->link);
-	if (d != NULL && d->is_down)
-		rc = err_set(&err, ERR_AGAIN, STR_FMT " is offline",
+	if (d != NULL && d->is_down) {
+		err_set(&err, ERR_AGAIN, STR_FMT " is offline",
 		    STR_ARG(j->frame.node));
-	else
-		rc = command_topic(
-		    t, &j->arena, j->frame.node, s->command, &topic, &err);
-	s->put = rc == 0;
-	if (rc == 0)
-		rc = gateway_put(t->g, topic, j->frame.data, on_put, s, &err);
-	if (rc == 0)
-		return;
-	s->put = false;
-	finish(s, GATEWAY_FAILED, &err);
+		gateway_late_fail(&s->late, &err);
+	} else if (command_topic(t, &j->arena, j->frame.node, s->command,
+		       &topic, &err) != 0) {
+		gateway_late_fail(&s->late, &err);
+	} else {
+		list_add(&t->sent, &s->link);
+		gateway_late_put(&s->late, topic, j->frame.data);
+	}
 }
 
 static void
 tasmota_cancel(void *own, struct gateway_job *j)
 {
-	struct tasmota *t = own;
 	struct sending *s = j->own;
 
-	list_del(&s->link);
-	loop_cancel(gateway_host_of(t->g)->loop, &s->timer);
-	s->put = false;
+	(void)own;
+	gateway_late_cancel(&s->late);
 }
 
 /* {"command":"POWER1"}; without it the frame is for Backlog, which takes any
@@ -480,12 +425,10 @@ static int
 tasmota_prepare(void *own, struct gateway_job *j, struct err *err)
 {
 	struct sending *s = arena_new(&j->arena, struct sending);
+	struct tasmota *t = own;
 	struct str key;
 	struct json json;
 
-	s->t = own;
-	s->job = j;
-	s->timer.fire = on_timeout;
 	s->command = STR("Backlog");
 	list_init(&s->link);
 	if (!tasmota_is_level(j->frame.node))
@@ -504,6 +447,17 @@ tasmota_prepare(void *own, struct gateway_job *j, struct err *err)
 	if (!tasmota_is_level(s->command))
 		return err_set(
 		    err, ERR_PARAM, "extension: command: a name is needed");
+	s->late = (struct gateway_late){
+		.g = t->g,
+		.job = j,
+		.timeout_ms = str_eq(j->frame.node, t->spec->group_topic)
+		    ? 0
+		    : t->timeout_ms,
+		.awaited = arena_printf(&j->arena,
+		    STR_FMT " did not answer to the command " STR_FMT,
+		    STR_ARG(j->frame.node), STR_ARG(s->command)),
+		.over = on_over,
+	};
 	j->own = s;
 	return 0;
 }

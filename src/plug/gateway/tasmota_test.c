@@ -41,13 +41,13 @@ static const struct {
 	    "0],\"Scheme\":0,\"Fade\":\"OFF\",\"Speed\":1,\"LedTable\":\"ON\","
 	    "\"CT\":153,\"Shutter1\":{\"Position\":40,\"Direction\":0},"
 	    "\"Nothing\":null}",
-	    "presentation x/Control: name=\"Control\"\n"
+	    "presentation x/Control @1767344400000: name=\"Control\"\n"
 	    "set x/Control @1767344400000: POWER1=false binary, "
 	    "POWER2=true binary, Dimmer=30 gauge %, Color=\"4D2600\" none, "
 	    "HSBColor=\"30,100,30\" none, HSBColor1=30 gauge °, "
 	    "HSBColor2=100 gauge %, HSBColor3=30 gauge %, Scheme=0 none, "
 	    "Fade=false binary, Speed=1 gauge, CT=153 gauge mired\n"
-	    "presentation x/Shutter1: name=\"Shutter1\"\n"
+	    "presentation x/Shutter1 @1767344400000: name=\"Shutter1\"\n"
 	    "set x/Shutter1 @1767344400000: Position=40 gauge %, "
 	    "Direction=0\n" },
 	/* SENSOR */
