@@ -42,7 +42,7 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X) X(tasmota)
+#define PROVIDERS(X) X(chirpstack) X(tasmota)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
