@@ -357,7 +357,7 @@ say_radio(struct reading *r, struct err *err)
 		    "counter", NULL, true },
 	};
 	int rc = add(r, GATEWAY_PRESENTATION, STR("radio"), STR("name"),
-	    STR("" radio ""), NULL, NULL, err);
+	    STR("\"radio\""), NULL, NULL, err);
 
 	for (size_t i = 0; rc == 0 && i < COUNT_OF(values); i++)
 		if (values[i].there)
@@ -437,14 +437,13 @@ say_location(struct reading *r, struct err *err)
 {
 	const struct chirpstack_location *l = &r->x.location;
 	int rc = add(r, GATEWAY_PRESENTATION, STR("location"), STR("name"),
-	    STR("" location ""), NULL, NULL, err);
+	    STR("\"location\""), NULL, NULL, err);
 
-	return rc != 0
-	    ? rc
-	    : add(r, GATEWAY_SET, STR("location"), STR("position"),
-		  arena_printf(r->a, "" % .10g; % .10g; % .10g "", l->latitude,
-			       l->longitude, l->altitude),
-		  "geo", NULL, err);
+	return rc != 0 ? rc
+		       : add(r, GATEWAY_SET, STR("location"), STR("position"),
+			     arena_printf(r->a, "\"%.10g;%.10g;%.10g\"",
+				 l->latitude, l->longitude, l->altitude),
+			     "geo", NULL, err);
 }
 
 static int
