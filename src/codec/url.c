@@ -337,25 +337,3 @@ url_normal(struct arena *a, const struct url *u)
 	buf_free(&b);
 	return s;
 }
-
-bool
-url_host_allowed(struct str list, struct str host)
-{
-	if (str_trim(list).len == 0)
-		return true;
-	while (list.ptr != NULL) {
-		struct str one = str_trim(str_cut(&list, ','));
-
-		if (one.len > 0 && str_eq_nocase(one, host))
-			return true;
-		if (!str_starts(one, STR("*.")))
-			continue;
-		one.ptr++; /* ".example.org" */
-		one.len--;
-		if (host.len > one.len &&
-		    str_eq_nocase(one,
-			(struct str){ host.ptr + host.len - one.len, one.len }))
-			return true;
-	}
-	return false;
-}

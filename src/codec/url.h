@@ -58,7 +58,4 @@ struct str url_origin(struct arena *a, const struct url *u);
  * an empty path of http, default port of http and https left out). */
 struct str url_normal(struct arena *a, const struct url *u);
 
-/* Is `host` in "a.example, *.b.example"? An empty list has them all. */
-bool url_host_allowed(struct str list, struct str host);
-
 #endif

@@ -27,7 +27,7 @@
 #include "base/mem.h"
 #include "codec/duration.h"
 #include "codec/entity_json.h"
-#include "codec/url.h"
+#include "net/http/client.h"
 #include "plug/gateway/private.h"
 
 #include <inttypes.h>
@@ -42,7 +42,7 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X) X(chirpstack) X(tasmota)
+#define PROVIDERS(X) X(chirpstack) X(generic_mqtt) X(tasmota)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
@@ -53,7 +53,7 @@ static const struct gateway_ops *const providers[] = {
 static const struct gateway_link_ops *const links[] = { &gateway_link_serial,
 	&gateway_link_tcp, &gateway_link_mqtt };
 
-/* --- sentences ----------------------------------------------------------- */
+/* --- sentences ------------------------------------------------------------ */
 
 void
 gateway_secret(struct gateway *g, struct str secret)
@@ -94,7 +94,7 @@ on_tell(struct loop_defer *d)
 	g->host->changed(g->host->ctx, g);
 }
 
-/* --- the link ------------------------------------------------------------ */
+/* --- the link ------------------------------------------------------------- */
 
 static void
 begin(struct gateway *g)
@@ -251,8 +251,7 @@ gateway_filters(const struct gateway *g)
 	return str_of(g->ops->subscribe);
 }
 
-/* --- what a provider asks --------------------------------------------------
- */
+/* --- what a provider asks ------------------------------------------------- */
 
 const struct gateway_host *
 gateway_host_of(const struct gateway *g)
@@ -287,7 +286,9 @@ gateway_is_up(const struct gateway *g)
 int
 gateway_check_host(const struct gateway *g, struct str host, struct err *err)
 {
-	if (url_host_allowed(g->host->settings->allow_hosts, host))
+	struct str list = g->host->settings->allow_hosts;
+
+	if (str_trim(list).len == 0 || http_host_in(list, host))
 		return 0;
 	return err_set(err, ERR_DENIED,
 	    "the host " STR_FMT " is not among hub.gateway.allowHosts",
@@ -317,7 +318,7 @@ gateway_duration(
 	return 0;
 }
 
-/* --- open and close ------------------------------------------------------ */
+/* --- open and close ------------------------------------------------------- */
 
 /* What every provider's object has. */
 struct head {
@@ -561,7 +562,7 @@ gateway_close(struct gateway *g)
 	free_it(g);
 }
 
-/* --- what there is ------------------------------------------------------- */
+/* --- what there is -------------------------------------------------------- */
 
 const char *const *
 gateway_providers(void)

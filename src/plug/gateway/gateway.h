@@ -55,6 +55,7 @@ struct gateway_settings {
 	int64_t sleeping;       /* frames kept for one sleeping node */
 	int64_t sleeping_ms;    /* how long, when nobody says */
 	int64_t connect_ms;     /* how long one attempt to connect may take */
+	int64_t http_ms;        /* how long one HTTP request may take */
 	int64_t http_size;      /* bytes of an HTTP answer */
 	int64_t log_size;       /* bytes of a message log, when nobody says */
 	struct str allow_ports; /* serial: "/dev/ttyUSB*, /dev/ttyACM0" */
@@ -63,7 +64,7 @@ struct gateway_settings {
 };
 extern const struct conf_field gateway_fields[];
 
-/* --- frames and messages ------------------------------------------------- */
+/* --- frames and messages -------------------------------------------------- */
 
 /* Bytes of the network's protocol, heard or to be sent. */
 struct gateway_frame {
@@ -106,7 +107,7 @@ struct gateway_message {
 	int64_t time;      /* TIME_NULL: when it was heard */
 };
 
-/* --- what it asks of the program around it ------------------------------- */
+/* --- what it asks of the program around it -------------------------------- */
 
 /* A frame handed up, the gateway's own. done() is called once on the loop,
  * perhaps from within heard() and perhaps when the gateway is closed: true when
@@ -171,7 +172,7 @@ struct gateway_host {
 	    gateway_script_done *done, void *done_ctx, struct err *err);
 };
 
-/* --- gateways ------------------------------------------------------------ */
+/* --- gateways ------------------------------------------------------------- */
 
 /* Names of the providers there are, NULL ends. */
 const char *const *gateway_providers(void);

@@ -18,7 +18,7 @@
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
 
-struct hold {
+struct gateway_later {
 	uint64_t token;
 	uint32_t left; /* frames not yet taken, and one while being heard */
 };
@@ -26,8 +26,8 @@ struct hold {
 struct news {
 	struct gateway_taken pub;
 	struct list link;
-	struct gateway *g; /* NULL: it is closed */
-	struct hold *hold; /* NULL: nothing to be acknowledged */
+	struct gateway *g;          /* NULL: it is closed */
+	struct gateway_later *hold; /* NULL: nothing to be acknowledged */
 	struct arena arena;
 	struct gateway_frame frame;
 	uint32_t attempts;
@@ -36,11 +36,11 @@ struct news {
 /* --- taken ---------------------------------------------------------------- */
 
 static void
-unhold(struct gateway *g, struct hold *h)
+unhold(struct gateway *g, struct gateway_later *h)
 {
 	if (h == NULL || --h->left > 0)
 		return;
-	if (g != NULL && g->link != NULL && g->link->ops->ack != NULL)
+	if (g != NULL && h->token != 0)
 		g->link->ops->ack(g->link, h->token);
 	free(h);
 }
@@ -107,17 +107,15 @@ on_retry(struct loop_timer *t)
 	}
 }
 
-/* --- hearing ---------------------------------------------------------------
- */
+/* --- hearing -------------------------------------------------------------- */
 
 void
 gateway_link_heard(
     struct gateway *g, const struct gateway_in *in, uint64_t token)
 {
-	struct hold *h;
+	struct gateway_later *h;
 
-	g->state.last_heard = clock_now();
-	gateway_log_put(g->log, false, in->topic, in->data);
+	gateway_passed(g, false, in->topic, in->data);
 	g->token = token;
 	g->hold = NULL;
 	if (in->data.len > (uint64_t)g->host->settings->max_frame)
@@ -133,37 +131,83 @@ gateway_link_heard(
 		g->link->ops->ack(g->link, token);
 }
 
+static struct gateway_later *
+hold(struct gateway *g)
+{
+	if (g->hold == NULL) {
+		g->hold = mem_new(struct gateway_later);
+		g->hold->token = g->token;
+		g->hold->left = 1;
+	}
+	g->hold->left++;
+	return g->hold;
+}
+
 /* What the link holds back for us is bounded by the link, which must not lose
  * it; what is not held is dropped when too much has not been taken. */
-void
-gateway_hand_up(struct gateway *g, const struct gateway_frame *f)
+static bool
+has_room(struct gateway *g, uint64_t token)
 {
-	struct news *n;
+	if (token != 0 || g->n_news < g->host->settings->heard)
+		return true;
+	g->state.dropped++;
+	return false;
+}
 
-	if (g->n_news >= g->host->settings->heard && g->token == 0) {
-		g->state.dropped++;
-		return;
-	}
-	n = mem_new(struct news);
+/* `h` has been counted for it. */
+static void
+hand_up(
+    struct gateway *g, struct gateway_later *h, const struct gateway_frame *f)
+{
+	struct news *n = mem_new(struct news);
+
 	n->pub.done = on_taken;
 	n->g = g;
+	n->hold = h;
 	n->frame.node = arena_str(&n->arena, f->node);
 	n->frame.data = arena_str(&n->arena, f->data);
 	n->frame.extension = arena_str(&n->arena, f->extension);
-	if (g->token != 0) {
-		if (g->hold == NULL) {
-			g->hold = mem_new(struct hold);
-			g->hold->token = g->token;
-			g->hold->left = 1;
-		}
-		n->hold = g->hold;
-		n->hold->left++;
-	}
 	g->n_news++;
 	g->state.heard++;
 	list_add(&g->news, &n->link);
 	gateway_queue_heard(g, f->node);
 	give(g, n);
+}
+
+void
+gateway_hand_up(struct gateway *g, const struct gateway_frame *f)
+{
+	if (has_room(g, g->token))
+		hand_up(g, g->token != 0 ? hold(g) : NULL, f);
+}
+
+struct gateway_later *
+gateway_later(struct gateway *g)
+{
+	return hold(g);
+}
+
+void
+gateway_later_hand_up(
+    struct gateway *g, struct gateway_later *l, const struct gateway_frame *f)
+{
+	if (!has_room(g, l->token))
+		return;
+	l->left++;
+	hand_up(g, l, f);
+}
+
+void
+gateway_later_done(struct gateway *g, struct gateway_later *l)
+{
+	unhold(g, l);
+}
+
+void
+gateway_passed(struct gateway *g, bool sent, struct str topic, struct str data)
+{
+	*(sent ? &g->state.last_sent : &g->state.last_heard) = clock_now();
+	gateway_log_put(g->log, sent, topic, data);
 }
 
 static void
@@ -194,8 +238,7 @@ gateway_hear_fini(struct gateway *g)
 	}
 }
 
-/* --- what frames say --------------------------------------------------------
- */
+/* --- what frames say ------------------------------------------------------ */
 
 const char *const gateway_types[] = { "set", "request", "presentation",
 	"action", NULL };

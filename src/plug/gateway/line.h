@@ -10,8 +10,9 @@
 #include "plug/gateway/link.h"
 #include "plug/gateway/split.h"
 
-#define LINE_OUT_MAX (256u << 10) /* unsent bytes beyond which none is taken   \
-				   */
+#define LINE_OUT_MAX                                                           \
+	(256u << 10) /* unsent bytes beyond which none is taken                \
+		      */
 
 struct line {
 	struct gateway *g;

@@ -84,8 +84,7 @@ loop_of(const struct mqtt *m)
 	return gateway_host_of(m->base.g)->loop;
 }
 
-/* --- another server ---------------------------------------------------------
- */
+/* --- another server ------------------------------------------------------- */
 
 static void
 on_subscribed(void *owner)
@@ -218,8 +217,7 @@ on_sent(void *ctx, uint8_t reason)
 	gateway_link_sent(ctx, reason < 0x80);
 }
 
-/* --- our own server
- * ----------------------------------------------------------- */
+/* --- our own server ------------------------------------------------------- */
 
 static void
 on_own_heard(void *ctx, struct str topic, struct str payload, bool retained)
@@ -282,8 +280,7 @@ on_tell(struct loop_defer *d)
 	}
 }
 
-/* --- both
- * ----------------------------------------------------------------------- */
+/* --- both ----------------------------------------------------------------- */
 
 static void
 mqtt_start(struct gateway_link *base)

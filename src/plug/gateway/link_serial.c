@@ -55,8 +55,7 @@ struct serial {
 	struct loop_defer begin;
 };
 
-/* --- the port as a stream ---------------------------------------------------
- */
+/* --- the port as a stream ------------------------------------------------- */
 
 struct tty {
 	struct stream base;
@@ -120,8 +119,7 @@ static const struct stream_ops tty_ops = {
 	.free = tty_free,
 };
 
-/* --- the link ----------------------------------------------------------------
- */
+/* --- the link ------------------------------------------------------------- */
 
 static int
 set_raw(int fd, speed_t speed)
@@ -216,8 +214,7 @@ serial_close(struct gateway_link *base)
 	free(l);
 }
 
-/* --- open
- * ---------------------------------------------------------------------- */
+/* --- open ----------------------------------------------------------------- */
 
 static int
 check_port(struct gateway *g, const char *port, struct err *err)

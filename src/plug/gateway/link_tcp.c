@@ -224,8 +224,7 @@ tcp_close(struct gateway_link *base)
 	free(l);
 }
 
-/* --- open
- * ---------------------------------------------------------------------- */
+/* --- open ----------------------------------------------------------------- */
 
 static int
 parse_server(struct tcp *l, struct gateway *g, const struct spec *s, bool *tls,

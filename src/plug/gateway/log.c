@@ -90,8 +90,7 @@ make_pool(void)
 	pool = worker_pool_new("gateway-log", 1, QUEUE_MAX);
 }
 
-/* --- on the thread -----------------------------------------------------------
- */
+/* --- on the thread -------------------------------------------------------- */
 
 /* Is it one of ours that was put away? */
 static bool
@@ -305,8 +304,7 @@ on_job(struct worker_job *job)
 	}
 }
 
-/* --- on the loop
- * ---------------------------------------------------------------- */
+/* --- on the loop ---------------------------------------------------------- */
 
 static void
 submit(struct gateway_log *l)
@@ -407,8 +405,7 @@ gateway_log_close(struct gateway_log *l)
 		free_log(l);
 }
 
-/* --- open
- * ------------------------------------------------------------------------ */
+/* --- open ----------------------------------------------------------------- */
 
 static int
 size_of(struct str text, int64_t other, int64_t *ret, struct err *err)

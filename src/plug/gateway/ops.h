@@ -106,6 +106,14 @@ int gateway_check_host(
 /* A frame that is news goes up, copied. Within hear() the link's message is
  * acknowledged when all that came of it is taken. */
 void gateway_hand_up(struct gateway *g, const struct gateway_frame *f);
+/* Within hear(): something will come of it later, such as when a script has
+ * run. The message is not acknowledged before gateway_later_done(), which must
+ * come at close at the latest. Never NULL. */
+struct gateway_later;
+struct gateway_later *gateway_later(struct gateway *g);
+void gateway_later_hand_up(
+    struct gateway *g, struct gateway_later *l, const struct gateway_frame *f);
+void gateway_later_done(struct gateway *g, struct gateway_later *l);
 /* What came was no frame of this protocol. */
 void gateway_bad(struct gateway *g, const char *why);
 /* Bytes to the link: a line (its end is added), or a message to a
@@ -135,7 +143,10 @@ void gateway_job_done(struct gateway *g, struct gateway_job *j,
  * waits, counted, through losses of the link; the provider minds the time, and
  * gateway_job_done() or, at close, cancel() ends it. */
 void gateway_job_left(struct gateway *g, struct gateway_job *j);
-/* For providers whose link is not one of ours (HTTP): what became of it. */
+/* For providers whose link is not one of ours (HTTP): what became of it, and
+ * what passed, for the log. */
+void gateway_passed(
+    struct gateway *g, bool sent, struct str topic, struct str data);
 void gateway_link_up(struct gateway *g);
 void gateway_link_down(struct gateway *g, const char *why);
 

@@ -34,8 +34,9 @@ struct gateway {
 	struct list puts; /* of struct gateway_put */
 
 	/* hear.c */
-	uint64_t token;    /* of what is being heard; 0: none */
-	struct hold *hold; /* what it waits for; NULL: nothing so far */
+	uint64_t token; /* of what is being heard; 0: none */
+	struct gateway_later
+	    *hold;         /* what it waits for; NULL: nothing so far */
 	struct list news;  /* handed up, not taken */
 	struct list again; /* those that wait to be handed up again */
 	uint32_t n_news;

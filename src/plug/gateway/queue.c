@@ -56,8 +56,7 @@ first_job(struct gateway *g)
 	return list_first(&g->queue, struct job, link);
 }
 
-/* --- the end of a job ------------------------------------------------------
- */
+/* --- the end of a job ----------------------------------------------------- */
 
 static void
 free_job(struct job *j)
@@ -152,8 +151,7 @@ on_expiry(struct loop_timer *t)
 	watch_due(g);
 }
 
-/* --- nodes that sleep -------------------------------------------------------
- */
+/* --- nodes that sleep ----------------------------------------------------- */
 
 static struct sleeper *
 sleeper_of(struct gateway *g, struct str node)
@@ -301,8 +299,7 @@ gateway_sleeping_clear(struct gateway *g, struct str node)
 	watch_due(g);
 }
 
-/* --- sending
- * ------------------------------------------------------------------ */
+/* --- sending -------------------------------------------------------------- */
 
 static void
 send_first(struct gateway *g)
@@ -456,8 +453,7 @@ gateway_queue_down(struct gateway *g)
 	g->stage = QUIET;
 }
 
-/* --- taking
- * ------------------------------------------------------------------- */
+/* --- taking --------------------------------------------------------------- */
 
 static struct str
 slot_of(struct arena *a, struct str extension)

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/url.h"
-#include "plug/handler/http.h"
+#include "net/http/client.h"
 #include "plug/handler/ops.h"
 
 #include <stdio.h>
@@ -56,9 +56,9 @@ struct telegram {
 	struct handler *h;
 	struct arena arena;
 	struct spec spec;
-	struct http_pool *pool;
-	struct http_call *call;  /* sendMessage */
-	struct http_call *hello; /* getMe */
+	struct http_client *pool;
+	struct http_fetch *call;  /* sendMessage */
+	struct http_fetch *hello; /* getMe */
 	struct loop_timer hello_again;
 	struct message *message; /* that is being sent */
 };
@@ -125,15 +125,16 @@ sentence(
 	    .ptr;
 }
 
-static struct http_call *
-call(struct telegram *t, const char *method, struct str body, http_done *done)
+static struct http_fetch *
+call(struct telegram *t, const char *method, struct str body,
+    http_fetch_done *done)
 {
 	const struct handler_settings *set = handler_host_of(t->h)->settings;
 	struct str header = STR("Content-Type: application/json");
 	struct arena a = { 0 };
 	struct http_request r = { .method = body.ptr != NULL ? "POST" : "GET",
 		.body = body };
-	struct http_call *c;
+	struct http_fetch *c;
 
 	r.url = arena_printf(&a, STR_FMT "/bot" STR_FMT "/%s",
 	    STR_ARG(set->telegram_url), STR_ARG(t->spec.token), method)
@@ -142,7 +143,7 @@ call(struct telegram *t, const char *method, struct str body, http_done *done)
 		r.headers = (struct strs){ &header, 1 };
 	if (set->ca_file.len > 0)
 		r.ca_file = arena_z(&a, set->ca_file);
-	c = http_start(t->pool, &r, done, t);
+	c = http_fetch_start(t->pool, &r, done, t);
 	arena_fini(&a);
 	return c;
 }
@@ -214,7 +215,7 @@ telegram_open(struct handler *h, const void *spec, void **ret, struct err *err)
 		free(t);
 		return rc;
 	}
-	t->pool = http_pool_new(host->loop);
+	t->pool = http_client_new(host->loop, NULL);
 	t->hello = call(t, "getMe", STR_NULL, on_hello);
 	*ret = t;
 	return 0;
@@ -226,8 +227,8 @@ telegram_close(void *own)
 	struct telegram *t = own;
 
 	loop_cancel(handler_host_of(t->h)->loop, &t->hello_again);
-	http_cancel(t->hello);
-	http_pool_free(t->pool);
+	http_fetch_cancel(t->hello);
+	http_client_free(t->pool);
 	arena_fini(&t->arena);
 	free(t);
 }
@@ -365,7 +366,7 @@ telegram_cancel(void *own, struct handler_job *j)
 	struct telegram *t = own;
 
 	(void)j;
-	http_cancel(t->call);
+	http_fetch_cancel(t->call);
 	t->call = NULL;
 }
 

@@ -12,15 +12,13 @@
 #include "codec/json.h"
 #include "codec/url.h"
 #include "codec/yaml.h"
-#include "plug/handler/http.h"
+#include "net/http/client.h"
 #include "plug/handler/ops.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define URL_MAX 8192
 
 struct spec {
 	struct str server, api, method, headers, query;
@@ -81,9 +79,9 @@ struct webhook {
 	struct handler *h;
 	struct arena arena;
 	struct spec spec; /* texts in `arena` */
-	struct http_pool *pool;
-	struct http_call *call; /* while sending */
-	int64_t response_code;  /* of the message that is being sent */
+	struct http_client *pool;
+	struct http_fetch *call; /* while sending */
+	int64_t response_code;   /* of the message that is being sent */
 };
 
 /* What send() needs. */
@@ -93,21 +91,6 @@ struct message {
 };
 
 /* --- open ---------------------------------------------------------------- */
-
-/* Text or number of an object's member, as text. */
-static struct str
-plain(struct json *j)
-{
-	struct str text = STR("");
-
-	if (json_peek(j) == JSON_STRING)
-		json_str(j, &text);
-	else if (json_peek(j) == JSON_NULL)
-		json_skip(j);
-	else
-		json_raw(j, &text);
-	return text;
-}
 
 /* A secret, as it is and as it is in an address. */
 static void
@@ -135,7 +118,7 @@ keep_secrets(struct webhook *w)
 		json_open(&j, objects[i], 0, &w->arena);
 		if (json_object(&j))
 			while (json_member(&j, &key))
-				keep_secret(w, plain(&j));
+				keep_secret(w, http_plain(&j));
 	}
 	if (!url_parse(&w->arena, w->spec.server, &url))
 		return;
@@ -176,7 +159,7 @@ webhook_open(struct handler *h, const void *spec, void **ret, struct err *err)
 			return rc;
 		}
 	}
-	w->pool = http_pool_new(handler_host_of(h)->loop);
+	w->pool = http_client_new(handler_host_of(h)->loop, NULL);
 	*ret = w;
 	return 0;
 }
@@ -186,99 +169,12 @@ webhook_close(void *own)
 {
 	struct webhook *w = own;
 
-	http_pool_free(w->pool);
+	http_client_free(w->pool);
 	arena_fini(&w->arena);
 	free(w);
 }
 
 /* --- a message ----------------------------------------------------------- */
-
-static int
-check_method(struct str method, const char **ret, struct err *err)
-{
-	static const char *const methods[] = { "GET", "POST", "PUT", "PATCH",
-		"DELETE", "HEAD", "OPTIONS" };
-
-	if (method.len == 0)
-		method = STR("POST");
-	for (size_t i = 0; i < COUNT_OF(methods); i++)
-		if (str_eq_nocase(method, str_of(methods[i]))) {
-			*ret = methods[i];
-			return 0;
-		}
-	return err_set(err, ERR_PARAM, "method: " STR_FMT " is not known",
-	    (int)MIN_OF(method.len, 20), method.ptr);
-}
-
-static int
-add_query(struct arena *a, struct buf *url, struct str object, struct err *err)
-{
-	struct json j;
-	struct str key;
-
-	json_open(&j, object, 0, a);
-	if (json_object(&j))
-		while (json_member(&j, &key)) {
-			buf_addc(url,
-			    memchr(url->ptr, '?', url->len) == NULL ? '?'
-								    : '&');
-			url_form_encode(url, key);
-			buf_addc(url, '=');
-			url_form_encode(url, plain(&j));
-		}
-	return json_done(&j, err);
-}
-
-/* Names and values that could begin a header of their own are refused. */
-static int
-add_headers(
-    struct arena *a, struct strs *list, struct str object, struct err *err)
-{
-	struct json j;
-	struct str key;
-
-	json_open(&j, object, 0, a);
-	if (!json_object(&j))
-		return json_done(&j, err);
-	while (json_member(&j, &key)) {
-		struct str value = plain(&j), line;
-		struct str *more;
-		bool bad = key.len == 0;
-
-		for (size_t i = 0; i < key.len; i++)
-			bad |= (unsigned char)key.ptr[i] <= ' ' ||
-			    key.ptr[i] == ':' ||
-			    (unsigned char)key.ptr[i] >= 0x7f;
-		for (size_t i = 0; i < value.len; i++)
-			bad |= ((unsigned char)value.ptr[i] < ' ' &&
-				   value.ptr[i] != '\t') ||
-			    value.ptr[i] == 0x7f;
-		if (bad)
-			return err_set(err, ERR_PARAM,
-			    "headers: a name or value has a character that "
-			    "can not be in a header");
-		/* the later one of two with a name counts */
-		for (size_t i = 0; i < list->n; i++) {
-			struct str name = list->at[i];
-
-			name.len = MIN_OF(name.len, key.len);
-			if (str_eq_nocase(name, key) &&
-			    (list->at[i].ptr[key.len] == ':' ||
-				list->at[i].ptr[key.len] == ';'))
-				list->at[i--] = list->at[--list->n];
-		}
-		line = value.len > 0
-		    ? arena_printf(
-			  a, STR_FMT ": " STR_FMT, STR_ARG(key), STR_ARG(value))
-		    : arena_printf(a, STR_FMT ";", STR_ARG(key));
-		more = arena_array(a, list->n + 1, struct str);
-		if (list->n > 0)
-			memcpy(more, list->at, list->n * sizeof(*more));
-		more[list->n] = line;
-		*list = (struct strs){ more, list->n + 1 };
-	}
-	return json_done(&j, err);
-}
 
 static struct str
 either(struct str first, struct str other)
@@ -296,21 +192,13 @@ make_url(struct webhook *w, struct handler_job *j, const struct parameter *p,
 
 	buf_add_str(&text, either(over ? p->server : STR(""), w->spec.server));
 	buf_add_str(&text, either(over ? p->api : STR(""), w->spec.api));
-	for (size_t i = 0; i < text.len && rc == 0; i++)
-		if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 0x7f)
-			rc = err_set(err, ERR_PARAM,
-			    "server, api: a space or control character must "
-			    "be percent-encoded");
 	if (rc == 0)
-		rc = add_query(&j->arena, &text, w->spec.query, err);
+		rc = http_add_query(&j->arena, &text, w->spec.query, err);
 	if (rc == 0 && over && p->query.ptr != NULL)
-		rc = add_query(&j->arena, &text, p->query, err);
+		rc = http_add_query(&j->arena, &text, p->query, err);
 	if (rc == 0 &&
-	    (text.len == 0 || text.len > URL_MAX ||
-		!http_host(&j->arena, buf_str(&text), &host)))
-		rc = err_set(err, ERR_PARAM,
-		    "server: an address that begins with http:// or https:// "
-		    "is needed");
+	    http_check_url(&j->arena, buf_str(&text), &host, err) != 0)
+		rc = err_wrap(err, "server, api");
 	if (rc == 0)
 		rc = handler_check_host(w->h, host, err);
 	if (rc == 0)
@@ -319,25 +207,11 @@ make_url(struct webhook *w, struct handler_job *j, const struct parameter *p,
 	return rc;
 }
 
-static bool
-has_header(const struct strs *list, struct str name)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		struct str one = list->at[i];
-
-		one.len = MIN_OF(one.len, name.len);
-		if (str_eq_nocase(one, name))
-			return true;
-	}
-	return false;
-}
-
 static void
 make_body(
     struct handler_job *j, const struct parameter *p, struct http_request *r)
 {
 	struct str type = STR("Content-Type: application/json");
-	struct strs list = { NULL, 0 };
 	struct buf yaml = { 0 };
 	struct json json;
 
@@ -358,14 +232,9 @@ make_body(
 					   "charset=utf-8");
 		}
 	}
-	if (has_header(&r->headers, STR("Content-Type:")))
+	if (http_has_header(&r->headers, STR("Content-Type:")))
 		return;
-	list.at = arena_array(&j->arena, r->headers.n + 1, struct str);
-	if (r->headers.n > 0)
-		memcpy(list.at, r->headers.at, r->headers.n * sizeof(*list.at));
-	list.at[r->headers.n] = type;
-	list.n = r->headers.n + 1;
-	r->headers = list;
+	http_add_header(&j->arena, &r->headers, type);
 }
 
 static int
@@ -379,15 +248,15 @@ webhook_prepare(
 	bool over = w->spec.allow_overwrite;
 	int rc;
 
-	rc = check_method(either(over ? p->method : STR(""), w->spec.method),
+	rc = http_method(either(over ? p->method : STR(""), w->spec.method),
 	    &m->request.method, err);
 	if (rc == 0)
 		rc = make_url(w, j, p, over, &m->request.url, err);
 	if (rc == 0)
-		rc = add_headers(
+		rc = http_add_headers(
 		    &j->arena, &m->request.headers, w->spec.headers, err);
 	if (rc == 0 && over && p->headers.ptr != NULL)
-		rc = add_headers(
+		rc = http_add_headers(
 		    &j->arena, &m->request.headers, p->headers, err);
 	if (rc != 0)
 		return rc;
@@ -400,7 +269,9 @@ webhook_prepare(
 	    : w->spec.response_code;
 	/* elsewhere only when any host will do and no 3xx is waited for */
 	m->request.follow =
-	    str_trim(set->allow_hosts).len == 0 && m->response_code / 100 != 3;
+	    str_trim(set->allow_hosts).len == 0 && m->response_code / 100 != 3
+	    ? HTTP_FOLLOW
+	    : HTTP_STAY;
 	j->own = m;
 	return 0;
 }
@@ -443,7 +314,7 @@ webhook_send(void *own, struct handler_job *j)
 	const struct message *m = j->own;
 
 	w->response_code = m->response_code;
-	w->call = http_start(w->pool, &m->request, on_answer, w);
+	w->call = http_fetch_start(w->pool, &m->request, on_answer, w);
 }
 
 static void
@@ -452,7 +323,7 @@ webhook_cancel(void *own, struct handler_job *j)
 	struct webhook *w = own;
 
 	(void)j;
-	http_cancel(w->call);
+	http_fetch_cancel(w->call);
 	w->call = NULL;
 }
 
