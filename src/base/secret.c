@@ -15,6 +15,9 @@ secrets_add(struct secrets *s, struct str secret)
 
 	if (secret.len < SECRET_MIN)
 		return;
+	for (size_t k = 0; k < i; k++)
+		if (str_eq(s->list.at[k], secret))
+			return;
 	more = arena_array(&s->arena, s->list.n + 1, struct str);
 	if (s->list.n > 0)
 		memcpy(more, s->list.at, s->list.n * sizeof(*more));

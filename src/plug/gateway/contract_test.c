@@ -124,6 +124,24 @@ static const struct kind {
 	    "a lamp to %N\nb lamp to %N\n", NULL, false, NULL,
 	    "{\"protocol\":{\"subscribe\":[\"out/+\"],\"qos\":7}}",
 	    "generic_mqtt gateway: protocol: qos: must be 0 to 2", false },
+	{ "generic over http", &gateway_generic_http, "http",
+	    "{\"protocol\":{\"endpoints\":{\"now\":{\"url\":"
+	    "\"http://127.0.0.1:%P/now\",\"executionInterval\":\"1s\"}},"
+	    "\"nodes\":{\"n1\":{\"url\":\"http://127.0.0.1:%P/set\"}}}}",
+	    NULL, SAY_LIST, UP_LIST("endpoint", "now"), "set n1 s t=%N\n", NULL,
+	    "[{\"nodeId\":", "n1", "s", "lamp", "%N",
+	    "n1|{\"nodeId\":\"n1\",\"sourceId\":\"s\",\"type\":\"set\","
+	    "\"payloads\":[{\"key\":\"lamp\",\"value\":%N}]}|"
+	    "{\"slot\":\"set s/lamp\"}",
+	    "POST /set Content-Type=application/json {\"nodeId\":\"n1\","
+	    "\"sourceId\":\"s\",\"type\":\"set\",\"payloads\":[{\"key\":"
+	    "\"lamp\",\"value\":%N}]}\n",
+	    NULL, false, "no json",
+	    "{\"protocol\":{\"endpoints\":{\"a\":{\"url\":\"http://x\"},\"b\":"
+	    "{\"url\":\"http://x\",\"executionInterval\":\"1ms\"}}}}",
+	    "generic_http gateway: protocol: endpoints: b: executionInterval: "
+	    "one second at least is needed",
+	    false },
 };
 
 static const struct kind *kind; /* the one under test */
@@ -611,6 +629,7 @@ say_bytes(struct fixture *f, const char *topic, struct str text)
 		assert_int_equal(
 		    write(f->to_peer, text.ptr, text.len), text.len);
 		assert_int_equal(write(f->to_peer, "\n", 1), 1);
+		clock_advance(1000); /* or it is asked in a second */
 	}
 }
 
@@ -769,6 +788,25 @@ recite(struct recital *r)
 		    "\"key\":" STR_FMT ",\"value\":" STR_FMT "}]}]}",
 		    STR_ARG(generic_member(&a, vars, "topicIn")),
 		    STR_ARG(data));
+	} else if (str_ends(buf_str(&r->source), STR("poll"))) {
+		struct buf before = { 0 };
+		struct str answer = generic_member(&a, vars, "answerIn_");
+
+		json_quote(&before, generic_member(&a, vars, "before_"));
+		result = arena_printf(&a,
+		    "{\"dataOut\":{\"nodeId\":\"n1\",\"payloads\":[{\"key\":"
+		    "\"body\",\"value\":" STR_FMT "},{\"key\":\"before\","
+		    "\"value\":" STR_FMT "}]}}",
+		    STR_ARG(generic_member(&a, answer, "body")),
+		    STR_ARG(buf_str(&before)));
+		buf_free(&before);
+	} else if (str_ends(buf_str(&r->source), STR("send"))) {
+		result = STR("{\"execute\":true,\"configOut\":{\"body\":"
+			     "{\"a\":1},\"headers\":{\"X-A\":7},\"method\":"
+			     "\"put\",\"bodyLanguage\":\"yaml\"},\"dataOut\":"
+			     "[{\"nodeId\":\"n1\",\"payloads\":[]}]}");
+	} else if (str_ends(buf_str(&r->source), STR("hold"))) {
+		result = STR("{\"dataOut\":[]}");
 	} else {
 		struct str list = generic_member(&a, data, "payloads");
 
@@ -2205,6 +2243,229 @@ messages_of_several_nodes_become_frames_of_each(void **state)
 	}
 }
 
+/* --- HTTP ------------------------------------------------------------------
+ */
+
+static void
+open_http(struct fixture *f, const char *provider)
+{
+	start_peer(f);
+	if (try_open(f, provider) != 0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+}
+
+#define URL(path) "\"url\":\"http://127.0.0.1:%P" path "\""
+
+static void
+an_endpoint_is_asked_with_what_goes_before_and_behind(void **state)
+{
+	struct fixture *f = *state;
+
+	open_http(f,
+	    "{\"protocol\":{\"headers\":{\"Authorization\":\"Bearer hunter2\"},"
+	    "\"queryParameters\":{\"q\":\"x y\"},\"endpoints\":{\"now\":{" URL("/body") ",\"script\":\"poll\",\"preRun\":{\"b\":{" URL(
+		"/pre-b") "},\"a\":{" URL("/pre-a") ",\"method\":\"POST\","
+						    "\"body\":{\"x\":[1]}}},"
+						    "\"postRun\":{\"c\":{" URL(
+							"/post") ","
+								 "\"includeGlob"
+								 "alConfig\":"
+								 "true}}}}}}");
+	UNTIL(f, state_of(f).taken == 1);
+	assert_string_equal(buf_z(&f->came),
+	    "POST /pre-a Content-Type=application/json {\"x\":[1]}\n"
+	    "GET /pre-b\nGET /body\n"
+	    "GET /post?q=x+y Authorization=Bearer hunter2\n");
+	assert_true(has(&f->up,
+	    "n1|\"answer of /body\"|{\"endpoint\":\"now\",\"messages\":["));
+	assert_true(has(&f->up, "\"value\":\"\\\"answer of /body\\\"\""));
+	assert_true(has(&f->up, "{\\\"a\\\":{\\\"statusCode\\\":200,"));
+	assert_int_equal(state_of(f).status, GATEWAY_UP);
+	turn_for(f, 30);
+	assert_int_equal(state_of(f).heard, 1);
+	clock_advance(600000); /* ten minutes */
+	UNTIL(f, state_of(f).taken == 2);
+}
+
+static void
+a_script_says_how_a_message_is_sent(void **state)
+{
+	struct fixture *f = *state;
+
+	open_http(f,
+	    "{\"protocol\":{\"nodes\":{\"n1\":{" URL("/set") ",\"script\":"
+							     "\"send\","
+							     "\"preRun\":{"
+							     "\"a\":{" URL(
+								 "/pre") "}},"
+									 "\"pos"
+									 "tRun"
+									 "\":{"
+									 "\"b\""
+									 ":"
+									 "{" URL(
+									     "/"
+									     "p"
+									     "o"
+									     "s"
+									     "t") "}}},"
+										  "\"default\":{" URL(
+										      "/never") ",\"script\":\"hold\"}}}}");
+	UNTIL(f, state_of(f).status == GATEWAY_UP); /* has nothing to ask */
+	must_send(f, 1);
+	UNTIL(f, f->answered == 1);
+	assert_told(f, "sent;");
+	assert_string_equal(buf_z(&f->came),
+	    "GET /pre\nPUT /set Content-Type=application/yaml X-A=7 a: 1\n\n"
+	    "GET /post\n");
+	assert_true(has(&f->up, "n1|[{\"nodeId\":\"n1\",\"payloads\":[]}]|"));
+	buf_clear(&f->came);
+	assert_int_equal(
+	    send_frame(f,
+		&(struct gateway_frame){ .node = STR("n2"), .data = STR("{}") },
+		false, 0),
+	    0);
+	UNTIL(f, f->answered == 2);
+	assert_told(f, "sent;sent;");
+	assert_int_equal(f->came.len, 0);
+}
+
+static void
+a_request_that_may_go_better_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+
+	open_http(f,
+	    "{\"retryCount\":2,\"protocol\":{\"nodes\":{\"n1\":{" URL("/busy") "},\"n2\":{" URL(
+		"/status/404") "},\"n3\":{" URL("/status/500") "},\"n4\":{" URL("/status/404") ",\"responseCode\":404}}}}");
+	for (int i = 1; i <= 4; i++) {
+		char node[] = { 'n', (char)('0' + i), '\0' };
+		struct gateway_frame fr = { .node = str_of(node),
+			.data = STR("{}") };
+
+		assert_int_equal(send_frame(f, &fr, false, 0), 0);
+	}
+	UNTIL(f, f->answered == 4);
+	assert_told(f,
+	    "sent;failed n2: the server answered HTTP 404;"
+	    "failed n3: the server answered HTTP 500;sent;");
+	assert_int_equal(times(&f->came, "/busy"), 2);
+	assert_int_equal(times(&f->came, "/status/404"), 2);
+	assert_int_equal(times(&f->came, "/status/500"), 2);
+}
+
+static void
+the_link_is_down_when_no_endpoint_answers(void **state)
+{
+	struct fixture *f = *state;
+
+	open_http(f,
+	    "{\"protocol\":{\"endpoints\":{\"a\":{" URL(
+		"/status/500") "},"
+			       "\"b\":{" URL("/large") "},\"c\":{" URL(
+				   "/status/200") ","
+						  "\"disabled\":true}}}}");
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_int_equal(state_of(f).bad, 2);
+	assert_false(has(&f->came, "/status/200"));
+	close_it(f);
+	if (try_open(f,
+		"{\"protocol\":{\"endpoints\":{\"a\":{" URL(
+		    "/status/500") "},\"b\":{" URL("/status/201") "}}}}") != 0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	UNTIL(f, state_of(f).status == GATEWAY_UP && state_of(f).bad >= 1);
+	turn_for(f, 50);
+	assert_int_equal(state_of(f).status, GATEWAY_UP);
+}
+
+static void
+requests_go_to_the_host_that_was_checked(void **state)
+{
+	struct fixture *f = *state;
+	static const char provider[] =
+	    "{\"protocol\":{\"endpoints\":{\"a\":{" URL(
+		"/moved") ",\"responseCode\":200}}}}";
+
+	open_http(f, provider);
+	UNTIL(f, state_of(f).status == GATEWAY_UP);
+	assert_true(has(&f->came, "GET /other\n"));
+	close_it(f);
+	buf_clear(&f->came);
+	f->settings.allow_hosts = STR("127.0.0.1");
+	if (try_open(f, provider) != 0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_string_equal(
+	    state_of(f).text, "a: the server answered HTTP 302");
+	assert_false(has(&f->came, "GET /other\n"));
+}
+
+static void
+closing_gives_up_requests_and_scripts(void **state)
+{
+	struct fixture *f = *state;
+
+	f->slow_scripts = true;
+	open_http(f,
+	    "{\"protocol\":{\"endpoints\":{\"a\":{" URL(
+		"/hang") "},\"b\":{" URL("/x") ",\"script\":\"poll\"},\"c\":"
+					       "{" URL("/y") "}},"
+							     "\"nodes\":{"
+							     "\"n1\":{" URL("/h"
+									    "an"
+									    "g") "},\"n2\":{" URL(
+								 "/z") ","
+								       "\"scrip"
+								       "t\":"
+								       "\"send"
+								       "\"}}}"
+								       "}");
+	must_send(f, 1);
+	UNTIL(f, times(&f->came, "/hang") == 2);
+	UNTIL(f, !list_empty(&f->recitals));
+	close_it(f);
+	assert_told(f, "closed the gateway was closed;");
+	recite_all(f); /* and ASan is silent */
+	if (try_open(f,
+		"{\"protocol\":{\"nodes\":{\"n2\":{" URL(
+		    "/z") ","
+			  "\"script\":\"send\"}}}}") != 0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	assert_int_equal(
+	    send_frame(f,
+		&(struct gateway_frame){ .node = STR("n2"), .data = STR("{}") },
+		false, 0),
+	    0);
+	UNTIL(f, !list_empty(&f->recitals));
+	close_it(f);
+	assert_int_equal(f->answered, 2);
+}
+
+static void
+secrets_of_requests_are_in_no_log(void **state)
+{
+	struct fixture *f = *state;
+
+	start_peer(f);
+	if (try_open_as(f,
+		"{\"protocol\":{\"headers\":{\"Authorization\":\"Bearer hunter2"
+		"\"},\"endpoints\":{\"now\":{\"includeGlobalConfig\":true," URL(
+		    "/now") ",\"queryParameters\":{\"apiKey\":\"opensesame\"},"
+			    "\"executionInterval\":\"1s\"}}}}",
+		"{\"type\":\"file_logger\",\"flushInterval\":\"1ms\"}", "gw",
+		false, &f->g) != 0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	say(f, NULL, "hunter2 opensesame tell", 0);
+	UNTIL(f,
+	    strstr(log_text(f, "gw_gw.log"), "\tRecd\tnow\t*** *** tell\n") !=
+		NULL);
+}
+
 /* --- a provider that does what the test wants ----------------------------- */
 
 /* Over TCP: each line goes up; a job stays until the test ends it. */
@@ -2520,6 +2781,13 @@ set_up_own(void **state)
 }
 
 static int
+set_up_http(void **state)
+{
+	kind = &kinds[4];
+	return set_up(state);
+}
+
+static int
 set_up_fake(void **state)
 {
 	kind = &fake_kind;
@@ -2581,6 +2849,14 @@ main(int argc, char **argv)
 		OWN(mqtt, a_refused_subscription_takes_the_link_down),
 		OWN(mqtt, messages_of_several_nodes_become_frames_of_each),
 		OWN(own, scripts_are_waited_for),
+		OWN(http,
+		    an_endpoint_is_asked_with_what_goes_before_and_behind),
+		OWN(http, a_script_says_how_a_message_is_sent),
+		OWN(http, a_request_that_may_go_better_is_tried_again),
+		OWN(http, the_link_is_down_when_no_endpoint_answers),
+		OWN(http, requests_go_to_the_host_that_was_checked),
+		OWN(http, closing_gives_up_requests_and_scripts),
+		OWN(http, secrets_of_requests_are_in_no_log),
 		OWN(fake, a_job_that_fails_is_told_why),
 		OWN(fake,
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),

@@ -42,7 +42,8 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X) X(chirpstack) X(generic_mqtt) X(tasmota)
+#define PROVIDERS(X)                                                           \
+	X(chirpstack) X(generic_http) X(generic_mqtt) X(tasmota)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
@@ -583,8 +584,11 @@ gateway_provider_spec(const char *type)
 const struct record *
 gateway_protocol_spec(const char *type)
 {
-	const struct gateway_link_ops *ops = link_of(protocol_of(str_of(type)));
+	unsigned protocol = protocol_of(str_of(type));
+	const struct gateway_link_ops *ops = link_of(protocol);
 
+	if (protocol == GATEWAY_HTTP)
+		return &gateway_http_record;
 	return ops != NULL ? ops->spec : NULL;
 }
 

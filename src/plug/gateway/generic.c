@@ -260,7 +260,10 @@ hand_up_part(struct gateway *g, struct gateway_later *l, const char *where_name,
 	json_out_end_array(&o);
 	json_out_end_object(&o);
 	f.extension = buf_str(&ext);
-	gateway_later_hand_up(g, l, &f);
+	if (l != NULL)
+		gateway_later_hand_up(g, l, &f);
+	else
+		gateway_hand_up(g, &f);
 	buf_free(&ext);
 }
 
@@ -368,6 +371,18 @@ generic_script_start(struct generic_scripts *all, struct generic_script *s,
 		free(e);
 	}
 	return rc;
+}
+
+void
+generic_script_cancel(struct generic_scripts *all, struct generic_script *s)
+{
+	LIST_EACH (e, &all->running, struct errand, link) {
+		if (e->script != s)
+			continue;
+		list_del(&e->link);
+		e->script = NULL; /* on_ran() frees it */
+		all->n--;
+	}
 }
 
 void

@@ -22,7 +22,7 @@ int generic_read_list(
 /* Writes one as an object. */
 void generic_put_message(struct buf *out, const struct gateway_message *m);
 /* Hands up what `result` says (see above), a frame for each node: `data`, and
- * {WHERE: where, "messages": its own}. */
+ * {WHERE: where, "messages": its own}. `l` may be NULL. */
 int generic_hand_up(struct gateway *g, struct gateway_later *l,
     const char *where_name, struct str where, struct str data,
     struct str result, struct err *err);
@@ -55,6 +55,10 @@ void generic_scripts_close(struct generic_scripts *all);
 /* `vars` is a JSON object. Negative: done() does not come. */
 int generic_script_start(struct generic_scripts *all, struct generic_script *s,
     struct str source, struct str vars, struct err *err);
+
+/* done() will not be called. Not running: nothing. */
+void generic_script_cancel(
+    struct generic_scripts *all, struct generic_script *s);
 
 /* `provider.script` */
 struct generic_script_spec {

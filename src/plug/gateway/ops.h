@@ -78,6 +78,8 @@ struct gateway_ops {
 	    void *own, struct str node, struct str action, struct err *err);
 };
 
+extern const struct record gateway_http_record; /* protocol http */
+
 extern const struct gateway_ops gateway_mysensors, gateway_tasmota,
     gateway_chirpstack, gateway_generic_mqtt, gateway_generic_http;
 
