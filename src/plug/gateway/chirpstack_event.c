@@ -144,7 +144,8 @@ chirpstack_event(struct arena *a, struct str topic, struct str json,
 	struct str eui;
 	int rc;
 
-	if (json.len > 0 && str_trim(json).ptr[0] != '{')
+	json = str_trim(json);
+	if (json.len > 0 && json.ptr[0] != '{')
 		return err_set(err, ERR_PARAM,
 		    "not JSON: in chirpstack.toml, [integration.mqtt] needs "
 		    "json=true");

@@ -170,6 +170,7 @@ static const struct {
 	    "! deviceInfo.devEui is not that of the topic", NULL },
 	{ "up", "{\"fCnt\":1", "! line 1 column ", NULL },
 	{ "up", "", "! line 1 column ", NULL },
+	{ "up", " \n", "! line 1 column ", NULL },
 	{ "up", "{\"rxInfo\":7}", "! rxInfo: ", NULL },
 	{ "stats", "{}", "! an event stats is not known", NULL },
 };
