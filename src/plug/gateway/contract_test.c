@@ -252,6 +252,8 @@ struct fixture {
 	char *frame_data, *frame_extension; /* the last that went up */
 
 	uint16_t port;
+	uint16_t tls_port; /* of Mosquitto, too */
+	char cert[60], key[60];
 	char dir[40], log_dir[60], tty[60], file[60];
 	struct loop_io listener; /* TCP */
 	struct conn *conn;
@@ -612,6 +614,10 @@ start_mosquitto(struct fixture *f)
 	    "listener %d 127.0.0.1\nallow_anonymous true\nlog_type none\n"
 	    "user root\npersistence true\npersistence_location %s/\n",
 	    f->port, f->dir);
+	if (f->tls_port != 0)
+		fprintf(file,
+		    "listener %d 127.0.0.1\ncertfile %s\nkeyfile %s\n",
+		    f->tls_port, f->cert, f->key);
 	fclose(file);
 	spawn(f, argv);
 	if (f->client == NULL) {
@@ -1327,16 +1333,22 @@ a_peer_that_is_away_is_tried_again_after_growing_waits(void **state)
 	for (int i = 0; i < 6; i++) {
 		UNTIL(f, state_of(f).status == GATEWAY_DOWN);
 		assert_string_not_equal(state_of(f).text, "");
+		turn_for(f, 30);
+		f->changed = 0;
 		clock_advance(wait - 500);
 		turn_for(f, 30);
-		assert_int_equal(state_of(f).status, GATEWAY_DOWN);
+		assert_int_equal(f->changed, 0); /* not tried, nor failed */
 		if (i == 5)
 			start_peer(f);
-		f->changed = 0;
 		clock_advance(500);
 		UNTIL(f, f->changed > 0);
 		wait = MIN_OF(wait * 2, 16 * 2000);
 	}
+	UNTIL(f, state_of(f).status == GATEWAY_UP);
+	stop_peer(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	start_peer(f);
+	clock_advance(2000); /* a short wait again */
 	UNTIL(f, state_of(f).status == GATEWAY_UP);
 }
 
@@ -2051,6 +2063,113 @@ an_attempt_to_connect_has_its_time(void **state)
 }
 
 static void
+make_certificate(struct fixture *f)
+{
+	char command[400];
+
+	snprintf(f->cert, sizeof(f->cert), "%s/cert.pem", f->dir);
+	snprintf(f->key, sizeof(f->key), "%s/key.pem", f->dir);
+	snprintf(command, sizeof(command),
+	    "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+	    "-nodes -days 2 -subj /CN=localhost -addext "
+	    "subjectAltName=DNS:localhost -keyout %s -out %s 2>/dev/null",
+	    f->key, f->cert);
+	assert_int_equal(system(command), 0);
+}
+
+/* openssl's server: what it prints came, what is written to it is said. */
+static void
+start_tls(struct fixture *f)
+{
+	char port[8];
+	const char *argv[] = { "/usr/bin/openssl", "s_server", "-quiet",
+		"-accept", port, "-cert", f->cert, "-key", f->key, NULL };
+
+	snprintf(port, sizeof(port), "%d", f->port);
+	spawn(f, argv);
+	f->peer_io = (struct loop_io){ .ready = on_peer, .fd = f->from_peer };
+	loop_watch(f->loop, &f->peer_io, LOOP_READ);
+}
+
+/* Opens `provider` anew, and again until it is there. */
+static void
+up_with(struct fixture *f, const char *provider)
+{
+	close_it(f);
+	if (try_open(f, provider) != 0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	for (int64_t end = now_ms() + WAIT_MS;
+	     state_of(f).status != GATEWAY_UP;) {
+		if (now_ms() > end)
+			fail_msg("not up: %s", state_of(f).text);
+		if (state_of(f).status == GATEWAY_DOWN)
+			clock_advance(100);
+		turn(f);
+	}
+}
+
+static void
+lines_go_over_tls_to_whom_it_trusts(void **state)
+{
+	struct fixture *f = *state;
+	struct gateway_frame fr = { .node = STR("n1"), .data = STR("n1;a;b") };
+
+	make_certificate(f);
+	start_tls(f);
+	f->settings.ca_file = str_of(f->cert);
+	up_with(f,
+	    "{\"protocol\":{\"type\":\"tcp\",\"server\":"
+	    "\"tls://localhost:%P\"}}");
+	assert_int_equal(send_frame(f, &fr, false, 0), 0);
+	UNTIL(f, has(&f->came, "n1;a;b\n"));
+	assert_int_equal(write(f->to_peer, "n1;c;1\n", 7), 7);
+	UNTIL(f, has(&f->up, "n1|n1;c;1|\n"));
+	close_it(f);
+	if (try_open(f,
+		"{\"protocol\":{\"type\":\"tcp\",\"server\":"
+		"\"ssl://127.0.0.1:%P\"}}") != 0) /* not its name */
+		fail_msg("%s", f->err.text);
+	begin(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_non_null(strstr(state_of(f).text, "certificate"));
+	up_with(f,
+	    "{\"protocol\":{\"type\":\"tcp\",\"insecure\":true,\"server\":"
+	    "\"tls://127.0.0.1:%P\"}}");
+}
+
+static void
+mqtt_goes_over_tls_to_whom_it_trusts(void **state)
+{
+	struct fixture *f = *state;
+
+	make_certificate(f);
+	f->tls_port = f->port; /* a second free one */
+	f->port = 0;
+	start_tcp(f);
+	stop_tcp(f);
+	start_mosquitto(f);
+	f->port = f->tls_port;
+	f->settings.ca_file = str_of(f->cert);
+	up_with(f,
+	    "{\"protocol\":{\"broker\":\"mqtts://localhost:%P\","
+	    "\"username\":\"u\",\"password\":\"p\",\"subscribe\":\"out/#\"},"
+	    "\"nodes\":{\"n1\":{\"topic\":\"in/cmd\"}}}");
+	must_send(f, 1);
+	UNTIL(f, has(&f->came, "in/cmd {"));
+	say(f, kind->say_topic, kind->say, 1);
+	UNTIL(f, state_of(f).taken == 1);
+	close_it(f);
+	f->settings.ca_file = STR_NULL;
+	if (try_open(f, "{\"protocol\":{\"broker\":\"ssl://localhost:%P\"}}") !=
+	    0)
+		fail_msg("%s", f->err.text);
+	begin(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_non_null(strstr(state_of(f).text, "certificate"));
+}
+
+static void
 what_is_no_serial_port_is_not_opened(void **state)
 {
 	struct fixture *f = *state;
@@ -2362,8 +2481,7 @@ messages_of_several_nodes_become_frames_of_each(void **state)
 	}
 }
 
-/* --- HTTP ------------------------------------------------------------------
- */
+/* --- HTTP ----------------------------------------------------------------- */
 
 static void
 open_http(struct fixture *f, const char *provider)
@@ -2539,12 +2657,22 @@ closing_gives_up_requests_and_scripts(void **state)
 							     "/h"
 							     "an"
 							     "g") "},\"n2\":"
-								  "{" URL("/z") ","
-										"\"scrip"
-										"t\":"
-										"\"send"
-										"\"}}}"
-										"}");
+								  "{" URL(
+								      "/z") ","
+									    "\""
+									    "sc"
+									    "ri"
+									    "p"
+									    "t"
+									    "\""
+									    ":"
+									    "\""
+									    "se"
+									    "nd"
+									    "\""
+									    "}}"
+									    "}"
+									    "}");
 	must_send(f, 1);
 	UNTIL(f, times(&f->came, "/hang") == 2);
 	UNTIL(f, !list_empty(&f->recitals));
@@ -2586,6 +2714,69 @@ secrets_of_requests_are_in_no_log(void **state)
 	UNTIL(f,
 	    strstr(log_text(f, "gw_gw.log"), "\tRecd\tnow\t*** *** tell\n") !=
 		NULL);
+}
+
+/* --- what there is -------------------------------------------------------- */
+
+static bool
+is_in(const char *const *list, const char *name)
+{
+	for (; *list != NULL; list++)
+		if (strcmp(*list, name) == 0)
+			return true;
+	return false;
+}
+
+static void
+gateways_are_opened_by_the_name_of_their_provider(void **state)
+{
+	struct fixture *f = *state;
+	struct gateway_conf conf = { .name = "gw",
+		.provider = STR("{\"TYPE\":\"Generic\",\"protocol\":{\"type\":"
+				"\"HTTP\"}}") };
+
+	assert_int_equal(gateway_open(&conf, &f->host, &f->g, &f->err), 0);
+	close_it(f);
+	conf.provider = STR("{\"type\":\"generic_mqtt\"}");
+	assert_int_equal(gateway_open(&conf, &f->host, &f->g, &f->err), 0);
+	close_it(f);
+	f->host.listen = NULL;
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	assert_non_null(strstr(f->err.text, "no server of our own"));
+	conf.provider = STR("{\"type\":\"pigeon\"}");
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	assert_string_equal(f->err.text, "type: there is no provider pigeon");
+	conf.provider = STR_NULL;
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	conf.provider = STR("{\"type\":\"generic_http\"}");
+	conf.logger = STR("{\"type\":\"printer\"}");
+	assert_int_equal(
+	    gateway_open(&conf, &f->host, &f->g, &f->err), ERR_PARAM);
+	assert_string_equal(f->err.text,
+	    "generic_http gateway: messageLogger: type: must be none or "
+	    "file_logger");
+}
+
+static void
+providers_and_protocols_say_what_they_want(void **state)
+{
+	(void)state;
+	assert_true(is_in(gateway_providers(), "generic_http"));
+	assert_true(is_in(gateway_protocols("generic_mqtt"), "mqtt"));
+	assert_false(is_in(gateway_protocols("generic_mqtt"), "serial"));
+	assert_null(gateway_protocols("pigeon")[0]);
+	assert_non_null(gateway_provider_spec("generic_http"));
+	assert_null(gateway_provider_spec("pigeon"));
+	for (const char *const *p = (const char *const[]){ "serial", "ethernet",
+		 "tcp", "mqtt", "http", NULL };
+	     *p != NULL; p++)
+		assert_non_null(gateway_protocol_spec(*p));
+	assert_null(gateway_protocol_spec("pigeon"));
+	for (const char *const *p = gateway_providers(); *p != NULL; p++)
+		assert_non_null(gateway_protocols(*p)[0]);
 }
 
 /* --- a provider that does what the test wants ----------------------------- */
@@ -2874,38 +3065,48 @@ sends_are_paced(void **state)
 
 /* --- running them --------------------------------------------------------- */
 
+static const struct kind *
+kind_of(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	fail_msg("there is no %s", name);
+	return NULL;
+}
+
 static int
 set_up_tcp(void **state)
 {
-	kind = &kinds[0];
+	kind = kind_of("lines over tcp");
 	return set_up(state);
 }
 
 static int
 set_up_serial(void **state)
 {
-	kind = &kinds[1];
+	kind = kind_of("lines over serial");
 	return set_up(state);
 }
 
 static int
 set_up_mqtt(void **state)
 {
-	kind = &kinds[2];
+	kind = kind_of("generic over mqtt");
 	return set_up(state);
 }
 
 static int
 set_up_own(void **state)
 {
-	kind = &kinds[3];
+	kind = kind_of("generic over our own mqtt");
 	return set_up(state);
 }
 
 static int
 set_up_http(void **state)
 {
-	kind = &kinds[4];
+	kind = kind_of("generic over http");
 	return set_up(state);
 }
 
@@ -2960,6 +3161,8 @@ main(int argc, char **argv)
 		OWN(tcp, a_name_that_is_not_there_blocks_nobody),
 		OWN(tcp, a_peer_that_does_not_read_holds_nobody),
 		OWN(tcp, an_attempt_to_connect_has_its_time),
+		OWN(tcp, lines_go_over_tls_to_whom_it_trusts),
+		OWN(mqtt, mqtt_goes_over_tls_to_whom_it_trusts),
 		OWN(serial, what_is_no_serial_port_is_not_opened),
 		OWN(tcp,
 		    lines_of_a_log_hold_no_control_characters_and_no_secrets),
@@ -2979,6 +3182,8 @@ main(int argc, char **argv)
 		OWN(http, requests_go_to_the_host_that_was_checked),
 		OWN(http, closing_gives_up_requests_and_scripts),
 		OWN(http, secrets_of_requests_are_in_no_log),
+		OWN(own, gateways_are_opened_by_the_name_of_their_provider),
+		OWN(own, providers_and_protocols_say_what_they_want),
 		OWN(fake, a_job_that_fails_is_told_why),
 		OWN(fake,
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),

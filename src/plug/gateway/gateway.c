@@ -31,6 +31,7 @@
 #include "plug/gateway/private.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -565,14 +566,39 @@ gateway_close(struct gateway *g)
 
 /* --- what there is -------------------------------------------------------- */
 
+/* Lists of names, by provider and by set of protocols; any thread may ask. */
+static const char *provider_names[COUNT_OF(providers)];
+static const char *protocol_names[1 << 4][COUNT_OF(protocols) + 1];
+static pthread_once_t names_once = PTHREAD_ONCE_INIT;
+
+static void
+make_names(void)
+{
+	for (size_t i = 0; providers[i] != NULL; i++)
+		provider_names[i] = providers[i]->name;
+	for (unsigned set = 0; set < COUNT_OF(protocol_names); set++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < COUNT_OF(protocols); i++)
+			if (protocols[i].bit & set)
+				protocol_names[set][n++] = protocols[i].name;
+	}
+}
+
 const char *const *
 gateway_providers(void)
 {
-	static const char *names[COUNT_OF(providers)];
+	(void)pthread_once(&names_once, make_names);
+	return provider_names;
+}
 
-	for (size_t i = 0; i < COUNT_OF(providers); i++)
-		names[i] = providers[i] != NULL ? providers[i]->name : NULL;
-	return names;
+const char *const *
+gateway_protocols(const char *provider)
+{
+	const struct gateway_ops *ops = find(provider);
+
+	(void)pthread_once(&names_once, make_names);
+	return protocol_names[ops != NULL ? ops->protocols & 15 : 0];
 }
 
 const struct record *
@@ -590,19 +616,6 @@ gateway_protocol_spec(const char *type)
 	if (protocol == GATEWAY_HTTP)
 		return &gateway_http_record;
 	return ops != NULL ? ops->spec : NULL;
-}
-
-const char *const *
-gateway_protocols(const char *provider)
-{
-	static const char *names[1 << 4][COUNT_OF(protocols) + 1];
-	unsigned all = find(provider) != NULL ? find(provider)->protocols : 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < COUNT_OF(protocols); i++)
-		if (protocols[i].bit & all)
-			names[all & 15][n++] = protocols[i].name;
-	return names[all & 15];
 }
 
 void

@@ -906,13 +906,6 @@ http_stop(void *own)
 	}
 }
 
-static void
-http_hear(void *own, const struct gateway_in *in)
-{
-	(void)own; /* there is no link of ours that could say something */
-	(void)in;
-}
-
 /* --- down ------------------------------------------------------------------
  */
 
@@ -1006,7 +999,6 @@ const struct gateway_ops gateway_generic_http = {
 	.close = http_close,
 	.start = http_start,
 	.stop = http_stop,
-	.hear = http_hear,
 	.read = generic_read,
 	.write = http_write,
 	.prepare = http_prepare,

@@ -55,8 +55,9 @@ struct gateway_ops {
 	/* The link is there (subscribed, too), or gone. May be NULL. */
 	void (*up)(void *own);
 	void (*down)(void *own);
-	/* Something came. Protocol matters (ids, time, acknowledgements) are
-	 * done at once; what is news goes up by gateway_hand_up(). */
+	/* Something came by one of our links; NULL without one. Protocol
+	 * matters (ids, time, acknowledgements) are done at once; what is news
+	 * goes up by gateway_hand_up(). */
 	void (*hear)(void *own, const struct gateway_in *in);
 	/* Ends by gateway_read_done(), now or later. A pure function of the
 	 * frame as far as it can be. */
