@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/flatten.h"
 
 #include <stdlib.h>
 
@@ -105,9 +106,9 @@ take_object(struct format *x, struct str json, struct err *err)
 	*r = *x->in;
 	r->value = value;
 	if (g.source.len > 0)
-		r->source = decode_tidy(a, g.source);
+		r->source = flatten_name(a, g.source);
 	if (g.field.len > 0)
-		r->field = decode_tidy(a, g.field);
+		r->field = flatten_name(a, g.field);
 	if (g.name.ptr != NULL)
 		r->name = g.name;
 	if (g.unit.ptr != NULL)

@@ -292,7 +292,7 @@ take_messages(struct device *d, struct heard *m, const struct gateway_read *g)
 	bool there = true;
 
 	for (size_t i = 0; i < g->n_messages; i++)
-		if (!has_codec(p) || !g->messages[i].of_payload)
+		if (!has_codec(p) || !g->messages[i].is_decoded)
 			there =
 			    model_message(d, &g->messages[i], m->up.time, r) &&
 			    there;

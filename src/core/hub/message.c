@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/flatten.h"
 #include "codec/json.h"
 
 #include <stdlib.h>
@@ -142,8 +143,8 @@ say_fields(const struct gateway_message *m, struct readings *all)
 		if (p->value.ptr == NULL || str_eqz(p->value, "null"))
 			continue;
 		all->at[all->n++] = (struct reading){
-			.source = decode_tidy(a, m->source),
-			.field = decode_tidy(a, p->key),
+			.source = flatten_name(a, m->source),
+			.field = flatten_name(a, p->key),
 			.value = arena_str(a, p->value),
 			.metric_type = p->metric_type.len > 0
 			    ? arena_str(a, p->metric_type)

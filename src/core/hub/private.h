@@ -355,9 +355,6 @@ const char *decode_guess(struct str bytes);
  * deeper is a field by its dotted path. */
 int decode_object(struct str json, struct readings *ret, struct err *err);
 
-/* Ids hold no dots and no blanks: they are parts of quick ids. */
-struct str decode_tidy(struct arena *a, struct str name);
-
 /* --- formatters (format.c) ----------------------------------------------- */
 
 enum format_end {

@@ -54,6 +54,18 @@ extern const struct gateway_ops gateway_lines; /* docs/guide/gateway_lines.c */
 #define UP_LIST(name, where)                                                   \
 	"n1|" SAY_LIST "|{\"" name "\":\"" where "\",\"messages\":" SAY_LIST "}"
 
+#define EUI "0102030405060708"
+#define JOINED                                                                 \
+	"|{\"event\":\"join\",\"device\":{\"name\":\"\",\"profile\":\"\","     \
+	"\"application\":\"\",\"applicationId\":\"a\",\"tags\":{}},"           \
+	"\"devAddr\":\"%N\"}"
+
+struct fixture;
+static void answer_as_tasmota(
+    struct fixture *f, struct str topic, struct str payload);
+static void answer_as_chirpstack(
+    struct fixture *f, struct str topic, struct str payload);
+
 static const struct kind {
 	const char *name;
 	const struct gateway_ops *ops;
@@ -74,6 +86,8 @@ static const struct kind {
 	const char *bad_frame;  /* data that is refused; NULL: nothing is */
 	const char *bad, *why;  /* provider that is refused */
 	bool holds; /* what is not taken is not acknowledged, and waits there */
+	/* The peer's part of the protocol, where it is more than an echo. */
+	void (*answer)(struct fixture *f, struct str topic, struct str payload);
 } kinds[] = {
 	{ "lines over tcp", &gateway_lines, "tcp",
 	    "{\"type\":\"lines\",\"protocol\":{\"type\":\"ethernet\","
@@ -175,11 +189,67 @@ static const struct kind {
 	    "generic_http gateway: protocol: endpoints: b: executionInterval: "
 	    "one second at least is needed",
 	    false },
+	{ "tasmota over mqtt", &gateway_tasmota, "mosquitto",
+	    "{\"type\":\"tasmota\",\"protocol\":{\"broker\":"
+	    "\"tcp://127.0.0.1:%P\",\"qos\":1}}",
+	    "tele/n1/SENSOR", "{\"S\":{\"t\":%N}}",
+	    "n1|{\"S\":{\"t\":%N}}|{\"topic\":\"tele/n1/SENSOR\"}",
+	    "presentation n1 S name=\"S\"\nset n1 S t=%N\n", "tele/n1", "?",
+	    "n1", "Control", "lamp", "%N",
+	    "n1|%N|{\"command\":\"lamp\",\"slot\":\"lamp\"}",
+	    "cmnd/n1/lamp %N\n", NULL, false, NULL,
+	    "{\"protocol\":{\"broker\":\"tcp://127.0.0.1:%P\"},"
+	    "\"fullTopic\":\"%prefix%\"}",
+	    "tasmota gateway: fullTopic: %prefix% and %topic% are needed, each "
+	    "once and as a whole level, as in %prefix%/%topic%/",
+	    true, answer_as_tasmota },
+	{ "tasmota over our own mqtt", &gateway_tasmota, "own",
+	    "{\"type\":\"tasmota\",\"protocol\":{\"subscribe\":\"home/#\","
+	    "\"publish\":\"home\"},\"fullTopic\":\"%topic%/%prefix%\"}",
+	    "home/n1/stat/RESULT", "{\"Dimmer\":%N}",
+	    "n1|{\"Dimmer\":%N}|{\"topic\":\"home/n1/stat/RESULT\"}",
+	    "presentation n1 Control name=\"Control\"\n"
+	    "set n1 Control Dimmer=%N,gauge,%\n",
+	    "home/n1", "?", "n1", "Control", "Dimmer", "%N",
+	    "n1|%N|{\"command\":\"Dimmer\",\"slot\":\"Dimmer\"}",
+	    "home/n1/cmnd/Dimmer %N\n", NULL, false, NULL,
+	    "{\"protocol\":{},\"timeout\":\"soon\"}",
+	    "tasmota gateway: timeout: a duration like 10s is needed", false,
+	    answer_as_tasmota },
+	{ "chirpstack over mqtt", &gateway_chirpstack, "mosquitto",
+	    "{\"type\":\"chirpstack\",\"fPort\":10,\"applicationId\":\"a\","
+	    "\"protocol\":{\"broker\":\"tcp://127.0.0.1:%P\",\"qos\":1}}",
+	    "application/a/device/" EUI "/event/join", "{\"devAddr\":\"%N\"}",
+	    EUI "|" JOINED,
+	    "presentation " EUI "  dev_addr=\"%N\" "
+	    "{\"application_id\":\"a\"}\n",
+	    "application/a/device/" EUI "/event/x", "{}", EUI, "data", "lamp",
+	    "%N", EUI "||{\"object\":{\"lamp\":%N},\"slot\":\"data/lamp\"}",
+	    "\"devEui\":\"" EUI "\",\"confirmed\":false,\"fPort\":10,"
+	    "\"object\":{\"lamp\":%N}}\n",
+	    NULL, false, NULL,
+	    "{\"protocol\":{\"broker\":\"tcp://127.0.0.1:%P\"},"
+	    "\"fPort\":224}",
+	    "chirpstack gateway: fPort: must be 0 to 223", true,
+	    answer_as_chirpstack },
+	{ "chirpstack over our own mqtt", &gateway_chirpstack, "own",
+	    "{\"type\":\"chirpstack\",\"fPort\":10,\"applicationId\":\"a\","
+	    "\"confirmed\":true,\"protocol\":{}}",
+	    "application/a/device/" EUI "/event/join", "{\"devAddr\":\"%N\"}",
+	    EUI "|" JOINED,
+	    "presentation " EUI "  dev_addr=\"%N\" "
+	    "{\"application_id\":\"a\"}\n",
+	    "application/a/device/" EUI "/event/x", "{}", EUI, "data", "lamp",
+	    "%N", EUI "||{\"object\":{\"lamp\":%N},\"slot\":\"data/lamp\"}",
+	    "\"devEui\":\"" EUI "\",\"confirmed\":true,\"fPort\":10,"
+	    "\"object\":{\"lamp\":%N}}\n",
+	    NULL, false, NULL, "{\"protocol\":{},\"timeout\":\"-1s\"}",
+	    "chirpstack gateway: timeout: a duration like 24h is needed, 31d "
+	    "at most",
+	    false, answer_as_chirpstack },
 };
 
 static const struct kind *kind; /* the one under test */
-
-struct fixture;
 
 struct conn { /* of the TCP peer */
 	struct loop_io io;
@@ -549,6 +619,8 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 		return; /* what the peer itself has said */
 	buf_addf(&f->came, STR_FMT " " STR_FMT "\n", STR_ARG(m->topic),
 	    STR_ARG(m->payload));
+	if (kind->answer != NULL)
+		kind->answer(f, m->topic, m->payload);
 	if (kind->echo_topic != NULL) {
 		struct str tail = m->topic;
 
@@ -692,6 +764,51 @@ echo_line(struct fixture *f, const char *line)
 		say(f, NULL, line, 0);
 }
 
+/* A device of Tasmota: a command is answered by what it has set. */
+static void
+answer_as_tasmota(struct fixture *f, struct str topic, struct str payload)
+{
+	bool own = str_starts(topic, STR("home/"));
+	struct buf where = { 0 }, what = { 0 };
+	struct str level[4] = { STR_NULL }, left = topic;
+
+	for (int i = 0; i < 4 && left.ptr != NULL; i++)
+		level[i] = str_cut(&left, '/');
+	if (!str_eqz(own ? level[2] : level[0], "cmnd"))
+		return;
+	if (own)
+		buf_addf(
+		    &where, "home/" STR_FMT "/stat/RESULT", STR_ARG(level[1]));
+	else
+		buf_addf(&where, "stat/" STR_FMT "/RESULT", STR_ARG(level[1]));
+	buf_addf(&what, "{\"" STR_FMT "\":" STR_FMT "}",
+	    STR_ARG(own ? level[3] : level[2]), STR_ARG(payload));
+	say_bytes(f, buf_z(&where), buf_str(&what));
+	buf_free(&where);
+	buf_free(&what);
+}
+
+/* A network server whose device is always there to be spoken to. */
+static void
+answer_as_chirpstack(struct fixture *f, struct str topic, struct str payload)
+{
+	struct arena a = { 0 };
+	struct str id;
+
+	if (str_ends(topic, STR("/command/down"))) {
+		id = generic_member(&a, payload, "id");
+		assert_int_equal(id.len, 38);
+		say_bytes(f, "application/a/device/" EUI "/event/txack",
+		    arena_printf(
+			&a, "{\"queueItemId\":" STR_FMT "}", STR_ARG(id)));
+		say_bytes(f, "application/a/device/" EUI "/event/ack",
+		    arena_printf(&a,
+			"{\"queueItemId\":" STR_FMT ",\"acknowledged\":true}",
+			STR_ARG(id)));
+	}
+	arena_fini(&a);
+}
+
 /* --- the host ------------------------------------------------------------- */
 
 static void
@@ -749,6 +866,8 @@ host_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
 	(void)err;
 	buf_addf(&f->came, STR_FMT " " STR_FMT "\n", STR_ARG(topic),
 	    STR_ARG(payload));
+	if (kind->answer != NULL)
+		kind->answer(f, topic, payload);
 	return 0;
 }
 

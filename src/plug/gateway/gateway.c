@@ -43,7 +43,9 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X) X(generic_http) X(generic_mqtt) X(mysensors)
+#define PROVIDERS(X)                                                           \
+	X(chirpstack)                                                          \
+	X(generic_http) X(generic_mqtt) X(mysensors) X(tasmota)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
@@ -235,6 +237,21 @@ gateway_put(struct gateway *g, struct str topic, struct str data,
 	else
 		gateway_log_put(g->log, true, topic, data);
 	return rc;
+}
+
+int
+gateway_listen(struct gateway *g, struct str filter, struct err *err)
+{
+	if (g->link == NULL || g->link->ops->listen == NULL)
+		return err_set(
+		    err, ERR_PARAM, "only what has topics can be listened to");
+	return g->link->ops->listen(g->link, filter, err);
+}
+
+struct str
+gateway_filters(const struct gateway *g)
+{
+	return str_of(g->ops->subscribe);
 }
 
 /* --- what a provider asks ------------------------------------------------- */
