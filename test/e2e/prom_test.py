@@ -175,6 +175,109 @@ def test_everybody_sees_the_series_of_his_units(filled):
     write(filled, ["air temperature=1"], status=404, token=guest)
 
 
+class Grafana:
+    """What its Prometheus data source sends: the paths, forms and headers of
+    version 10, whose back end passes them on."""
+
+    def __init__(self, site):
+        self.server, self.token = site.server, site.token
+
+    def call(self, method, path, status=200, **params):
+        text = urllib.parse.urlencode(
+            {k.replace("match", "match[]"): v for k, v in params.items()},
+            True)
+        post = method == "POST"
+        headers = {"Authorization": "Bearer " + self.token,
+                   "Accept-Encoding": "identity", "User-Agent": "Grafana/10"}
+        if post:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        r = self.server.call(
+            method, PROM + path + ("" if post or not text else "?" + text),
+            raw=text.encode() if post else None, headers=headers)
+        assert r.status == status, r.text
+        assert r.headers["Content-Type"].startswith("application/json")
+        return r.json()
+
+    def data(self, method, path, **params):
+        answer = self.call(method, path, **params)
+        assert answer["status"] == "success"
+        return answer["data"]
+
+
+def test_the_calls_of_grafanas_data_source_are_answered(filled):
+    g = Grafana(filled)
+    span = {"start": NOW - 3600, "end": NOW}
+
+    # "Save & test"; then what it may ask: by name and version
+    assert g.data("POST", "query", query="1+1", time=str(NOW) + ".123") == {
+        "resultType": "scalar", "result": [NOW + 0.123, "2"]}
+    assert g.data("GET", "status/buildinfo")["version"] >= "2.24.0"
+    assert g.data("GET", "query_exemplars", query="test", **span) == []
+    assert g.data("GET", "rules") == {"groups": []}
+    assert g.data("GET", "alerts") == {"alerts": []}
+
+    # the query builder: metrics, labels, values, each narrowed by the last
+    assert g.data("GET", "label/__name__/values", **span) == [
+        "air_rain_total", "air_temperature"]
+    assert g.data("GET", "label/__name__/values", limit=1, **span) == [
+        "air_rain_total"]
+    assert g.data("GET", "metadata", limit=40000)["air_temperature"] == [
+        {"type": "gauge", "help": "", "unit": ""}]
+    assert g.data("POST", "labels", match='{__name__="air_temperature"}',
+                  **span) == ["__name__", "room", "unit"]
+    assert g.data("GET", "label/room/values",
+                  match='{__name__="air_temperature",unit="demo"}',
+                  **span) == ["cellar"]
+    assert g.data("POST", "series", match='air_temperature{room=~".+"}',
+                  **span) == [{"__name__": "air_temperature",
+                               "room": "cellar", "unit": "demo"}]
+    assert g.data("GET", "series", match=["air_temperature", "up"], limit=5,
+                  **span)[0]["room"] == "cellar"
+
+    # a panel 1200 pixels wide that shows an hour: a step of 60 s from
+    # timeInterval, start and end on multiples of it, rate_interval four steps
+    shown = g.data("POST", "query_range", query="avg by (room) "
+                   "(rate(air_rain_total[4m0s]))", step="60", **span)
+    assert shown["resultType"] == "matrix"
+    (row,) = shown["result"]
+    assert row["metric"] == {"room": "cellar"}
+    assert [at for at, _ in row["values"]] == list(
+        range(NOW - 3600 + 60, NOW + 60, 60))
+    assert {round(float(v), 9) for _, v in row["values"][4:]} == {0.1}
+    # "Min step" 15s and 2m, as it writes them down
+    for step, count in (("15", 241), ("120", 31)):
+        (row,) = g.data("POST", "query_range", query="air_temperature",
+                        step=step, **span)["result"]
+        assert len(row["values"]) == count, step
+        assert row["values"][-1] == [NOW, "16"]
+    # milliseconds, as a fractional number
+    (row,) = g.data("POST", "query_range", query="air_temperature",
+                    start="%d.250" % (NOW - 60), end="%d.250" % NOW,
+                    step="30.5")["result"]
+    assert [at for at, _ in row["values"]] == [NOW - 59.75, NOW - 29.25]
+    # "Instant", as of a table; its exemplar query beside
+    (row,) = g.data("POST", "query", query="topk(1, air_temperature)",
+                    time=NOW)["result"]
+    assert row["value"] == [NOW, "16"]
+    assert g.data("POST", "query_exemplars", query="air_temperature",
+                  **span) == []
+    # a variable: label_values() and query_result()
+    assert g.data("GET", "label/room/values", match="air_rain_total",
+                  **span) == ["cellar"]
+    assert g.data("POST", "query", query="sum(air_rain_total) by (room)",
+                  time=NOW)["result"][0]["metric"] == {"room": "cellar"}
+    # an alert rule: its back end asks for a range, and reduces
+    assert g.data("POST", "query_range", query="air_temperature > 100",
+                  step="60", **span) == {"resultType": "matrix", "result": []}
+    # what a panel shows of a mistake
+    wrong = g.call("POST", "query_range", 400, query="air_temperature{",
+                   step="60", **span)
+    assert wrong["errorType"] == "bad_data" and "parse error" in wrong["error"]
+    # there is no formatter
+    assert g.server.call("POST", PROM + "format_query", token=g.token,
+                         form={"query": "1"}).status == 404
+
+
 # --- Telegraf ---------------------------------------------------------------------
 
 
@@ -234,6 +337,82 @@ def test_what_was_acknowledged_is_there_after_a_kill(site):
     site.server.restart(9)
     assert result(ask(site, "query", query="a_v", time=NOW))[0]["value"] == [
         NOW, "1"]
+
+
+# What its serializer makes of measurements, tags and fields of all types.
+TELEGRAF = [
+    "cpu,cpu=cpu-total,host=pi usage_idle=97.59615384615384,"
+    "usage_user=1.5625 %d",
+    "mem,host=pi used=812138496i,used_percent=19.4,huge_pages_total=0i %d",
+    "disk,device=mmcblk0p2,fstype=ext4,host=pi,mode=rw,path=/ "
+    "inodes_free=1804283u,used_percent=31.2 %d",
+    "system,host=pi load1=0.02,uptime_format=\" 9:02\" %d",
+    "docker\\ container,host=pi,container_name=web\\,1,label\\=x=a\\ b "
+    "running=true,image=\"a\\\"b\\\\c\" %d",
+]
+SHOWN = {"cpu_usage_idle": "97.59615384615384", "cpu_usage_user": "1.5625",
+         "mem_used": "812138496", "mem_used_percent": "19.4",
+         "mem_huge_pages_total": "0", "disk_inodes_free": "1804283",
+         "disk_used_percent": "31.2", "system_load1": "0.02",
+         "docker_container_running": "1"}
+
+
+def telegraf(site, method, path, lines=None, zipped=True, form=None, **auth):
+    headers = {"User-Agent": "Telegraf/1.30.0 Go/1.22.2", **auth}
+    raw = None
+    if lines is not None:
+        raw = "".join(line % (NOW * 10**9) + "\n" for line in lines).encode()
+        headers["Content-Type"] = "text/plain; charset=utf-8"
+        if zipped:
+            raw = gzip.compress(raw)
+            headers["Content-Encoding"] = "gzip"
+    return site.server.call(method, path, raw=raw, form=form, headers=headers)
+
+
+def shown(site):
+    return {s["metric"]["__name__"]: s["value"][1] for s in result(ask(
+        site, "query", query='{unit="demo",host="pi"}', time=NOW))}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_telegrafs_output_for_influxdb_2_is_taken(site, zipped):
+    auth = {"Authorization": "Token " + site.token}
+    r = telegraf(site, "POST", "/api/v2/write?bucket=telegraf&org=demo",
+                 TELEGRAF, zipped, **auth)
+    assert (r.status, r.text) == (204, "")
+    assert shown(site) == SHOWN
+    # the same lines again, as after an answer that did not come
+    assert telegraf(site, "POST", "/api/v2/write?bucket=telegraf&org=demo",
+                    TELEGRAF, zipped, **auth).status == 204
+    assert result(ask(site, "query", query="count_over_time(cpu_usage_idle"
+                      "[5m])", time=NOW))[0]["value"][1] == "1"
+    # it drops lines on a 400, and tries others again
+    r = telegraf(site, "POST", "/api/v2/write?bucket=telegraf&org=demo",
+                 ["cpu,cpu=cpu-total,host=pi usage_idle=t %d"], zipped, **auth)
+    assert r.status == 400 and r.json()["code"] == "invalid"
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_telegrafs_output_for_influxdb_1_is_taken(site, zipped):
+    basic = base64.b64encode(("telegraf:" + site.token).encode()).decode()
+    auth = {"Authorization": "Basic " + basic}
+    # without skip_database_creation it begins so
+    r = telegraf(site, "POST", "/query", form={
+        "q": 'CREATE DATABASE "demo"'}, **auth)
+    assert r.status == 200
+    assert r.json() == {"results": [{"statement_id": 0}]}
+    r = telegraf(site, "POST", "/query?db=&q=CREATE+DATABASE+%22demo%22",
+                 **auth)
+    assert r.status == 200 and "error" not in r.text
+    for path in ("/write?db=demo", "/write?consistency=any&db=demo&rp="):
+        r = telegraf(site, "POST", path, TELEGRAF, zipped, **auth)
+        assert (r.status, r.text) == (204, "")
+    assert shown(site) == SHOWN
+    # errors are under the name that its parser looks for
+    wrong = base64.b64encode(b"telegraf:no").decode()
+    r = telegraf(site, "POST", "/write?db=demo", TELEGRAF, zipped,
+                 Authorization="Basic " + wrong)
+    assert r.status == 401 and r.json()["error"]
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")

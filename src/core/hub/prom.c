@@ -595,6 +595,44 @@ handle_buildinfo(struct http_call *c)
 	json_out_end_object(o);
 }
 
+/* --- what is not there ---------------------------------------------------- */
+
+/* Clients ask for these at their start, and complain of an error. */
+static void
+answer_none(struct http_call *c, const char *list)
+{
+	struct json_out *o = begin(c);
+
+	json_out_object(o);
+	json_out_key(o, list);
+	json_out_array(o);
+	json_out_end_array(o);
+	json_out_end_object(o);
+	json_out_end_object(o);
+}
+
+static void
+handle_rules(struct http_call *c)
+{
+	answer_none(c, "groups");
+}
+
+static void
+handle_alerts(struct http_call *c)
+{
+	answer_none(c, "alerts");
+}
+
+static void
+handle_exemplars(struct http_call *c)
+{
+	struct json_out *o = begin(c);
+
+	json_out_array(o);
+	json_out_end_array(o);
+	json_out_end_object(o);
+}
+
 /* --- the rows ------------------------------------------------------------ */
 
 #define BODY_MAX (256 * 1024)
@@ -617,6 +655,14 @@ const struct http_route hub_prom_rows[] = {
 	{ "GET", "/label/{name}/values", HTTP_TOKEN, .scope = "metric.get",
 	    .handle = handle_label_values, .flags = HTTP_HIDDEN | HTTP_BASIC,
 	    .help = "Values of a label." },
+	BOTH("/query_exemplars", handle_exemplars,
+	    "Exemplars, of which there are none."),
+	{ "GET", "/rules", HTTP_TOKEN, .scope = "metric.get",
+	    .handle = handle_rules, .flags = HTTP_HIDDEN,
+	    .help = "Rules in PromQL, of which there are none." },
+	{ "GET", "/alerts", HTTP_TOKEN, .scope = "metric.get",
+	    .handle = handle_alerts, .flags = HTTP_HIDDEN,
+	    .help = "Their alerts: none." },
 	{ "GET", "/metadata", HTTP_TOKEN, .scope = "metric.get",
 	    .handle = handle_metadata, .flags = HTTP_HIDDEN | HTTP_BASIC,
 	    .help = "The kinds of metrics." },
