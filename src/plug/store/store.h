@@ -145,6 +145,13 @@ int store_upsert(
 int store_del(struct store *s, const struct entity *e, const struct filter *f,
     int64_t *n, struct err *err);
 
+/* Deletes every row of the entity and follows no reference: for replacing all
+ * that a store has, within one tx. */
+int store_clear(struct store *s, const struct entity *e, struct err *err);
+/* Writes out what is kept in memory only: a dump of `memory`, the log of
+ * `sqlite`. Not within a tx. */
+int store_flush(struct store *s, struct err *err);
+
 /* Runs fn: all its changes happen, or, when it returns other than 0, none. fn
  * uses the handle it is given and nothing else of this store; it may be run
  * again after a conflict, so it must not have other effects. Returns what fn
