@@ -348,7 +348,7 @@ settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
 	static _Thread_local struct conf_section
-	    sections[14 + MQTT_LISTENERS + MQTT_BRIDGES];
+	    sections[15 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -386,6 +386,8 @@ settings_new(struct settings *s)
 		    script_fields, &s->hub.script },
 		{ "hub.handler", "What carries out what rules decide.",
 		    handler_fields, &s->hub.handler },
+		{ "backup", "Backups of everything.", backup_fields,
+		    &s->backup },
 		{ "data", "The history of what passed.", data_fields,
 		    &s->data },
 		{ "compat", "For use beside Sylvia-IoT's own programs.",

@@ -169,11 +169,10 @@ write_container(struct reader *r, bool mapping, bool key)
 	int rc;
 
 	if (key)
-		return err_set(
-		    r->err, ERR_PARAM, "YAML: a key must be a text");
+		return err_set(r->err, ERR_PARAM, "YAML: a key must be a text");
 	if (r->depth == JSON_DEPTH_MAX - 1)
-		return err_set(r->err, ERR_LIMIT,
-		    "YAML: nested deeper than %d", JSON_DEPTH_MAX - 1);
+		return err_set(r->err, ERR_LIMIT, "YAML: nested deeper than %d",
+		    JSON_DEPTH_MAX - 1);
 	r->depth++;
 	rc = mapping ? write_mapping(r) : write_sequence(r);
 	r->depth--;
@@ -200,8 +199,7 @@ write_next(struct reader *r, bool key)
 		rc = 1;
 		break;
 	case FYET_ALIAS:
-		rc = err_set(
-		    r->err, ERR_PARAM, "YAML: aliases are not taken");
+		rc = err_set(r->err, ERR_PARAM, "YAML: aliases are not taken");
 		break;
 	default:
 		rc = broken(r);

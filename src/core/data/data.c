@@ -247,6 +247,12 @@ data_close(struct data *d)
 	free(d);
 }
 
+struct store *
+data_store(struct data *d)
+{
+	return d->store;
+}
+
 int
 data_clean(struct data *d, struct err *err)
 {

@@ -63,6 +63,36 @@ read_place(struct hub *h, struct err *err)
 }
 
 int
+hub_load(struct hub *h, struct err *err)
+{
+	static int (*const loads[])(struct hub * h, struct err * err) = {
+		model_load,
+		inbox_load,
+		forwards_load,
+		handlers_load,
+		tasks_load,
+		schedules_load,
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < COUNT_OF(loads); i++)
+		rc = loads[i](h, err);
+	return rc;
+}
+
+void
+hub_forget(struct hub *h)
+{
+	schedules_free(h);
+	tasks_free(h);
+	delayed_forget(h);
+	handlers_free(h);
+	forwards_free(h);
+	model_free(h);
+	inbox_free(h);
+}
+
+int
 hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
     struct hub **ret, struct err *err)
 {
@@ -72,6 +102,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	h->conf = *conf;
 	h->route = route;
 	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->rest_cond, NULL);
 	list_init(&h->heard);
 	list_init(&h->dirty_nodes);
 	list_init(&h->dirty_sources);
@@ -90,17 +121,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	if (rc == 0)
 		rc = metric_open(&h->conf.metric, dir, &h->metric, err);
 	if (rc == 0)
-		rc = model_load(h, err);
-	if (rc == 0)
-		rc = inbox_load(h, err);
-	if (rc == 0)
-		rc = forwards_load(h, err);
-	if (rc == 0)
-		rc = handlers_load(h, err);
-	if (rc == 0)
-		rc = tasks_load(h, err);
-	if (rc == 0)
-		rc = schedules_load(h, err);
+		rc = hub_load(h, err);
 	if (rc != 0) {
 		hub_close(h);
 		return rc;
@@ -249,6 +270,7 @@ hub_close(struct hub *h)
 	zone_free(h->zone);
 	arena_fini(&h->readings.arena);
 	pthread_mutex_destroy(&h->lock);
+	pthread_cond_destroy(&h->rest_cond);
 	free(h);
 }
 

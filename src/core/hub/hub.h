@@ -48,6 +48,17 @@ void hub_close(struct hub *h); /* NULL is fine */
 
 void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
 
+/* What is kept, for backups. */
+struct store *hub_store(struct hub *h);
+struct metric *hub_metric(struct hub *h);
+extern const struct entity *const hub_entities[]; /* NULL ends */
+/* What waits is written, then the loop stands still until hub_resume(): so the
+ * rows in the store can be exchanged. Messages wait meanwhile, up to the
+ * setting. ERR_AGAIN: it did not come to rest in time. On a worker. */
+int hub_pause(struct hub *h, struct err *err);
+/* Everything is read from the store again. */
+int hub_resume(struct hub *h, struct err *err);
+
 /* Removes old traces, and, with `all`, what is too old in the history. On a
  * worker; the former every minute, as many may come. */
 int hub_clean(struct hub *h, bool all, struct err *err);

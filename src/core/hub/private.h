@@ -2,6 +2,7 @@
  * core/hub/private.h - what the files of core/hub share.
  *
  *    hub.c       opening, ending; the loop
+ *    rest.c      standing still while the store is exchanged
  *    entities.c  the rows
  *    objects.c   them over HTTP, and what a change means for the loop
  *    heard.c     uplink: to its device, in order, read by its profile
@@ -207,7 +208,6 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_source_entity, hub_field_entity, hub_inbox_entity, hub_handler_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity;
-extern const struct entity *const hub_entities[];
 extern const char *const hub_metric_types[];
 
 /* --- the model (model.c) ------------------------------------------------- */
@@ -332,6 +332,8 @@ void writer_kick(struct hub *h);
 /* The rows whose member `by` ("id") has this value go. */
 void writer_gone(
     struct hub *h, const struct entity *e, const char *by, struct str value);
+/* What has gathered is dropped. */
+void writer_forget(struct hub *h);
 void writer_init(struct hub *h);
 void writer_fini(struct hub *h);
 
@@ -375,6 +377,10 @@ struct hub {
 	pthread_mutex_t lock; /* guards: */
 	struct list heard;
 	size_t n_heard; /* not yet done, all stages */
+	enum { HUB_RUNS, HUB_PAUSING, HUB_RESTS, HUB_READS } rest;
+	pthread_cond_t rest_cond;
+	int rest_rc; /* of reading everything again */
+	struct err rest_err;
 	struct loop_post heard_post;
 	bool heard_posted;
 	struct loop_post end_post;
@@ -385,6 +391,8 @@ struct hub {
 	struct group *gathers;
 	bool writing;
 	bool ending; /* the loop ends when nothing is left to do */
+	size_t n_reading;  /* messages with their devices */
+	bool intake_waits; /* heard_run() came while pausing */
 	struct route_notes *notes; /* to be published; NULL: none */
 	struct list dirty_nodes, dirty_sources, dirty_fields;
 	struct loop_defer kick;
@@ -483,9 +491,15 @@ void inbox_known(struct hub *h, const struct route_uplink *u);
 extern const struct http_route hub_inbox_rows[];
 
 /* hub.c */
+int hub_load(struct hub *h, struct err *err); /* what the store has */
+void hub_forget(struct hub *h);               /* all of that */
 void hub_maybe_end(struct hub *h);
 /* What belongs to units that are not there any more goes. */
 void hub_check_units(struct hub *h);
+
+/* rest.c: on the loop; does not return while the hub is at rest. */
+void hub_maybe_rest(struct hub *h);
+bool hub_is_pausing(struct hub *h);
 
 /* objects.c */
 void objects_mount(struct hub *h, http_add_routes *add, void *ctx);

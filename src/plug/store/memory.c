@@ -638,6 +638,14 @@ memory_del(struct engine *g, bool tx, const struct plan *p, int64_t *n,
 }
 
 static int
+memory_flush(struct engine *g, struct err *err)
+{
+	(void)g;
+	(void)err;
+	return 0;
+}
+
+static int
 memory_open(const struct store_conf *conf, struct engine **ret, struct err *err)
 {
 	struct memory *m = mem_new(struct memory);
@@ -696,4 +704,5 @@ const struct store_ops store_memory = {
 	.upsert = memory_upsert,
 	.update = memory_update,
 	.del = memory_del,
+	.flush = memory_flush,
 };

@@ -1,0 +1,272 @@
+"""Backups: made, listed, carried away and back, restored; what is refused."""
+import io
+import json
+import zipfile
+
+import pytest
+
+from conftest import Site, until
+from rules_test import Field, task, traces  # noqa: F401
+from values_test import hub, listed, probe, uplink  # noqa: F401
+
+API = "/hub/api/v1/backup"
+
+
+def call(server, token, method, path="", body=None, status=200, **more):
+    answer = server.call(method, API + path, body, token, **more)
+    assert answer.status == status, answer.text
+    return answer
+
+
+def make(server, token, **how):
+    return call(server, token, "POST", "", {"data": how}).data["backupId"]
+
+
+def changes(report):
+    return {c["entity"]: (c["added"], c["changed"], c["removed"])
+            for c in report["changes"]}
+
+
+def download(server, token, backup):
+    """The bytes of the zip file."""
+    import urllib.request
+    request = urllib.request.Request(
+        server.url + API + "/" + backup + "/file",
+        headers={"Authorization": "Bearer " + token})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "application/zip"
+        return answer.read()
+
+
+def upload(server, token, name, data, status=200):
+    return call(server, token, "POST", "/upload?name=" + name, status=status,
+                raw=data, headers={"Content-Type": "application/zip"})
+
+
+@pytest.fixture
+def device(probe):  # noqa: F811
+    f = Field(probe)
+    yield f
+    f.network.close()
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_everything_is_as_before(device, form):
+    site, server = device.probe, device.probe.server
+    app = site.application()
+    device.send(temperature=20, relay=False)
+    task(device)
+    device.send(temperature=21)
+    app.wait(2, "uldata")
+    traces(device, 1)
+    backup = make(server, site.token, storageExportType=form)
+    assert form in backup
+    path = server.folder / "data" / "backup" / (backup + ".zip")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+    # nothing has changed but what goes on by itself
+    report = call(server, site.token, "POST",
+                  "/%s/restore?dryRun=true" % backup).data
+    assert report["dryRun"] is True
+    assert changes(report) == {}
+
+    # everything is changed
+    device.send(temperature=25)
+    app.wait(3, "uldata")
+    until("the new value", lambda: [
+        f for f in listed(site, "field", fieldId="temperature")
+        if f["current"]["value"] == 25])
+    hub(site, "DELETE", "task/t", status=204)
+    other = site.add("device", {"unitId": site.unit, "networkId": site.net,
+                                "networkAddr": "99", "profile": ""})
+    assert site.call("DELETE", "device-route/" + site.route).status == 204
+    unit2 = site.add("unit", {"code": "second"})["unitId"]
+    answer = server.call("PATCH", "/coremgr/api/v1/user/admin",
+                         {"data": {"password": "changed"}}, site.token)
+    assert answer.status == 204, answer.text
+    token = server.login(password="changed")
+
+    report = call(server, token, "POST",
+                  "/%s/restore?dryRun=true" % backup).data
+    found = changes(report)
+    assert found["broker.device"] == (0, 0, 1)
+    assert found["broker.unit"] == (0, 0, 1)
+    assert found["broker.deviceRoute"] == (1, 0, 0)
+    assert found["auth.user"] == (0, 1, 0)
+    assert found["hub.task"] == (1, 0, 0)
+    assert found["hub.field"][1] >= 1
+    names = {c["entity"]: c["names"] for c in report["changes"]}
+    assert names["broker.unit"]["removed"] == ["second"]
+    assert names["broker.device"]["removed"] == ["99"]
+    assert names["hub.task"]["added"] == ["t"]
+    assert names["auth.user"]["changed"] == ["admin"]
+    # and it was only said
+    assert server.call("GET", "/coremgr/api/v1/unit/" + unit2, None,
+                       token).status == 200
+
+    report = call(server, token, "POST", "/%s/restore" % backup).data
+    assert changes(report) == found
+    # everybody signs in again, with the password of then
+    assert server.call("GET", "/coremgr/api/v1/unit/count", None,
+                       token).status == 401
+    assert server.call("GET", "/coremgr/api/v1/unit/count", None,
+                       site.token).status == 401
+    site.token = server.login()
+    assert site.call("GET", "unit/" + unit2).status == 404
+    assert site.call("GET", "device/" + other["deviceId"]).status == 404
+    assert [f["current"]["value"] for f in
+            listed(site, "field", fieldId="temperature")] == [21]
+
+    # queues were closed under their clients; what comes next goes its way
+    device.network.close()
+    app.close()
+    device.network = site.network()
+    app = site.application()
+    device.send(temperature=31)
+    assert app.wait(1, "uldata")
+    assert device.downs() == [{"relay": True}]
+    traces(device, 2)
+    assert [f["current"]["value"] for f in
+            listed(site, "field", fieldId="temperature")] == [31]
+    app.close()
+
+    # a safety copy was made, and undoes it all
+    kept = call(server, site.token, "GET", "/list").data
+    assert len(kept) == 2
+    safety = [k["backupId"] for k in kept
+              if k["backupId"].startswith("before_restore")]
+    call(server, site.token, "POST", "/%s/restore" % safety[0])
+    token = server.login(password="changed")
+    assert server.call("GET", "/coremgr/api/v1/unit/" + unit2, None,
+                       token).status == 200
+    assert not (server.folder / "data" / "restore.pending").exists()
+
+    # and after a start it still is so
+    server.restart()
+    token = server.login(password="changed")
+    assert server.call("GET", "/coremgr/api/v1/unit/" + unit2, None,
+                       token).status == 200
+
+
+def test_backups_are_carried_away_and_back(start):
+    one, two = start(), start()
+    site = Site(one, one.login())
+    backup = make(one, site.token, prefix="nightly")
+    assert backup.startswith("nightly_marram_backup_json_")
+    detail = call(one, site.token, "GET", "/" + backup).data
+    assert detail["product"] == "marram"
+    assert call(one, site.token, "GET", "/count").data["count"] == 1
+    data = download(one, site.token, backup)
+    with zipfile.ZipFile(io.BytesIO(data)) as z:
+        names = z.namelist()
+        assert "backup.yaml" in names
+        assert "storage/broker.device__0.json" in names
+        assert not [n for n in names if "accessToken" in n]
+        devices = json.loads(z.read("storage/broker.device__0.json"))
+        assert [d["networkAddr"] for d in devices] == ["01000461"]
+
+    token = two.login()
+    upload(two, token, "of-one", data)
+    upload(two, token, "of-one.zip", data, 400)
+    call(two, token, "POST", "/of-one/restore")
+    site.server, site.token = two, two.login()
+    assert site.call("GET", "device/" + site.device).status == 200
+    app, network = site.application(), site.network()
+    network.publish(site.net_topic("uldata"), {
+        "time": "2023-07-08T06:55:02.000Z", "networkAddr": "01000461",
+        "data": "74657374"})
+    assert app.wait(1, "uldata")
+    app.close()
+    network.close()
+    call(two, site.token, "DELETE", "/of-one", status=204)
+    call(two, site.token, "GET", "/of-one", status=404)
+
+
+def zipped(*files, **more):
+    b = io.BytesIO()
+    with zipfile.ZipFile(b, "w", zipfile.ZIP_DEFLATED) as z:
+        for name, text in files:
+            z.writestr(name, text)
+    return b.getvalue()
+
+
+def test_what_is_no_backup_is_refused(server):
+    token = server.login()
+    backup = make(server, token)
+    data = download(server, token, backup)
+    before = server.call("GET", "/coremgr/api/v1/user/count", None,
+                         token).data["count"]
+    head = ("storage_export_type: json\nproduct: marram\n"
+            "version: {version: 0.1.0, format: 1}\n"
+            "entities: {auth.user: 1}\n")
+
+    assert "zip" in upload(server, token, "x", b"hello", 400).text
+    assert "no backup" in upload(
+        server, token, "x", zipped(("a.txt", "x")), 400).text
+    for name in ("../../../etc/passwd", "firmware/../../x", "a\\..\\b"):
+        assert "outside" in upload(server, token, "x", zipped(
+            ("backup.yaml", head), (name, "x")), 400).text
+    assert "have the name" in upload(server, token, "x", zipped(
+        ("backup.yaml", head), ("/backup.yaml", head)), 400).text
+
+    # a bit is turned over: the checksum tells
+    with zipfile.ZipFile(io.BytesIO(data)) as z:
+        at = z.getinfo("storage/auth.user__0.json").header_offset
+    broken = bytearray(data)
+    broken[at + 60] ^= 0x10
+    upload(server, token, "broken", bytes(broken))
+    call(server, token, "POST", "/broken/restore", status=400)
+
+    cases = [
+        ("newer", head.replace("format: 1", "format: 2")
+         .replace("0.1.0", "7.0.0"), "7.0.0, which is newer"),
+        ("newer-rows", head.replace("auth.user: 1", "auth.user: 99"),
+         "newer"),
+        ("unknown", head.replace("auth.user", "auth.nobody"), "newer"),
+    ]
+    for name, text, said in cases:
+        upload(server, token, name, zipped(("backup.yaml", text)))
+        assert said in call(server, token, "POST", "/%s/restore" % name,
+                            status=400).text
+    row = ('[{"userId":"admin","account":"admin","createdAt":'
+           '"2026-01-01T00:00:00.000Z","modifiedAt":'
+           '"2026-01-01T00:00:00.000Z","password":"x"}]')
+    for name, page in [("bad-rows", "[{"), ("bad-type", '[{"userId":1}]'),
+                       ("twice", row[:-1] + "," + row[1:])]:
+        upload(server, token, name, zipped(
+            ("backup.yaml", head), ("storage/auth.user__0.json", page)))
+        call(server, token, "POST", "/%s/restore" % name, status=400)
+    upload(server, token, "stranger", zipped(
+        ("backup.yaml", head), ("storage/what.ever__0.json", "[]")))
+    assert "nobody knows" in call(
+        server, token, "POST", "/stranger/restore", status=400).text
+
+    # nothing has happened; the token still opens
+    assert server.call("GET", "/coremgr/api/v1/user/count", None,
+                       token).data["count"] == before
+    progress = call(server, token, "GET", "/progress").data
+    assert (progress["what"], progress["status"]) == ("restore", "error")
+    call(server, token, "POST", "/..%2fdata/restore", status=404)
+    call(server, token, "POST", "/.hidden/restore", status=404)
+
+
+def test_only_administrators(site):
+    answer = site.call("POST", "user", {"data": {
+        "account": "bob", "password": "secret"}})
+    assert answer.status == 200
+    token = site.server.login("bob", "secret")
+    for method, path in [("POST", ""), ("GET", "/list"),
+                         ("GET", "/progress"), ("POST", "/x/restore"),
+                         ("POST", "/x/import"), ("GET", "/x/file"),
+                         ("DELETE", "/x"), ("POST", "/upload?name=x")]:
+        assert site.server.call(method, API + path, {"data": {}},
+                                token).status == 403
+
+
+def test_only_the_newest_are_kept(start):
+    server = start("--backup.retention-count", "2")
+    token = server.login()
+    all_of_them = [make(server, token, prefix=p)
+                   for p in ("a", "a", "b", "a")]
+    kept = [k["backupId"] for k in call(server, token, "GET", "/list").data]
+    assert sorted(kept) == sorted(all_of_them[1:])
