@@ -1,6 +1,9 @@
 """Backups: made, listed, carried away and back, restored; what is refused."""
 import io
 import json
+import signal
+import threading
+import time
 import zipfile
 
 import pytest
@@ -270,3 +273,108 @@ def test_only_the_newest_are_kept(start):
                    for p in ("a", "a", "b", "a")]
     kept = [k["backupId"] for k in call(server, token, "GET", "/list").data]
     assert sorted(kept) == sorted(all_of_them[1:])
+
+
+def three(server, token, value):
+    """Something of each store."""
+    site = Site.__new__(Site)
+    site.server, site.token = server, token
+    answer = server.call("PATCH", "/coremgr/api/v1/user/admin",
+                         {"data": {"name": value}}, token)
+    assert answer.status == 204, answer.text
+    site.unit = [u["unitId"] for u in site.call(
+        "GET", "unit/list").data][0]
+    assert site.call("PATCH", "unit/" + site.unit,
+                     {"data": {"name": value}}).status == 204
+    assert hub(site, "PATCH", "data-repository/shared", {"data": {
+        "description": value}}).status == 204
+    return site
+
+
+def what_is(server, token):
+    user = server.call("GET", "/coremgr/api/v1/user/admin", None, token)
+    unit = server.call("GET", "/coremgr/api/v1/unit/list", None, token)
+    shared = server.call("GET", "/hub/api/v1/data-repository/shared", None,
+                         token)
+    return (user.data["name"], unit.data[0]["name"],
+            shared.data["description"])
+
+
+OLD, NEW = ("new",) * 3, ("old",) * 3  # what is restored is the older state
+
+
+@pytest.fixture
+def platform(server):
+    """One with many rows, a backup of it, and later changes."""
+    site = Site(server, server.login())
+    hub(site, "POST", "data-repository", {"data": {
+        "id": "shared", "unitId": site.unit}}, 200)
+    for i in range(6):
+        answer = site.call("POST", "device/range", {"data": {
+            "unitId": site.unit, "networkId": site.net, "profile": "",
+            "startAddr": "%08x" % (i * 1024),
+            "endAddr": "%08x" % (i * 1024 + 1023)}})
+        assert answer.status == 204, answer.text
+    three(server, site.token, "old")
+    site.backup = make(server, site.token)
+    three(server, site.token, "new")
+    return site
+
+
+def test_a_kill_leaves_the_old_or_the_new(platform):
+    server, seen, round_no = platform.server, set(), 0
+    while round_no < 12 and len(seen) < 3:
+        token = server.login()
+        three(server, token, "new")
+        before = time.monotonic()
+        worker = threading.Thread(target=lambda: swallow(
+            server, token, "POST", "/%s/restore" % platform.backup))
+        worker.start()
+        # the later the round, the longer it may go on
+        until("the restore", lambda: step(server, token) not in
+              ("beginning", "comparing", "safety copy"))
+        time.sleep(0.03 * round_no)
+        server.stop(signal.SIGKILL)
+        worker.join()
+        was = (server.folder / "data" / "restore.pending").exists()
+        server.start()
+        now = what_is(server, server.login())
+        assert now in (OLD, NEW), (now, before)
+        if was:
+            assert now == NEW
+        assert not (server.folder / "data" / "restore.pending").exists()
+        seen.add((was, now))
+        round_no += 1
+    assert {now for _, now in seen} == {OLD, NEW}, seen
+
+
+def swallow(server, token, method, path):
+    try:
+        server.call(method, API + path, None, token)
+    except OSError:
+        pass
+
+
+def step(server, token):
+    """What the restore does; "" once it is over, or its tokens are gone."""
+    answer = server.call("GET", API + "/progress", None, token)
+    return answer.data["step"] if answer.status == 200 else ""
+
+
+def test_a_mixture_is_completed_at_the_next_start(platform):
+    """As if killed between the commits of two stores."""
+    server, data = platform.server, platform.server.folder / "data"
+    server.stop()
+    kept = {f.name: f.read_bytes() for f in data.glob("*.db*")}
+    server.start()
+    call(server, server.login(), "POST", "/%s/restore" % platform.backup)
+    server.stop()
+    for name, content in kept.items():  # two of the stores go back
+        if name.startswith(("broker", "hub")):
+            (data / name).write_bytes(content)
+    (data / "restore.pending").write_text(json.dumps({
+        "backup": str(data / "backup" / (platform.backup + ".zip"))}))
+    server.start()
+    assert what_is(server, server.login()) == NEW
+    assert not (data / "restore.pending").exists()
+    assert "is complete" in server.logged()
