@@ -441,8 +441,8 @@ put_head(struct packing *p, struct str file, struct err *err)
 	json_out_end_object(&o);
 	json_out_key(&o, "entities");
 	json_out_raw(&o,
-	    arena_printf(&p->arena, "{" STR_FMT "}",
-		STR_ARG(buf_str(&p->versions))));
+	    arena_printf(
+		&p->arena, "{" STR_FMT "}", STR_ARG(buf_str(&p->versions))));
 	json_out_end_object(&o);
 	if (!yaml_write(&yaml, buf_str(&json)))
 		rc = err_set(err, ERR_INTERNAL, "backup.yaml is no JSON");

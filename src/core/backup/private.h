@@ -7,7 +7,7 @@
  *    pack.c         rows to a zip file
  *    unpack.c       a zip file of anybody's, read with care
  *    restore.c      its rows to the stores; what would change
- *    mycontroller.c backups of MyController
+ *    mycontroller.c backups of MyController;  convert.c  their values
  */
 #ifndef CORE_BACKUP_PRIVATE_H
 #define CORE_BACKUP_PRIVATE_H
@@ -173,8 +173,8 @@ int restore(struct job *j, struct err *err);
 /* Does again what was cut off; 0 with `*was` false when nothing was. */
 int restore_again(struct backup *b, bool *was, struct err *err);
 /* A safety copy of everything that is about to change. */
-int restore_safety(struct backup *b, bool history, struct arena *a, char **path,
-    struct err *err);
+int restore_safety(struct backup *b, const char *prefix, bool history,
+    struct arena *a, char **path, struct err *err);
 
 /* What a row is called by people. */
 struct str row_name(const struct entity *e, const void *row);

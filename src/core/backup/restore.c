@@ -718,14 +718,14 @@ intent_of(struct arena *a, const char *path, const char *safety)
 }
 
 int
-restore_safety(struct backup *b, bool history, struct arena *a, char **path,
-    struct err *err)
+restore_safety(struct backup *b, const char *prefix, bool history,
+    struct arena *a, char **path, struct err *err)
 {
 	struct job *j = job_new(b, JOB_BACKUP);
 	int rc;
 
 	backup_step(b, "safety copy");
-	j->wish.prefix = STR("before_restore");
+	j->wish.prefix = str_of(prefix);
 	j->wish.history = history;
 	rc = pack(j, err);
 	if (rc == 0)
@@ -779,7 +779,8 @@ restore(struct job *j, struct err *err)
 		rc = look(j, &u, err);
 	if (rc != 0 || j->dry_run)
 		goto done;
-	rc = restore_safety(b, has_history(&u), &j->arena, &safety, err);
+	rc = restore_safety(
+	    b, "before_restore", has_history(&u), &j->arena, &safety, err);
 	if (rc != 0)
 		goto done;
 	x.intent = intent_of(&j->arena, path, safety);

@@ -403,9 +403,7 @@ check(struct reading *r, bool *newer, struct err *err)
 				} else
 					json_skip(&j);
 			}
-		if (rc == 0)
-			rc = json_done(&j, err);
-		if (rc == 0 && !listed)
+		if (rc == 0 && (json_done(&j, err) != 0 || !listed))
 			rc = err_set(err, ERR_IO, "%s is damaged", path);
 	}
 	buf_free(&b);
