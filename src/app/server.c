@@ -382,6 +382,17 @@ resume_platform(void *ctx, struct err *err)
 	return rc != 0 ? rc : hub_rc;
 }
 
+static int
+begin_backup(void *ctx, const struct handler_backup *w,
+    handler_backup_done *done, void *done_ctx, struct err *err)
+{
+	struct server *s = ctx;
+	const struct backup_wish wish = { w->prefix, w->form, w->dir,
+		w->retention, w->history, w->metrics };
+
+	return backup_begin(s->backup, &wish, done, done_ctx, err);
+}
+
 /* Before anything runs: a restore that was cut off is done again. */
 static int
 open_backup(struct server *s, struct err *err)
@@ -405,6 +416,7 @@ open_backup(struct server *s, struct err *err)
 		.resume = resume_platform };
 
 	memcpy(s->backup_parts, parts, sizeof(parts));
+	hub_backups(s->hub, begin_backup, s);
 	return backup_open(&s->set.backup, s->dir, &host, &s->backup, err);
 }
 

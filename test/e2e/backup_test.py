@@ -378,3 +378,63 @@ def test_a_mixture_is_completed_at_the_next_start(platform):
     assert what_is(server, server.login()) == NEW
     assert not (data / "restore.pending").exists()
     assert "is complete" in server.logged()
+
+
+def test_a_rule_makes_backups(device, tmp_path):
+    site, server = device.probe, device.probe.server
+    where = tmp_path / "away"
+    hub(site, "POST", "handler", {"data": {
+        "id": "nightly", "unitId": site.unit, "type": "backup",
+        "spec": {"providerType": "disk", "prefix": "rule",
+                 "targetDirectory": str(where), "retentionCount": 2}}}, 200)
+    task(device, handlers=["nightly"], handlerParameters={
+        "b": {"type": "backup", "storageExportType": "yaml"},
+        "bad": {"type": "backup", "targetDirectory": "/tmp"}})
+    for n in range(3):
+        device.send(temperature=31 + n)
+        trace = traces(device, n + 1)[0]
+        done = {a["parameter"]: a for a in trace["actions"]}
+        assert done["b"]["status"] == "ok", done
+        assert done["b"]["message"].startswith(str(where))
+        assert done["bad"]["status"] == "error"
+    kept = sorted(p.name for p in where.iterdir())
+    assert len(kept) == 2
+    assert all(k.startswith("rule_marram_backup_yaml_") for k in kept)
+    with zipfile.ZipFile(where / kept[0]) as z:
+        assert "storage/hub.task__0.yaml" in z.namelist()
+    # others who own a unit can not
+    answer = site.call("POST", "user", {"data": {
+        "account": "bob", "password": "secret"}})
+    token = server.login("bob", "secret")
+    unit = server.call("POST", "/coremgr/api/v1/unit", {
+        "data": {"code": "bobs"}}, token).data["unitId"]
+    answer = server.call("POST", "/hub/api/v1/handler", {"data": {
+        "id": "mine", "unitId": unit, "type": "backup"}}, token)
+    assert answer.status == 403, answer.text
+
+
+def test_the_memory_engine_is_dumped_and_read_again(start):
+    options = []
+    for module in ("auth", "broker", "hub", "data"):
+        options += ["--%s.db.engine" % module, "memory",
+                    "--%s.db.memory.dump-interval" % module, "20ms"]
+    server = start(*options)
+    site = Site(server, server.login())
+    dumps = server.folder / "data" / "memory" / "broker"
+    until("a dump", lambda: [
+        f for f in dumps.glob("gen-*/device__0.json")
+        if "01000461" in f.read_text()])
+    assert not list((server.folder / "data").glob("*.db"))
+    site.token = server.login()
+    assert site.call("DELETE", "device/" + site.device).status == 204
+    backup = make(server, site.token)
+    server.restart()  # a clean end dumps, too
+    site.token = server.login()
+    assert site.call("GET", "device/" + site.device).status == 404
+    assert site.call("GET", "network/" + site.net).status == 200
+    # a restore is on the disk when it is answered
+    assert site.call("DELETE", "network/" + site.net).status == 204
+    call(server, site.token, "POST", "/%s/restore" % backup)
+    server.restart(signal.SIGKILL)
+    site.token = server.login()
+    assert site.call("GET", "network/" + site.net).status == 200

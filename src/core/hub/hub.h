@@ -34,6 +34,12 @@ struct hub_conf {
 
 extern const struct conf_field hub_fields[];
 
+/* Begins a backup, for handlers that do so; see struct handler_host. */
+typedef int hub_backup(void *ctx, const struct handler_backup *w,
+    handler_backup_done *done, void *done_ctx, struct err *err);
+/* Before hub_start(). Without it there are no backups. */
+void hub_backups(struct hub *h, hub_backup *begin, void *ctx);
+
 /* Opens the store and reads what is known. `dir`: where a relative path of the
  * database begins. */
 int hub_open(const struct hub_conf *conf, const char *dir, struct route *route,

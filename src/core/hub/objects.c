@@ -312,6 +312,25 @@ handler_show(struct rest *r, enum rest_verb verb, void *row)
 	h->spec = spec_without_secrets(&r->c->arena, h->type, h->spec, NULL);
 }
 
+/* A backup holds what every unit has. */
+static bool
+may_have_type(struct rest *r, struct str type)
+{
+	if (!str_eqz(type, "backup") || auth_is(r->c, HTTP_ROLE_ADMIN))
+		return true;
+	http_error(r->c, 403, "err_perm",
+	    "handlers of type backup are for administrators");
+	return false;
+}
+
+static bool
+handler_before_add(struct rest *r, void *row, void *extra, void *beside)
+{
+	const struct hub_handler *h = row;
+
+	return may_have_type(r, h->type) && before_add(r, row, extra, beside);
+}
+
 /* A secret that is left out stays as it was. */
 static bool
 handler_before_patch(struct rest *r, const void *old, void *row,
@@ -325,6 +344,8 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 	(void)extra_present;
 	(void)beside;
 	(void)beside_present;
+	if (!may_have_type(r, h->type))
+		return false;
 	if (*present & field_bit(&hub_handler_entity.record, "spec"))
 		h->spec = spec_with_secrets_of(
 		    &r->c->arena, h->type, h->spec, was->spec);
@@ -332,7 +353,7 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 }
 
 static const struct rest_object handler_object = {
-	RULE(handler),
+	RULES(handler, handler_before_add),
 	.name = "handler",
 	.entity = &hub_handler_entity,
 	.add = "id unitId! type! description enabled labels spec",

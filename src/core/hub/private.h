@@ -364,6 +364,8 @@ struct hub {
 	struct route *route;
 	struct store *store;
 	struct metric *metric;
+	hub_backup *backup; /* NULL: none can be made */
+	void *backup_ctx;
 	struct script_pool *codecs, *scripts; /* of profiles, of tasks */
 	struct rest_mounts mounts;
 	struct hub_counters counters;

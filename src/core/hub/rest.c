@@ -31,6 +31,13 @@ hub_metric(struct hub *h)
 	return h->metric;
 }
 
+void
+hub_backups(struct hub *h, hub_backup *begin, void *ctx)
+{
+	h->backup = begin;
+	h->backup_ctx = ctx;
+}
+
 bool
 hub_is_pausing(struct hub *h)
 {
