@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from cli_test import Cli
 from conftest import Site, until
 from rules_test import Field, task, traces  # noqa: F401
 from values_test import hub, listed, probe, uplink  # noqa: F401
@@ -438,3 +439,36 @@ def test_the_memory_engine_is_dumped_and_read_again(start):
     server.restart(signal.SIGKILL)
     site.token = server.login()
     assert site.call("GET", "network/" + site.net).status == 200
+
+
+def test_from_a_shell(start, tmp_path):
+    one, two = start(), start()
+    site = Site(one, one.login())
+    folder = tmp_path / "home"
+    folder.mkdir()
+    cli, other = Cli(one, folder), Cli(two, folder)
+    cli.ok("login", "-a", "admin", "-p", "admin")
+    backup = cli.ok("backup", "run", "--prefix", "shell", "-f",
+                    "yaml")["backupId"]
+    assert [b["backupId"] for b in cli.ok("backup", "list")] == [backup]
+    assert cli.ok("backup", "get", "-i", backup)["product"] == "marram"
+    assert cli.ok("backup", "progress")["status"] == "ok"
+    done = cli.run("backup", "download", "-i", backup)
+    assert done.status == 0 and done.out.strip() == backup + ".zip"
+    path = folder / (backup + ".zip")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(path) as z:
+        assert z.testzip() is None
+    assert cli.run("backup", "download", "-i", backup).status == 1  # is there
+    assert cli.run("backup", "download", "-i", "nix", "-o", "y").status == 1
+    assert not (folder / "y").exists()
+
+    other.ok("login", "-a", "admin", "-p", "admin")
+    other.ok("backup", "upload", "--file", path.name, "-n", "carried")
+    said = other.ok("backup", "restore", "-i", "carried", "-n")
+    assert said["dryRun"] is True and changes(said)["broker.unit"][0] == 1
+    other.ok("backup", "restore", "-i", "carried")
+    assert other.run("backup", "list").status == 1  # signed out
+    other.ok("login", "-a", "admin", "-p", "admin")
+    assert other.ok("unit", "get", "-i", site.unit)["code"] == "demo"
+    assert other.run("backup", "delete", "-i", "carried").status == 0
