@@ -472,3 +472,86 @@ def test_from_a_shell(start, tmp_path):
     other.ok("login", "-a", "admin", "-p", "admin")
     assert other.ok("unit", "get", "-i", site.unit)["code"] == "demo"
     assert other.run("backup", "delete", "-i", "carried").status == 0
+
+
+def test_with_history_and_metrics(device, start):
+    site, server = device.probe, device.probe.server
+    app = site.application()
+    for n in range(3):
+        device.send(temperature=20 + n)
+    app.wait(3, "uldata")
+    app.close()
+    field = listed(site, "field", fieldId="temperature")[0]
+    lean = make(server, site.token)
+    full = make(server, site.token, history=True, metrics=True,
+                storageExportType="yaml")
+    for name, has in ((lean, False), (full, True)):
+        with zipfile.ZipFile(io.BytesIO(
+                download(server, site.token, name))) as z:
+            names = z.namelist()
+        assert ("storage/data.applicationUldata__0.yaml" in names) == has
+        assert bool([n for n in names if n.startswith("metrics/")]) == has
+
+    other = start()
+    token = other.login()
+    upload(other, token, "full", download(server, site.token, full))
+    call(other, token, "POST", "/full/restore")
+    token = other.login()
+    for s, t in ((server, site.token), (other, token)):
+        rows = s.call("GET", "/data/api/v1/application-uldata/list",
+                      None, t).data
+        assert len(rows) == 3
+        answer = s.call("GET", "/prom/api/v1/query?time=2026-05-01T00:04:00Z"
+                        "&query=temperature_celsius%5B1h%5D", None, t)
+        values = answer.json()["data"]["result"]
+        assert [v for _, v in values[0]["values"]] == ["20", "21", "22"], \
+            answer.text
+    assert field["id"] == other.call(
+        "GET", "/hub/api/v1/field/" + field["id"], None, token).data["id"]
+    # one without history leaves it alone
+    upload(other, token, "lean", download(server, site.token, lean))
+    call(other, token, "POST", "/lean/restore")
+    token = other.login()
+    rows = other.call("GET", "/data/api/v1/application-uldata/count",
+                      None, token).data
+    assert rows["count"] == 3
+
+
+def test_what_unpacks_to_too_much_is_refused(start):
+    server = start("--backup.max-page", "64KiB", "--backup.max-bytes",
+                   "192KiB", "--backup.max-files", "20")
+    token = server.login()
+    head = ("product: marram\nversion: {version: 0.1.0, format: 1}\n"
+            "entities: {auth.user: 1}\n")
+    bomb = " " * 10_000_000
+    upload(server, token, "page", zipped(
+        ("backup.yaml", head), ("storage/auth.user__0.json", bomb)))
+    assert "maxPage" in call(server, token, "POST", "/page/restore",
+                             status=400).text
+    upload(server, token, "all", zipped(("backup.yaml", head), *(
+        ("storage/auth.user__%d.json" % i, "[]" + " " * 60000)
+        for i in range(5))))
+    assert "maxBytes" in call(server, token, "POST", "/all/restore",
+                              status=400).text
+    assert "maxFiles" in upload(server, token, "many", zipped(
+        ("backup.yaml", head), *(("firmware/%d" % i, "")
+                                 for i in range(30))), 400).text
+    assert "maxPage" in upload(server, token, "head", zipped(
+        ("backup.yaml", bomb)), 400).text
+
+
+def test_firmware_goes_along(server):
+    token = server.login()
+    folder = server.folder / "data" / "firmware"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "one.bin").write_bytes(b"\0\1")
+    (folder / "deep" / "two.hex").write_bytes(b":00")
+    backup = make(server, token)
+    (folder / "one.bin").write_bytes(b"changed")
+    (folder / "three").write_bytes(b"new")
+    call(server, token, "POST", "/%s/restore" % backup)
+    found = {str(p.relative_to(folder)): p.read_bytes()
+             for p in folder.rglob("*") if p.is_file()}
+    assert found == {"one.bin": b"\0\1", "deep/two.hex": b":00"}
+    assert not (server.folder / "data" / "firmware.new").exists()
+    assert not (server.folder / "data" / "firmware.old").exists()

@@ -132,7 +132,7 @@ crash(struct fixture *f)
 static char *
 path_of(struct fixture *f, const char *name)
 {
-	static char path[300];
+	static char path[400];
 
 	snprintf(path, sizeof(path), "%s/%s", f->dir, name);
 	return path;
