@@ -370,12 +370,15 @@ pause_platform(void *ctx, struct err *err)
 }
 
 static int
-resume_platform(void *ctx, struct err *err)
+resume_platform(void *ctx, enum backup_change what, struct err *err)
 {
 	struct server *s = ctx;
 	struct err why;
-	int rc = route_reload(s->route, err);
-	int hub_rc = hub_resume(s->hub, &why);
+	int rc = 0, hub_rc;
+
+	if (what != BACKUP_SAME)
+		rc = route_reload(s->route, what == BACKUP_ALL, err);
+	hub_rc = hub_resume(s->hub, what != BACKUP_SAME, &why);
 
 	if (rc == 0 && hub_rc != 0)
 		*err = why;

@@ -555,3 +555,81 @@ def test_firmware_goes_along(server):
     assert found == {"one.bin": b"\0\1", "deep/two.hex": b":00"}
     assert not (server.folder / "data" / "firmware.new").exists()
     assert not (server.folder / "data" / "firmware.old").exists()
+
+
+def test_a_restore_that_fails_half_way_changes_nothing(device):
+    """What no look at single rows tells: two accounts of one name."""
+    site, server = device.probe, device.probe.server
+    device.send(temperature=20)
+    backup = make(server, site.token)
+    with zipfile.ZipFile(io.BytesIO(
+            download(server, site.token, backup))) as z:
+        files = {n: z.read(n).decode() for n in z.namelist()}
+    units = json.loads(files["storage/broker.unit__0.json"])
+    files["storage/broker.unit__0.json"] = json.dumps(
+        units + [{**units[0], "unitId": "other"}])
+    upload(server, site.token, "double", zipped(*files.items()))
+    device.send(temperature=21)
+    answer = call(server, site.token, "POST", "/double/restore", status=400)
+    assert "broker.unit" in answer.text and "code" in answer.text
+    assert not (server.folder / "data" / "restore.pending").exists()
+    # tokens and values are as they were, and all goes on
+    assert [f["current"]["value"] for f in
+            listed(site, "field", fieldId="temperature")] == [21]
+    device.send(temperature=22)
+    until("the next value", lambda: [
+        f for f in listed(site, "field", fieldId="temperature")
+        if f["current"]["value"] == 22])
+
+
+def test_messages_pass_while_it_is_restored(device):
+    site, server = device.probe, device.probe.server
+    device.send(temperature=0)
+    backup = make(server, site.token)
+    stop, sent = threading.Event(), []
+
+    def publish():
+        while not stop.is_set():
+            device.n += 1
+            at = "2026-05-01T%02d:%02d:%02dZ" % (
+                device.n // 3600, device.n // 60 % 60, device.n % 60)
+            message = device.network.client.publish(
+                site.net_topic("uldata"), json.dumps(uplink(
+                    {"temperature": device.n}, at=at)), qos=1)
+            sent.append(message)
+            time.sleep(0.002)
+
+    worker = threading.Thread(target=publish)
+    worker.start()
+    try:
+        for _ in range(4):
+            until("messages", lambda n=len(sent): len(sent) > n + 20)
+            call(server, site.token, "POST", "/%s/restore" % backup)
+            site.token = server.login()
+            until("messages", lambda n=len(sent): len(sent) > n + 20)
+    finally:
+        stop.set()
+        worker.join()
+    last = device.n
+    until("the last value", lambda: [
+        f for f in listed(site, "field", fieldId="temperature")
+        if f["current"]["value"] == last])
+    # the client was told of each that it sent while it was connected
+    told = [m for m in sent if m.rc == 0]
+    assert len(told) > 40
+    until("the answers", lambda: all(m.is_published() for m in told))
+    assert len(listed(site, "field")) == 1
+    assert len(listed(site, "node")) == 1
+
+
+def test_what_is_restored_is_not_cleared_away(start):
+    server = start("--backup.retention-count", "1")
+    site = Site(server, server.login())
+    backup = make(server, site.token, prefix="before_restore")
+    assert site.call("DELETE", "device/" + site.device).status == 204
+    call(server, site.token, "POST", "/%s/restore" % backup)
+    site.token = server.login()
+    assert site.call("GET", "device/" + site.device).status == 200
+    kept = [k["backupId"] for k in call(server, site.token, "GET",
+                                        "/list").data]
+    assert backup in kept and len(kept) == 2

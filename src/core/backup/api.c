@@ -222,6 +222,17 @@ handle_get(struct http_call *c)
 	unpack_close(&u);
 }
 
+static bool
+is_in_use(struct backup *b, struct str id)
+{
+	bool is;
+
+	pthread_mutex_lock(&b->lock);
+	is = b->progress.running && str_eqz(id, b->progress.id);
+	pthread_mutex_unlock(&b->lock);
+	return is;
+}
+
 static void
 handle_delete(struct http_call *c)
 {
@@ -231,6 +242,11 @@ handle_delete(struct http_call *c)
 
 	if (!id_of(c, &id) || !info_of(c, id, &info))
 		return;
+	if (is_in_use(b, id)) {
+		http_error(c, 409, "err_hub_backup_busy",
+		    "it is being restored or imported");
+		return;
+	}
 	if (unlink(file_path(&c->arena, b->dir, id)) < 0 && errno != ENOENT)
 		http_error(c, 503, "err_rsc", "%s", strerror(errno));
 	else

@@ -299,7 +299,7 @@ begin(struct backup *b, struct err *err)
 		rc = restore_again(b, &was, err);
 	}
 	if (rc == 0 && was)
-		rc = b->host.resume(b->host.ctx, err);
+		rc = b->host.resume(b->host.ctx, BACKUP_ALL, err);
 	return rc;
 }
 

@@ -50,6 +50,13 @@ struct backup_part {
 
 #define BACKUP_PARTS_MAX 8
 
+/* What happened between pause and resume. */
+enum backup_change {
+	BACKUP_SAME, /* nothing: it failed */
+	BACKUP_MORE, /* rows were added or changed, none has gone */
+	BACKUP_ALL,  /* all rows may be others */
+};
+
 /* The program around it. All of it is borrowed. */
 struct backup_host {
 	void *ctx;
@@ -59,7 +66,7 @@ struct backup_host {
 	/* Between these two nobody has rows of the stores in memory that it
 	 * would write. After the second everybody has read them again. */
 	int (*pause)(void *ctx, struct err *err);
-	int (*resume)(void *ctx, struct err *err);
+	int (*resume)(void *ctx, enum backup_change what, struct err *err);
 };
 
 /* `dir` is the data folder, borrowed. Does a restore that was cut off again,

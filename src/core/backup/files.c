@@ -104,7 +104,7 @@ file_stem(struct arena *a, struct str prefix, struct str format)
 }
 
 void
-files_retain(const char *dir, struct str stem, int64_t keep)
+files_retain(const char *dir, struct str stem, int64_t keep, struct str spare)
 {
 	struct arena a = { 0 };
 	const struct file_info *all;
@@ -113,7 +113,8 @@ files_retain(const char *dir, struct str stem, int64_t keep)
 	if (files_list(dir, &a, &rows, NULL) == 0) {
 		all = rows.at;
 		for (size_t i = 0; i < rows.n; i++)
-			if (str_starts(all[i].id, stem) && keep-- <= 0)
+			if (str_starts(all[i].id, stem) && keep-- <= 0 &&
+			    !str_eq(all[i].id, spare))
 				unlink(file_path(&a, dir, all[i].id));
 	}
 	arena_fini(&a);

@@ -734,15 +734,16 @@ for_real(struct importing *x, struct err *err)
 	struct err why;
 	int rc;
 
-	rc = restore_safety(
-	    b, "before_import", false, &x->job->arena, &safety, err);
+	rc = restore_safety(x->job, "before_import", false, &safety, err);
 	if (rc == 0)
 		rc = b->host.pause(b->host.ctx, err);
 	if (rc != 0)
 		return rc;
 	backup_step(b, "importing");
 	rc = nest_run(b, import_all, x, err);
-	if (b->host.resume(b->host.ctx, &why) != 0 && rc == 0) {
+	if (b->host.resume(
+		b->host.ctx, rc == 0 ? BACKUP_MORE : BACKUP_SAME, &why) != 0 &&
+	    rc == 0) {
 		*err = why;
 		rc = why.code;
 	}

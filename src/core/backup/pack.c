@@ -606,8 +606,8 @@ pack(struct job *j, struct err *err)
 		j->id = arena_str(&j->arena, id);
 		j->path = str_of(file_path(&j->arena, dir, id));
 		files_retain(dir, stem,
-		    w->retention > 0 ? w->retention
-				     : j->backup->conf.retention);
+		    w->retention > 0 ? w->retention : j->backup->conf.retention,
+		    j->spare);
 	}
 	if (p.temp != NULL)
 		files_remove(p.temp);

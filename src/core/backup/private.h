@@ -39,6 +39,7 @@ struct job {
 	struct str id; /* of the backup that is restored or imported */
 	bool dry_run;
 	struct str unit_id, secret;
+	struct str spare; /* a backup that is not to go, however old */
 
 	/* what came of it */
 	int rc;
@@ -117,8 +118,9 @@ int files_list(
     const char *dir, struct arena *a, struct rows *ret, struct err *err);
 /* "prefix_marram_backup_json_" */
 struct str file_stem(struct arena *a, struct str prefix, struct str format);
-/* Deletes all but the newest `keep` whose names begin so. */
-void files_retain(const char *dir, struct str stem, int64_t keep);
+/* Deletes all but the newest `keep` whose names begin so, and `spare`. */
+void files_retain(
+    const char *dir, struct str stem, int64_t keep, struct str spare);
 /* A fresh folder for what is being made, mode 0700, in `a`. */
 int files_temp(const char *dir, struct arena *a, char **ret, struct err *err);
 void files_remove(const char *path); /* with all that is in it */
@@ -142,7 +144,8 @@ struct unpack {
 	struct zip *zip;
 	struct zip_entry *at; /* by name */
 	size_t n;
-	uint64_t read; /* bytes so far, against the limit */
+	uint64_t read;  /* bytes so far, against the limit */
+	uint64_t total; /* that they are said to be */
 	struct arena arena;
 	/* of backup.yaml */
 	bool ours, yaml, firmware;
@@ -157,6 +160,11 @@ int unpack_read(struct unpack *u, const struct zip_entry *e, struct buf *out,
 /* The same as JSON, by the ending of its name. */
 int unpack_json(struct unpack *u, const struct zip_entry *e, struct buf *out,
     struct err *err);
+/* One file of it to a path that is not there yet. */
+int unpack_file(struct unpack *u, const struct zip_entry *e, const char *path,
+    struct err *err);
+/* The entry of this name, or NULL. */
+const struct zip_entry *unpack_find(const struct unpack *u, struct str name);
 /* All `firmware/...` into a fresh folder. */
 int unpack_firmware(struct unpack *u, const char *dir, struct err *err);
 void unpack_close(struct unpack *u);
@@ -172,9 +180,9 @@ int unpack_items(struct unpack *u, struct str what,
 int restore(struct job *j, struct err *err);
 /* Does again what was cut off; 0 with `*was` false when nothing was. */
 int restore_again(struct backup *b, bool *was, struct err *err);
-/* A safety copy of everything that is about to change. */
-int restore_safety(struct backup *b, const char *prefix, bool history,
-    struct arena *a, char **path, struct err *err);
+/* A copy of everything that is about to change because of `j`. */
+int restore_safety(struct job *j, const char *prefix, bool history, char **path,
+    struct err *err);
 
 /* What a row is called by people. */
 struct str row_name(const struct entity *e, const void *row);

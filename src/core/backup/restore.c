@@ -718,19 +718,20 @@ intent_of(struct arena *a, const char *path, const char *safety)
 }
 
 int
-restore_safety(struct backup *b, const char *prefix, bool history,
-    struct arena *a, char **path, struct err *err)
+restore_safety(struct job *j, const char *prefix, bool history, char **path,
+    struct err *err)
 {
-	struct job *j = job_new(b, JOB_BACKUP);
+	struct job *copy = job_new(j->backup, JOB_BACKUP);
 	int rc;
 
-	backup_step(b, "safety copy");
-	j->wish.prefix = str_of(prefix);
-	j->wish.history = history;
-	rc = pack(j, err);
+	backup_step(j->backup, "safety copy");
+	copy->wish.prefix = str_of(prefix);
+	copy->wish.history = history;
+	copy->spare = j->id;
+	rc = pack(copy, err);
 	if (rc == 0)
-		*path = arena_z(a, j->path);
-	job_free(j);
+		*path = arena_z(&j->arena, copy->path);
+	job_free(copy);
 	return rc == 0 ? 0 : err_wrap(err, "safety copy");
 }
 
@@ -766,6 +767,7 @@ restore(struct job *j, struct err *err)
 	char *pending = pending_path(b);
 	struct replacing x = { .pending = pending };
 	struct unpack u = { 0 };
+	enum backup_change change;
 	struct err why;
 	int rc;
 
@@ -779,8 +781,7 @@ restore(struct job *j, struct err *err)
 		rc = look(j, &u, err);
 	if (rc != 0 || j->dry_run)
 		goto done;
-	rc = restore_safety(
-	    b, "before_restore", has_history(&u), &j->arena, &safety, err);
+	rc = restore_safety(j, "before_restore", has_history(&u), &safety, err);
 	if (rc != 0)
 		goto done;
 	x.intent = intent_of(&j->arena, path, safety);
@@ -788,8 +789,9 @@ restore(struct job *j, struct err *err)
 	if (rc != 0)
 		goto done;
 	rc = replace(b, &u, &x, pending, err);
-	/* in any case: what is there now is to be read */
-	if (b->host.resume(b->host.ctx, &why) != 0 && rc == 0) {
+	change =
+	    rc == 0 || access(pending, F_OK) == 0 ? BACKUP_ALL : BACKUP_SAME;
+	if (b->host.resume(b->host.ctx, change, &why) != 0 && rc == 0) {
 		*err = why;
 		rc = why.code;
 	}
@@ -856,7 +858,8 @@ restore_again(struct backup *b, bool *was, struct err *err)
 		log_info("the restore is complete");
 	else
 		rc = err_wrap(err,
-		    "the restore that %s tells of can not be completed",
+		    "the restore that %s tells of can not be completed (to "
+		    "start with what there is, remove that file)",
 		    pending);
 	unpack_close(&u);
 done:

@@ -84,6 +84,7 @@ list_entries(struct unpack *u, struct err *err)
 			continue; /* a folder */
 		e->index = (uint64_t)i;
 		e->size = st.size;
+		u->total += st.size;
 		u->n++;
 	}
 	qsort(u->at, u->n, sizeof(*u->at), by_name);
@@ -95,13 +96,13 @@ list_entries(struct unpack *u, struct err *err)
 	return 0;
 }
 
-static const struct zip_entry *
-find(const struct unpack *u, const char *name)
+const struct zip_entry *
+unpack_find(const struct unpack *u, struct str name)
 {
-	for (size_t i = 0; i < u->n; i++)
-		if (str_eqz(u->at[i].name, name))
-			return &u->at[i];
-	return NULL;
+	const struct zip_entry key = { .name = name };
+
+	return u->n == 0 ? NULL
+			 : bsearch(&key, u->at, u->n, sizeof(*u->at), by_name);
 }
 
 /* --- reading ------------------------------------------------------------- */
@@ -111,6 +112,8 @@ static int
 account(struct unpack *u, uint64_t n, struct err *err)
 {
 	u->read += n;
+	backup_percent(u->backup,
+	    (int)(u->total > 0 ? MIN_OF(u->read * 100 / u->total, 99) : 0));
 	if (u->read > (uint64_t)u->backup->conf.bytes_max)
 		return err_set(err, ERR_LIMIT,
 		    "it holds more than backup.maxBytes (%" PRId64 " bytes)",
@@ -244,6 +247,21 @@ copy_out(struct unpack *u, const struct zip_entry *e, int fd, struct err *err)
 }
 
 int
+unpack_file(struct unpack *u, const struct zip_entry *e, const char *path,
+    struct err *err)
+{
+	int fd = open(
+	    path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int rc;
+
+	if (fd < 0)
+		return err_errno(err, "create %s", path);
+	rc = copy_out(u, e, fd, err);
+	close(fd);
+	return rc;
+}
+
+int
 unpack_firmware(struct unpack *u, const char *dir, struct err *err)
 {
 	const struct str below = STR("firmware/");
@@ -255,7 +273,6 @@ unpack_firmware(struct unpack *u, const char *dir, struct err *err)
 	for (size_t i = 0; rc == 0 && i < u->n; i++) {
 		struct str name = u->at[i].name;
 		char *path;
-		int fd;
 
 		if (!str_starts(name, below))
 			continue;
@@ -263,17 +280,8 @@ unpack_firmware(struct unpack *u, const char *dir, struct err *err)
 		name.len -= below.len;
 		rc = make_folders(dir, name, err);
 		path = mem_printf("%s/" STR_FMT, dir, STR_ARG(name));
-		fd = rc == 0
-		    ? open(path,
-			  O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-			  0600)
-		    : -1;
-		if (rc == 0 && fd < 0)
-			rc = err_errno(err, "create %s", path);
 		if (rc == 0)
-			rc = copy_out(u, &u->at[i], fd, err);
-		if (fd >= 0)
-			close(fd);
+			rc = unpack_file(u, &u->at[i], path, err);
 		free(path);
 	}
 	return rc == 0 ? files_sync_dir(dir, err) : rc;
@@ -319,7 +327,7 @@ read_directories(struct unpack *u, struct json *j)
 static int
 read_head(struct unpack *u, struct err *err)
 {
-	const struct zip_entry *e = find(u, HEAD);
+	const struct zip_entry *e = unpack_find(u, STR(HEAD));
 	struct buf b = { 0 };
 	struct str key, text;
 	struct json j;

@@ -62,8 +62,8 @@ extern const struct entity *const hub_entities[]; /* NULL ends */
  * rows in the store can be exchanged. Messages wait meanwhile, up to the
  * setting. ERR_AGAIN: it did not come to rest in time. On a worker. */
 int hub_pause(struct hub *h, struct err *err);
-/* Everything is read from the store again. */
-int hub_resume(struct hub *h, struct err *err);
+/* It goes on; with `changed` everything is read from the store again. */
+int hub_resume(struct hub *h, bool changed, struct err *err);
 
 /* Removes old traces, and, with `all`, what is too old in the history. On a
  * worker; the former every minute, as many may come. */

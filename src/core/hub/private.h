@@ -381,7 +381,8 @@ struct hub {
 	size_t n_heard; /* not yet done, all stages */
 	enum { HUB_RUNS, HUB_PAUSING, HUB_RESTS, HUB_READS } rest;
 	pthread_cond_t rest_cond;
-	int rest_rc; /* of reading everything again */
+	bool rest_changed; /* everything is to be read again */
+	int rest_rc;       /* of that */
 	struct err rest_err;
 	struct loop_post heard_post;
 	bool heard_posted;

@@ -6,7 +6,7 @@
  *     ^                          | too long                        |
  *     +--------------------------+            hub_resume(),        |
  *     +------------------------------------------------------------+
- *                                             everything is read again
+ *                                  everything is read again, if it changed
  *
  *    PAUSING   messages stay in hub->heard; timers and rules go on
  *    RESTS     the loop's thread waits; no one but the restore uses the store
@@ -86,7 +86,7 @@ hub_maybe_rest(struct hub *h)
 	pthread_mutex_unlock(&h->lock);
 	if (!rested)
 		return;
-	h->rest_rc = read_again(h, &h->rest_err);
+	h->rest_rc = h->rest_changed ? read_again(h, &h->rest_err) : 0;
 	pthread_mutex_lock(&h->lock);
 	h->rest = HUB_RUNS;
 	pthread_cond_broadcast(&h->rest_cond);
@@ -140,13 +140,14 @@ hub_pause(struct hub *h, struct err *err)
 }
 
 int
-hub_resume(struct hub *h, struct err *err)
+hub_resume(struct hub *h, bool changed, struct err *err)
 {
 	int rc;
 
 	if (!h->running)
-		return read_again(h, err);
+		return changed ? read_again(h, err) : 0;
 	pthread_mutex_lock(&h->lock);
+	h->rest_changed = changed;
 	h->rest = HUB_READS;
 	pthread_cond_broadcast(&h->rest_cond);
 	while (h->rest == HUB_READS)

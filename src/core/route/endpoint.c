@@ -315,6 +315,7 @@ struct ends {
 struct reload {
 	struct loop_post post;
 	struct route *route;
+	bool kick;
 	struct ends ends[2]; /* [true]: applications */
 	struct arena arena;
 	pthread_mutex_t lock;
@@ -398,7 +399,8 @@ on_reload(struct loop_post *post)
 
 	follow(r, true, &x->ends[true]);
 	follow(r, false, &x->ends[false]);
-	accounts_kick(r);
+	if (x->kick)
+		accounts_kick(r);
 	cache_clear(&r->device);
 	cache_clear(&r->device_route);
 	cache_clear(&r->network_route);
@@ -412,10 +414,11 @@ on_reload(struct loop_post *post)
 }
 
 int
-route_reload(struct route *r, struct err *err)
+route_reload(struct route *r, bool kick, struct err *err)
 {
 	struct reload x = { .post.run = on_reload,
 		.route = r,
+		.kick = kick,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.cond = PTHREAD_COND_INITIALIZER };
 	int rc = 0;
