@@ -18,9 +18,9 @@ bool yaml_write(struct buf *out, struct str json);
 
 /* Adds one YAML document as JSON: numbers, true, false and null by the core
  * schema of YAML 1.2, all else as text; infinity and "not a number" as null.
- * ERR_PARAM: it is wrong, says where; more than one document; an alias; a key
- * that is no text. ERR_LIMIT: nested deeper than JSON can be. Then nothing is
- * added. */
+ * ERR_PARAM: it is wrong, says where; more than one document; an alias; a
+ * directive; a key that is no text. ERR_LIMIT: nested deeper than JSON can be.
+ * Then nothing is added. */
 int yaml_read(struct buf *out, struct str yaml, struct err *err);
 
 #endif

@@ -246,6 +246,19 @@ write_document(struct reader *r)
 	return type == FYET_STREAM_END ? 0 : broken(r);
 }
 
+/* There is no use for directives, and libfyaml 0.7.12 never comes back from
+ * some that are broken. */
+static bool
+has_directive(struct str yaml)
+{
+	for (size_t i = 0; i < yaml.len; i++)
+		if (yaml.ptr[i] == '%' &&
+		    (i == 0 || yaml.ptr[i - 1] == '\n' ||
+			yaml.ptr[i - 1] == '\r'))
+			return true;
+	return false;
+}
+
 int
 yaml_read(struct buf *out, struct str yaml, struct err *err)
 {
@@ -263,10 +276,17 @@ yaml_read(struct buf *out, struct str yaml, struct err *err)
 	size_t before = out->len;
 	int rc;
 
+	if (str_starts(yaml, STR("\xef\xbb\xbf"))) { /* a byte order mark */
+		yaml.ptr += 3;
+		yaml.len -= 3;
+	}
 	r.parser = diag != NULL ? fy_parser_create(&conf) : NULL;
 	json_out_init(&r.out, out, false);
 	if (r.parser == NULL)
 		rc = err_set(err, ERR_INTERNAL, "libfyaml did not start");
+	else if (has_directive(yaml))
+		rc = err_set(err, ERR_PARAM,
+		    "YAML: a line begins with %%; directives are not taken");
 	else if (memchr(yaml.ptr != NULL ? yaml.ptr : "", '\0', yaml.len) !=
 	    NULL)
 		rc = err_set(err, ERR_PARAM, "YAML: a zero byte");

@@ -133,6 +133,8 @@ what_is_wrong_is_said(void **state)
 		{ "a: &x 1\nb: *x\n", "aliases" },
 		{ "a: 1\n---\nb: 2\n", "more than one" },
 		{ "? [a]\n: 1\n", "key" },
+		{ "%:,a:", "directives" },
+		{ "a: 1\n%YAML 1.1\n", "directives" },
 		{ "a: 1\n b: 2\n", "YAML" },
 		{ "\"\xff\"", "YAML" },
 	};

@@ -180,20 +180,6 @@ decode(struct importing *x, const struct entity *e, struct str json, void *row,
 	return rc;
 }
 
-static bool
-same(const struct entity *e, const void *a, const void *b)
-{
-	struct buf x = { 0 }, y = { 0 };
-	bool is;
-
-	record_encode(&x, &e->record, a);
-	record_encode(&y, &e->record, b);
-	is = str_eq(buf_str(&x), buf_str(&y));
-	buf_free(&x);
-	buf_free(&y);
-	return is;
-}
-
 /* The row of a unique key that has these values; `found`. */
 static int
 find(struct importing *x, struct store *tx, const struct entity *e,
@@ -214,13 +200,8 @@ put_row(struct importing *x, const struct entity *e, struct store *tx,
 	int rc;
 
 	rc = decode(x, e, json, row, err);
-	for (size_t i = 0; rc == 0 && e->keys[0].fields[i] != NULL; i++) {
-		const struct field *k = field_find(
-		    &e->record, str_of(e->keys[0].fields[i]), NULL, NULL);
-
-		filter_add(&f, k->name, COND_EQ,
-		    field_get(k, (const char *)row + k->offset));
-	}
+	if (rc == 0)
+		row_filter(e, row, &f);
 	if (rc == 0)
 		rc = find(x, tx, e, &f, old, &found, err);
 	if (rc != 0)
@@ -231,7 +212,7 @@ put_row(struct importing *x, const struct entity *e, struct store *tx,
 		x->job->unit_id))
 		return err_set(
 		    err, ERR_EXISTS, "another unit has one of this id");
-	if (found && same(e, row, old))
+	if (found && row_same(e, row, old))
 		return 0;
 	rc = store_upsert(tx, e, row, err);
 	if (rc == 0)

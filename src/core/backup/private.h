@@ -6,7 +6,8 @@
  *    files.c        the folder of backups: names, list, which are too many
  *    pack.c         rows to a zip file
  *    unpack.c       a zip file of anybody's, read with care
- *    restore.c      its rows to the stores; what would change
+ *    compare.c      its rows against ours: what would change
+ *    restore.c      its rows to the stores;  points.c  to the history
  *    mycontroller.c backups of MyController;  convert.c  their values
  */
 #ifndef CORE_BACKUP_PRIVATE_H
@@ -184,10 +185,27 @@ int restore_again(struct backup *b, bool *was, struct err *err);
 int restore_safety(struct job *j, const char *prefix, bool history, char **path,
     struct err *err);
 
+/* "auth.user", in `a`. */
+struct str what_of(
+    struct arena *a, const struct backup_part *p, const struct entity *e);
+/* Does the backup say that it has rows of this kind? */
+bool unpack_has(struct unpack *u, struct str what);
+
+/* points.c: the history of values. */
+int points_restore(struct unpack *u, struct err *err);
+
+/* compare.c: fills j->report. */
+int compare(struct job *j, struct unpack *u, struct err *err);
 /* What a row is called by people. */
 struct str row_name(const struct entity *e, const void *row);
-/* Its first key, as text in `a`. */
+/* Its first key, as text in `a`; as a filter. */
 struct str row_key(struct arena *a, const struct entity *e, const void *row);
+void row_filter(const struct entity *e, const void *row, struct filter *f);
+bool row_same(const struct entity *e, const void *a, const void *b);
+/* A row of a backup; texts are lent from `json` or in `a`. */
+int row_decode(struct backup *b, const struct backup_part *p,
+    const struct entity *e, struct str json, struct arena *a, void *row,
+    struct err *err);
 
 /* Counts of one kind of row, and the first few names. */
 #define NAMES_MAX 5

@@ -1,7 +1,7 @@
 /*
  * core/backup/restore.c - a backup's rows to the stores; what would change.
  *
- *    look      every row is read, checked and compared: the report
+ *    compare   every row is read, checked and compared: the report
  *    safety    a backup of what is about to go
  *    pause     nobody writes from memory any more
  *    replace   in a transaction per store, one inside the other; the last
@@ -18,10 +18,8 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "codec/json.h"
-#include "plug/metric/metric.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -33,87 +31,7 @@
 
 #define LOG_MODULE "backup"
 
-/* --- names of rows ------------------------------------------------------- */
-
-static struct str
-text_of(const struct entity *e, const char *field, const void *row)
-{
-	const struct field *f =
-	    field_find(&e->record, str_of(field), NULL, NULL);
-
-	if (f == NULL || f->type != FIELD_TEXT || f->flags & FIELD_SECRET)
-		return STR_NULL;
-	return field_get(f, (const char *)row + f->offset).text;
-}
-
 struct str
-row_name(const struct entity *e, const void *row)
-{
-	static const char *const fields[] = { "account", "code", "userName",
-		"networkAddr", "title", "id", "name" };
-
-	for (size_t i = 0; i < COUNT_OF(fields); i++) {
-		struct str s = text_of(e, fields[i], row);
-
-		if (s.len > 0)
-			return s;
-	}
-	return text_of(e, e->keys[0].fields[0], row);
-}
-
-struct str
-row_key(struct arena *a, const struct entity *e, const void *row)
-{
-	struct buf b = { 0 };
-	struct str ret;
-
-	for (size_t i = 0; e->keys[0].fields[i] != NULL; i++) {
-		const struct field *f = field_find(
-		    &e->record, str_of(e->keys[0].fields[i]), NULL, NULL);
-
-		field_encode(&b, f, (const char *)row + f->offset);
-		buf_addc(&b, '\n');
-	}
-	ret = arena_str(a, buf_str(&b));
-	buf_free(&b);
-	return ret;
-}
-
-void
-tally_note(struct tally *t, int fate, struct str name)
-{
-	if (t->n[fate] < NAMES_MAX)
-		t->names[fate][t->n[fate]] = arena_str(&t->arena, name);
-	t->n[fate]++;
-}
-
-void
-tally_write(struct json_out *o, const char *entity, struct tally *t)
-{
-	static const char *const words[] = { "added", "changed", "removed" };
-
-	json_out_object(o);
-	json_out_key(o, "entity");
-	json_out_str(o, str_of(entity));
-	for (int i = 0; i < FATES; i++) {
-		json_out_key(o, words[i]);
-		json_out_int(o, t->n[i]);
-	}
-	json_out_key(o, "names");
-	json_out_object(o);
-	for (int i = 0; i < FATES; i++) {
-		json_out_key(o, words[i]);
-		json_out_array(o);
-		for (int64_t k = 0; k < MIN_OF(t->n[i], NAMES_MAX); k++)
-			json_out_str(o, t->names[i][k]);
-		json_out_end_array(o);
-	}
-	json_out_end_object(o);
-	json_out_end_object(o);
-	arena_fini(&t->arena);
-}
-
-static struct str
 what_of(struct arena *a, const struct backup_part *p, const struct entity *e)
 {
 	return arena_printf(a, "%s.%s", p->name, e->record.name);
@@ -182,8 +100,8 @@ check_versions(struct unpack *u, struct err *err)
 }
 
 /* Does the backup say that it has rows of this kind? */
-static bool
-is_listed(struct unpack *u, struct str what)
+bool
+unpack_has(struct unpack *u, struct str what)
 {
 	struct str name;
 	struct json j;
@@ -211,7 +129,7 @@ has_history(struct unpack *u)
 
 			has = has ||
 			    (backup_keep(&h->parts[i], e) == KEEP_HISTORY &&
-				is_listed(u, what_of(&a, &h->parts[i], e)));
+				unpack_has(u, what_of(&a, &h->parts[i], e)));
 		}
 	arena_fini(&a);
 	return has;
@@ -230,7 +148,7 @@ check_pages(struct unpack *u, struct err *err)
 		    str_starts(name, STR("firmware/")))
 			continue;
 		if (!page_name(name, &what, &offset, &ending) ||
-		    (!str_eqz(what, "metrics/series") && !is_listed(u, what)))
+		    (!str_eqz(what, "metrics/series") && !unpack_has(u, what)))
 			return err_set(err, ERR_PARAM,
 			    "nobody knows what " STR_FMT " in it is",
 			    STR_ARG(name));
@@ -238,196 +156,22 @@ check_pages(struct unpack *u, struct err *err)
 	return 0;
 }
 
-/* --- one kind of row ----------------------------------------------------- */
+/* --- replacing ----------------------------------------------------------- */
 
 struct restoring {
 	struct backup *b;
 	struct unpack *u;
-	struct json_out *report; /* NULL: no report */
 
 	/* the kind in hand */
 	const struct backup_part *part;
 	const struct entity *e;
 	struct store *store;
-	struct tally tally;
-	struct map seen; /* keys, in `keys` */
-	struct arena keys;
-	void *row;
-	struct arena arena; /* of the row */
 
 	/* rows that wait for store_add_many() */
 	char *batch;
 	size_t n;
 	struct arena batch_arena;
-	uint64_t rows;
 };
-
-/* Calls fn for each kind of row that the restore is going to replace. */
-static int
-each_kind(struct restoring *r,
-    int (*fn)(struct restoring *r, struct str what, struct err *err),
-    struct err *err)
-{
-	int rc = 0;
-
-	for (size_t i = 0; i < r->b->host.n_parts; i++) {
-		r->part = &r->b->host.parts[i];
-		for (size_t k = 0; rc == 0 && r->part->entities[k] != NULL;
-		     k++) {
-			struct arena a = { 0 };
-			struct str what;
-
-			r->e = r->part->entities[k];
-			what = what_of(&a, r->part, r->e);
-			if (backup_keep(r->part, r->e) == KEEP ||
-			    is_listed(r->u, what))
-				rc = fn(r, what, err);
-			arena_fini(&a);
-		}
-	}
-	return rc;
-}
-
-static int
-decode(struct restoring *r, struct str json, struct arena *a, void *row,
-    struct err *err)
-{
-	int rc = record_decode(json, &r->e->record, a, row, err);
-
-	r->rows++;
-	if (rc == 0 && backup_ending(r->b))
-		return err_set(err, ERR_CLOSED, "the program ends");
-	return rc == 0
-	    ? 0
-	    : err_wrap(err, "%s.%s", r->part->name, r->e->record.name);
-}
-
-/* --- looking ------------------------------------------------------------- */
-
-static void
-key_filter(const struct entity *e, const void *row, struct filter *f)
-{
-	for (size_t i = 0; e->keys[0].fields[i] != NULL; i++) {
-		const struct field *x = field_find(
-		    &e->record, str_of(e->keys[0].fields[i]), NULL, NULL);
-
-		filter_add(f, x->name, COND_EQ,
-		    field_get(x, (const char *)row + x->offset));
-	}
-}
-
-static bool
-same(const struct entity *e, const void *a, const void *b)
-{
-	struct buf x = { 0 }, y = { 0 };
-	bool is;
-
-	record_encode(&x, &e->record, a);
-	record_encode(&y, &e->record, b);
-	is = str_eq(buf_str(&x), buf_str(&y));
-	buf_free(&x);
-	buf_free(&y);
-	return is;
-}
-
-static int
-look_row(void *ctx, struct str json, struct err *err)
-{
-	struct restoring *r = ctx;
-	struct filter f = { 0 };
-	struct str key;
-	void *old;
-	bool found;
-	int rc;
-
-	arena_clear(&r->arena);
-	rc = decode(r, json, &r->arena, r->row, err);
-	if (rc != 0)
-		return rc;
-	key = row_key(&r->keys, r->e, r->row);
-	if (map_put(&r->seen, key, r) != NULL)
-		return err_set(err, ERR_PARAM,
-		    "two rows of %s.%s have the same key", r->part->name,
-		    r->e->record.name);
-	old = arena_alloc(&r->arena, r->e->record.size);
-	key_filter(r->e, r->row, &f);
-	rc = store_get(r->part->store, r->e, &f, &r->arena, old, &found, err);
-	if (rc == 0 && !found)
-		tally_note(&r->tally, ADDED, row_name(r->e, r->row));
-	else if (rc == 0 && !same(r->e, r->row, old))
-		tally_note(&r->tally, CHANGED, row_name(r->e, r->row));
-	return rc;
-}
-
-static int
-look_gone(void *ctx, const void *row, struct err *err)
-{
-	struct restoring *r = ctx;
-
-	(void)err;
-	arena_clear(&r->arena);
-	if (map_get(&r->seen, row_key(&r->arena, r->e, row)) == NULL)
-		tally_note(&r->tally, REMOVED, row_name(r->e, row));
-	return 0;
-}
-
-static int
-look_kind(struct restoring *r, struct str what, struct err *err)
-{
-	static const struct store_query all = { 0 };
-	int rc;
-
-	r->row = mem_alloc(r->e->record.size);
-	memset(&r->tally, 0, sizeof(r->tally));
-	rc = unpack_items(r->u, what, look_row, r, err);
-	if (rc == 0)
-		rc = store_list(r->part->store, r->e, &all, look_gone, r, err);
-	if (rc == 0 &&
-	    r->tally.n[ADDED] + r->tally.n[CHANGED] + r->tally.n[REMOVED] > 0) {
-		struct arena a = { 0 };
-
-		tally_write(r->report, arena_z(&a, what), &r->tally);
-		arena_fini(&a);
-	} else {
-		arena_fini(&r->tally.arena);
-	}
-	free(r->row);
-	map_fini(&r->seen);
-	arena_fini(&r->keys);
-	arena_fini(&r->arena);
-	return rc;
-}
-
-static int
-look(struct job *j, struct unpack *u, struct err *err)
-{
-	struct restoring r = { .b = j->backup, .u = u };
-	struct json_out o;
-	int rc;
-
-	backup_step(j->backup, "comparing");
-	json_out_init(&o, &j->report, false);
-	json_out_object(&o);
-	json_out_key(&o, "backupId");
-	json_out_str(&o, j->id);
-	json_out_key(&o, "dryRun");
-	json_out_bool(&o, j->dry_run);
-	json_out_key(&o, "version");
-	json_out_str(&o, u->version);
-	json_out_key(&o, "createdOn");
-	json_out_str(&o, u->created);
-	json_out_key(&o, "changes");
-	json_out_array(&o);
-	r.report = &o;
-	rc = each_kind(&r, look_kind, err);
-	json_out_end_array(&o);
-	json_out_key(&o, "rows");
-	json_out_int(&o, (int64_t)r.rows);
-	json_out_end_object(&o);
-	return rc;
-}
-
-/* --- replacing ----------------------------------------------------------- */
 
 static int
 add_batch(struct restoring *r, struct err *err)
@@ -446,13 +190,12 @@ static int
 add_row(void *ctx, struct str json, struct err *err)
 {
 	struct restoring *r = ctx;
-	int rc = decode(
-	    r, json, &r->batch_arena, r->batch + r->n * r->e->record.size, err);
+	void *row = r->batch + r->n * r->e->record.size;
+	int rc =
+	    row_decode(r->b, r->part, r->e, json, &r->batch_arena, row, err);
 
 	/* texts may be lent from the page, which goes before the batch does */
 	if (rc == 0) {
-		void *row = r->batch + r->n * r->e->record.size;
-
 		record_copy(&r->e->record, &r->batch_arena, row, row);
 		r->n++;
 	}
@@ -504,7 +247,7 @@ replace_all(struct nest *n, void *ctx, struct err *err)
 			what = what_of(&a, r.part, r.e);
 			if (keep == KEEP_PASSING)
 				rc = store_clear(r.store, r.e, err);
-			else if (keep == KEEP || is_listed(x->u, what))
+			else if (keep == KEEP || unpack_has(x->u, what))
 				rc = replace_kind(&r, what, err);
 			arena_fini(&a);
 		}
@@ -515,123 +258,6 @@ replace_all(struct nest *n, void *ctx, struct err *err)
 }
 
 /* --- after --------------------------------------------------------------- */
-
-struct series {
-	struct metric *metric;
-	struct arena arena;
-};
-
-static int
-read_labels(struct json *j, struct arena *a, struct metric_label **ret,
-    size_t *n, struct err *err)
-{
-	struct metric_label *all = arena_array(a, 64, struct metric_label);
-
-	*n = 0;
-	if (json_object(j))
-		while (json_member(j, &all[*n].name) &&
-		    json_str(j, &all[*n].value))
-			if (++*n == 64)
-				return err_set(
-				    err, ERR_PARAM, "metrics: too many labels");
-	*ret = all;
-	return 0;
-}
-
-static int
-write_points(
-    struct metric *m, const struct metric_point *p, size_t n, struct err *err)
-{
-	int rc = metric_write(m, p, n, NULL, err);
-
-	if (rc == ERR_AGAIN) {
-		rc = metric_flush(m, err);
-		if (rc == 0)
-			rc = metric_write(m, p, n, NULL, err);
-	}
-	return rc;
-}
-
-static int
-read_points(
-    struct json *j, struct metric *m, uint32_t id, bool text, struct err *err)
-{
-	struct metric_point block[BATCH_ROWS];
-	size_t n = 0;
-	int rc = 0;
-
-	if (!json_array(j))
-		return 0;
-	while (rc == 0 && json_item(j)) {
-		struct metric_point *p = &block[n];
-
-		*p = (struct metric_point){ .series = id };
-		if (!json_array(j) || !json_item(j) || !json_i64(j, &p->at) ||
-		    !json_item(j) ||
-		    !(text ? json_str(j, &p->text) : json_real(j, &p->value)) ||
-		    json_item(j))
-			return err_set(
-			    err, ERR_PARAM, "metrics: a point is broken");
-		if (++n == COUNT_OF(block)) {
-			rc = write_points(m, block, n, err);
-			n = 0;
-		}
-	}
-	return rc == 0 && n > 0 ? write_points(m, block, n, err) : rc;
-}
-
-static int
-add_series(void *ctx, struct str json, struct err *err)
-{
-	struct series *s = ctx;
-	struct metric_label *labels = NULL;
-	struct str key, name = STR_NULL;
-	int64_t kind = 0;
-	size_t n = 0;
-	struct json j;
-	uint32_t id;
-	int rc = 0;
-
-	arena_clear(&s->arena);
-	json_open(&j, json, 0, &s->arena);
-	if (json_object(&j))
-		while (rc == 0 && json_member(&j, &key)) {
-			if (str_eqz(key, "name"))
-				json_str(&j, &name);
-			else if (str_eqz(key, "kind"))
-				json_i64(&j, &kind);
-			else if (str_eqz(key, "labels"))
-				rc = read_labels(
-				    &j, &s->arena, &labels, &n, err);
-			else if (!str_eqz(key, "points"))
-				json_skip(&j);
-			else { /* the last one */
-				rc = metric_series(s->metric,
-				    (enum metric_kind)kind, name, labels, n,
-				    &id, err);
-				if (rc == 0)
-					rc = read_points(&j, s->metric, id,
-					    kind == METRIC_TEXT, err);
-			}
-		}
-	return rc == 0 && json_done(&j, err) != 0 ? ERR_PARAM : rc;
-}
-
-static int
-restore_metrics(struct unpack *u, struct err *err)
-{
-	struct series s = { .metric = u->backup->host.metric };
-	int rc;
-
-	if (s.metric == NULL)
-		return 0;
-	backup_step(u->backup, "history of values");
-	rc = unpack_items(u, STR("metrics/series"), add_series, &s, err);
-	if (rc == 0)
-		rc = metric_flush(s.metric, err);
-	arena_fini(&s.arena);
-	return rc;
-}
 
 /* The folder as it was in the backup takes the place of the one there is. */
 static int
@@ -682,7 +308,7 @@ finish(struct unpack *u, const char *pending, struct err *err)
 	u->read = 0;
 	rc = restore_firmware(u, err);
 	if (rc == 0)
-		rc = restore_metrics(u, err);
+		rc = points_restore(u, err);
 	if (rc == 0)
 		rc = flush_all(u->backup, err);
 	if (rc == 0 && unlink(pending) < 0)
@@ -778,7 +404,7 @@ restore(struct job *j, struct err *err)
 	if (rc == 0)
 		rc = check_pages(&u, err);
 	if (rc == 0)
-		rc = look(j, &u, err);
+		rc = compare(j, &u, err);
 	if (rc != 0 || j->dry_run)
 		goto done;
 	rc = restore_safety(j, "before_restore", has_history(&u), &safety, err);
