@@ -6,8 +6,7 @@
  * one transaction per store; a dry run is the same, taken back at its end. A
  * row that can not be taken is listed with the reason and hinders no other.
  *
- *    gateway --> a network of its id, and the gateway itself where there are
- *                such
+ *    gateway --> the same, or where there are none a network of its id
  *    node    --> a device at its address, and what the hub knows of it
  */
 #include "core/backup/private.h"
@@ -21,8 +20,11 @@
 #include "codec/json.h"
 #include "core/backup/convert.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define LOG_MODULE "backup"
 
@@ -42,6 +44,7 @@ struct importing {
 	struct json_out out;
 	int64_t n_skipped;
 	struct map known; /* "gateway" and "gateway.node" -> their ids */
+	struct buf files; /* firmware to be copied, a name a line */
 	struct arena known_arena;
 	struct arena arena; /* of the row in hand */
 };
@@ -52,6 +55,8 @@ struct row {
 	struct str id;    /* theirs */
 	struct buf ours;  /* members, each with a comma behind */
 	const char *drop; /* names of theirs that do not count */
+	/* known once it is taken: "gateway", "gateway.node" */
+	struct str known_key, known_id;
 };
 
 struct kind {
@@ -61,6 +66,7 @@ struct kind {
 	int (*prepare)(struct importing *x, struct row *r, struct err *err);
 	const char *unfold; /* members that may hold old variables */
 	const char *why;    /* not taken: because */
+	bool has_file;      /* its member `file` tells of one in firmware/ */
 };
 
 /* --- reading ------------------------------------------------------------- */
@@ -313,45 +319,67 @@ put_beside(struct importing *x, const char *ours, const struct buf *members,
 	    tally, err);
 }
 
-/* The network of a gateway. One that is there stays as it is. */
+/* The network of this code, if there is one. */
 static int
-network_for(
-    struct importing *x, struct str code, struct str name, struct err *err)
+find_network(struct importing *x, struct str code, bool *found, struct str *id,
+    struct err *err)
 {
-	struct row r = { 0 };
 	struct filter f = { 0 };
-	struct str id;
-	bool found;
-	int rc;
 
 	filter_text(&f, "unitId", x->job->unit_id);
 	filter_text(&f, "code", code);
-	rc = id_for(x, "broker.network", "networkId", &f, &found, &id, err);
-	if (rc == 0 && !found) {
-		put_ours(&r, "networkId", id);
-		put_ours(&r, "unitId", x->job->unit_id);
-		put_ours(&r, "unitCode", x->unit_code);
-		put_ours(&r, "code", code);
-		put_ours(&r, "hostUri", STR("mqtt://localhost"));
-		put_ours(&r, "name", name);
-		rc =
-		    put_beside(x, "broker.network", &r.ours, &x->networks, err);
-		buf_free(&r.ours);
-	}
-	if (rc == 0)
-		know(x, code, id);
-	return rc;
+	return id_for(x, "broker.network", "networkId", &f, found, id, err);
 }
 
 static int
+make_network(struct importing *x, struct str code, struct str id,
+    struct str name, struct err *err)
+{
+	struct row r = { 0 };
+	int rc;
+
+	put_ours(&r, "networkId", id);
+	put_ours(&r, "unitId", x->job->unit_id);
+	put_ours(&r, "unitCode", x->unit_code);
+	put_ours(&r, "code", code);
+	put_ours(&r, "hostUri", STR("mqtt://localhost"));
+	put_ours(&r, "name", name);
+	rc = put_beside(x, "broker.network", &r.ours, &x->networks, err);
+	buf_free(&r.ours);
+	return rc;
+}
+
+/* Where there are gateways one is a network by itself. A network that is there
+ * stays as it is, and is the one. */
+static int
 gateway(struct importing *x, struct row *r, struct err *err)
 {
-	struct str code = arena_lower(&x->arena, r->id);
+	struct str code = arena_lower(&x->arena, r->id), id;
 	struct str name = text_member(&x->arena, r->json, "description");
-	int rc = network_for(x, code, name.len > 0 ? name : r->id, err);
+	struct filter f = { 0 };
+	struct store *tx;
+	bool network, found;
+	int rc = find_network(x, code, &network, &id, err);
 
+	if (rc == 0 && !network && entity_of(x, x->kind->ours, &tx) == NULL)
+		rc =
+		    make_network(x, code, id, name.len > 0 ? name : r->id, err);
+	else if (rc == 0 && !network) {
+		filter_text(&f, "unitId", x->job->unit_id);
+		filter_text(&f, "code", code);
+		rc = id_for(x, x->kind->ours, "id", &f, &found, &id, err);
+		put_ours(r, "id", id);
+		put_ours(r, "unitCode", x->unit_code);
+		put_ours(r, "code", code);
+		r->known_key = code;
+		r->known_id = id;
+		return rc;
+	}
 	if (rc == 0)
-		put_ours(r, "id", code);
+		know(x, code, id);
+	if (rc == 0 && network)
+		rc = err_set(err, ERR_NOT_FOUND,
+		    "there is a network of this code: it is used as it is");
 	return rc;
 }
 
@@ -423,10 +451,9 @@ node(struct importing *x, struct row *r, struct err *err)
 		rc = device_for(x, &p, name, &id, err);
 	if (rc != 0)
 		return rc;
-	know(x,
-	    arena_printf(&x->arena, STR_FMT "." STR_FMT, STR_ARG(p.gateway),
-		STR_ARG(p.node)),
-	    id);
+	r->known_key = arena_printf(&x->arena, STR_FMT "." STR_FMT,
+	    STR_ARG(p.gateway), STR_ARG(p.node));
+	r->known_id = id;
 	put_ours(r, "id", id);
 	put_place(r, &p);
 	return 0;
@@ -487,7 +514,7 @@ field(struct importing *x, struct row *r, struct err *err)
 
 /* In the order in which one needs the other. */
 static const struct kind kinds[] = {
-	{ "gateway", "hub.gateway", "id", gateway },
+	{ "gateway", "broker.gateway", "id", gateway },
 	{ "node", "hub.node", "nodeId", node },
 	{ "source", "hub.source", "sourceId", source },
 	{ "field", "hub.field", "fieldId", field },
@@ -497,7 +524,7 @@ static const struct kind kinds[] = {
 	{ "schedule", "hub.schedule", "id", .unfold = OLD_VARIABLES },
 	{ "forward_payload", "hub.forwardPayload", "id" },
 	{ "dashboard", "hub.dashboard", "title" },
-	{ "firmware", "hub.firmware", "id" },
+	{ "firmware", "hub.firmware", "id", .has_file = true },
 	{ "virtual_device", "hub.virtualDevice", "id" },
 	{ "virtual_assistant", "hub.virtualAssistant", "id" },
 	{ "user", NULL, "username",
@@ -556,6 +583,61 @@ unfold(struct importing *x, struct row *r, struct err *err)
 	return rc;
 }
 
+/* Its file is copied when all rows are in. */
+static void
+note_file(struct importing *x, struct row *r)
+{
+	struct arena *a = &x->arena;
+	struct str name =
+	    text_member(a, member(a, r->json, "file"), "internalName");
+
+	if (name.len == 0 || name.ptr[0] == '.' ||
+	    memchr(name.ptr, '/', name.len) != NULL ||
+	    memchr(name.ptr, '\n', name.len) != NULL)
+		return;
+	buf_add_str(&x->files, name);
+	buf_addc(&x->files, '\n');
+}
+
+static int
+copy_file(struct importing *x, struct str name, struct err *err)
+{
+	const char *dir = x->b->data_dir;
+	const struct zip_entry *e = unpack_find(
+	    x->u, arena_printf(&x->arena, "firmware/" STR_FMT, STR_ARG(name)));
+	char *path, *fresh;
+	int rc;
+
+	if (e == NULL)
+		return 0; /* its row tells the sum: nothing has it */
+	path = mem_printf("%s/firmware/" STR_FMT, dir, STR_ARG(name));
+	fresh = mem_printf("%s.new", path);
+	unlink(fresh);
+	rc = unpack_file(x->u, e, fresh, err);
+	if (rc == 0)
+		rc = files_publish(fresh, path, err);
+	free(path);
+	free(fresh);
+	return rc;
+}
+
+static int
+copy_files(struct importing *x, struct err *err)
+{
+	struct str all = buf_str(&x->files), name;
+	char *dir = mem_printf("%s/firmware", x->b->data_dir);
+	int rc = 0;
+
+	if (all.len > 0 && mkdir(dir, 0700) < 0 && errno != EEXIST)
+		rc = err_errno(err, "make the folder %s", dir);
+	while (rc == 0 && all.len > 0) {
+		name = str_cut(&all, '\n');
+		rc = copy_file(x, name, err);
+	}
+	free(dir);
+	return rc;
+}
+
 static int
 take(struct importing *x, struct row *r, const struct entity *e,
     struct store *tx, struct err *err)
@@ -579,6 +661,10 @@ take(struct importing *x, struct row *r, const struct entity *e,
 			: "this version has nothing like it");
 	if (rc == 0)
 		rc = put_row(x, e, tx, join(x, r), &x->tallies[k - kinds], err);
+	if (rc == 0 && r->known_key.ptr != NULL)
+		know(x, r->known_key, r->known_id);
+	if (rc == 0 && k->has_file)
+		note_file(x, r);
 	return rc;
 }
 
@@ -652,6 +738,7 @@ start_over(struct importing *x)
 	memset(&x->networks, 0, sizeof(x->networks));
 	memset(&x->devices, 0, sizeof(x->devices));
 	buf_clear(&x->skipped);
+	buf_clear(&x->files);
 	x->n_skipped = 0;
 	map_fini(&x->known);
 	arena_clear(&x->known_arena);
@@ -713,6 +800,7 @@ for_real(struct importing *x, struct err *err)
 	struct backup *b = x->b;
 	char *safety;
 	struct err why;
+	bool done;
 	int rc;
 
 	rc = restore_safety(x->job, "before_import", false, &safety, err);
@@ -722,8 +810,11 @@ for_real(struct importing *x, struct err *err)
 		return rc;
 	backup_step(b, "importing");
 	rc = nest_run(b, import_all, x, err);
+	done = rc == 0;
+	if (rc == 0)
+		rc = copy_files(x, err);
 	if (b->host.resume(
-		b->host.ctx, rc == 0 ? BACKUP_MORE : BACKUP_SAME, &why) != 0 &&
+		b->host.ctx, done ? BACKUP_MORE : BACKUP_SAME, &why) != 0 &&
 	    rc == 0) {
 		*err = why;
 		rc = why.code;
@@ -760,6 +851,7 @@ import(struct job *j, struct err *err)
 		report(&x);
 	start_over(&x);
 	buf_free(&x.skipped);
+	buf_free(&x.files);
 	arena_fini(&x.known_arena);
 	arena_fini(&x.arena);
 	unpack_close(&u);
