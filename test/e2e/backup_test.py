@@ -121,7 +121,8 @@ def test_everything_is_as_before(device, form):
     assert [f["current"]["value"] for f in
             listed(site, "field", fieldId="temperature")] == [21]
 
-    # queues were closed under their clients; what comes next goes its way
+    # clients were disconnected; what comes next goes its way
+    assert app.gone.wait(30) and device.network.gone.wait(30)
     device.network.close()
     app.close()
     device.network = site.network()
@@ -634,3 +635,48 @@ def test_what_is_restored_is_not_cleared_away(start):
     kept = [k["backupId"] for k in call(server, site.token, "GET",
                                         "/list").data]
     assert backup in kept and len(kept) == 2
+
+
+def test_without_its_promise_on_disk_nothing_is_committed(platform):
+    """What is restored is written down within the transactions."""
+    server = platform.server
+    token = server.login()
+    (server.folder / "data" / "restore.pending.new").mkdir()
+    assert "restore.pending" in call(
+        server, token, "POST", "/%s/restore" % platform.backup,
+        status=503).text
+    assert what_is(server, token) == OLD
+    (server.folder / "data" / "restore.pending.new").rmdir()
+    call(server, token, "POST", "/%s/restore" % platform.backup)
+    assert what_is(server, server.login()) == NEW
+
+
+def test_one_at_a_time(platform):
+    server, token = platform.server, platform.server.login()
+    worker = threading.Thread(target=lambda: swallow(
+        server, token, "POST", "/%s/restore" % platform.backup))
+    worker.start()
+    until("the restore", lambda: step(server, token) not in ("", "beginning"))
+    answer = server.call("POST", API, {"data": {}}, token)
+    assert (answer.status, answer.code) == (409, "err_hub_backup_busy")
+    assert call(server, token, "DELETE", "/" + platform.backup,
+                status=409)
+    worker.join()
+    make(server, server.login())
+
+
+def test_a_start_that_can_not_complete_says_what_to_do(server):
+    data = server.folder / "data"
+    token = server.login()
+    backup = make(server, token)
+    server.stop()
+    pending = data / "restore.pending"
+    pending.write_text(json.dumps({"backup": str(data / "gone.zip")}))
+    with pytest.raises(AssertionError):
+        server.start()
+    assert "no such backup" in server.logged()
+    assert "remove that file" in server.logged()
+    pending.write_text(json.dumps({
+        "backup": str(data / "backup" / (backup + ".zip"))}))
+    server.start()
+    assert not pending.exists()
