@@ -113,10 +113,15 @@ end_page(struct packing *p, struct err *err)
 		return 0;
 	buf_addz(&p->page, "]\n");
 	text = buf_str(&p->page);
-	if (p->yaml) {
-		(void)yaml_write(&yaml, text);
-		text = buf_str(&yaml);
+	/* one that can not be read again is none */
+	if (p->yaml ? !yaml_write(&yaml, text) : !json_valid(text, 0)) {
+		buf_free(&yaml);
+		return err_set(err, ERR_INTERNAL,
+		    "a row of " STR_FMT " behind %" PRIu64 " is no JSON",
+		    STR_ARG(p->what), p->first);
 	}
+	if (p->yaml)
+		text = buf_str(&yaml);
 	rc = put_part(p,
 	    arena_printf(&p->arena, STR_FMT "__%" PRIu64 ".%s",
 		STR_ARG(p->what), p->first, p->yaml ? "yaml" : "json"),
