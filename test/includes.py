@@ -20,6 +20,7 @@ CORE = {
     "data": {"rest", "auth"},
     "coremgr": {"rest", "auth", "route", "data"},
     "hub": {"rest", "auth", "route", "data"},
+    "backup": {"rest"},
     "fleet": {"rest", "auth", "route", "data", "hub"},
 }
 src = pathlib.Path(__file__).resolve().parent.parent / "src"

@@ -65,6 +65,8 @@ struct server {
 	struct data *data;
 	struct coremgr *coremgr;
 	struct hub *hub;
+	struct backup *backup;
+	struct backup_part backup_parts[4];
 	struct pages *pages;
 
 	struct loop *main_loop, *msg_loop;
@@ -376,6 +378,68 @@ open_modules(struct server *s, struct err *err)
 	return rc;
 }
 
+static int
+pause_platform(void *ctx, struct err *err)
+{
+	struct server *s = ctx;
+
+	return hub_pause(s->hub, err);
+}
+
+static int
+resume_platform(void *ctx, enum backup_change what, struct err *err)
+{
+	struct server *s = ctx;
+	struct err why;
+	int rc = 0, hub_rc;
+
+	if (what != BACKUP_SAME)
+		rc = route_reload(s->route, what == BACKUP_ALL, err);
+	hub_rc = hub_resume(s->hub, what != BACKUP_SAME, &why);
+
+	if (rc == 0 && hub_rc != 0)
+		*err = why;
+	return rc != 0 ? rc : hub_rc;
+}
+
+static int
+begin_backup(void *ctx, const struct handler_backup *w,
+    handler_backup_done *done, void *done_ctx, struct err *err)
+{
+	struct server *s = ctx;
+	const struct backup_wish wish = { w->prefix, w->form, w->dir,
+		w->retention, w->history, w->metrics };
+
+	return backup_begin(s->backup, &wish, done, done_ctx, err);
+}
+
+/* Before anything runs: a restore that was cut off is done again. */
+static int
+open_backup(struct server *s, struct err *err)
+{
+	const struct backup_part parts[] = {
+		{ "auth", auth_store(s->auth), auth_entities,
+		    .passing = "session authorizationCode pkce accessToken "
+			       "refreshToken setup" },
+		{ "broker", route_store(s->route), route_entities,
+		    .passing = "dldataBuffer" },
+		{ "hub", hub_store(s->hub), hub_entities, .history = "trace" },
+		{ "data", data_store(s->data), data_entities,
+		    .history = "applicationUldata applicationDldata "
+			       "networkUldata networkDldata coremgrOpdata" },
+	};
+	const struct backup_host host = { .ctx = s,
+		.parts = s->backup_parts,
+		.n_parts = COUNT_OF(parts),
+		.metric = hub_metric(s->hub),
+		.pause = pause_platform,
+		.resume = resume_platform };
+
+	memcpy(s->backup_parts, parts, sizeof(parts));
+	hub_backups(s->hub, begin_backup, s);
+	return backup_open(&s->set.backup, s->dir, &host, &s->backup, err);
+}
+
 /* A commit of the message path on its way through the history. */
 struct bridge {
 	struct data_commit commit;
@@ -642,6 +706,7 @@ start_http(struct server *s, struct err *err)
 	coremgr_routes(s->coremgr, s->auth, s->route, add_rows, s);
 	data_routes(s->data, add_rows, s);
 	hub_routes(s->hub, add_rows, s);
+	backup_routes(s->backup, add_rows, s);
 	mqtt_http_routes(s->mqtt_http, add_rows, s);
 	return http_server_start(s->http, err);
 }
@@ -656,6 +721,7 @@ app_each_route(http_add_routes *add, void *ctx)
 	coremgr_routes(NULL, NULL, NULL, add, ctx);
 	data_routes(NULL, add, ctx);
 	hub_routes(NULL, add, ctx);
+	backup_routes(NULL, add, ctx);
 }
 
 /* --- first start --------------------------------------------------------- */
@@ -909,6 +975,8 @@ start_platform(struct server *s, struct err *err)
 	if (rc == 0)
 		rc = open_modules(s, err);
 	if (rc == 0)
+		rc = open_backup(s, err);
+	if (rc == 0)
 		rc = start_messages(s, err);
 	if (rc != 0)
 		return rc;
@@ -1040,6 +1108,7 @@ end(struct server *s)
 	hub_live_stop(s->hub);
 	if (s->main_loop != NULL)
 		loop_cancel(s->main_loop, &s->clean_timer);
+	backup_stop(s->backup); /* workers wait for it */
 	worker_pool_free(s->workers);
 	worker_pool_free(s->slow);
 	if (s->main_loop != NULL) {
@@ -1052,6 +1121,7 @@ end(struct server *s)
 	mqtt_bridges_free(s->bridges);
 	mqtt_listeners_free(s->listeners);
 	coremgr_free(s->coremgr);
+	backup_close(s->backup);
 	hub_close(s->hub);
 	data_close(s->data);
 	route_close(s->route);

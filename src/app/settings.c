@@ -349,7 +349,7 @@ settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
 	static _Thread_local struct conf_section
-	    sections[16 + MQTT_LISTENERS + MQTT_BRIDGES];
+	    sections[17 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -391,6 +391,8 @@ settings_new(struct settings *s)
 		    gateway_fields, &s->hub.gateway },
 		{ "hub.live", "Who follows what happens by WebSocket.",
 		    hub_live_fields, &s->hub.live },
+		{ "backup", "Backups of everything.", backup_fields,
+		    &s->backup },
 		{ "data", "The history of what passed.", data_fields,
 		    &s->data },
 		{ "compat", "For use beside Sylvia-IoT's own programs.",

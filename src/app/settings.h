@@ -6,6 +6,7 @@
 
 #include "base/conf.h"
 #include "core/auth/auth.h"
+#include "core/backup/backup.h"
 #include "core/coremgr/coremgr.h"
 #include "core/data/data.h"
 #include "core/hub/hub.h"
@@ -78,6 +79,7 @@ struct settings {
 	struct coremgr_conf coremgr;
 	struct data_conf data;
 	struct hub_conf hub;
+	struct backup_conf backup;
 	struct auth_conf compat; /* only compat.* of it is set */
 	struct cli_conf cli;
 };

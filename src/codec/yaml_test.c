@@ -87,10 +87,118 @@ line_ends_stay_in_their_text(void **state)
 	buf_free(&b);
 }
 
+static void
+yaml_is_read(void **state)
+{
+	static const struct {
+		const char *yaml, *json;
+	} cases[] = {
+		{ "", "null" },
+		{ "# nothing\n", "null" },
+		{ "a: 1\nb: [x, \"2\", 2.5, -3, +4, 1e+06]\n",
+		    "{\"a\":1,\"b\":[\"x\",\"2\",2.5,-3,4,1e+06]}" },
+		{ "a: ~\nb:\nc: null\nd: \"\"\ne: .nan\n",
+		    "{\"a\":null,\"b\":null,\"c\":null,\"d\":\"\","
+		    "\"e\":null}" },
+		{ "- true\n- False\n- yes\n- 0x1F\n- 007\n- !!str 5\n",
+		    "[true,false,\"yes\",31,\"007\",\"5\"]" },
+		{ "a: |\n  if (x) {\n    y\n  }\nb: >-\n  one\n  two\n",
+		    "{\"a\":\"if (x) {\\n  y\\n}\\n\",\"b\":\"one two\"}" },
+		{ "at: 2026-05-01T10:00:00.12+02:00\n\"k 1\": {}\n",
+		    "{\"at\":\"2026-05-01T10:00:00.12+02:00\",\"k 1\":{}}" },
+		{ "- a: 1\n  b:\n  - 2\n- []\n", "[{\"a\":1,\"b\":[2]},[]]" },
+		{ "{\"a\":[1,\"x\\u00e9\"]}", "{\"a\":[1,\"x\xc3\xa9\"]}" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct buf b = { 0 };
+		struct err err = { 0 };
+
+		if (yaml_read(&b, str_of(cases[i].yaml), &err) != 0)
+			fail_msg("%s: %s", cases[i].yaml, err.text);
+		assert_string_equal(buf_z(&b), cases[i].json);
+		buf_free(&b);
+	}
+}
+
+static void
+what_is_wrong_is_said(void **state)
+{
+	static const struct {
+		const char *yaml, *said;
+	} cases[] = {
+		{ "a: [1, 2", "YAML" },
+		{ "a: \"x", "YAML" },
+		{ "a: &x 1\nb: *x\n", "aliases" },
+		{ "a: 1\n---\nb: 2\n", "more than one" },
+		{ "? [a]\n: 1\n", "key" },
+		{ "%:,a:", "directives" },
+		{ "a: 1\n%YAML 1.1\n", "directives" },
+		{ "a: 1\n b: 2\n", "YAML" },
+		{ "\"\xff\"", "YAML" },
+	};
+	struct buf deep = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct buf b = { 0 };
+		struct err err = { 0 };
+
+		buf_addz(&b, "before");
+		assert_int_not_equal(
+		    yaml_read(&b, str_of(cases[i].yaml), &err), 0);
+		if (strstr(err.text, cases[i].said) == NULL)
+			fail_msg("%s: %s", cases[i].yaml, err.text);
+		assert_string_equal(buf_z(&b), "before");
+		buf_free(&b);
+	}
+	for (int i = 0; i < 100000; i++)
+		buf_addc(&deep, '[');
+	{
+		struct buf b = { 0 };
+		struct err err = { 0 };
+
+		assert_int_not_equal(yaml_read(&b, buf_str(&deep), &err), 0);
+		buf_free(&b);
+	}
+	buf_free(&deep);
+}
+
+/* What the writer writes the reader reads, as it was. */
+static void
+there_and_back(void **state)
+{
+	static const char *const values[] = { "{\"a\":[1,2.5,-3e+5,\"1e5\"],"
+					      "\"b\":{\"c\":null,\"d\":true}}",
+		"[\"no\",\"~\",\"\",\" x\",\"a: b\",\"# c\",\"- d\","
+		"\"line\\nline\",\"\\u0007\",\"\xe2\x80\xa8\",\"0x1\"]",
+		"\"text\"", "[]", "{}", "null" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(values); i++) {
+		struct buf yaml = { 0 }, back = { 0 }, want = { 0 };
+		struct err err = { 0 };
+
+		assert_true(yaml_write(&yaml, str_of(values[i])));
+		if (yaml_read(&back, buf_str(&yaml), &err) != 0)
+			fail_msg("%s: %s", buf_z(&yaml), err.text);
+		assert_true(json_compact(&want, str_of(values[i]), 0));
+		if (i > 0) /* of numbers only the value stays */
+			assert_string_equal(buf_z(&back), buf_z(&want));
+		buf_free(&yaml);
+		buf_free(&back);
+		buf_free(&want);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(yaml_is_read),
+		cmocka_unit_test(what_is_wrong_is_said),
+		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(values_are_written_in_blocks),
 		cmocka_unit_test(what_could_be_something_else_is_quoted),
 		cmocka_unit_test(line_ends_stay_in_their_text),

@@ -9,6 +9,8 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/file.h"
+#include "codec/url.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -293,7 +295,98 @@ run_refresh(struct cli *cli, const struct cli_value *values)
 	return finish(cli, rc, &r, &err);
 }
 
+/* --- backups ------------------------------------------------------------- */
+
+struct carried {
+	struct str id, file;
+};
+#define F struct carried
+#define FILE_ROW(text) F_TEXT(F, file, "file", .help = text)
+static const struct field download_fields[] = {
+	F_TEXT(F, id, "backup", .help = "Which backup."),
+	FILE_ROW("Where it is written; not there yet. Left out: the backup's "
+		 "name with .zip, here."),
+	{ 0 },
+};
+static const struct record download_record = { "download", sizeof(F),
+	download_fields };
+static const struct field upload_fields[] = {
+	FILE_ROW("The zip file."),
+	F_TEXT(F, id, "name",
+	    .help = "What it is called there; left out: as here."),
+	{ 0 },
+};
+static const struct record upload_record = { "upload", sizeof(F),
+	upload_fields };
+
+static int
+run_download(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+	struct str id = cli_text(c, values, "backup");
+	struct str file = cli_text(c, values, "file");
+	struct fetch f = { .method = "GET" };
+	struct buf path = { 0 };
+	struct fetched r;
+	struct err err;
+	char *name;
+	int rc;
+
+	if (file.len == 0)
+		file = arena_printf(&cli->arena, STR_FMT ".zip", STR_ARG(id));
+	name = arena_z(&cli->arena, file);
+	f.to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (f.to < 0) {
+		err_errno(&err, "create %s", name);
+		return cli_failed(cli, &err);
+	}
+	buf_addz(&path, "/hub/api/v1/backup/");
+	url_encode(&path, id);
+	buf_addz(&path, "/file");
+	rc = session_fetch(
+	    &cli->session, &f, buf_str(&path), &cli->arena, &r, &err);
+	if (close(f.to) < 0 && rc == 0)
+		rc = err_errno(&err, "write %s", name);
+	if (rc != 0 || r.status != 200)
+		unlink(name);
+	else
+		printf("%s\n", name);
+	buf_free(&path);
+	return finish(cli, rc, &r, &err);
+}
+
+static int
+run_upload(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+	char *file = arena_z(&cli->arena, cli_text(c, values, "file"));
+	struct str name = cli_text(c, values, "name");
+	struct fetch f = { .method = "POST", .type = FETCH_ZIP };
+	struct buf path = { 0 }, body = { 0 };
+	const char *slash = strrchr(file, '/');
+	struct fetched r;
+	struct err err;
+	int rc;
+
+	if (name.len == 0)
+		name = str_of(slash != NULL ? slash + 1 : file);
+	buf_addz(&path, "/hub/api/v1/backup/upload?name=");
+	url_encode(&path, name);
+	rc = file_read(file, &body, &err);
+	f.body = buf_str(&body);
+	if (rc == 0)
+		rc = session_fetch(
+		    &cli->session, &f, buf_str(&path), &cli->arena, &r, &err);
+	buf_free(&path);
+	buf_free(&body);
+	return finish(cli, rc, &r, &err);
+}
+
 static const struct cli_local locals[] = {
+	{ "backup", "download", "Writes a backup into a file.",
+	    &download_record, "backup:i! file:o", run_download },
+	{ "backup", "upload", "Takes a zip file there as a backup.",
+	    &upload_record, "file! name:n", run_upload },
 	{ "login", "", "Signs in and keeps the tokens for later commands.",
 	    &login_record, "account:a! password:p", run_login },
 	{ "auth", "refresh", "Exchanges the refresh token for new tokens.",

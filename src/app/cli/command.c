@@ -32,6 +32,9 @@ struct row {
 #define CM "/coremgr/api/v1"
 #define DATA "/data/api/v1"
 
+#define BACKUP "/hub/api/v1/backup"
+#define ID_OF_BACKUP "backup={backupId}:i"
+
 #define LIST(group, path, spec)                                                \
 	{ group, "count", "GET", path "/count", spec },                        \
 	{                                                                      \
@@ -47,6 +50,14 @@ struct row {
 #define TRIAL "devid=deviceId:d payload:p~payload type:t~local"
 
 static const struct row rows[] = {
+	{ "backup", "run", "POST", BACKUP, "format=storageExportType:f" },
+	{ "backup", "get", "GET", BACKUP "/{backupId}", ID_OF_BACKUP },
+	{ "backup", "delete", "DELETE", BACKUP "/{backupId}", ID_OF_BACKUP },
+	{ "backup", "restore", "POST", BACKUP "/{backupId}/restore",
+	    ID_OF_BACKUP " dry-run=dryRun:n" },
+	{ "backup", "import", "POST", BACKUP "/{backupId}/import",
+	    ID_OF_BACKUP " dry-run=dryRun:n unitid:u" },
+
 	{ "auth", "tokeninfo", "GET", CM "/auth/tokeninfo" },
 	{ "auth", "logout", "POST", CM "/auth/logout" },
 

@@ -8,7 +8,9 @@
 #include "codec/url.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONNECT_MS 10000L
 #define SILENCE_S 65L /* the server gives up a request after 60 s */
@@ -18,13 +20,39 @@ struct transfer {
 	struct fetched *ret;
 	struct buf body;
 	bool too_long;
+	CURL *curl;
+	int to;
+	int write_errno; /* of `to` */
 };
+
+static size_t
+write_to(struct transfer *t, const char *part, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		ssize_t n = write(t->to, part + done, len - done);
+
+		if (n < 0 && errno != EINTR) {
+			t->write_errno = errno;
+			return 0;
+		}
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return len;
+}
 
 static size_t
 on_body(char *part, size_t size, size_t n, void *ctx)
 {
 	struct transfer *t = ctx;
+	long status = 0;
 
+	if (t->to > 0 &&
+	    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status) ==
+		CURLE_OK &&
+	    status == 200)
+		return write_to(t, part, size * n);
 	if (t->body.len + size * n > FETCH_BODY_MAX) {
 		t->too_long = true;
 		return 0;
@@ -72,6 +100,10 @@ explain(const struct transfer *t, CURLcode code, const char *detail,
 		return err_set(err, ERR_LIMIT,
 		    "the answer is longer than %d MiB: ask for less by --limit",
 		    FETCH_BODY_MAX / 1024 / 1024);
+	if (t->write_errno != 0) {
+		errno = t->write_errno;
+		return err_errno(err, "write what came");
+	}
 	if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
 		return err_set(err, ERR_CLOSED,
 		    "cannot reach " STR_FMT
@@ -125,7 +157,7 @@ int
 fetch_run(const struct fetch *f, struct arena *a, struct fetched *ret,
     struct err *err)
 {
-	struct transfer t = { .arena = a, .ret = ret };
+	struct transfer t = { .arena = a, .ret = ret, .to = f->to };
 	char detail[CURL_ERROR_SIZE] = "";
 	CURL *c = curl_easy_init();
 	struct curl_slist *headers;
@@ -135,6 +167,7 @@ fetch_run(const struct fetch *f, struct arena *a, struct fetched *ret,
 	*ret = (struct fetched){ 0 };
 	if (c == NULL)
 		return err_set(err, ERR_INTERNAL, "libcurl did not start");
+	t.curl = c;
 	headers = make_headers(f, a);
 	curl_easy_setopt(c, CURLOPT_URL, arena_z(a, f->url));
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");

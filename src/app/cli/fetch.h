@@ -18,7 +18,10 @@ struct fetch {
 	struct str token; /* for Authorization: Bearer; STR_NULL: none */
 	const char *type; /* of the body: FETCH_JSON, FETCH_FORM */
 	struct str body;  /* STR_NULL: none */
+	int to; /* a descriptor that gets the body of an answer 200, of any
+		 * length; 0: it comes in the answer */
 };
+#define FETCH_ZIP "application/zip"
 #define FETCH_JSON "application/json"
 #define FETCH_FORM "application/x-www-form-urlencoded"
 

@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "core/auth/auth.h"
+#include "core/backup/backup.h"
 #include "core/coremgr/coremgr.h"
 #include "core/data/data.h"
 #include "core/rest/rest.h"
@@ -98,6 +99,7 @@ each_real(void (*add)(void *ctx, const struct http_route *rows), void *ctx)
 	auth_routes(NULL, "/auth/api/v1", 0, add, ctx);
 	coremgr_routes(NULL, NULL, NULL, add, ctx);
 	data_routes(NULL, add, ctx);
+	backup_routes(NULL, add, ctx);
 }
 
 /* --- what was typed, and what becomes of it ------------------------------ */

@@ -333,13 +333,9 @@ renew(struct session *s, struct arena *a)
 }
 
 int
-session_call(struct session *s, const char *method, struct str path,
-    struct str body, struct arena *a, struct fetched *ret, struct err *err)
+session_fetch(struct session *s, struct fetch *f, struct str path,
+    struct arena *a, struct fetched *ret, struct err *err)
 {
-	struct fetch f = { .method = method,
-		.url = session_url(s, a, path),
-		.type = FETCH_JSON,
-		.body = body };
 	int rc = load(s, err);
 
 	if (rc != 0)
@@ -347,11 +343,21 @@ session_call(struct session *s, const char *method, struct str path,
 	if (s->tokens.access.ptr == NULL)
 		return err_set(
 		    err, ERR_DENIED, "nobody is signed in: run `login` first");
+	f->url = session_url(s, a, path);
 	for (int i = 0;; i++) {
-		f.token = s->tokens.access;
-		rc = fetch_run(&f, a, ret, err);
+		f->token = s->tokens.access;
+		rc = fetch_run(f, a, ret, err);
 		if (rc != 0 || ret->status != 401 || i == RETRIES ||
 		    !renew(s, a))
 			return rc;
 	}
+}
+
+int
+session_call(struct session *s, const char *method, struct str path,
+    struct str body, struct arena *a, struct fetched *ret, struct err *err)
+{
+	struct fetch f = { .method = method, .type = FETCH_JSON, .body = body };
+
+	return session_fetch(s, &f, path, a, ret, err);
 }

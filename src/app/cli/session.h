@@ -39,5 +39,9 @@ int session_refresh(
 /* One call; `body` is JSON or STR_NULL. ERR_DENIED: nobody is signed in. */
 int session_call(struct session *s, const char *method, struct str path,
     struct str body, struct arena *a, struct fetched *ret, struct err *err);
+/* The same for a body of any type, and an answer that goes to a file: `f` has
+ * all but url and token. */
+int session_fetch(struct session *s, struct fetch *f, struct str path,
+    struct arena *a, struct fetched *ret, struct err *err);
 
 #endif

@@ -478,6 +478,12 @@ auth_revoke(struct store *tx, const char *field, struct str id, struct err *err)
 	return rc;
 }
 
+struct store *
+auth_store(struct auth *a)
+{
+	return a->store;
+}
+
 int
 auth_clean(struct auth *a, struct err *err)
 {

@@ -108,6 +108,10 @@ int auth_make_public(
 int auth_setup_code(
     struct auth *a, char code[AUTH_SETUP_LEN + 1], struct err *err);
 
+/* What is kept, for backups. */
+struct store *auth_store(struct auth *a);
+extern const struct entity *const auth_entities[]; /* NULL ends */
+
 /* Removes what has expired. To be called now and then, on a worker. */
 int auth_clean(struct auth *a, struct err *err);
 

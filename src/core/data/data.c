@@ -261,6 +261,12 @@ data_reconfigure(struct data *d, const struct data_conf *conf)
 	atomic_store(&d->retention_ms, conf->retention_ms);
 }
 
+struct store *
+data_store(struct data *d)
+{
+	return d->store;
+}
+
 int
 data_clean(struct data *d, struct err *err)
 {

@@ -88,6 +88,10 @@ bool data_put_operation(struct data *d, const struct data_operation *op);
 
 void data_routes(struct data *d, http_add_routes *add, void *ctx);
 
+/* What is kept, for backups. */
+struct store *data_store(struct data *d);
+extern const struct entity *const data_entities[]; /* NULL ends */
+
 /* Removes what is older than the retention. On a worker. */
 int data_clean(struct data *d, struct err *err);
 

@@ -17,7 +17,6 @@ struct data_counters {
 #undef GAUGE
 };
 
-extern const struct entity *const data_entities[];
 extern const struct entity *const data_kind_entities[DATA_KINDS];
 extern const struct counter_row data_counter_rows[];
 extern const size_t data_counter_rows_n;

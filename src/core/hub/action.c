@@ -369,6 +369,17 @@ publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
 	return 0;
 }
 
+static int
+make_backup(void *ctx, const struct handler_backup *w,
+    handler_backup_done *done, void *done_ctx, struct err *err)
+{
+	const struct slot *s = ctx;
+
+	if (s->hub->backup == NULL)
+		return err_set(err, ERR_DENIED, "backups can not be made here");
+	return s->hub->backup(s->hub->backup_ctx, w, done, done_ctx, err);
+}
+
 static void
 state_changed(void *ctx, struct handler *plug)
 {
@@ -426,6 +437,7 @@ load_handler(void *ctx, const void *row, struct err *err)
 		.loop = h->loop,
 		.settings = &h->conf.handler,
 		.publish = publish,
+		.backup = make_backup,
 		.changed = state_changed };
 	if (open_spec(s, host) != 0) {
 		s->row.state = (struct hub_state){ STR("error"),

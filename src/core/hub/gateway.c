@@ -798,7 +798,6 @@ gates_load(struct hub *h, struct err *err)
 {
 	static const struct store_query all = { 0 };
 
-	h->errands = worker_pool_new("errand", 1, 4096);
 	return store_list(
 	    route_store(h->route), &route_gateway_entity, &all, load, h, err);
 }
@@ -851,17 +850,23 @@ gates_reload(struct hub *h, struct str id)
 }
 
 void
-gates_free(struct hub *h)
+gates_forget(struct hub *h)
 {
 	struct gate *g;
 	size_t pos = 0;
 
-	worker_pool_free(h->errands);
-	h->errands = NULL;
 	while ((g = map_next(&h->gates, &pos)) != NULL) {
 		gate_end(g);
 		pos = 0;
 	}
 	map_fini(&h->gates);
 	map_fini(&h->gate_places);
+}
+
+void
+gates_free(struct hub *h)
+{
+	worker_pool_free(h->errands);
+	h->errands = NULL;
+	gates_forget(h);
 }

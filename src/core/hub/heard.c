@@ -79,6 +79,7 @@ heard_done(struct heard *m)
 	struct hub *h = m->hub;
 
 	list_del(&m->link);
+	h->n_reading--;
 	m->next_done = h->gathers->done;
 	h->gathers->done = m;
 	loop_defer(h->loop, &h->kick);
@@ -390,6 +391,10 @@ heard_run(struct loop_post *p)
 	struct heard *m;
 	struct list all;
 
+	if (hub_is_pausing(h)) {
+		h->intake_waits = true;
+		return;
+	}
 	list_init(&all);
 	pthread_mutex_lock(&h->lock);
 	list_join(&all, &h->heard);
@@ -397,6 +402,7 @@ heard_run(struct loop_post *p)
 	pthread_mutex_unlock(&h->lock);
 	while ((m = list_first(&all, struct heard, link)) != NULL) {
 		list_del(&m->link);
+		h->n_reading++;
 		if (m->up.device_id.ptr == NULL) {
 			inbox_heard(h, &m->up);
 			heard_done(m);

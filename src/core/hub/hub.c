@@ -224,6 +224,39 @@ hub_reconfigure(struct hub *h, const struct hub_conf *conf)
 /* --- opening ------------------------------------------------------------- */
 
 int
+hub_load(struct hub *h, struct err *err)
+{
+	static int (*const loads[])(struct hub * h, struct err * err) = {
+		model_load,
+		inbox_load,
+		forwards_load,
+		handlers_load,
+		tasks_load,
+		schedules_load,
+		gates_load,
+		delayed_load,
+	};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < COUNT_OF(loads); i++)
+		rc = loads[i](h, err);
+	return rc;
+}
+
+void
+hub_forget(struct hub *h)
+{
+	schedules_free(h);
+	tasks_free(h);
+	delayed_forget(h);
+	handlers_free(h);
+	forwards_free(h);
+	model_free(h);
+	inbox_free(h);
+	gates_forget(h);
+}
+
+int
 hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
     struct hub **ret, struct err *err)
 {
@@ -235,6 +268,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_mutex_init(&h->place_lock, NULL);
 	pthread_cond_init(&h->conf_done, NULL);
+	pthread_cond_init(&h->rest_cond, NULL);
 	list_init(&h->heard);
 	list_init(&h->dirty_nodes);
 	list_init(&h->dirty_sources);
@@ -244,6 +278,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	h->log_dir = mem_printf("%s/gateway_logs", dir != NULL ? dir : ".");
 	h->firmware_dir = mem_printf("%s/firmware", dir != NULL ? dir : ".");
 	list_init(&h->sent_order);
+	h->errands = worker_pool_new("errand", 1, 4096);
 	h->heard_post.run = heard_run;
 	h->loop = loop_new();
 	writer_init(h);
@@ -268,21 +303,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	if (rc == 0)
 		rc = metric_open(&h->conf.metric, dir, &h->metric, err);
 	if (rc == 0)
-		rc = model_load(h, err);
-	if (rc == 0)
-		rc = inbox_load(h, err);
-	if (rc == 0)
-		rc = forwards_load(h, err);
-	if (rc == 0)
-		rc = handlers_load(h, err);
-	if (rc == 0)
-		rc = tasks_load(h, err);
-	if (rc == 0)
-		rc = schedules_load(h, err);
-	if (rc == 0)
-		rc = gates_load(h, err);
-	if (rc == 0)
-		rc = delayed_load(h, err);
+		rc = hub_load(h, err);
 	if (rc != 0) {
 		hub_close(h);
 		return rc;
@@ -348,15 +369,21 @@ on_set(void *owner, struct str unit_code, struct str place, struct str payload)
 }
 
 /* What would send messages at once waits until the routing loop runs. */
+void
+hub_begin(struct hub *h)
+{
+	delayed_begin(h);
+	tasks_begin(h);
+	gates_start(h);
+}
+
 static void
 on_begin(struct loop_post *p)
 {
 	struct hub *h = container_of(p, struct hub, begin_post);
 
 	h->begun = true;
-	delayed_begin(h);
-	tasks_begin(h);
-	gates_start(h);
+	hub_begin(h);
 }
 
 static void
@@ -476,6 +503,7 @@ hub_close(struct hub *h)
 	pthread_mutex_destroy(&h->place_lock);
 	pthread_cond_destroy(&h->conf_done);
 	pthread_mutex_destroy(&h->lock);
+	pthread_cond_destroy(&h->rest_cond);
 	free(h);
 }
 

@@ -56,6 +56,12 @@ struct hub_conf {
 extern const struct conf_field hub_fields[];
 extern const struct conf_field hub_live_fields[]; /* over a live_conf */
 
+/* Begins a backup, for handlers that do so; see struct handler_host. */
+typedef int hub_backup(void *ctx, const struct handler_backup *w,
+    handler_backup_done *done, void *done_ctx, struct err *err);
+/* Before hub_start(). Without it there are no backups. */
+void hub_backups(struct hub *h, hub_backup *begin, void *ctx);
+
 /* Opens the store and reads what is known. `dir`: where a relative path of the
  * database begins. */
 int hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
@@ -85,6 +91,17 @@ bool hub_upgraded(struct hub *h, const struct http_upgraded *u);
 /* Says good-bye to all who follow by WebSocket, and takes no more. NULL is
  * fine. */
 void hub_live_stop(struct hub *h);
+
+/* What is kept, for backups. */
+struct store *hub_store(struct hub *h);
+struct metric *hub_metric(struct hub *h);
+extern const struct entity *const hub_entities[]; /* NULL ends */
+/* What waits is written, then the loop stands still until hub_resume(): so the
+ * rows in the store can be exchanged. Messages wait meanwhile, up to the
+ * setting. ERR_AGAIN: it did not come to rest in time. On a worker. */
+int hub_pause(struct hub *h, struct err *err);
+/* It goes on; with `changed` everything is read from the store again. */
+int hub_resume(struct hub *h, bool changed, struct err *err);
 
 /* Removes old traces, and, with `all`, what is too old in the history. On a
  * worker; the former every minute, as many may come. */

@@ -301,10 +301,24 @@ seal_handler(struct rest *r, struct hub_handler *h)
 	return false;
 }
 
+/* A backup holds what every unit has. */
+static bool
+may_have_type(struct rest *r, struct str type)
+{
+	if (!str_eqz(type, "backup") || auth_is(r->c, HTTP_ROLE_ADMIN))
+		return true;
+	http_error(r->c, 403, "err_perm",
+	    "handlers of type backup are for administrators");
+	return false;
+}
+
 static bool
 handler_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
-	return hub_before_add(r, row, extra, beside) && seal_handler(r, row);
+	const struct hub_handler *h = row;
+
+	return may_have_type(r, h->type) &&
+	    hub_before_add(r, row, extra, beside) && seal_handler(r, row);
 }
 
 /* A secret that is left out stays as it was. */
@@ -320,6 +334,8 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 	(void)extra_present;
 	(void)beside;
 	(void)beside_present;
+	if (!may_have_type(r, h->type))
+		return false;
 	if (!(*present & field_bit(&hub_handler_entity.record, "spec")))
 		return true;
 	h->spec = spec_with_secrets_of(&r->c->arena,

@@ -2,6 +2,7 @@
  * core/hub/private.h - what the files of core/hub share.
  *
  *    hub.c       opening, ending; the loop
+ *    rest.c      standing still while the store is exchanged
  *    entities.c  the rows
  *    objects.c   them over HTTP, and what a change means for the loop
  *    heard.c     uplink: to its device, in order, read by its profile
@@ -232,7 +233,6 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity,
     hub_delayed_entity, hub_setting_entity;
-extern const struct entity *const hub_entities[];
 extern const char *const hub_metric_types[];
 /* Ids that people choose. */
 int hub_check_id(struct str s, struct err *err);
@@ -389,6 +389,8 @@ void writer_kick(struct hub *h);
 /* The rows whose member `by` ("id") has this value go. */
 void writer_gone(
     struct hub *h, const struct entity *e, const char *by, struct str value);
+/* What has gathered is dropped. */
+void writer_forget(struct hub *h);
 void writer_init(struct hub *h);
 void writer_fini(struct hub *h);
 
@@ -429,6 +431,8 @@ struct hub {
 	struct route *route;
 	struct store *store;
 	struct metric *metric;
+	hub_backup *backup; /* NULL: none can be made */
+	void *backup_ctx;
 	struct script_pool *codecs, *scripts; /* of profiles, of tasks */
 	unsigned char key[32];                /* that seals secrets */
 	bool has_key;
@@ -446,6 +450,11 @@ struct hub {
 	pthread_cond_t conf_done; /* with `lock` */
 	struct list heard;
 	size_t n_heard; /* not yet done, all stages */
+	enum { HUB_RUNS, HUB_PAUSING, HUB_RESTS, HUB_READS } rest;
+	pthread_cond_t rest_cond;
+	bool rest_changed; /* everything is to be read again */
+	int rest_rc;       /* of that */
+	struct err rest_err;
 	struct loop_post heard_post;
 	bool heard_posted;
 	struct loop_post end_post;
@@ -456,7 +465,9 @@ struct hub {
 	struct group groups[2];
 	struct group *gathers;
 	bool writing;
-	bool ending; /* the loop ends when nothing is left to do */
+	bool ending;       /* the loop ends when nothing is left to do */
+	size_t n_reading;  /* messages with their devices */
+	bool intake_waits; /* heard_run() came while pausing */
 	struct route_notes *notes; /* to be published; NULL: none */
 	struct list dirty_nodes, dirty_sources, dirty_fields;
 	struct loop_defer kick;
@@ -630,9 +641,17 @@ void inbox_known(struct hub *h, const struct route_uplink *u);
 extern const struct http_route hub_inbox_rows[];
 
 /* hub.c */
+int hub_load(struct hub *h, struct err *err); /* what the store has */
+void hub_forget(struct hub *h);               /* all of that */
 void hub_maybe_end(struct hub *h);
 /* What belongs to units that are not there any more goes. */
 void hub_check_units(struct hub *h);
+
+/* rest.c: on the loop; does not return while the hub is at rest. */
+void hub_maybe_rest(struct hub *h);
+bool hub_is_pausing(struct hub *h);
+/* What was loaded begins to act. */
+void hub_begin(struct hub *h);
 
 /* objects.c: all that is served, said once. */
 struct hub_object {
@@ -718,6 +737,7 @@ int gates_load(struct hub *h, struct err *err);
 void gates_start(struct hub *h);
 void gates_stop(struct hub *h);
 void gates_reload(struct hub *h, struct str id);
+void gates_forget(struct hub *h); /* they may be loaded again */
 void gates_free(struct hub *h);
 void event_gateway(struct gate *g, const char *type);
 /* gateway_api.c */

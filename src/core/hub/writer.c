@@ -69,6 +69,12 @@ writer_gone(
 	loop_defer(h->loop, &h->kick);
 }
 
+void
+writer_forget(struct hub *h)
+{
+	group_reset(h->gathers);
+}
+
 static int
 write_row(struct store *tx, const struct change_row *c, struct err *err)
 {
@@ -159,6 +165,7 @@ finished(struct loop_post *post)
 	group_reset(g);
 	g->hub->writing = false;
 	writer_kick(g->hub);
+	hub_maybe_rest(g->hub);
 	hub_maybe_end(g->hub);
 }
 
@@ -185,6 +192,7 @@ on_kick(struct loop_defer *d)
 
 	event_kick(h);
 	writer_kick(h);
+	hub_maybe_rest(h);
 	hub_maybe_end(h);
 }
 

@@ -361,6 +361,22 @@ account_kick(struct route *r, struct str owner_id)
 }
 
 void
+accounts_kick(struct route *r)
+{
+	struct session_account *s;
+	size_t pos = 0;
+
+	r->account_epoch++;
+	while ((s = map_next(&r->accounts, &pos)) != NULL) {
+		struct str id = str_copy(s->owner_id);
+
+		account_kick(r, id);
+		str_free(id);
+		pos = 0;
+	}
+}
+
+void
 accounts_free(struct route *r)
 {
 	struct session_account *s;

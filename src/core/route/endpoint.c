@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 struct str
@@ -317,6 +318,142 @@ endpoints_load(struct route *r, struct err *err)
 	return store_list(
 	    r->store, &route_gateway_entity, &q, load_gateway, &l, err);
 }
+
+/* --- everything may be another ------------------------------------------- */
+
+struct ends {
+	struct route_end *rows;
+	struct route_account *accounts; /* of each; owner_id null: none */
+	size_t n;
+};
+
+struct reload {
+	struct loop_post post;
+	struct route *route;
+	bool kick;
+	struct ends ends[2]; /* [true]: applications */
+	struct arena arena;
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+
+static int
+read_ends(struct route *r, bool application, struct arena *a, struct ends *ret,
+    struct err *err)
+{
+	static const struct store_query all = { 0 };
+	struct rows rows;
+	int rc;
+
+	rc = store_all(r->store,
+	    application ? &route_application_entity : &route_network_entity,
+	    &all, a, &rows, err);
+	if (rc != 0)
+		return rc;
+	*ret = (struct ends){ rows.at,
+		arena_array(a, rows.n + 1, struct route_account), rows.n };
+	for (size_t i = 0; rc == 0 && i < rows.n; i++) {
+		bool found;
+
+		rc = load_account(
+		    r, ret->rows[i].id, a, &ret->accounts[i], &found, err);
+		if (!found)
+			ret->accounts[i].owner_id = STR_NULL;
+	}
+	return rc;
+}
+
+static bool
+is_among(const struct ends *ends, const struct endpoint *e)
+{
+	for (size_t i = 0; i < ends->n; i++)
+		if (str_eq(ends->rows[i].id, e->id) &&
+		    str_eq(ends->rows[i].code, e->code) &&
+		    (ends->rows[i].unit_code.len == 0
+			    ? e->unit_code.len == 0
+			    : str_eq(ends->rows[i].unit_code, e->unit_code)) &&
+		    route_host_embedded(e->route, ends->rows[i].host_uri))
+			return true;
+	return false;
+}
+
+static void
+follow(struct route *r, bool application, const struct ends *ends)
+{
+	struct map *m = map_for(r, application);
+	struct endpoint *e;
+	size_t pos = 0;
+
+	while ((e = map_next(m, &pos)) != NULL)
+		if (!is_among(ends, e)) {
+			endpoint_end(e, true);
+			pos = 0;
+		}
+	for (size_t i = 0; i < ends->n; i++) {
+		const struct route_end *row = &ends->rows[i];
+		const struct route_account *account =
+		    ends->accounts[i].owner_id.ptr != NULL ? &ends->accounts[i]
+							   : NULL;
+
+		if (!route_host_embedded(r, row->host_uri))
+			continue;
+		e = endpoint_find(r, application, row->unit_code, row->code);
+		if (e == NULL)
+			endpoint_add(r, application, row, account);
+		else
+			set_limits(e, account);
+	}
+}
+
+static void
+on_reload(struct loop_post *post)
+{
+	struct reload *x = container_of(post, struct reload, post);
+	struct route *r = x->route;
+
+	follow(r, true, &x->ends[true]);
+	follow(r, false, &x->ends[false]);
+	if (x->kick)
+		accounts_kick(r);
+	cache_clear(&r->device);
+	cache_clear(&r->device_route);
+	cache_clear(&r->network_route);
+	uplink_stale(r);
+	if (r->tap.changed != NULL)
+		r->tap.changed(r->tap.owner, STR_NULL, STR_NULL);
+	pthread_mutex_lock(&x->lock);
+	x->done = true;
+	pthread_cond_signal(&x->cond);
+	pthread_mutex_unlock(&x->lock);
+}
+
+int
+route_reload(struct route *r, bool kick, struct err *err)
+{
+	struct reload x = { .post.run = on_reload,
+		.route = r,
+		.kick = kick,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER };
+	int rc = 0;
+
+	if (r->loop == NULL)
+		return 0;
+	for (int i = 0; rc == 0 && i < 2; i++)
+		rc = read_ends(r, i, &x.arena, &x.ends[i], err);
+	if (rc == 0) {
+		loop_post(r->loop, &x.post);
+		pthread_mutex_lock(&x.lock);
+		while (!x.done)
+			pthread_cond_wait(&x.cond, &x.lock);
+		pthread_mutex_unlock(&x.lock);
+	}
+	arena_fini(&x.arena);
+	return rc;
+}
+
+/* --- end ----------------------------------------------------------------- */
 
 static void
 silence_all(struct map *m)

@@ -49,7 +49,6 @@ struct dldata_buffer {
 extern const struct entity route_unit_entity, route_application_entity,
     route_device_entity, route_device_route_entity, route_network_route_entity,
     route_dldata_entity;
-extern const struct entity *const route_entities[];
 extern const struct rest_object route_unit_object, route_device_object,
     route_device_route_object, route_network_route_object, route_dldata_object;
 extern const struct http_route route_unit_rows[], route_device_rows[],
@@ -176,6 +175,7 @@ void change_ctrl(struct route *r, struct str unit_code, struct str network_code,
 /* account.c */
 struct session_account; /* what the MQTT server is given */
 void account_kick(struct route *r, struct str owner_id);
+void accounts_kick(struct route *r); /* everybody */
 void accounts_free(struct route *r);
 
 /* access.c: checks that several objects share. Each answers the call and

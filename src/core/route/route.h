@@ -156,6 +156,11 @@ extern const struct entity route_network_entity;
 /* The rows that core/coremgr varies. */
 extern const struct rest_object route_application_object, route_network_object;
 struct store *route_store(struct route *r); /* NULL for NULL */
+extern const struct entity *const route_entities[]; /* NULL ends */
+/* All rows may be others: queues and caches follow, and with `kick` everybody
+ * signs in again. Returns when that is done. On a worker; before route_start()
+ * there is nothing to do. */
+int route_reload(struct route *r, bool kick, struct err *err);
 
 /* Both kinds of row begin alike, so that one function serves both. */
 struct route_end {

@@ -280,6 +280,29 @@ own_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
 	return 0;
 }
 
+static int
+own_backup(void *ctx, const struct handler_backup *w, handler_backup_done *done,
+    void *done_ctx, struct err *err)
+{
+	struct fixture *f = ctx;
+
+	if (str_eqz(w->prefix, "refused"))
+		return err_set(err, ERR_PARAM, "this prefix is not allowed");
+	if (str_eqz(w->prefix, "down")) {
+		done(done_ctx, ERR_IO, "the disk is full");
+		return 0;
+	}
+	if (str_eqz(w->prefix, "busy") && f->came.len == 0) {
+		buf_addz(&f->came, "busy\n");
+		return err_set(err, ERR_AGAIN, "another one is being made");
+	}
+	buf_addf(&f->came, STR_FMT " " STR_FMT " " STR_FMT " %d\n",
+	    STR_ARG(w->prefix), STR_ARG(w->form), STR_ARG(w->dir),
+	    (int)w->retention);
+	done(done_ctx, 0, "/b/x.zip");
+	return 0;
+}
+
 /* --- types --------------------------------------------------------------- */
 
 /* One type under test. %P is the peer's port; in parameters %N is a number. */
@@ -362,6 +385,17 @@ static const struct kind {
 	    "{\"type\":\"mqtt\",\"publish\":\"a\",\"qos\":3}",
 	    "parameter: qos: must be -1 to 2", "{\"qos\":7}",
 	    "mqtt handler: qos: must be 0 to 2", false },
+	{ "backup", &handler_backup, "own", NULL,
+	    "{\"storageExportType\":\"yaml\",\"targetDirectory\":\"/b\","
+	    "\"retentionCount\":\"3\"}",
+	    "{\"type\":\"backup\",\"prefix\":\"n%N\"}", "n%N yaml /b 3\n",
+	    "{\"type\":\"backup\",\"prefix\":\"busy\"}",
+	    "{\"type\":\"backup\",\"prefix\":\"down\"}",
+	    "{\"type\":\"backup\",\"prefix\":\"refused\"}", NULL,
+	    "{\"type\":\"backup\",\"targetDirectory\":\"/b/../etc\"}",
+	    "targetDirectory: must be in that of the handler",
+	    "{\"targetDirectory\":\"here\"}",
+	    "backup handler: targetDirectory: a whole path is needed", false },
 	{ "udp", &handler_udp, "udp", NULL,
 	    "{\"host\":\"127.0.0.1\",\"port\":%P}",
 	    "{\"type\":\"udp\",\"data\":\"n %N\"}", "n %N\n", NULL, NULL, NULL,
@@ -514,7 +548,8 @@ set_up(void **state)
 	f->host = (struct handler_host){ .ctx = f,
 		.loop = f->loop,
 		.settings = &f->settings,
-		.publish = own_publish };
+		.publish = own_publish,
+		.backup = own_backup };
 	strcpy(f->dir, "/tmp/handler-XXXXXX");
 	if (mkdtemp(f->dir) == NULL)
 		return -1;

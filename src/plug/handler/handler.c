@@ -38,7 +38,7 @@
 #include <string.h>
 
 /* Every type there is. */
-#define TYPES(X) X(email) X(mqtt) X(noop) X(telegram) X(webhook)
+#define TYPES(X) X(backup) X(email) X(mqtt) X(noop) X(telegram) X(webhook)
 #define TYPE_OPS(name) &handler_##name,
 #define TYPE_NAME(name) #name,
 
@@ -226,7 +226,9 @@ on_step(struct loop_defer *d)
 	}
 	h->stage = SENDING;
 	j->pub.attempts++;
-	loop_after(h->host->loop, &h->timer, h->host->settings->timeout);
+	if (!h->ops->patient)
+		loop_after(
+		    h->host->loop, &h->timer, h->host->settings->timeout);
 	h->ops->send(h->own, &j->pub);
 }
 

@@ -14,7 +14,8 @@
  *  (3) A failure that may pass (no connection, "try later", HTTP 429 and 5xx)
  *      is tried again after a growing wait, as often as the settings say; what
  *      the peer refuses is not. Messages behind it wait.
- *  (4) Queue, size of messages, time and rate have limits, by setting.
+ *  (4) Queue, size of messages, time (not of backups) and rate have limits, by
+ *      setting.
  *  (5) Secrets of the spec are in no sentence: not in errors, not in the state,
  *      even when the peer repeats them.
  *  (6) With `allow_hosts`, nothing is sent to any other host.
@@ -50,6 +51,16 @@ struct handler_settings {
 };
 extern const struct conf_field handler_fields[];
 
+/* A backup that a handler asks for; texts are lent, empty ones mean the
+ * default. */
+struct handler_backup {
+	struct str prefix, form, dir;
+	int64_t retention;
+	bool history, metrics;
+};
+/* `text` is its path, or what went wrong; lent. [any thread] */
+typedef void handler_backup_done(void *ctx, int rc, const char *text);
+
 /* What a handler asks of the program around it. Must outlive the handler. */
 struct handler_host {
 	void *ctx;
@@ -59,6 +70,10 @@ struct handler_host {
 	 * none, and an mqtt handler needs a broker. */
 	int (*publish)(void *ctx, struct str topic, struct str payload,
 	    uint8_t qos, bool retain, struct err *err);
+	/* Begins a backup; `done` tells the end when this returned 0. NULL:
+	 * there are none. ERR_AGAIN: another one is being made. */
+	int (*backup)(void *ctx, const struct handler_backup *w,
+	    handler_backup_done *done, void *done_ctx, struct err *err);
 	/* The state of `h` has changed; may be NULL. It may call anything. */
 	void (*changed)(void *ctx, struct handler *h);
 };

@@ -24,6 +24,7 @@ struct handler_ops {
 	const char *parameter;      /* the `type` it takes; NULL: any */
 	const struct record *spec;  /* NULL: has none */
 	const struct record *takes; /* rows of the parameter; NULL: none */
+	bool patient; /* the end of send() always comes: no deadline */
 
 	/* Makes the type's part from a row of `spec`, lent for the call. Tells
 	 * handler_secret() first of all. On failure leaves nothing behind. */
@@ -42,7 +43,7 @@ struct handler_ops {
 	void (*close)(void *own);
 };
 
-extern const struct handler_ops handler_email, handler_mqtt, handler_noop,
+extern const struct handler_ops handler_backup, handler_email, handler_mqtt, handler_noop,
     handler_telegram, handler_webhook;
 
 /* handler_open() for a type that is not in the list. */

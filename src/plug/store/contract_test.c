@@ -6,7 +6,9 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "codec/entity_json.h"
 
+#include <ftw.h>
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -15,18 +17,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 static const char *engine; /* the one under test */
+static bool dumps, yaml;   /* `memory` writes itself down meanwhile */
 
 struct fixture {
 	struct store *s;
 	struct err err;
 	struct arena arena;
 	char dir[32];
-	char path[64];
+	char path[64], dump[64];
 };
 
 static int
@@ -41,6 +45,11 @@ set_up(void **state)
 		return -1;
 	snprintf(f->path, sizeof(f->path), "%s/db", f->dir);
 	conf.path = f->path;
+	snprintf(f->dump, sizeof(f->dump), "%s/dump", f->dir);
+	if (dumps)
+		conf.dump_dir = f->dump;
+	conf.dump_ms = 2;
+	conf.dump_yaml = yaml;
 	*state = f;
 	if (store_open(&conf, &f->s, &f->err) != 0) {
 		print_error("%s\n", f->err.text);
@@ -50,13 +59,76 @@ set_up(void **state)
 }
 
 static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+/* Every row as JSON, to `ctx`. */
+struct all_rows {
+	const struct entity *e;
+	struct buf text;
+};
+
+static int
+note_row(void *ctx, const void *row, struct err *err)
+{
+	struct all_rows *all = ctx;
+
+	(void)err;
+	record_encode(&all->text, &all->e->record, row);
+	buf_addc(&all->text, '\n');
+	return 0;
+}
+
+static void
+everything(struct store *s, struct buf *ret)
+{
+	static const struct store_query q = { 0 };
+
+	for (size_t i = 0; test_entities[i] != NULL; i++) {
+		struct all_rows all = { .e = test_entities[i], .text = *ret };
+		struct err err;
+
+		if (store_list(s, all.e, &q, note_row, &all, &err) != 0)
+			fail_msg("%s", err.text);
+		*ret = all.text;
+	}
+}
+
+/* Closed and opened again the store is as it was. */
+static void
+check_dump(struct fixture *f)
+{
+	struct store_conf conf = { .engine = engine,
+		.entities = test_entities,
+		.dump_dir = f->dump,
+		.dump_yaml = !yaml };
+	struct buf before = { 0 }, after = { 0 };
+
+	everything(f->s, &before);
+	store_close(f->s);
+	if (store_open(&conf, &f->s, &f->err) != 0)
+		fail_msg("%s", f->err.text);
+	everything(f->s, &after);
+	assert_true(str_eq(buf_str(&before), buf_str(&after)));
+	buf_free(&before);
+	buf_free(&after);
+}
+
+static int
 tear_down(void **state)
 {
 	struct fixture *f = *state;
 
+	if (dumps)
+		check_dump(f);
 	store_close(f->s);
 	unlink(f->path);
-	rmdir(f->dir);
+	(void)nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	arena_fini(&f->arena);
 	free(f);
 	return 0;
@@ -1774,5 +1846,12 @@ main(void)
 		failed +=
 		    cmocka_run_group_tests_name(engine, tests, NULL, NULL);
 	}
+	engine = "memory";
+	dumps = true;
+	failed +=
+	    cmocka_run_group_tests_name("memory with dumps", tests, NULL, NULL);
+	yaml = true;
+	failed += cmocka_run_group_tests_name(
+	    "memory with dumps in YAML", tests, NULL, NULL);
 	return failed;
 }

@@ -1,5 +1,6 @@
 /*
- * plug/store/memory.c - a store in memory: the reference, and the test double.
+ * plug/store/memory.c - a store in memory: the reference, and the test double;
+ * with dumps (memory_dump.h) also for machines whose disk is to be spared.
  *
  * Rows never change: an update puts a new row in the place of the old one.
  * Rows are counted, so a list holds on to what it has found and visits it
@@ -18,11 +19,13 @@
 #include "base/base.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "plug/store/memory_dump.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct mem_row {
 	unsigned refs;
@@ -54,6 +57,23 @@ struct memory {
 	size_t n_undo, cap_undo;
 	size_t *marks; /* where each open transaction began in `undo` */
 	size_t n_marks, cap_marks;
+
+	size_t bytes, max; /* of the rows; 0: any number */
+	uint64_t changes;  /* counts calls that changed something */
+
+	/* dumps */
+	char *dump_dir; /* NULL: none */
+	bool dump_yaml;
+	int64_t dump_ms;
+	void (*trouble)(const char *text);
+	pthread_mutex_t dump_lock; /* one dump at a time; guards: */
+	uint64_t dumped;           /* `changes` as of the last good one */
+	bool failing;
+	pthread_t thread;
+	bool running;
+	pthread_mutex_t end_lock; /* guards: */
+	pthread_cond_t end_cond;
+	bool ending;
 };
 
 static struct memory *
@@ -167,10 +187,30 @@ new_row(const struct mem_table *t, const void *data)
 	return r;
 }
 
+static size_t
+row_bytes(const struct mem_row *r)
+{
+	return sizeof(*r) + r->arena.used + sizeof(void *) * 4;
+}
+
+/* May `r` come in the place of `old` (NULL: beside all others)? */
+static int
+check_room(const struct memory *m, const struct mem_row *r,
+    const struct mem_row *old, struct err *err)
+{
+	size_t gone = old != NULL ? row_bytes(old) : 0;
+
+	if (m->max == 0 || m->bytes - gone + row_bytes(r) <= m->max)
+		return 0;
+	return err_set(err, ERR_LIMIT,
+	    "the store in memory is full: db.memory.maxBytes is %zu", m->max);
+}
+
 /* Takes the caller's reference. */
 static void
-put_row(struct mem_table *t, struct mem_row *r)
+put_row(struct memory *m, struct mem_table *t, struct mem_row *r)
 {
+	m->bytes += row_bytes(r);
 	if (t->n == t->cap) {
 		t->cap = t->cap == 0 ? 16 : t->cap * 2;
 		t->rows = mem_resize(t->rows, t->cap, sizeof(*t->rows));
@@ -183,10 +223,11 @@ put_row(struct mem_table *t, struct mem_row *r)
 
 /* Gives the table's reference to the caller. */
 static void
-take_row(struct mem_table *t, struct mem_row *r)
+take_row(struct memory *m, struct mem_table *t, struct mem_row *r)
 {
 	struct mem_row *last = t->rows[--t->n];
 
+	m->bytes -= row_bytes(r);
 	t->rows[r->index] = last;
 	last->index = r->index;
 	for (size_t i = 0; i < t->n_keys; i++)
@@ -220,10 +261,11 @@ replace(struct memory *m, struct mem_table *t, struct mem_row *old,
 		m->undo = mem_resize(m->undo, m->cap_undo, sizeof(*m->undo));
 	}
 	m->undo[m->n_undo++] = (struct undo){ t, old, new };
+	m->changes++;
 	if (old != NULL)
-		take_row(t, old);
+		take_row(m, t, old);
 	if (new != NULL)
-		put_row(t, new);
+		put_row(m, t, new);
 }
 
 static void
@@ -233,11 +275,11 @@ undo_to(struct memory *m, size_t mark)
 		struct undo *u = &m->undo[--m->n_undo];
 
 		if (u->new != NULL) {
-			take_row(u->table, u->new);
+			take_row(m, u->table, u->new);
 			unref_row(u->new);
 		}
 		if (u->old != NULL)
-			put_row(u->table, u->old);
+			put_row(m, u->table, u->old);
 	}
 }
 
@@ -503,13 +545,15 @@ memory_add(struct engine *g, bool tx, const struct entity *e, const void *rows,
 		    new_row(t, (const char *)rows + i * e->record.size);
 		const struct entity_key *clash = find_clash(t, r, NULL);
 
-		if (clash == NULL) {
+		if (clash == NULL)
+			rc = check_room(m, r, NULL, err);
+		if (clash == NULL && rc == 0) {
 			replace(m, t, NULL, r);
 			count++;
 			continue;
 		}
 		unref_row(r);
-		if (!skip)
+		if (clash != NULL && !skip)
 			rc = store_exists(err, e, clash);
 	}
 	end_change(m, tx, mark, rc);
@@ -535,12 +579,12 @@ memory_upsert(struct engine *g, bool tx, const struct entity *e,
 	r = new_row(t, row);
 	old = map_get(&t->by_key[0], r->keys[0]);
 	clash = find_clash(t, r, old);
-	if (clash == NULL) {
+	rc = clash != NULL ? store_exists(err, e, clash)
+			   : check_room(m, r, old, err);
+	if (rc == 0)
 		replace(m, t, old, r);
-	} else {
+	else
 		unref_row(r);
-		rc = store_exists(err, e, clash);
-	}
 	end_change(m, tx, mark, rc);
 	return rc;
 }
@@ -604,12 +648,12 @@ memory_update(struct engine *g, bool tx, const struct plan *p, const void *row,
 		struct mem_row *new = changed_row(t, old, row, which);
 		const struct entity_key *clash = find_clash(t, new, old);
 
-		if (clash == NULL) {
+		rc = clash != NULL ? store_exists(err, p->entity, clash)
+				   : check_room(m, new, old, err);
+		if (rc == 0)
 			replace(m, t, old, new);
-		} else {
+		else
 			unref_row(new);
-			rc = store_exists(err, p->entity, clash);
-		}
 	}
 	end_change(m, tx, mark, rc);
 	if (rc == 0)
@@ -637,30 +681,183 @@ memory_del(struct engine *g, bool tx, const struct plan *p, int64_t *n,
 	return 0;
 }
 
-static int
-memory_open(const struct store_conf *conf, struct engine **ret, struct err *err)
-{
-	struct memory *m = mem_new(struct memory);
-	pthread_mutexattr_t attr;
+/* --- dumps --------------------------------------------------------------- */
 
-	(void)err;
+/* Holds on to every row there is, as of now. */
+static struct dump_table *
+snapshot(struct memory *m, struct mem_row ***held, size_t *n_held)
+{
+	struct dump_table *tables = mem_array(m->n_tables + 1, sizeof(*tables));
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_tables; i++)
+		n += m->tables[i].n;
+	*held = mem_array(n + 1, sizeof(**held));
+	*n_held = 0;
+	for (size_t i = 0; i < m->n_tables; i++) {
+		const struct mem_table *t = &m->tables[i];
+
+		tables[i].entity = t->e;
+		tables[i].rows = mem_array(t->n + 1, sizeof(void *));
+		tables[i].n = t->n;
+		for (size_t k = 0; k < t->n; k++) {
+			ref_row(t->rows[k]);
+			(*held)[(*n_held)++] = t->rows[k];
+			tables[i].rows[k] = t->rows[k]->data;
+		}
+	}
+	return tables;
+}
+
+static int
+dump(struct memory *m, struct err *err)
+{
+	struct dump_table *tables;
+	struct mem_row **held;
+	uint64_t changes;
+	size_t n;
+	int rc = 0;
+
+	pthread_mutex_lock(&m->dump_lock);
+	/* not within a transaction: the lock is free then only in between */
+	if (pthread_mutex_lock(&m->lock) != 0) {
+		pthread_mutex_unlock(&m->dump_lock);
+		return err_set(err, ERR_INTERNAL, "a dump within a tx");
+	}
+	changes = m->changes;
+	if (changes == m->dumped) {
+		pthread_mutex_unlock(&m->lock);
+		pthread_mutex_unlock(&m->dump_lock);
+		return 0;
+	}
+	tables = snapshot(m, &held, &n);
+	pthread_mutex_unlock(&m->lock);
+
+	rc = dump_write(m->dump_dir, m->dump_yaml, tables, m->n_tables, err);
+	if (rc == 0)
+		m->dumped = changes;
+	if (m->trouble != NULL && (rc != 0) != m->failing)
+		m->trouble(rc != 0 ? err->text : NULL);
+	m->failing = rc != 0;
+	for (size_t i = 0; i < n; i++)
+		unref_row(held[i]);
+	for (size_t i = 0; i < m->n_tables; i++)
+		free(tables[i].rows);
+	free(tables);
+	free(held);
+	pthread_mutex_unlock(&m->dump_lock);
+	return rc;
+}
+
+static void *
+dump_now_and_then(void *arg)
+{
+	struct memory *m = arg;
+	struct timespec until;
+	struct err err;
+
+	pthread_setname_np(pthread_self(), "dump");
+	pthread_mutex_lock(&m->end_lock);
+	while (!m->ending) {
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += m->dump_ms / 1000;
+		until.tv_nsec += m->dump_ms % 1000 * 1000000;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		while (!m->ending &&
+		    pthread_cond_timedwait(
+			&m->end_cond, &m->end_lock, &until) == 0)
+			;
+		if (m->ending)
+			break;
+		pthread_mutex_unlock(&m->end_lock);
+		(void)dump(m, &err); /* told by `trouble` */
+		pthread_mutex_lock(&m->end_lock);
+	}
+	pthread_mutex_unlock(&m->end_lock);
+	return NULL;
+}
+
+static int
+load_row(void *ctx, const struct entity *e, const void *row, struct err *err)
+{
+	struct memory *m = ctx;
+	struct mem_table *t = table_of(m, e);
+	struct mem_row *r = new_row(t, row);
+	const struct entity_key *clash = find_clash(t, r, NULL);
+
+	if (clash != NULL) {
+		unref_row(r);
+		return store_exists(err, e, clash);
+	}
+	put_row(m, t, r);
+	return 0;
+}
+
+static int
+memory_flush(struct engine *g, struct err *err)
+{
+	struct memory *m = memory_of(g);
+
+	return m->dump_dir != NULL ? dump(m, err) : 0;
+}
+
+static int
+start_dumps(struct memory *m, const struct store_conf *conf, struct err *err)
+{
+	int rc;
+
+	if (conf->dump_dir == NULL)
+		return 0;
+	rc = dump_read(
+	    conf->dump_dir, conf->entities, load_row, m, conf->trouble, err);
+	if (rc != 0)
+		return rc;
+	m->dump_dir = str_dupz(str_of(conf->dump_dir));
+	m->dump_yaml = conf->dump_yaml;
+	m->dump_ms = conf->dump_ms > 0 ? conf->dump_ms : 60000;
+	m->trouble = conf->trouble;
+	if (pthread_create(&m->thread, NULL, dump_now_and_then, m) != 0)
+		return err_set(err, ERR_IO, "start a thread");
+	m->running = true;
+	return 0;
+}
+
+static void
+end_dumps(struct memory *m)
+{
+	struct err err;
+
+	if (!m->running)
+		return;
+	pthread_mutex_lock(&m->end_lock);
+	m->ending = true;
+	pthread_cond_signal(&m->end_cond);
+	pthread_mutex_unlock(&m->end_lock);
+	pthread_join(m->thread, NULL);
+	(void)dump(m, &err); /* told by `trouble` */
+}
+
+/* --- life ---------------------------------------------------------------- */
+
+static void
+init_locks(struct memory *m)
+{
+	pthread_mutexattr_t attr;
+	pthread_condattr_t cond;
+
 	pthread_mutexattr_init(&attr);
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ERRORCHECK);
 	pthread_mutex_init(&m->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
-
-	while (conf->entities[m->n_tables] != NULL)
-		m->n_tables++;
-	m->tables = mem_array(m->n_tables + 1, sizeof(*m->tables));
-	for (size_t i = 0; i < m->n_tables; i++) {
-		struct mem_table *t = &m->tables[i];
-
-		t->e = conf->entities[i];
-		t->n_keys = entity_keys(t->e);
-		t->by_key = mem_array(t->n_keys, sizeof(*t->by_key));
-	}
-	*ret = (struct engine *)(void *)m;
-	return 0;
+	pthread_mutex_init(&m->dump_lock, NULL);
+	pthread_mutex_init(&m->end_lock, NULL);
+	pthread_condattr_init(&cond);
+	pthread_condattr_setclock(&cond, CLOCK_MONOTONIC);
+	pthread_cond_init(&m->end_cond, &cond);
+	pthread_condattr_destroy(&cond);
 }
 
 static void
@@ -668,6 +865,7 @@ memory_close(struct engine *g)
 {
 	struct memory *m = memory_of(g);
 
+	end_dumps(m);
 	for (size_t i = 0; i < m->n_tables; i++) {
 		struct mem_table *t = &m->tables[i];
 
@@ -681,7 +879,37 @@ memory_close(struct engine *g)
 	free(m->tables);
 	free(m->marks);
 	pthread_mutex_destroy(&m->lock);
+	pthread_mutex_destroy(&m->dump_lock);
+	pthread_mutex_destroy(&m->end_lock);
+	pthread_cond_destroy(&m->end_cond);
+	free(m->dump_dir);
 	free(m);
+}
+
+static int
+memory_open(const struct store_conf *conf, struct engine **ret, struct err *err)
+{
+	struct memory *m = mem_new(struct memory);
+	int rc;
+
+	init_locks(m);
+	m->max = (size_t)conf->memory_max;
+	while (conf->entities[m->n_tables] != NULL)
+		m->n_tables++;
+	m->tables = mem_array(m->n_tables + 1, sizeof(*m->tables));
+	for (size_t i = 0; i < m->n_tables; i++) {
+		struct mem_table *t = &m->tables[i];
+
+		t->e = conf->entities[i];
+		t->n_keys = entity_keys(t->e);
+		t->by_key = mem_array(t->n_keys, sizeof(*t->by_key));
+	}
+	rc = start_dumps(m, conf, err);
+	if (rc != 0)
+		memory_close((struct engine *)(void *)m);
+	else
+		*ret = (struct engine *)(void *)m;
+	return rc;
 }
 
 const struct store_ops store_memory = {
@@ -696,4 +924,5 @@ const struct store_ops store_memory = {
 	.upsert = memory_upsert,
 	.update = memory_update,
 	.del = memory_del,
+	.flush = memory_flush,
 };

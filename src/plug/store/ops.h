@@ -96,6 +96,8 @@ struct store_ops {
 	    const void *row, uint64_t which, int64_t *n, struct err *err);
 	int (*del)(struct engine *g, bool tx, const struct plan *p, int64_t *n,
 	    struct err *err);
+	/* What is done already is on the disk, as far as it ever will be. */
+	int (*flush)(struct engine *g, struct err *err);
 };
 
 extern const struct store_ops store_sqlite;

@@ -3,10 +3,16 @@
  */
 #include "plug/store/settings.h"
 
+#include "base/log.h"
+
 #include <string.h>
+
+#define LOG_MODULE "store"
 
 const char *const store_setting_engines[] = { "sqlite", "memory", "mongodb",
 	NULL };
+
+const char *const store_dump_formats[] = { "json", "yaml", NULL };
 
 static bool
 is_built_in(const char *engine)
@@ -15,6 +21,23 @@ is_built_in(const char *engine)
 		if (strcmp(*e, engine) == 0)
 			return true;
 	return false;
+}
+
+static void
+tell_trouble(const char *text)
+{
+	if (text != NULL)
+		log_error("a dump of the store in memory: %s", text);
+	else
+		log_info("dumps of the store in memory are made again");
+}
+
+static char *
+whole_path(struct arena *a, const char *dir, struct str path)
+{
+	if (path.len > 0 && path.ptr[0] == '/')
+		return arena_z(a, path);
+	return arena_z(a, arena_printf(a, "%s/" STR_FMT, dir, STR_ARG(path)));
 }
 
 int
@@ -33,10 +56,14 @@ store_open_settings(const struct store_settings *set, const char *section,
 		return err_set(err, ERR_PARAM,
 		    "%s.db.engine: %s is not part of this version; use sqlite",
 		    section, conf.engine);
-	conf.path = set->path.len > 0 && set->path.ptr[0] == '/'
-	    ? arena_z(&scratch, set->path)
-	    : arena_printf(&scratch, "%s/" STR_FMT, dir, STR_ARG(set->path))
-		  .ptr;
+	conf.path = whole_path(&scratch, dir, set->path);
+	conf.memory_max = set->memory_max;
+	if (set->dump_ms > 0) {
+		conf.dump_dir = whole_path(&scratch, dir, set->dump_dir);
+		conf.dump_ms = set->dump_ms;
+		conf.dump_yaml = set->dump_format == 1;
+		conf.trouble = tell_trouble;
+	}
 	rc = store_open(&conf, ret, err);
 	arena_fini(&scratch);
 	return rc == 0 ? 0 : err_wrap(err, "%s.db", section);

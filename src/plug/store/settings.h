@@ -12,11 +12,13 @@ struct store_settings {
 	struct str path;
 	bool sync;
 	int64_t cache;
+	int64_t dump_ms, dump_format, memory_max;
+	struct str dump_dir;
 	struct str mongodb_url, mongodb_database;
 	int64_t mongodb_pool;
 };
 
-extern const char *const store_setting_engines[];
+extern const char *const store_setting_engines[], *const store_dump_formats[];
 
 /* Rows below `db` of a module's settings; `S` has a struct store_settings
  * member `db`. `file` and `base` are the default names, `what` is kept there.
@@ -25,7 +27,8 @@ extern const char *const store_setting_engines[];
 	CONF_ENUM(S, db.engine, "db.engine", .def = "sqlite",                  \
 	    .choices = store_setting_engines,                                  \
 	    .help = "What keeps " what                                         \
-		    ". `memory` forgets everything when the program ends; "    \
+		    ". `memory` forgets everything when the program ends, "    \
+		    "unless db.memory.dumpInterval is set; "                   \
 		    "`mongodb` is refused at start: it is not part of this "   \
 		    "version."),                                               \
 	    CONF_TEXT(S, db.path, "db.sqlite.path", .def = file,               \
@@ -38,6 +41,24 @@ extern const char *const store_setting_engines[];
 		.min = 65536, .max = (int64_t)1 << 36,                         \
 		.help = "Pages of the file that the writer may keep in "       \
 			"memory, used as needed."),                            \
+	    CONF_MS(S, db.dump_ms, "db.memory.dumpInterval", .def = "0s",      \
+		.min = 0, .max = 86400000,                                     \
+		.help = "How often the engine memory writes all of it down, "  \
+			"if anything has changed, and when the program ends; " \
+			"it is read at the next start. A crash or power cut "  \
+			"loses what was changed since the last dump: one "     \
+			"interval at most. 0s: never."),                       \
+	    CONF_TEXT(S, db.dump_dir, "db.memory.dumpDir",                     \
+		.def = "memory/" base,                                         \
+		.help = "The folder of these dumps, in the data folder "       \
+			"unless it begins with a slash."),                     \
+	    CONF_ENUM(S, db.dump_format, "db.memory.dumpFormat",               \
+		.def = "json", .choices = store_dump_formats,                  \
+		.help = "How they are written. Either is read."),              \
+	    CONF_SIZE(S, db.memory_max, "db.memory.maxBytes", .def = "1GiB",   \
+		.max = (int64_t)1 << 46,                                       \
+		.help = "Rows of the engine memory at most, in bytes; beyond " \
+			"it what adds some is refused. 0: no limit."),         \
 	    CONF_TEXT(S, db.mongodb_url, "db.mongodb.url",                     \
 		.def = "mongodb://localhost:27017", .inert = STORE_NO_MONGODB, \
 		.help = "Where MongoDB is."),                                  \

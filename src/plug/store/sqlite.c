@@ -414,6 +414,21 @@ sqlite_del(struct engine *g, bool tx, const struct plan *p, int64_t *n,
 	return write_one(g, tx, p->entity, &q, NULL, 0, n, err);
 }
 
+/* The pages of the log go into the file, and both are flushed. Readers that are
+ * at work keep some of them back, which is as well. */
+static int
+sqlite_flush(struct engine *g, struct err *err)
+{
+	struct sqlite *s = sqlite_of(g);
+	int rc = take_writer(s, false, err);
+
+	if (rc != 0)
+		return rc;
+	rc = conn_exec(s->writer, "PRAGMA wal_checkpoint(PASSIVE)", err);
+	give_writer(s, false);
+	return rc;
+}
+
 /* --- life ---------------------------------------------------------------- */
 
 static void
@@ -476,4 +491,5 @@ const struct store_ops store_sqlite = {
 	.upsert = sqlite_upsert,
 	.update = sqlite_update,
 	.del = sqlite_del,
+	.flush = sqlite_flush,
 };

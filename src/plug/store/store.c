@@ -589,3 +589,27 @@ store_del(struct store *s, const struct entity *e, const struct filter *f,
 		*n = d.n;
 	return rc;
 }
+
+int
+store_clear(struct store *s, const struct entity *e, struct err *err)
+{
+	static const struct filter all = { 0 };
+	struct arena a = { 0 };
+	struct plan p;
+	int64_t n;
+	int rc;
+
+	rc = check_known(s, e, err);
+	if (rc == 0)
+		rc = plan_filter(&p, e, &all, &a, err);
+	if (rc == 0)
+		rc = s->ops->del(s->engine, s->tx, &p, &n, err);
+	arena_fini(&a);
+	return rc;
+}
+
+int
+store_flush(struct store *s, struct err *err)
+{
+	return s->ops->flush(s->engine, err);
+}

@@ -15,7 +15,8 @@
  *  (4) Deleting follows the references of the entity table, any depth, in the
  *      same transaction.
  *  (5) What a call outside a tx, or a tx, reported as done survives kill -9
- *      (memory: does not), and power loss when `sync` is set.
+ *      (memory: does not, what was done since the last dump), and power loss
+ *      when `sync` is set.
  *  (6) A list sees one moment of the store, even while others write.
  *  (7) Nothing here writes a log line.
  */
@@ -38,6 +39,15 @@ struct store_conf {
 	int64_t cache; /* sqlite: bytes of pages the writer keeps; 0: its own
 			* default */
 	const struct entity *const *entities; /* NULL ends; borrowed */
+	/* memory: where it is written down, and how often at most; NULL:
+	 * nowhere. It is read at opening. */
+	const char *dump_dir;
+	int64_t dump_ms;
+	bool dump_yaml;
+	int64_t memory_max; /* memory: bytes of rows; 0: any */
+	/* memory: a dump could not be made or read, or can be again. May be
+	 * called on a thread of its own. NULL: not told. */
+	void (*trouble)(const char *text);
 };
 
 /* Opens, and brings the schema to the version of the table rows (each step in
@@ -144,6 +154,13 @@ int store_upsert(
  * what went by reference. Serves as compare-and-take. */
 int store_del(struct store *s, const struct entity *e, const struct filter *f,
     int64_t *n, struct err *err);
+
+/* Deletes every row of the entity and follows no reference: for replacing all
+ * that a store has, within one tx. */
+int store_clear(struct store *s, const struct entity *e, struct err *err);
+/* Writes out what is kept in memory only: a dump of `memory`, the log of
+ * `sqlite`. Not within a tx. */
+int store_flush(struct store *s, struct err *err);
 
 /* Runs fn: all its changes happen, or, when it returns other than 0, none. fn
  * uses the handle it is given and nothing else of this store; it may be run
