@@ -209,23 +209,21 @@ def test_a_story_of_mysensors_on_a_serial_port(garden, mailbox):
     assert radio.faults == []
 
     # all of it was seen live, in order
-    order = [
-        lambda e: e["entityType"] == "gateway" and
-        e["entity"]["state"]["status"] == "up",
-        lambda e: e["entityType"] == "node" and e["type"] == "created",
-        lambda e: e["entityType"] == "field" and e["type"] == "created" and
-        e["entity"]["fieldId"] == "V_TEMP",
-        lambda e: e["entityType"] == "field" and
-        e["entity"]["fieldId"] == "V_TEMP" and
-        e["entity"]["current"]["value"] == 33,
-        lambda e: e["entityType"] == "trace" and e["entity"]["isFired"],
-        lambda e: e["entityType"] == "field" and
-        e["entity"]["fieldId"] == "V_STATUS" and
-        e["entity"]["current"]["value"] is True]
     live.silent()
     seen = [f["data"] for f in live.heard if f["type"] == "event"]
-    at = -1
-    for i, what in enumerate(order):
-        at = next((n for n, e in enumerate(seen) if n > at and what(e)), None)
-        assert at is not None, "event %d was not seen in its order" % i
+
+    def place(after, kind, what, event=None):
+        """Where it is seen, behind another."""
+        return next(n for n, e in enumerate(seen)
+                    if n > after and e["entityType"] == kind and
+                    event in (None, e["type"]) and what(e["entity"]))
+    up = place(-1, "gateway", lambda g: g["state"]["status"] == "up")
+    heard = place(up, "node", lambda n: True, "created")
+    made = place(heard, "field", lambda f: f["fieldId"] == "V_TEMP",
+                 "created")
+    hot33 = place(made, "field", lambda f: f["fieldId"] == "V_TEMP" and
+                  f["current"]["value"] == 33)
+    place(hot33, "trace", lambda t: t["isFired"])
+    place(hot33, "field", lambda f: f["fieldId"] == "V_STATUS" and
+          f["current"]["value"] is True)
     live.close()
