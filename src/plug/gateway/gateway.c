@@ -43,8 +43,7 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X)                                                           \
-	X(chirpstack) X(generic_http) X(generic_mqtt) X(tasmota)
+#define PROVIDERS(X) X(chirpstack) X(generic_http) X(generic_mqtt) X(tasmota)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
@@ -242,8 +241,8 @@ int
 gateway_listen(struct gateway *g, struct str filter, struct err *err)
 {
 	if (g->link == NULL || g->link->ops->listen == NULL)
-		return err_set(err, ERR_PARAM,
-		    "only what has topics can be listened to");
+		return err_set(
+		    err, ERR_PARAM, "only what has topics can be listened to");
 	return g->link->ops->listen(g->link, filter, err);
 }
 
