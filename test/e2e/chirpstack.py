@@ -1,8 +1,12 @@
 """A double of a ChirpStack v4 network server with its MQTT integration
-(json=true), and of the devices behind it."""
+(json=true), and of the devices behind it.
+
+    chirpstack.py PORT EUI...    an uplink of each for each line of input
+"""
 import base64
 import datetime
 import json
+import sys
 import uuid
 
 from mqtt_peer import Peer
@@ -129,3 +133,15 @@ class ChirpStack(Peer):
 
     def waiting(self, eui):
         return len(self.queues[eui])
+
+
+if __name__ == "__main__":
+    network = ChirpStack(int(sys.argv[1]))
+    for device in sys.argv[2:]:
+        network.add(device, tags={"room": "barn"})
+        network.join(device)
+    for line in sys.stdin:
+        for device in sys.argv[2:]:
+            network.up(device, line.strip().encode(),
+                       object={"air": {"t": 21.5}})
+    network.close()

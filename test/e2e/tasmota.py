@@ -1,5 +1,9 @@
 """A double of a Tasmota device: relays, a dimmer, a sensor, discovery, and
-those commands that a platform gives."""
+those commands that a platform gives.
+
+    tasmota.py PORT [TOPIC [FULL-TOPIC]]    runs one until its input ends
+"""
+import sys
 import time
 
 from mqtt_peer import Peer
@@ -177,3 +181,10 @@ class Tasmota(Peer):
 
     def result(self, what):
         self.say(self.at(1, "RESULT"), what)
+
+
+if __name__ == "__main__":
+    lamp = Tasmota(int(sys.argv[1]),
+                   **dict(zip(("topic", "full_topic"), sys.argv[2:])))
+    sys.stdin.read()
+    lamp.vanish()

@@ -350,7 +350,6 @@ chirpstack_send(void *own, struct gateway_job *j)
 		gateway_late_fail(&d->late, &err);
 		return;
 	}
-	make_uuid(d->id);
 	(void)map_put(&c->down, (struct str){ d->id, UUID_LEN }, d);
 	gateway_late_put(&d->late,
 	    arena_printf(&j->arena,
@@ -399,6 +398,8 @@ chirpstack_prepare(void *own, struct gateway_job *j, struct err *err)
 		&asked, err) != 0)
 		return err_wrap(err, "extension");
 	d->c = c;
+	/* Once: when it is sent again, ChirpStack knows that it is the same. */
+	make_uuid(d->id);
 	d->object = asked.object;
 	d->f_port = asked.f_port > 0 ? asked.f_port : c->spec->f_port;
 	d->confirmed = asked.confirmed.len > 0

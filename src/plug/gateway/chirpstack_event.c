@@ -113,6 +113,8 @@ chirpstack_eui(struct arena *a, struct str text, struct str *ret)
 	return true;
 }
 
+#define ID_MAX 100 /* bytes of an application's id; it is a UUID */
+
 /* The levels of a topic from behind: kind, "event", EUI, "device", id,
  * "application". */
 static int
@@ -133,6 +135,9 @@ read_topic(struct arena *a, struct str topic, struct chirpstack_event *e,
 		return err_set(
 		    err, ERR_PARAM, "the topic has no EUI of 16 hex digits");
 	e->application = arena_str(a, levels[(n + 1) % 6]);
+	if (e->application.len == 0 || e->application.len > ID_MAX)
+		return err_set(
+		    err, ERR_PARAM, "the topic has no application's id");
 	e->kind = arena_str(a, levels[(n + 5) % 6]);
 	return 0;
 }

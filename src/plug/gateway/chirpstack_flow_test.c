@@ -219,6 +219,29 @@ confirmed_is_sent_when_the_device_has_it(void **state)
 	test_was(&h->told, "sent;");
 }
 
+/* ChirpStack takes one id once, so that nothing is sent twice. */
+static void
+what_is_sent_again_has_the_same_id(void **state)
+{
+	struct test_host *h = *state;
+	char first[40];
+
+	test_open(h, "{\"type\":\"chirpstack\",\"confirmed\":true}", true);
+	test_say(h, EVENT(A, "join"), "{}");
+	test_send(h, A, "x", PORT, false);
+	snprintf(first, sizeof(first), "%s", last_id(h));
+	buf_clear(&h->came);
+	say_of(h, EVENT(A, "ack"), first, "");
+	test_was(&h->told, ""); /* it waits until the device is heard */
+	test_was(&h->came, "");
+	test_say(h, EVENT(A, "up"), "{}");
+	assert_string_equal(last_id(h), first);
+	say_of(h, EVENT(A, "ack"), first, ",\"acknowledged\":true");
+	test_was(&h->told, "sent;");
+	test_send(h, A, "x", PORT, false);
+	assert_string_not_equal(last_id(h), first);
+}
+
 static void
 what_chirpstack_throws_away_has_failed(void **state)
 {
@@ -370,6 +393,7 @@ main(void)
 		TEST_FLOW(a_wrong_frame_is_refused),
 		TEST_FLOW(unconfirmed_is_sent_when_a_radio_gateway_has_it),
 		TEST_FLOW(confirmed_is_sent_when_the_device_has_it),
+		TEST_FLOW(what_is_sent_again_has_the_same_id),
 		TEST_FLOW(what_chirpstack_throws_away_has_failed),
 		TEST_FLOW(a_device_that_is_silent_for_hours_holds_nobody_up),
 		TEST_FLOW(a_downlink_may_expire_and_need_not_be_waited_for),

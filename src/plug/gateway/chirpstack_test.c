@@ -238,6 +238,8 @@ a_device_is_the_one_in_the_topic(void **state)
 		{ "application/a/device/0102030405060708/command/down", NULL,
 		    NULL, NULL },
 		{ "eu868/gateway/0102030405060708/event/up", NULL, NULL, NULL },
+		{ "application//device/0102030405060708/event/up", NULL, NULL,
+		    NULL },
 		{ "device/0102030405060708/event/up", NULL, NULL, NULL },
 		{ "", NULL, NULL, NULL },
 	};

@@ -32,11 +32,13 @@ on_put(void *ctx, bool ok)
 
 	if (l->stage == LATE_IDLE)
 		return; /* it was cancelled */
-	if (!ok) {
+	if (l->stage == LATE_ANSWERED) {
+		end(l, &l->why);
+	} else if (!ok) {
 		err_set(&err, ERR_IO, "the MQTT server did not take it");
 		end(l, &err);
-	} else if (l->stage == LATE_ANSWERED || l->timeout_ms == 0) {
-		end(l, &l->why);
+	} else if (l->timeout_ms == 0) {
+		end(l, NULL);
 	} else {
 		l->stage = LATE_AWAY;
 		l->timer.fire = on_timeout;

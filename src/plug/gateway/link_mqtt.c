@@ -246,8 +246,8 @@ static int
 listen_own(struct mqtt *m, size_t i, struct err *err)
 {
 	const struct gateway_host *host = gateway_host_of(m->base.g);
-	void *handle = host->listen(
-	    host->ctx, m->filters[i].text, on_own_heard, m, err);
+	void *handle =
+	    host->listen(host->ctx, m->filters[i].text, on_own_heard, m, err);
 
 	m->filters[i].handle = handle;
 	return handle != NULL ? 0 : ERR_PARAM;
@@ -430,7 +430,7 @@ mqtt_open(struct gateway *g, const void *spec, struct gateway_link **ret,
 		add_filter(m, s->subscribe.at[i]);
 	for (struct str left = s->subscribe.n == 0 ? gateway_filters(g)
 						   : STR_NULL;
-	    left.ptr != NULL;)
+	     left.ptr != NULL;)
 		add_filter(m, str_cut(&left, ','));
 	rc = gateway_duration(
 	    s->delay, "transmitPreDelay", &m->base.delay_ms, err);

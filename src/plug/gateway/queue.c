@@ -9,10 +9,10 @@
  *            answered, or the link is lost
  *
  * A job is in one place: `queue` (its first is the one that rests or is being
- * sent), the list of a sleeper, `away`, where it has left and its provider waits
- * for an answer, or `ended`, where its own answer is due. Those that are yet to
- * be sent are in `due`, by when they expire, and one timer runs for the first
- * of them.
+ * sent), the list of a sleeper, `away`, where it has left and its provider
+ * waits for an answer, or `ended`, where its own answer is due. Those that are
+ * yet to be sent are in `due`, by when they expire, and one timer runs for the
+ * first of them.
  *
  *  (1) Frames of a node leave in their order: those that are kept go before a
  *      later one that needs not be kept.

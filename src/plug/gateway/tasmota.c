@@ -77,14 +77,30 @@ struct tasmota {
 
 /* --- frames up ------------------------------------------------------------ */
 
-/* The device's clock, if it is right but for the zone, which it does not tell;
- * zones are whole quarters of an hour. Never before what was already told. */
+/* How far a clock is ahead, when it is off by less than a minute in some zone;
+ * zones are whole quarters of an hour. */
+static bool
+skew(int64_t off, int64_t *ret)
+{
+	if (off < -ZONE_MAX - SKEW_MAX || off > ZONE_MAX + SKEW_MAX)
+		return false;
+	off %= ZONE_STEP;
+	if (off > ZONE_STEP / 2)
+		off -= ZONE_STEP;
+	if (off < -ZONE_STEP / 2)
+		off += ZONE_STEP;
+	*ret = off;
+	return off > -SKEW_MAX && off < SKEW_MAX;
+}
+
+/* The time that a message tells, if its clock can be believed: it has no zone.
+ * Never before what was told already. */
 static int64_t
 time_of(struct tasmota_device *d, struct str data)
 {
 	struct arena a = { 0 };
 	struct str key, text = STR_NULL;
-	int64_t now = clock_now(), at = TIME_NULL, off;
+	int64_t now = clock_now(), at, off;
 	struct json j;
 
 	json_open(&j, data, 0, &a);
@@ -94,26 +110,14 @@ time_of(struct tasmota_device *d, struct str data)
 			(void)json_str(&j, &text);
 		else
 			(void)json_skip(&j);
-	if (text.len == 19 &&
-	    time_parse(arena_printf(&a, STR_FMT "Z", STR_ARG(text)), &at)) {
-		off = at - now;
+	if (text.len != 19 ||
+	    !time_parse(arena_printf(&a, STR_FMT "Z", STR_ARG(text)), &at) ||
+	    !skew(at - now, &off) || now + MIN_OF(off, 0) < d->last)
 		at = TIME_NULL;
-		if (off > -ZONE_MAX - SKEW_MAX && off < ZONE_MAX + SKEW_MAX) {
-			off %= ZONE_STEP;
-			if (off > ZONE_STEP / 2)
-				off -= ZONE_STEP;
-			if (off < -ZONE_STEP / 2)
-				off += ZONE_STEP;
-			if (off > -SKEW_MAX && off < SKEW_MAX)
-				at = MIN_OF(now + off, now);
-		}
-	}
+	else
+		at = now + MIN_OF(off, 0);
 	arena_fini(&a);
-	if (at == TIME_NULL || at < d->last) {
-		d->last = now;
-		return TIME_NULL;
-	}
-	d->last = at;
+	d->last = at != TIME_NULL ? at : now;
 	return at;
 }
 
@@ -185,8 +189,8 @@ on_config(struct tasmota *t, struct str mac, const struct gateway_in *in)
 		return;
 	}
 	d->config = hash;
-	hear_device(t, d);
 	hand_up(t, NULL, d->node, in, false);
+	hear_device(t, d);
 }
 
 static void

@@ -292,7 +292,7 @@ take_apart(const struct tasmota_devices *all, struct str topic,
 			if (str_eqz(is, prefixes[p]))
 				*prefix = (enum tasmota_prefix)p;
 	}
-	return node->len > 0 && *prefix != TASMOTA_PREFIXES;
+	return tasmota_is_level(*node) && *prefix != TASMOTA_PREFIXES;
 }
 
 bool
