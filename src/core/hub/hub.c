@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/duration.h"
 #include "codec/json.h"
@@ -13,6 +14,8 @@
 
 #include <stdlib.h>
 #include <unistd.h>
+
+#define LOG_MODULE "hub"
 
 #define TASK_SCRIPT_MS 10000 /* unless the label script_timeout says more */
 #define TASK_SCRIPT_MAX_MS (30 * 60 * 1000)
@@ -288,6 +291,23 @@ too_many(struct hub *h, int64_t *until, struct err *err)
 	return rc;
 }
 
+/* Tells how the metric store gets on, and once when that changes. */
+static void
+watch_history(struct hub *h)
+{
+	struct metric_stats s;
+
+	metric_stats(h->metric, &s);
+	counter_set(&h->counters.history_dropped, (int64_t)s.dropped);
+	counter_set(&h->counters.history_waiting, (int64_t)s.waiting);
+	if (s.trouble != 0 && h->metric_trouble == 0)
+		log_warn("the history waits (%llu points): %s",
+		    (unsigned long long)s.waiting, s.why);
+	else if (s.trouble == 0 && h->metric_trouble != 0)
+		log_info("the history gets on again");
+	h->metric_trouble = s.trouble;
+}
+
 int
 hub_clean(struct hub *h, bool all, struct err *err)
 {
@@ -295,6 +315,7 @@ hub_clean(struct hub *h, bool all, struct err *err)
 	struct filter f = { 0 };
 	int rc = 0;
 
+	watch_history(h);
 	if (all)
 		rc = metric_clean(h->metric, clock_now(), err);
 	if (rc == 0)

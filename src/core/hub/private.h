@@ -362,6 +362,7 @@ struct hub {
 	struct route *route;
 	struct store *store;
 	struct metric *metric;
+	int metric_trouble; /* as it was last told; for hub_clean() */
 	struct script_pool *codecs, *scripts; /* of profiles, of tasks */
 	struct rest_mounts mounts;
 	struct hub_counters counters;
