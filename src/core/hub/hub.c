@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define LOG_MODULE "hub"
+
 #define TASK_SCRIPT_MS 10000 /* unless the label script_timeout says more */
 #define TASK_SCRIPT_MAX_MS (30 * 60 * 1000)
 
@@ -550,6 +551,23 @@ too_many(struct hub *h, int64_t max, int64_t *until, struct err *err)
 	return rc;
 }
 
+/* Tells how the metric store gets on, and once when that changes. */
+static void
+watch_history(struct hub *h)
+{
+	struct metric_stats s;
+
+	metric_stats(h->metric, &s);
+	counter_set(&h->counters.history_dropped, (int64_t)s.dropped);
+	counter_set(&h->counters.history_waiting, (int64_t)s.waiting);
+	if (s.trouble != 0 && h->metric_trouble == 0)
+		log_warn("the history waits (%llu points): %s",
+		    (unsigned long long)s.waiting, s.why);
+	else if (s.trouble == 0 && h->metric_trouble != 0)
+		log_info("the history gets on again");
+	h->metric_trouble = s.trouble;
+}
+
 int
 hub_clean(struct hub *h, bool all, struct err *err)
 {
@@ -557,6 +575,7 @@ hub_clean(struct hub *h, bool all, struct err *err)
 	int64_t until, max;
 	int rc = 0;
 
+	watch_history(h);
 	pthread_mutex_lock(&h->lock);
 	until = clock_now() - h->conf.trace_ms;
 	max = h->conf.trace_max;

@@ -433,6 +433,7 @@ struct hub {
 	struct metric *metric;
 	hub_backup *backup; /* NULL: none can be made */
 	void *backup_ctx;
+	int metric_trouble; /* as it was last told; for hub_clean() */
 	struct script_pool *codecs, *scripts; /* of profiles, of tasks */
 	unsigned char key[32];                /* that seals secrets */
 	bool has_key;

@@ -2,24 +2,26 @@
  * plug/metric/metric.h - numbers over time, whatever keeps them.
  *
  * A series is a name with labels, of one kind; it has points (time, value).
- * Engines: `sqlite` (in our own files), `influx` (InfluxDB 1.x and 2.x over
- * HTTP) and `void` (keeps nothing). Times are milliseconds since 1970, in
+ * Engines: `sqlite` (in our own files), `influx` (InfluxDB 1.x and 2.x, or
+ * VictoriaMetrics, over HTTP) and `void` (keeps nothing). Times are milliseconds since 1970, in
  * [0, METRIC_TIME_MAX). Every function may be called from any thread; those
  * marked [blocks] wait for a disk or a server and are for workers.
  *
  * Promises, each asked by contract_test.c of every engine:
  *  (1) Points may come in any order, and twice: of one series and time the one
- *      written last counts.
+ *      written last counts. (VictoriaMetrics: the larger one.)
  *  (2) What was told as committed survives kill -9, and power loss when `sync`
  *      is set. (`influx`: from then on it is in our queue on disk, and leaves
  *      it when the server has taken it. `void` keeps nothing.)
  *  (3) What metric_write() has taken is seen by every read that begins later
- *      (`influx`: after metric_flush() at the latest).
+ *      (`influx`: after metric_flush() at the latest; VictoriaMetrics shows a
+ *      point of a new series up to some seconds after that).
  *  (4) The number of a series never changes, over restarts too, and is not
  *      given to another one.
  *  (5) A window without points is not in the answer: gaps stay gaps.
  *  (6) A function that fails has changed nothing.
  *  (7) Nothing here writes a log line.
+ *  (8) Numbers come back bit by bit (VictoriaMetrics: about 12 digits of them).
  */
 #ifndef PLUG_METRIC_METRIC_H
 #define PLUG_METRIC_METRIC_H
@@ -79,7 +81,8 @@ struct metric_series {
  * order; one with an empty value is the same as none. Names and values are
  * UTF-8 without control characters. Quick for a series that is known.
  * ERR_EXISTS: it is of another kind. ERR_LIMIT: `maxSeries` are there.
- * ERR_PARAM: a bad name, too long, a label twice. ERR_AGAIN, ERR_IO: as
+ * ERR_PARAM: a bad name, too long, a label twice, or
+ * what the server can not keep (VictoriaMetrics: texts). ERR_AGAIN, ERR_IO: as
  * metric_write(). */
 int metric_series(struct metric *m, enum metric_kind kind, struct str name,
     const struct metric_label *labels, size_t n, uint32_t *ret,
