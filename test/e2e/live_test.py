@@ -418,6 +418,31 @@ def test_changes_by_calls_are_told(site, live):
     assert "password" not in json.dumps(events)
 
 
+def test_changes_of_devices_and_their_parts_are_told(probe, sender, live):
+    sender.send(t=1)
+    client = live(probe.server, probe.token)
+    client.subscribe(unit=probe.unit)
+    for kind, quick in (("node", "node:test-net-mqtt.01000461"),
+                        ("source", None), ("field", QUICK + "t")):
+        row = listed(probe, kind)[0]
+        hub(probe, "PATCH", "%s/%s" % (kind, row["id"]),
+            {"data": {"name": "new"}}, 204)
+        event = client.event()
+        assert event["type"] == "updated" and event["entityType"] == kind
+        assert event["entityQuickId"] == quick or kind == "source"
+        assert event["entityId"] == row["id"]
+        assert event["entity"]["name"] == "new"
+    assert client.silent()
+    hub(probe, "DELETE", "field/" + listed(probe, "field")[0]["id"],
+        status=204)
+    assert short(client.event()) == ("deleted", QUICK + "t")
+    sender.send(t=2)
+    assert short(client.event()) == ("created", QUICK + "t")
+    hub(probe, "DELETE", "node/" + probe.device, status=204)
+    assert [short(e) for e in client.events(2)] == [
+        ("deleted", QUICK + "t"), ("deleted", "node:test-net-mqtt.01000461")]
+
+
 def test_secrets_of_handlers_are_not_told(site, live):
     client = live(site.server, site.token)
     client.subscribe(unit=site.unit, entityTypes=["handler"])

@@ -476,7 +476,8 @@ hear(struct hub *h, struct str key, const struct hub_event *e)
 	n = 0;
 	LIST_EACH (t, &l->tasks, struct task, link)
 		if (hub_has(&t->row.event_filter.event_types, e->type) &&
-		    hub_has(&t->row.event_filter.entity_types, e->entity_type) &&
+		    hub_has(
+			&t->row.event_filter.entity_types, e->entity_type) &&
 		    hub_passes(t->row.event_filter.filters, e->entity))
 			due[n++] = t;
 	for (size_t i = 0; i < n; i++) {
