@@ -20,7 +20,7 @@ class Live:
     """A client of /ws that reads when it is asked to."""
 
     def __init__(self, server, token=None, url=None, **more):
-        more.setdefault("timeout", LIMIT)
+        more.setdefault("timeout", LIMIT / 2)  # less than between pings
         if token:
             more["header"] = {"Authorization": "Bearer " + token}
         self.ws = websocket.create_connection(
@@ -60,9 +60,10 @@ class Live:
         return [self.event() for _ in range(n)]
 
     def silent(self):
-        """Everything that was on its way has been read: none came."""
+        """Reads everything that was on its way: was it no event?"""
+        n = len(self.heard)
         assert self.ask(type="ping", id="p") == {"type": "pong", "id": "p"}
-        return self.heard[-2:-1]
+        return not [f for f in self.heard[n:] if f["type"] == "event"]
 
     def end(self):
         """Reads up to the close frame; its code."""
@@ -254,7 +255,7 @@ def test_a_connection_outlives_its_token_with_a_new_one(begin, live):
     site.server.call("POST", "/auth/api/v1/auth/logout", token=token)
     end = time.monotonic() + 1
     while time.monotonic() < end:  # five checks, and it is still there
-        client.silent()
+        assert client.silent()
 
 
 # --- what is told ----------------------------------------------------------
@@ -340,6 +341,7 @@ def test_subscriptions_choose(probe, sender, live):
     client.subscribe("all", unit=probe.unit)
     sender.send(a=5)
     assert short(client.event()) == ("updated", QUICK + "a")
+    assert client.silent()
     assert client.ask(type="unsubscribe", id="all") == {
         "type": "unsubscribed", "id": "all"}
     assert client.ask(type="unsubscribe", id="quick")["id"] == "quick"
@@ -347,7 +349,7 @@ def test_subscriptions_choose(probe, sender, live):
     sender.send(a=6)
     sender.send(c=1)
     assert [e["type"] for e in client.events(1)] == ["created"]
-    client.silent()
+    assert client.silent()
 
 
 def test_who_says_something_wrong_is_told_what(site, live):
@@ -367,7 +369,7 @@ def test_who_says_something_wrong_is_told_what(site, live):
         assert why in got["message"]
     client.ws.send("no json")
     assert client.get()["code"] == "err_param"
-    client.silent()
+    assert client.silent()
     client.ws.send_binary(b"x")
     assert client.end() == 1003
     large = live(site.server, site.token)
@@ -414,6 +416,31 @@ def test_changes_by_calls_are_told(site, live):
             "url": "http://127.0.0.1:1/", "headers": {}}},
         {"description": "d"})
     assert "password" not in json.dumps(events)
+
+
+def test_changes_of_devices_and_their_parts_are_told(probe, sender, live):
+    sender.send(t=1)
+    client = live(probe.server, probe.token)
+    client.subscribe(unit=probe.unit)
+    for kind, quick in (("node", "node:test-net-mqtt.01000461"),
+                        ("source", None), ("field", QUICK + "t")):
+        row = listed(probe, kind)[0]
+        hub(probe, "PATCH", "%s/%s" % (kind, row["id"]),
+            {"data": {"name": "new"}}, 204)
+        event = client.event()
+        assert event["type"] == "updated" and event["entityType"] == kind
+        assert event["entityQuickId"] == quick or kind == "source"
+        assert event["entityId"] == row["id"]
+        assert event["entity"]["name"] == "new"
+    assert client.silent()
+    hub(probe, "DELETE", "field/" + listed(probe, "field")[0]["id"],
+        status=204)
+    assert short(client.event()) == ("deleted", QUICK + "t")
+    sender.send(t=2)
+    assert short(client.event()) == ("created", QUICK + "t")
+    hub(probe, "DELETE", "node/" + probe.device, status=204)
+    assert [short(e) for e in client.events(2)] == [
+        ("deleted", QUICK + "t"), ("deleted", "node:test-net-mqtt.01000461")]
 
 
 def test_secrets_of_handlers_are_not_told(site, live):
@@ -517,9 +544,7 @@ def test_units_are_kept_apart(begin, live):
     assert lost["code"] == "err_hub_unit_not_exist"
     one.send(v=9)
     assert root.event()["entity"]["current"]["value"] == 9
-    ann.silent()
-    assert [f for f in ann.heard if f["type"] == "event"
-            and f["data"]["entity"].get("current", {}).get("value") == 9] == []
+    assert ann.silent()
     one.client.close()
     two.client.close()
 
@@ -604,7 +629,7 @@ def test_a_client_that_is_silent_is_dropped(begin, live):
     dead, alive = (live(site.server, site.token) for _ in range(2))
     # this one's library answers pings only while it reads
     def there():
-        alive.silent()
+        assert alive.silent()
         return site.server.counter("hub_live_connections") == 1
 
     until("the dead one to go", there)

@@ -318,7 +318,7 @@ run_changed(struct loop_post *p)
 	struct filter f = { 0 };
 	bool found = c->row != NULL;
 
-	if (!found) {
+	if (!found && c->hub->feed != NULL) { /* else it all ends */
 		filter_text(&f, "id", c->id);
 		c->row = arena_alloc(&c->arena, e->record.size);
 		if (store_get(c->hub->store, e, &f, &c->arena, c->row, &found,

@@ -15,7 +15,7 @@
 #define BATCH_MAX (256u << 10) /* bytes that go at once */
 #define SLICE_DEVICES 1000     /* looked at for one slice... */
 #define SLICE_FIELDS 64        /* ...values of it... */
-#define SLICE_BYTES 32768      /* ...or so many bytes */
+#define SLICE_BYTES 24576      /* ...or so many bytes */
 
 struct interest {
 	struct str key; /* owned */
@@ -198,7 +198,7 @@ feed_event(
 	x->kind = no != 0 ? LIVE_INITIAL : LIVE_EVENT;
 	x->no = no;
 	x->updated = str_eqz(e->type, "updated");
-	f->sent += x->len;
+	f->sent += sizeof(*x) + x->len;
 	put(h, x);
 }
 
