@@ -164,8 +164,13 @@ def test_15_headers_of_webhooks_are_sent(device, web):  # noqa: F811
 
 
 KINDS = [
-    ("task", "task", {}),
-    ("schedule", "schedule", {"type": "repeat", "spec": {"interval": "1h"}}),
+    ("task", "task", {"evaluationType": "webhook", "evaluationConfig": {
+        "webhook": {"url": "http://localhost:1", "headers": {
+            "Authorization": "hidden-two", "Accept": "x"}}}}),
+    ("schedule", "schedule", {"type": "repeat", "spec": {"interval": "1h"},
+                              "variables": {"w": {
+                                  "type": "webhook", "headers": {
+                                      "X-API-Key": "hidden-three"}}}}),
     ("handler", "handler", {"type": "webhook", "spec": {
         "server": "http://localhost:1", "headers": {"a": "hidden-one"}}}),
     ("forward-payload", "forward_payload", {
@@ -195,6 +200,9 @@ def test_18_whatever_is_made_changed_or_deleted_is_told(site):
             assert e["entityType"] == kind and e["entityId"] == made["id"]
             assert e["entityQuickId"] == "%s:%s" % (kind, made["id"])
         assert events[1]["entity"]["description"] == "new"
+    task = [json.loads(m) for t, m in app.heard if t.endswith("/task")][0]
+    assert task["entity"]["evaluationConfig"]["webhook"]["headers"] == {
+        "Authorization": "***", "Accept": "x"}
     assert not [m for _, m in app.heard if b"hidden" in m or b"sealed:" in m]
     app.close()
 
@@ -208,12 +216,14 @@ def test_18_tasks_hear_of_shared_data_that_is_deleted(device):  # noqa: F811
          handlerParameters={})
     hub(p, "POST", "data-repository", {"data": {
         "id": "d", "unitId": p.unit, "data": {"x": 1}}}, 200)
-    hub(p, "PATCH", "data-repository/d", {"data": {"data": {"x": 2}}}, 204)
+    hub(p, "PATCH", "data-repository/d", {"data": {"data": {
+        "x": 2, "token": "seen"}}}, 204)
     hub(p, "DELETE", "data-repository/d")
     found = traces(device, 3)[::-1]
     assert [t["event"]["type"] for t in found] == [
         "created", "updated", "deleted"]
     assert [t["event"]["entity"]["data"]["x"] for t in found] == [1, 2, 2]
+    assert found[1]["event"]["entity"]["data"]["token"] == "seen"
 
 
 def test_20_the_name_of_a_field_is_peoples(device):  # noqa: F811

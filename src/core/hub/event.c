@@ -100,7 +100,68 @@ struct subject {
 	const char *entity_type;
 	struct str quick;    /* without its type */
 	struct str place[4]; /* as in struct hub_event */
+	bool masked;         /* no secrets */
 };
+
+/* Members that hold secrets wherever they are: headers of webhooks, say. */
+static bool
+is_secret_name(struct str key)
+{
+	static const char *const names[] = { "password", "token",
+		"access_token", "accesstoken", "authorization",
+		"authentication", "proxy-authorization", "cookie", "apikey",
+		"api_key", "api-key", "x-api-key", "secret" };
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (str_eq_nocase(key, str_of(names[i])))
+			return true;
+	return false;
+}
+
+static void
+put_masked(struct json *j, struct json_out *o, bool secret)
+{
+	struct str s;
+
+	switch (json_peek(j)) {
+	case JSON_OBJECT:
+		(void)json_object(j);
+		json_out_object(o);
+		while (json_member(j, &s)) {
+			json_out_key_str(o, s);
+			put_masked(j, o, is_secret_name(s));
+		}
+		json_out_end_object(o);
+		break;
+	case JSON_ARRAY:
+		(void)json_array(j);
+		json_out_array(o);
+		while (json_item(j))
+			put_masked(j, o, secret);
+		json_out_end_array(o);
+		break;
+	case JSON_STRING:
+		(void)json_str(j, &s);
+		json_out_str(o, secret && s.len > 0 ? STR("***") : s);
+		break;
+	default:
+		json_copy(j, o);
+	}
+}
+
+/* What people made may hold secrets, and the event goes to applications. */
+static void
+put_entity(const struct subject *s, struct json_out *o, struct arena *a)
+{
+	struct json j;
+
+	if (!s->masked) {
+		record_to_json(o, &s->entity->record, FIELD_ALL, s->row);
+		return;
+	}
+	json_open(&j, hub_row_json(a, &s->entity->record, s->row), 0, a);
+	put_masked(&j, o, false);
+}
 
 /* The event as JSON; where the entity lies in it. */
 static struct str
@@ -124,7 +185,7 @@ event_json(struct buf *b, const struct subject *s, const char *type)
 	    arena_printf(&a, "%s:" STR_FMT, s->entity_type, STR_ARG(s->quick)));
 	json_out_key(&o, "entity");
 	from = b->len;
-	record_to_json(&o, &s->entity->record, FIELD_ALL, s->row);
+	put_entity(s, &o, &a);
 	from = b->ptr[from] == '{' ? from : from + 1;
 	json_out_end_object(&o);
 	arena_fini(&a);
@@ -263,17 +324,23 @@ event_object(struct hub *h, const struct entity *e, const char *entity_type,
     const void *row, const char *type)
 {
 	const struct hub_any *any = row;
-	const struct subject s = { .hub = h,
+	struct subject s = { .hub = h,
 		.entity = e,
 		.row = row,
 		.entity_type = entity_type,
+		.masked = true,
 		.quick = any->id };
 	struct buf text = { 0 };
-	struct str entity = event_json(&text, &s, type);
+	struct str entity;
 
+	(void)event_json(&text, &s, type);
 	publish(h, any->unit_id, entity_type, buf_str(&text));
-	if (e == &hub_repository_entity) /* the others: not for tasks */
+	if (e == &hub_repository_entity) { /* tasks hear of these only */
+		buf_clear(&text);
+		s.masked = false;
+		entity = event_json(&text, &s, type);
 		post_event(h, any, entity_type, type, buf_str(&text), entity);
+	}
 	buf_free(&text);
 }
 
