@@ -559,6 +559,23 @@ def test_a_condition_that_lasts_does_so_over_a_restart(device):
                 if t["isFired"]]) == 1
 
 
+def test_templates_see_the_event_and_the_task(device, web):
+    p = device.probe
+    device.send(temperature=0)
+    hub(p, "POST", "handler", {"data": {
+        "id": "hook", "unitId": p.unit, "type": "webhook",
+        "spec": {"server": web.url}}}, 200)
+    task(device, description="Too warm", handlers=["hook"],
+         handlerParameters={"x": {
+             "type": "webhook", "customData": True,
+             "data": "{{ .task.description }}: {{ .Task.ID }} "
+                     "{{ .taskEvent.Entity.FieldID }}"}})
+    device.send(temperature=40)
+    until("the call", lambda: web.heard)
+    assert web.heard[0][1] == "Too warm: t temperature"
+    assert "task" not in traces(device, 1)[0]["variables"]
+
+
 def test_schedules_by_days(start):
     server = start("--hub.time-zone", "UTC")
     site = Site(server, server.login())

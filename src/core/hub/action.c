@@ -932,11 +932,14 @@ action_fire(struct hub *h, const struct action *act)
 {
 	struct fire *f = fire_new(h, act->unit_id, act->rule, act->at);
 	struct arena *a = &f->large;
-	struct str name;
+	struct str name, seen;
 	struct json j;
 
 	f->trace.event = arena_str(a, act->event);
 	f->trace.variables = arena_str(a, act->variables);
+	seen = act->more.ptr != NULL
+	    ? hub_merged(a, act->more, f->trace.variables)
+	    : f->trace.variables;
 	f->trace.triggered = act->triggered;
 	f->trace.fired = act->fired;
 	f->trace.message = arena_str(&f->arena, act->message);
@@ -948,8 +951,7 @@ action_fire(struct hub *h, const struct action *act)
 			struct err err;
 
 			json_out_init(&o, &b, false);
-			if (render_value(
-				h, &j, f->trace.variables, a, &o, &err) != 0) {
+			if (render_value(h, &j, seen, a, &o, &err) != 0) {
 				note(f, STR(""), name, err.code, err.text, 0);
 				buf_free(&b);
 				break; /* the reader stands amid it */

@@ -170,6 +170,27 @@ unit_topic(struct buf *b, struct hub *h, struct str unit_id)
 	arena_fini(&a);
 }
 
+/* What people made may hold secrets, in headers of webhooks, say, and
+ * applications hear what is published. */
+static void
+publish(const struct subject *s, const char *type, const struct hub_event *e,
+    struct str topic)
+{
+	struct subject masked = *s;
+	struct arena a = { 0 };
+	struct buf text = { 0 };
+
+	if (s->device != NULL) {
+		route_note(notes(s->hub), topic, e->json, false);
+		return;
+	}
+	masked.json = hub_secrets_hidden(&a, e->entity);
+	(void)event_json(&text, &masked, type);
+	route_note(notes(s->hub), topic, buf_str(&text), false);
+	buf_free(&text);
+	arena_fini(&a);
+}
+
 static void
 tell(const struct subject *s, const char *type)
 {
@@ -189,7 +210,7 @@ tell(const struct subject *s, const char *type)
 		unit_topic(&topic, h, any->unit_id);
 	if (topic.len > 0) {
 		buf_addf(&topic, "event/%s", s->entity_type);
-		route_note(notes(h), buf_str(&topic), e.json, false);
+		publish(s, type, &e, buf_str(&topic));
 	}
 	if (live)
 		feed_event(h, &e, s->quick, 0);

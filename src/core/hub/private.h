@@ -834,6 +834,7 @@ struct action {
 	bool triggered, fired;
 	struct strs handlers;
 	struct str parameters;
+	struct str more; /* variables that only parameters see; null: none */
 	int64_t at;
 };
 void action_fire(struct hub *h, const struct action *act);

@@ -14,7 +14,8 @@ hub_is_secret_name(struct str key)
 	static const char *const names[] = { "password", "token",
 		"access_token", "accesstoken", "authorization",
 		"authentication", "jwtaccesssecret", "encryptionkey", "apikey",
-		"api_key", "x-api-key", "secret", "psk" };
+		"api_key", "api-key", "x-api-key", "secret", "psk", "cookie",
+		"proxy-authorization" };
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (str_eq_nocase(key, str_of(names[i])))

@@ -179,6 +179,32 @@ disable(struct task *t)
 		loop_after(t->hub->loop, &t->enable, ms);
 }
 
+/* {"task": ...} with the task itself. */
+static struct str
+itself(struct run *r)
+{
+	return arena_printf(&r->arena, "{\"task\":" STR_FMT "}",
+	    STR_ARG(hub_row_json(
+		&r->arena, &hub_task_entity.record, &r->task->row)));
+}
+
+/* Do its parameters speak of the task itself? It is large, so variables, which
+ * every trace has, are without. */
+static bool
+speaks_of_itself(const struct task *t)
+{
+	struct str rest = t->row.handler_parameters;
+	const char *at;
+
+	while ((at = memmem(rest.ptr, rest.len, ".task", 5)) != NULL) {
+		rest.len -= (size_t)(at + 5 - rest.ptr);
+		rest.ptr = at + 5;
+		if (!str_starts(rest, STR("Event")))
+			return true;
+	}
+	return false;
+}
+
 static void
 verdict(struct run *r, bool triggered, const struct err *err)
 {
@@ -219,6 +245,7 @@ verdict(struct run *r, bool triggered, const struct err *err)
 		.message = t->row.state.message,
 		.handlers = t->row.handlers,
 		.parameters = t->row.handler_parameters,
+		.more = fired && speaks_of_itself(t) ? itself(r) : STR_NULL,
 		.at = now });
 	if (fired && t->row.auto_disable)
 		disable(t);
@@ -337,10 +364,7 @@ ask_web(struct run *r, struct err *err)
 		    err, ERR_PARAM, "evaluationConfig has no `webhook`");
 	if (hub_json_at(&r->arena, config, STR("includeConfig"), &with) &&
 	    str_eqz(with, "true"))
-		body = hub_merged(&r->arena, body,
-		    arena_printf(&r->arena, "{\"task\":" STR_FMT "}",
-			STR_ARG(hub_row_json(
-			    &r->arena, &hub_task_entity.record, &t->row))));
+		body = hub_merged(&r->arena, itself(r), body);
 	r->hook.done = on_hook;
 	return hub_hook_start(&r->hook, t->hub, config, "POST", body, err);
 }
