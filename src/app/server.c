@@ -386,6 +386,16 @@ pause_platform(void *ctx, struct err *err)
 	return hub_pause(s->hub, err);
 }
 
+/* The client of the sign-in pages knows the ports that we have now. */
+static int
+make_public(struct server *s, struct err *err)
+{
+	uint16_t ports[2] = { http_server_port(s->http),
+		http_server_tls_port(s->http) };
+
+	return auth_make_public(s->auth, ports, ports[1] != 0 ? 2 : 1, err);
+}
+
 static int
 resume_platform(void *ctx, enum backup_change what, struct err *err)
 {
@@ -399,7 +409,10 @@ resume_platform(void *ctx, enum backup_change what, struct err *err)
 
 	if (rc == 0 && hub_rc != 0)
 		*err = why;
-	return rc != 0 ? rc : hub_rc;
+	rc = rc != 0 ? rc : hub_rc;
+	if (rc == 0 && what == BACKUP_ALL && s->http != NULL)
+		rc = make_public(s, err);
+	return rc;
 }
 
 static int
@@ -729,8 +742,6 @@ app_each_route(http_add_routes *add, void *ctx)
 static int
 first_start(struct server *s, struct err *err)
 {
-	uint16_t ports[2] = { http_server_port(s->http),
-		http_server_tls_port(s->http) };
 	bool empty;
 	int rc;
 
@@ -741,8 +752,7 @@ first_start(struct server *s, struct err *err)
 		empty = false;
 	}
 	if (rc == 0)
-		rc = auth_make_public(
-		    s->auth, ports, ports[1] != 0 ? 2 : 1, err);
+		rc = make_public(s, err);
 	if (rc == 0 && empty)
 		rc = auth_setup_code(s->auth, s->setup_code, err);
 	return rc;

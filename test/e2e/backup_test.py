@@ -1,6 +1,7 @@
 """Backups: made, listed, carried away and back, restored; what is refused."""
 import io
 import json
+import os
 import signal
 import threading
 import time
@@ -680,3 +681,29 @@ def test_a_start_that_can_not_complete_says_what_to_do(server):
         "backup": str(data / "backup" / (backup + ".zip"))}))
     server.start()
     assert not pending.exists()
+
+
+def test_people_sign_in_where_it_was_restored(start):
+    """The client of the pages knows the ports of this machine."""
+    one, two = start(), start()
+    backup = make(one, one.login())
+    token = two.login()
+    upload(two, token, "of-one", download(one, one.login(), backup))
+    call(two, token, "POST", "/of-one/restore")
+    redirect = two.url + "/auth/oauth2/redirect"
+    assert two.login(redirect=redirect)
+
+
+def test_what_a_kill_left_is_cleared_away(server, tmp_path):
+    token = server.login()
+    left = server.folder / "data" / "backup" / ".new-abcdef"
+    left.mkdir()
+    (left / "0").write_text("[")
+    make(server, token)
+    assert left.exists()  # it may be at work
+    os.utime(left, (1, 1))
+    make(server, token)
+    assert not left.exists()
+    left.mkdir()
+    server.restart(signal.SIGKILL)
+    assert not left.exists()

@@ -295,7 +295,7 @@ begin(struct backup *b, struct err *err)
 	if (mkdir(b->dir, 0700) < 0 && errno != EEXIST)
 		rc = err_errno(err, "backup.dir: make the folder %s", b->dir);
 	if (rc == 0) {
-		files_remove_temps(b->dir);
+		files_remove_temps(b->dir, 0);
 		rc = restore_again(b, &was, err);
 	}
 	if (rc == 0 && was)

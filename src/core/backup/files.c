@@ -150,20 +150,27 @@ files_remove(const char *path)
 }
 
 void
-files_remove_temps(const char *dir)
+files_remove_temps(const char *dir, int64_t older_ms)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
+	struct stat st;
 
 	if (d == NULL)
 		return;
-	while ((e = readdir(d)) != NULL)
-		if (strncmp(e->d_name, TEMP, strlen(TEMP)) == 0) {
-			char *path = mem_printf("%s/%s", dir, e->d_name);
+	while ((e = readdir(d)) != NULL) {
+		char *path;
 
-			files_remove(path);
-			free(path);
-		}
+		if (strncmp(e->d_name, TEMP, strlen(TEMP)) != 0 ||
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) !=
+			0 ||
+		    !S_ISDIR(st.st_mode) ||
+		    clock_now() - (int64_t)st.st_mtim.tv_sec * 1000 < older_ms)
+			continue;
+		path = mem_printf("%s/%s", dir, e->d_name);
+		files_remove(path);
+		free(path);
+	}
 	closedir(d);
 }
 

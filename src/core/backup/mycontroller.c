@@ -164,6 +164,19 @@ set_now(const struct entity *e, const char *name, void *row)
 		field_set(f, (char *)row + f->offset, &v);
 }
 
+static void
+keep_time(const struct entity *e, const char *name, void *row, const void *old)
+{
+	const struct field *f =
+	    field_find(&e->record, str_of(name), NULL, NULL);
+	struct value v;
+
+	if (f == NULL || f->type != FIELD_TIME)
+		return;
+	v = field_get(f, (const char *)old + f->offset);
+	field_set(f, (char *)row + f->offset, &v);
+}
+
 static int
 decode(struct importing *x, const struct entity *e, struct str json, void *row,
     struct err *err)
@@ -218,8 +231,13 @@ put_row(struct importing *x, const struct entity *e, struct store *tx,
 		x->job->unit_id))
 		return err_set(
 		    err, ERR_EXISTS, "another unit has one of this id");
+	if (found) { /* what is the same keeps its times */
+		keep_time(e, "createdAt", row, old);
+		keep_time(e, "modifiedAt", row, old);
+	}
 	if (found && row_same(e, row, old))
 		return 0;
+	set_now(e, "modifiedAt", row);
 	rc = store_upsert(tx, e, row, err);
 	if (rc == 0)
 		tally_note(tally, found ? CHANGED : ADDED, row_name(e, row));

@@ -29,7 +29,8 @@
 
 #define PAGE_BYTES (1 << 20) /* a page ends with the row that reaches it */
 #define PAGE_ROWS 1000
-#define POINTS_MAX 10000 /* of a series in one item */
+#define OLD_MS (24 * 3600 * 1000) /* what is left of one that was killed */
+#define POINTS_MAX 10000          /* of a series in one item */
 
 /* A file on its way into the zip. */
 struct part {
@@ -595,8 +596,10 @@ pack(struct job *j, struct err *err)
 		    "targetDirectory `%s`: must be a whole path", dir);
 	else
 		rc = files_temp(dir, &p.arena, &p.temp, err);
-	if (rc == 0)
+	if (rc == 0) {
+		files_remove_temps(dir, OLD_MS);
 		rc = gather(&p, err);
+	}
 	if (rc == 0) {
 		id = new_id(&p, dir, stem);
 		rc = put_head(&p,

@@ -125,7 +125,8 @@ void files_retain(
 /* A fresh folder for what is being made, mode 0700, in `a`. */
 int files_temp(const char *dir, struct arena *a, char **ret, struct err *err);
 void files_remove(const char *path); /* with all that is in it */
-void files_remove_temps(const char *dir);
+/* Those of `dir` that are older than this: of a program that was killed. */
+void files_remove_temps(const char *dir, int64_t older_ms);
 /* Moves a whole file that is being made to its place, durably, mode 0600. */
 int files_publish(const char *from, const char *to, struct err *err);
 int files_sync_dir(const char *dir, struct err *err);
