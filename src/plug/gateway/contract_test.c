@@ -321,6 +321,8 @@ take_bytes(struct fixture *f, const char *text, size_t n)
 	}
 }
 
+#define SILENCE 0xff
+
 /* A server that does nothing but answer: packets of less than 128 bytes, level
  * 5. */
 static void
@@ -336,6 +338,8 @@ answer_mqtt(struct fixture *f, const uint8_t *p, ssize_t n)
 			    sizeof(connack));
 		} else if (p[0] == 0x82) {
 			suback[5] = *f->mqtt_answers++;
+			if (suback[5] == SILENCE)
+				return;
 			assert_int_equal(
 			    write(f->conn->io.fd, suback, sizeof(suback)),
 			    sizeof(suback));
@@ -1899,6 +1903,8 @@ a_peer_that_does_not_read_holds_nobody(void **state)
 {
 	struct fixture *f = *state;
 
+	int n;
+
 	open_up(f);
 	UNTIL(f, f->conn != NULL);
 	loop_unwatch(f->loop, &f->conn->io); /* reads no more */
@@ -1917,8 +1923,15 @@ a_peer_that_does_not_read_holds_nobody(void **state)
 	assert_true(f->answered > 0); /* the system has taken some */
 	assert_true(f->answered < 500);
 	assert_int_equal(state_of(f).status, GATEWAY_UP);
-	close_it(f);
-	assert_int_equal(f->answered, 500);
+	n = f->answered;
+	stop_peer(f); /* what was on its way has not failed: it waits again */
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	turn_for(f, 30);
+	assert_int_equal(f->answered, n);
+	start_peer(f);
+	clock_advance(2000);
+	UNTIL(f, f->answered == 500);
+	assert_null(strstr(buf_z(&f->told), "failed"));
 }
 
 /* The double accepts, but is never finished with its part of TLS. */
@@ -2283,7 +2296,7 @@ a_refused_subscription_takes_the_link_down(void **state)
 {
 	struct fixture *f = *state;
 
-	f->mqtt_answers = (const uint8_t[]){ 0x87, 0x00 };
+	f->mqtt_answers = (const uint8_t[]){ 0x87, 0x00, SILENCE };
 	start_tcp(f);
 	if (try_open(f,
 		"{\"protocol\":{\"broker\":\"mqtt://127.0.0.1:%P\","
@@ -2295,8 +2308,15 @@ a_refused_subscription_takes_the_link_down(void **state)
 	    "the MQTT server refused to subscribe: reason 0x87");
 	clock_advance(2000);
 	UNTIL(f, state_of(f).status == GATEWAY_UP);
-	f->mqtt_answers = NULL;
-	f->mute = true;
+	drop_conn(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	clock_advance(2000);
+	UNTIL(f, f->mqtt_answers[-1] == SILENCE);
+	turn_for(f, 50);
+	assert_int_equal(state_of(f).status, GATEWAY_STARTING); /* not yet */
+	clock_advance(10000);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_non_null(strstr(state_of(f).text, "no answer"));
 }
 
 /* The script runs while the gateway is closed, or its message is held. */
