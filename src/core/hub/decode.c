@@ -4,14 +4,13 @@
 #include "core/hub/private.h"
 
 #include "codec/cayenne.h"
+#include "codec/flatten.h"
 #include "codec/json.h"
 
 #include <string.h>
 
 const char *const hub_codecs[] = { "none", "json", "cayenne", "javascript",
 	NULL };
-
-#define DEEP 8 /* levels of an object that become names */
 
 static int
 add(struct readings *all, struct str source, struct str field, struct str value,
@@ -28,83 +27,17 @@ add(struct readings *all, struct str source, struct str field, struct str value,
 	return 0;
 }
 
-/* Ids hold no dots and no blanks: they are parts of quick ids. */
-static struct str
-tidy(struct arena *a, struct str name)
-{
-	char *p = arena_z(a, name);
-
-	for (size_t i = 0; i < name.len; i++)
-		if (p[i] == '.' || p[i] == ' ' || (unsigned char)p[i] < ' ')
-			p[i] = '_';
-	return (struct str){ p, name.len };
-}
-
 static int
-walk(struct json *j, struct readings *all, struct str source, struct str name,
-    unsigned depth, struct err *err)
+add_to(void *ctx, struct str source, struct str field, struct str value,
+    struct err *err)
 {
-	struct str key, value;
-	size_t i = 0;
-	int rc = 0;
-
-	switch (json_peek(j)) {
-	case JSON_OBJECT:
-		if (depth == DEEP)
-			break;
-		(void)json_object(j);
-		while (rc == 0 && json_member(j, &key)) {
-			key = tidy(&all->arena, key);
-			if (key.len == 0)
-				(void)json_skip(j);
-			else if (depth == 0)
-				rc = json_peek(j) == JSON_OBJECT
-				    ? walk(j, all, key, STR(""), 1, err)
-				    : walk(j, all, STR(""), key, 1, err);
-			else if (name.len == 0)
-				rc = walk(j, all, source, key, depth + 1, err);
-			else
-				rc = walk(j, all, source,
-				    arena_printf(&all->arena,
-					STR_FMT "_" STR_FMT, STR_ARG(name),
-					STR_ARG(key)),
-				    depth + 1, err);
-		}
-		return rc;
-	case JSON_ARRAY:
-		if (depth == DEEP)
-			break;
-		(void)json_array(j);
-		while (rc == 0 && json_item(j))
-			rc = walk(j, all, source,
-			    arena_printf(&all->arena, STR_FMT "%s%zu",
-				STR_ARG(name), name.len > 0 ? "_" : "", i++),
-			    depth + 1, err);
-		return rc;
-	case JSON_NULL:
-	case JSON_NONE:
-		(void)json_skip(j);
-		return 0;
-	default:
-		if (name.len == 0)
-			name = STR("value");
-		if (json_raw(j, &value))
-			return add(all, source, name, value, err);
-		return 0;
-	}
-	(void)json_skip(j);
-	return 0;
+	return add(ctx, source, field, value, err);
 }
 
 int
 decode_object(struct str json, struct readings *ret, struct err *err)
 {
-	struct json j;
-	int rc;
-
-	json_open(&j, json, 0, &ret->arena);
-	rc = walk(&j, ret, STR(""), STR(""), 0, err);
-	return rc != 0 ? rc : json_done(&j, err);
+	return flatten(json, &ret->arena, add_to, ret, err);
 }
 
 static int
@@ -125,8 +58,9 @@ decode_json(const struct hub_profile *p, struct str bytes, struct readings *ret,
 			any = true;
 			if (json_str(&j, &path) &&
 			    hub_json_at(&ret->arena, bytes, path, &value))
-				rc = add(ret, STR_NULL, tidy(&ret->arena, name),
-				    value, err);
+				rc = add(ret, STR_NULL,
+				    flatten_name(&ret->arena, name), value,
+				    err);
 		}
 	return any ? rc : decode_object(bytes, ret, err);
 }
