@@ -237,6 +237,21 @@ gateway_put(struct gateway *g, struct str topic, struct str data,
 	return rc;
 }
 
+int
+gateway_listen(struct gateway *g, struct str filter, struct err *err)
+{
+	if (g->link == NULL || g->link->ops->listen == NULL)
+		return err_set(
+		    err, ERR_PARAM, "only what has topics can be listened to");
+	return g->link->ops->listen(g->link, filter, err);
+}
+
+struct str
+gateway_filters(const struct gateway *g)
+{
+	return str_of(g->ops->subscribe);
+}
+
 /* --- what a provider asks ------------------------------------------------- */
 
 const struct gateway_host *

@@ -51,6 +51,7 @@ struct gateway_settings {
 				 * sleeping nodes too */
 	int64_t heard;          /* frames handed up and not yet taken */
 	int64_t max_frame;      /* bytes of one, either way */
+	int64_t filters;        /* of topics, of one MQTT link */
 	int64_t sleeping;       /* frames kept for one sleeping node */
 	int64_t sleeping_ms;    /* how long, when nobody says */
 	int64_t connect_ms;     /* how long one attempt to connect may take */
@@ -101,6 +102,8 @@ struct gateway_message {
 	size_t n_payloads;
 	struct str labels; /* of the node (no source) or source; null: none */
 	bool is_ack;       /* it repeats what we have sent */
+	bool is_decoded;   /* the network's own reading of the payload: not
+			    * to be used where a profile's codec reads it */
 	int64_t time;      /* TIME_NULL: when it was heard */
 };
 
@@ -217,7 +220,7 @@ struct gateway_read {
 };
 void gateway_read(struct gateway *g, struct gateway_read *r);
 /* True: what read() finds is only what goes with the payload; a profile's codec
- * reads `data`, and both count. */
+ * reads `data`, unless that is empty, and both count. */
 bool gateway_has_payload(const struct gateway *g);
 
 /* The frame for a message to a node (GATEWAY_SET or GATEWAY_REQUEST with one

@@ -42,6 +42,9 @@ struct gateway_link_ops {
 	/* Copies both. On success gateway_link_sent() comes later. */
 	int (*put)(struct gateway_link *l, struct str topic, struct str data,
 	    struct gateway_put *p, struct err *err);
+	/* See gateway_listen(); may be NULL. */
+	int (*listen)(
+	    struct gateway_link *l, struct str filter, struct err *err);
 	/* What was heard with this token is taken; may be NULL. */
 	void (*ack)(struct gateway_link *l, uint64_t token);
 	void (*close)(struct gateway_link *l);
@@ -54,6 +57,9 @@ extern const struct gateway_link_ops gateway_link_serial, gateway_link_tcp,
 void gateway_link_heard(
     struct gateway *g, const struct gateway_in *in, uint64_t token);
 void gateway_link_sent(struct gateway_put *p, bool ok);
+/* What the provider wants to hear when nobody says: "a/#,b/+"; null:
+ * nothing. */
+struct str gateway_filters(const struct gateway *g);
 /* A duration of a spec; ERR_PARAM names the member. */
 int gateway_duration(
     struct str text, const char *name, int64_t *ret, struct err *err);

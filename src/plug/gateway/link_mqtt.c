@@ -17,6 +17,7 @@
 #include "net/tls.h"
 #include "plug/gateway/link.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,7 +42,8 @@ static const struct field spec_fields[] = {
 	F_TEXT(S, username, "username"),
 	F_TEXT(S, password, "password", .flags = FIELD_SECRET),
 	F_TEXTS(S, subscribe, "subscribe", .max = 32,
-	    .help = "Topic filters, with commas between."),
+	    .help = "Topic filters, with commas between. Empty: what the "
+		    "provider needs."),
 	F_TEXT(S, publish, "publish",
 	    .help = "What stands before the topics that we publish to."),
 	F_INT(S, qos, "qos", .max = 2),
@@ -62,11 +64,18 @@ struct mqtt {
 	struct arena arena;
 	struct mqtt_client *client; /* NULL: our own server */
 	struct tls_client *tls;
+	struct filter *filters; /* allocated */
+	size_t n_filters, cap;
 
 	/* our own server */
-	void **handles; /* one for each filter; NULL: none */
 	struct loop_defer begin, tell;
 	struct list sent; /* of puts that are to be told */
+};
+
+/* What we hear. */
+struct filter {
+	struct str text; /* in the arena */
+	void *handle;    /* our own server's; NULL: not now */
 };
 
 static struct loop *
@@ -131,6 +140,33 @@ wrap(void *ctx, struct stream *below, const char *host, struct err *err)
 	return tls_client_stream(ctx, below, host, err);
 }
 
+/* By a filter that a device asked for: if it is refused, the others are still
+ * heard. */
+static void
+on_heard_more(void *ctx, const struct mqtt_client_msg *msg)
+{
+	struct mqtt *m = ctx;
+
+	if (msg->topic.ptr != NULL)
+		on_heard(ctx, msg);
+	else
+		gateway_bad(m->base.g,
+		    "the MQTT server does not let us hear a device's topics");
+}
+
+static int
+subscribe(struct mqtt *m, struct str filter, mqtt_client_heard *heard,
+    struct err *err)
+{
+	int rc = mqtt_client_subscribe(
+	    m->client, filter, (uint8_t)m->spec->qos, heard, m);
+
+	return rc == 0 ? 0
+		       : err_set(err, ERR_PARAM,
+			     "subscribe: " STR_FMT " is no topic filter",
+			     (int)MIN_OF(filter.len, 100), filter.ptr);
+}
+
 static int
 make_client(struct mqtt *m, struct gateway *g, struct err *err)
 {
@@ -170,13 +206,8 @@ make_client(struct mqtt *m, struct gateway *g, struct err *err)
 		conf.wrap_ctx = m->tls;
 	}
 	rc = mqtt_client_new(host->loop, &conf, &events, m, &m->client, err);
-	for (size_t i = 0; rc == 0 && i < s->subscribe.n; i++)
-		if (mqtt_client_subscribe(m->client, s->subscribe.at[i],
-			(uint8_t)s->qos, on_heard, m) != 0)
-			rc = err_set(err, ERR_PARAM,
-			    "subscribe: " STR_FMT " is no topic filter",
-			    (int)MIN_OF(s->subscribe.at[i].len, 100),
-			    s->subscribe.at[i].ptr);
+	for (size_t i = 0; rc == 0 && i < m->n_filters; i++)
+		rc = subscribe(m, m->filters[i].text, on_heard, err);
 	return rc;
 }
 
@@ -202,28 +233,38 @@ unlisten(struct mqtt *m)
 {
 	const struct gateway_host *host = gateway_host_of(m->base.g);
 
-	for (size_t i = 0; i < m->spec->subscribe.n; i++) {
-		if (m->handles[i] != NULL)
-			host->unlisten(host->ctx, m->handles[i]);
-		m->handles[i] = NULL;
+	for (size_t i = 0; i < m->n_filters; i++) {
+		if (m->filters[i].handle != NULL)
+			host->unlisten(host->ctx, m->filters[i].handle);
+		m->filters[i].handle = NULL;
 	}
+}
+
+/* What is retained may be heard before it returns, and more be listened to
+ * then. */
+static int
+listen_own(struct mqtt *m, size_t i, struct err *err)
+{
+	const struct gateway_host *host = gateway_host_of(m->base.g);
+	void *handle =
+	    host->listen(host->ctx, m->filters[i].text, on_own_heard, m, err);
+
+	m->filters[i].handle = handle;
+	return handle != NULL ? 0 : ERR_PARAM;
 }
 
 static void
 on_begin(struct loop_defer *d)
 {
 	struct mqtt *m = container_of(d, struct mqtt, begin);
-	const struct gateway_host *host = gateway_host_of(m->base.g);
 	struct err err;
 
-	for (size_t i = 0; i < m->spec->subscribe.n; i++) {
-		m->handles[i] = host->listen(
-		    host->ctx, m->spec->subscribe.at[i], on_own_heard, m, &err);
-		if (m->handles[i] == NULL) {
+	for (size_t i = 0; i < m->n_filters; i++)
+		if (m->filters[i].handle == NULL &&
+		    listen_own(m, i, &err) != 0) {
 			gateway_link_down(m->base.g, err.text);
 			return;
 		}
-	}
 	gateway_link_up(m->base.g);
 }
 
@@ -263,6 +304,53 @@ mqtt_stop(struct gateway_link *base)
 	}
 	loop_undefer(loop_of(m), &m->begin);
 	unlisten(m);
+}
+
+static void
+add_filter(struct mqtt *m, struct str filter)
+{
+	if (m->n_filters == m->cap) {
+		m->cap = MAX_OF(m->cap * 2, 4);
+		m->filters =
+		    mem_resize(m->filters, m->cap, sizeof(*m->filters));
+	}
+	m->filters[m->n_filters++] =
+	    (struct filter){ .text = arena_str(&m->arena, filter) };
+}
+
+/* The part of a shared subscription that is compared with topics. */
+static struct str
+unshared(struct str filter)
+{
+	if (str_starts(filter, STR("$share/"))) {
+		(void)str_cut(&filter, '/');
+		(void)str_cut(&filter, '/');
+	}
+	return filter;
+}
+
+/* A filter that another one covers would bring everything twice. */
+static int
+mqtt_listen(struct gateway_link *base, struct str filter, struct err *err)
+{
+	struct mqtt *m = container_of(base, struct mqtt, base);
+	int64_t max = gateway_host_of(base->g)->settings->filters;
+
+	for (size_t i = 0; i < m->n_filters; i++)
+		if (mqtt_filter_matches(unshared(m->filters[i].text), filter))
+			return 0;
+	if ((int64_t)m->n_filters >= max)
+		return err_set(err, ERR_LIMIT,
+		    "more than %" PRId64
+		    " topic filters (hub.gateway.filters); name one for all "
+		    "in protocol.subscribe",
+		    max);
+	if (m->client != NULL && subscribe(m, filter, on_heard_more, err) != 0)
+		return ERR_PARAM;
+	add_filter(m, filter);
+	return m->client == NULL && gateway_is_up(base->g)
+	    ? listen_own(m, m->n_filters - 1, err)
+	    : 0;
 }
 
 static int
@@ -315,7 +403,7 @@ mqtt_close(struct gateway_link *base)
 	mqtt_client_free(m->client); /* calls back no more */
 	tls_client_free(m->tls);
 	loop_undefer(gateway_host_of(base->g)->loop, &m->tell);
-	free(m->handles);
+	free(m->filters);
 	arena_fini(&m->arena);
 	free(m);
 }
@@ -338,6 +426,12 @@ mqtt_open(struct gateway *g, const void *spec, struct gateway_link **ret,
 	m->prefix = s->publish.ptr != NULL ? s->publish : STR("");
 	while (m->prefix.len > 0 && m->prefix.ptr[m->prefix.len - 1] == '/')
 		m->prefix.len--;
+	for (size_t i = 0; i < s->subscribe.n; i++)
+		add_filter(m, s->subscribe.at[i]);
+	for (struct str left = s->subscribe.n == 0 ? gateway_filters(g)
+						   : STR_NULL;
+	     left.ptr != NULL;)
+		add_filter(m, str_cut(&left, ','));
 	rc = gateway_duration(
 	    s->delay, "transmitPreDelay", &m->base.delay_ms, err);
 	if (rc == 0 && s->broker.len > 0)
@@ -346,9 +440,6 @@ mqtt_open(struct gateway *g, const void *spec, struct gateway_link **ret,
 		rc = err_set(err, ERR_PARAM,
 		    "broker: there is no server of our own, so one must be "
 		    "named");
-	else if (rc == 0)
-		m->handles =
-		    mem_array(MAX_OF(s->subscribe.n, 1), sizeof(*m->handles));
 	if (rc != 0)
 		mqtt_close(&m->base);
 	else
@@ -364,6 +455,7 @@ const struct gateway_link_ops gateway_link_mqtt = {
 	.start = mqtt_start,
 	.stop = mqtt_stop,
 	.put = mqtt_put,
+	.listen = mqtt_listen,
 	.ack = mqtt_ack,
 	.close = mqtt_close,
 };

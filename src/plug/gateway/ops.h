@@ -36,6 +36,8 @@ struct gateway_ops {
 	const char *name; /* `provider.type` */
 	unsigned protocols;
 	bool has_payload;           /* see gateway_has_payload() */
+	const char *subscribe;      /* MQTT: "a/#,b/+" when the protocol's
+				     * `subscribe` is empty; NULL: nothing */
 	const struct record *spec;  /* of `provider`; NULL: none */
 	const char *const *actions; /* NULL: none */
 
@@ -126,6 +128,10 @@ int gateway_put(struct gateway *g, struct str topic, struct str data,
  * Ends the job in any case, so it is the last thing in send(). */
 void gateway_put_job(struct gateway *g, struct gateway_job *j, struct str topic,
     struct str data);
+/* Hears what matches this filter, too, unless what is subscribed covers it.
+ * Copied; kept until close. ERR_PARAM: bad filter, or the link is not MQTT;
+ * ERR_LIMIT: too many. */
+int gateway_listen(struct gateway *g, struct str filter, struct err *err);
 /* The node is awake: what waits for it is sent, in its order. */
 void gateway_awake(struct gateway *g, struct str node);
 
@@ -136,6 +142,10 @@ void gateway_write_done(struct gateway_write *w, const struct err *err);
  * GATEWAY_SENT or GATEWAY_FAILED. */
 void gateway_job_done(struct gateway *g, struct gateway_job *j,
     enum gateway_outcome outcome, const struct err *err);
+/* The frame has left and its answer may take long: others go meanwhile. It
+ * waits, counted, through losses of the link; the provider minds the time, and
+ * gateway_job_done() or, at close, cancel() ends it. */
+void gateway_job_left(struct gateway *g, struct gateway_job *j);
 /* For providers whose link is not one of ours (HTTP): what became of it, and
  * what passed, for the log. */
 void gateway_passed(

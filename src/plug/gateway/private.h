@@ -45,6 +45,7 @@ struct gateway {
 	/* queue.c */
 	enum stage stage;
 	struct list queue; /* of struct job; the first may be being sent */
+	struct list away;  /* jobs that have left and are not answered */
 	struct map sleepers;
 	struct heap due; /* of jobs that wait */
 	struct list ended;

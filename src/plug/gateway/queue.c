@@ -9,9 +9,10 @@
  *            answered, or the link is lost
  *
  * A job is in one place: `queue` (its first is the one that rests or is being
- * sent), the list of a sleeper, or `ended`, where its answer is due. All but
- * the one being sent and the ended are in `due`, by when they expire, and one
- * timer runs for the first of them.
+ * sent), the list of a sleeper, `away`, where it has left and its provider
+ * waits for an answer, or `ended`, where its own answer is due. Those that are
+ * yet to be sent are in `due`, by when they expire, and one timer runs for the
+ * first of them.
  *
  *  (1) Frames of a node leave in their order: those that are kept go before a
  *      later one that needs not be kept.
@@ -40,6 +41,7 @@ struct job {
 	struct gateway_job pub;
 	struct str slot; /* null: has none */
 	struct sleeper *sleeper;
+	bool away;
 	gateway_sent_done *done;
 	void *ctx;
 	struct heap_item due; /* monotonic */
@@ -82,6 +84,7 @@ take_out(struct gateway *g, struct job *j)
 	struct sleeper *s = j->sleeper;
 
 	list_del(&j->link);
+	j->away = false;
 	if (j->due.pos != 0)
 		heap_del(&g->due, &j->due);
 	if (s == NULL) {
@@ -363,8 +366,10 @@ gateway_job_done(struct gateway *g, struct gateway_job *pub,
 {
 	struct job *j = container_of(pub, struct job, pub);
 
-	g->stage = QUIET;
-	loop_defer(g->host->loop, &g->step);
+	if (!j->away) {
+		g->stage = QUIET;
+		loop_defer(g->host->loop, &g->step);
+	}
 	if (outcome != GATEWAY_SENT && may_keep(g, j)) {
 		take_out(g, j);
 		sleeper_of(g, j->pub.frame.node)->failed = true;
@@ -375,6 +380,20 @@ gateway_job_done(struct gateway *g, struct gateway_job *pub,
 	    err != NULL && err->text[0] != '\0' ? err->text : "not sent");
 	if (err != NULL && err->code != 0 && outcome != GATEWAY_SENT)
 		j->why.code = err->code;
+}
+
+void
+gateway_job_left(struct gateway *g, struct gateway_job *pub)
+{
+	struct job *j = container_of(pub, struct job, pub);
+
+	if (j->away)
+		return;
+	j->away = true;
+	list_del(&j->link);
+	list_add(&g->away, &j->link);
+	g->stage = QUIET;
+	loop_defer(g->host->loop, &g->step);
 }
 
 static void
@@ -527,6 +546,7 @@ void
 gateway_queue_init(struct gateway *g)
 {
 	list_init(&g->queue);
+	list_init(&g->away);
 	list_init(&g->ended);
 	g->step.run = on_step;
 	g->answer.run = on_answer;
@@ -541,6 +561,11 @@ gateway_queue_fini(struct gateway *g)
 	struct job *j;
 	size_t pos = 0;
 
+	while ((j = list_first(&g->away, struct job, link)) != NULL) {
+		g->ops->cancel(g->own, &j->pub);
+		end_job(
+		    g, j, GATEWAY_FAILED, ERR_CLOSED, "the gateway was closed");
+	}
 	while ((j = first_job(g)) != NULL)
 		end_job(
 		    g, j, GATEWAY_FAILED, ERR_CLOSED, "the gateway was closed");

@@ -17,6 +17,10 @@ const struct conf_field gateway_fields[] = {
 	    .max = 16 << 20,
 	    .help = "Largest frame, heard or sent; of a line, too. A longer "
 		    "one is passed over and counted."),
+	CONF_INT(S, filters, "filters", .def = "10000", .min = 1,
+	    .max = 1000000,
+	    .help = "Topic filters of one gateway, those counted that devices "
+		    "ask for by their own topics."),
 	CONF_INT(S, sleeping, "sleeping", .def = "20", .min = 1, .max = 10000,
 	    .help = "Frames that are kept for one sleeping node. Beyond that "
 		    "the oldest goes."),
