@@ -43,7 +43,7 @@
 #define FRAME_SHOWN 200
 
 /* Every provider there is. */
-#define PROVIDERS(X) X(generic_http) X(generic_mqtt) X(tasmota)
+#define PROVIDERS(X) X(chirpstack) X(generic_http) X(generic_mqtt) X(tasmota)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
