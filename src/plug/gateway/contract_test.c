@@ -54,6 +54,18 @@ extern const struct gateway_ops gateway_lines; /* docs/guide/gateway_lines.c */
 #define UP_LIST(name, where)                                                   \
 	"n1|" SAY_LIST "|{\"" name "\":\"" where "\",\"messages\":" SAY_LIST "}"
 
+#define EUI "0102030405060708"
+#define JOINED                                                                 \
+	"|{\"event\":\"join\",\"device\":{\"name\":\"\",\"profile\":\"\","     \
+	"\"application\":\"\",\"applicationId\":\"a\",\"tags\":{}},"           \
+	"\"devAddr\":\"%N\"}"
+
+struct fixture;
+static void answer_as_tasmota(
+    struct fixture *f, struct str topic, struct str payload);
+static void answer_as_chirpstack(
+    struct fixture *f, struct str topic, struct str payload);
+
 static const struct kind {
 	const char *name;
 	const struct gateway_ops *ops;
@@ -74,6 +86,8 @@ static const struct kind {
 	const char *bad_frame;  /* data that is refused; NULL: nothing is */
 	const char *bad, *why;  /* provider that is refused */
 	bool holds; /* what is not taken is not acknowledged, and waits there */
+	/* The peer's part of the protocol, where it is more than an echo. */
+	void (*answer)(struct fixture *f, struct str topic, struct str payload);
 } kinds[] = {
 	{ "lines over tcp", &gateway_lines, "tcp",
 	    "{\"type\":\"lines\",\"protocol\":{\"type\":\"ethernet\","
@@ -142,11 +156,67 @@ static const struct kind {
 	    "generic_http gateway: protocol: endpoints: b: executionInterval: "
 	    "one second at least is needed",
 	    false },
+	{ "tasmota over mqtt", &gateway_tasmota, "mosquitto",
+	    "{\"type\":\"tasmota\",\"protocol\":{\"broker\":"
+	    "\"tcp://127.0.0.1:%P\",\"qos\":1}}",
+	    "tele/n1/SENSOR", "{\"S\":{\"t\":%N}}",
+	    "n1|{\"S\":{\"t\":%N}}|{\"topic\":\"tele/n1/SENSOR\"}",
+	    "presentation n1 S name=\"S\"\nset n1 S t=%N\n", "tele/n1", "?",
+	    "n1", "Control", "lamp", "%N",
+	    "n1|%N|{\"command\":\"lamp\",\"slot\":\"lamp\"}",
+	    "cmnd/n1/lamp %N\n", NULL, false, NULL,
+	    "{\"protocol\":{\"broker\":\"tcp://127.0.0.1:%P\"},"
+	    "\"fullTopic\":\"%prefix%\"}",
+	    "tasmota gateway: fullTopic: %prefix% and %topic% are needed, each "
+	    "once and as a whole level, as in %prefix%/%topic%/",
+	    true, answer_as_tasmota },
+	{ "tasmota over our own mqtt", &gateway_tasmota, "own",
+	    "{\"type\":\"tasmota\",\"protocol\":{\"subscribe\":\"home/#\","
+	    "\"publish\":\"home\"},\"fullTopic\":\"%topic%/%prefix%\"}",
+	    "home/n1/stat/RESULT", "{\"Dimmer\":%N}",
+	    "n1|{\"Dimmer\":%N}|{\"topic\":\"home/n1/stat/RESULT\"}",
+	    "presentation n1 Control name=\"Control\"\n"
+	    "set n1 Control Dimmer=%N,gauge,%\n",
+	    "home/n1", "?", "n1", "Control", "Dimmer", "%N",
+	    "n1|%N|{\"command\":\"Dimmer\",\"slot\":\"Dimmer\"}",
+	    "home/n1/cmnd/Dimmer %N\n", NULL, false, NULL,
+	    "{\"protocol\":{},\"timeout\":\"soon\"}",
+	    "tasmota gateway: timeout: a duration like 10s is needed", false,
+	    answer_as_tasmota },
+	{ "chirpstack over mqtt", &gateway_chirpstack, "mosquitto",
+	    "{\"type\":\"chirpstack\",\"fPort\":10,\"applicationId\":\"a\","
+	    "\"protocol\":{\"broker\":\"tcp://127.0.0.1:%P\",\"qos\":1}}",
+	    "application/a/device/" EUI "/event/join", "{\"devAddr\":\"%N\"}",
+	    EUI "|" JOINED,
+	    "presentation " EUI "  dev_addr=\"%N\" "
+	    "{\"application_id\":\"a\"}\n",
+	    "application/a/device/" EUI "/event/x", "{}", EUI, "data", "lamp",
+	    "%N", EUI "||{\"object\":{\"lamp\":%N},\"slot\":\"data/lamp\"}",
+	    "\"devEui\":\"" EUI "\",\"confirmed\":false,\"fPort\":10,"
+	    "\"object\":{\"lamp\":%N}}\n",
+	    NULL, false, NULL,
+	    "{\"protocol\":{\"broker\":\"tcp://127.0.0.1:%P\"},"
+	    "\"fPort\":224}",
+	    "chirpstack gateway: fPort: must be 0 to 223", true,
+	    answer_as_chirpstack },
+	{ "chirpstack over our own mqtt", &gateway_chirpstack, "own",
+	    "{\"type\":\"chirpstack\",\"fPort\":10,\"applicationId\":\"a\","
+	    "\"confirmed\":true,\"protocol\":{}}",
+	    "application/a/device/" EUI "/event/join", "{\"devAddr\":\"%N\"}",
+	    EUI "|" JOINED,
+	    "presentation " EUI "  dev_addr=\"%N\" "
+	    "{\"application_id\":\"a\"}\n",
+	    "application/a/device/" EUI "/event/x", "{}", EUI, "data", "lamp",
+	    "%N", EUI "||{\"object\":{\"lamp\":%N},\"slot\":\"data/lamp\"}",
+	    "\"devEui\":\"" EUI "\",\"confirmed\":true,\"fPort\":10,"
+	    "\"object\":{\"lamp\":%N}}\n",
+	    NULL, false, NULL, "{\"protocol\":{},\"timeout\":\"-1s\"}",
+	    "chirpstack gateway: timeout: a duration like 24h is needed, 31d "
+	    "at most",
+	    false, answer_as_chirpstack },
 };
 
 static const struct kind *kind; /* the one under test */
-
-struct fixture;
 
 struct conn { /* of the TCP peer */
 	struct loop_io io;
@@ -518,6 +588,8 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 		return; /* what the peer itself has said */
 	buf_addf(&f->came, STR_FMT " " STR_FMT "\n", STR_ARG(m->topic),
 	    STR_ARG(m->payload));
+	if (kind->answer != NULL)
+		kind->answer(f, m->topic, m->payload);
 	if (kind->echo_topic != NULL) {
 		struct str tail = m->topic;
 
@@ -661,6 +733,51 @@ echo_line(struct fixture *f, const char *line)
 		say(f, NULL, line, 0);
 }
 
+/* A device of Tasmota: a command is answered by what it has set. */
+static void
+answer_as_tasmota(struct fixture *f, struct str topic, struct str payload)
+{
+	bool own = str_starts(topic, STR("home/"));
+	struct buf where = { 0 }, what = { 0 };
+	struct str level[4] = { STR_NULL }, left = topic;
+
+	for (int i = 0; i < 4 && left.ptr != NULL; i++)
+		level[i] = str_cut(&left, '/');
+	if (!str_eqz(own ? level[2] : level[0], "cmnd"))
+		return;
+	if (own)
+		buf_addf(
+		    &where, "home/" STR_FMT "/stat/RESULT", STR_ARG(level[1]));
+	else
+		buf_addf(&where, "stat/" STR_FMT "/RESULT", STR_ARG(level[1]));
+	buf_addf(&what, "{\"" STR_FMT "\":" STR_FMT "}",
+	    STR_ARG(own ? level[3] : level[2]), STR_ARG(payload));
+	say_bytes(f, buf_z(&where), buf_str(&what));
+	buf_free(&where);
+	buf_free(&what);
+}
+
+/* A network server whose device is always there to be spoken to. */
+static void
+answer_as_chirpstack(struct fixture *f, struct str topic, struct str payload)
+{
+	struct arena a = { 0 };
+	struct str id;
+
+	if (str_ends(topic, STR("/command/down"))) {
+		id = generic_member(&a, payload, "id");
+		assert_int_equal(id.len, 38);
+		say_bytes(f, "application/a/device/" EUI "/event/txack",
+		    arena_printf(
+			&a, "{\"queueItemId\":" STR_FMT "}", STR_ARG(id)));
+		say_bytes(f, "application/a/device/" EUI "/event/ack",
+		    arena_printf(&a,
+			"{\"queueItemId\":" STR_FMT ",\"acknowledged\":true}",
+			STR_ARG(id)));
+	}
+	arena_fini(&a);
+}
+
 /* --- the host ------------------------------------------------------------- */
 
 static void
@@ -718,6 +835,8 @@ host_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
 	(void)err;
 	buf_addf(&f->came, STR_FMT " " STR_FMT "\n", STR_ARG(topic),
 	    STR_ARG(payload));
+	if (kind->answer != NULL)
+		kind->answer(f, topic, payload);
 	return 0;
 }
 
@@ -2686,6 +2805,7 @@ providers_and_protocols_say_what_they_want(void **state)
 static struct fake {
 	struct gateway *g;
 	struct gateway_job *job; /* being sent */
+	struct gateway_job *left;
 	int cancelled, ups, downs;
 	const char *password;
 } fake;
@@ -2747,8 +2867,12 @@ fake_cancel(void *own, struct gateway_job *j)
 {
 	struct fake *k = own;
 
-	assert_ptr_equal(k->job, j);
-	k->job = NULL;
+	if (j == k->left) {
+		k->left = NULL;
+	} else {
+		assert_ptr_equal(k->job, j);
+		k->job = NULL;
+	}
 	k->cancelled++;
 }
 
@@ -2939,6 +3063,71 @@ a_node_that_wakes_goes_first(void **state)
 }
 
 static void
+fake_leave(struct fixture *f)
+{
+	UNTIL(f, fake.job != NULL);
+	fake.left = fake.job;
+	fake.job = NULL;
+	gateway_job_left(f->g, fake.left);
+}
+
+/* fake_send() sees that there is one at a time. */
+static void
+a_job_that_has_left_lets_others_go(void **state)
+{
+	struct fixture *f = *state;
+	struct gateway_job *left;
+
+	open_fake(f, false);
+	for (int i = 0; i < 3; i++)
+		fake_send_frame(f, "n1", false);
+	fake_leave(f);
+	UNTIL(f, fake.job != NULL);
+	assert_int_equal(state_of(f).waiting, 3);
+	left = fake.left;
+	fake.left = NULL;
+	gateway_job_done(f->g, left, GATEWAY_SENT, NULL);
+	UNTIL(f, f->answered == 1);
+	turn_for(f, 30); /* the third is not begun by that */
+	fake_end(f, GATEWAY_SENT, NULL);
+	fake_end(f, GATEWAY_SENT, NULL);
+	UNTIL(f, f->answered == 3);
+	assert_told(f, "sent;sent;sent;");
+	assert_int_equal(fake.cancelled, 0);
+}
+
+static void
+a_job_that_has_left_waits_for_its_answer_whatever_the_link(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+
+	f->settings.queue = 2;
+	open_fake(f, true);
+	fake_send_frame(f, "n1", false);
+	fake_leave(f);
+	gateway_stop(f->g);
+	clock_advance(3600000); /* its time is the provider's matter */
+	turn_for(f, 30);
+	assert_int_equal(f->answered, 0);
+	assert_int_equal(fake.cancelled, 0);
+	assert_int_equal(fake_send_frame(f, "n1", false), 0);
+	assert_int_equal(fake_send_frame(f, "n1", false), ERR_LIMIT);
+	gateway_start(f->g);
+	UNTIL(f, fake.job != NULL);
+	err_set(&err, ERR_AGAIN, "no answer");
+	gateway_job_done(f->g, fake.left, GATEWAY_FAILED, &err);
+	fake.left = NULL;
+	assert_int_equal(state_of(f).sleeping, 0); /* it is too old by now */
+	UNTIL(f, f->answered == 1);
+	assert_told(f, "failed no answer;");
+	fake_leave(f);
+	close_it(f);
+	assert_int_equal(fake.cancelled, 1);
+	assert_int_equal(f->answered, 2);
+}
+
+static void
 sends_are_paced(void **state)
 {
 	struct fixture *f = *state;
@@ -3090,6 +3279,9 @@ main(int argc, char **argv)
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),
 		OWN(fake, what_failed_waits_until_the_node_is_heard),
 		OWN(fake, a_node_that_wakes_goes_first),
+		OWN(fake, a_job_that_has_left_lets_others_go),
+		OWN(fake,
+		    a_job_that_has_left_waits_for_its_answer_whatever_the_link),
 		OWN(fake, sends_are_paced),
 	};
 	int failed = 0;
