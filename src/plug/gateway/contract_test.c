@@ -2898,6 +2898,40 @@ what_failed_waits_until_the_node_is_heard(void **state)
 	assert_true(has(&f->told, "failed no answer;"));
 }
 
+static void
+on_fake_put(void *ctx, bool ok)
+{
+	struct fixture *f = ctx;
+
+	buf_addz(&f->told, ok ? "written;" : "lost;");
+}
+
+static void
+bytes_for_the_link_are_answered_once(void **state)
+{
+	struct fixture *f = *state;
+
+	open_fake(f, false);
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("a"), on_fake_put, f, &f->err), 0);
+	assert_told(f, ""); /* later */
+	UNTIL(f, has(&f->came, "a\n"));
+	assert_told(f, "written;");
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("a\nb"), on_fake_put, f, &f->err),
+	    ERR_PARAM);
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("c"), on_fake_put, f, &f->err), 0);
+	gateway_stop(f->g);
+	assert_told(f, "written;lost;");
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("d"), on_fake_put, f, &f->err),
+	    ERR_CLOSED);
+	turn_for(f, 30);
+	assert_told(f, "written;lost;");
+	assert_string_equal(buf_z(&f->came), "a\n");
+}
+
 /* A node is awake for a moment: its frames go before those of others, but not
  * before earlier ones of its own. */
 static void
@@ -3089,6 +3123,7 @@ main(int argc, char **argv)
 		OWN(fake,
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),
 		OWN(fake, what_failed_waits_until_the_node_is_heard),
+		OWN(fake, bytes_for_the_link_are_answered_once),
 		OWN(fake, a_node_that_wakes_goes_first),
 		OWN(fake, sends_are_paced),
 	};
