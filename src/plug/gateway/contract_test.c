@@ -2254,6 +2254,27 @@ an_mqtt_server_waits_for_what_is_not_taken(void **state)
 	UNTIL(f, state_of(f).heard == 5);
 }
 
+static void
+frames_of_held_messages_are_bounded_too(void **state)
+{
+	struct fixture *f = *state;
+	char list[2000] = "[";
+
+	for (int i = 0; i < 20; i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list),
+		    "%s{\"nodeId\":\"%d\"}", i > 0 ? "," : "", i);
+	strcat(list, "]");
+	f->settings.heard = 1;
+	f->keep = true;
+	open_up(f);
+	say(f, "out/x", list, 0);
+	UNTIL(f, state_of(f).heard + state_of(f).dropped == 20);
+	assert_int_equal(state_of(f).heard, 16);
+	take_all(f, true); /* and the next one may come */
+	say(f, "out/x", "[{\"nodeId\":1}]", 0);
+	UNTIL(f, state_of(f).heard == 17);
+}
+
 /* QoS 1 is acknowledged for what is stored, and for nothing else. */
 static void
 what_was_not_taken_comes_again(void **state)
@@ -3105,6 +3126,7 @@ main(int argc, char **argv)
 		OWN(tcp, logs_are_begun_anew_by_age),
 		OWN(tcp, a_log_that_can_not_be_written_harms_nobody),
 		OWN(mqtt, an_mqtt_server_waits_for_what_is_not_taken),
+		OWN(mqtt, frames_of_held_messages_are_bounded_too),
 		OWN(mqtt, what_was_not_taken_comes_again),
 		OWN(mqtt, a_refused_subscription_takes_the_link_down),
 		OWN(mqtt, messages_of_several_nodes_become_frames_of_each),
