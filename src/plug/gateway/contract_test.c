@@ -2373,6 +2373,27 @@ an_mqtt_server_waits_for_what_is_not_taken(void **state)
 	UNTIL(f, state_of(f).heard == 5);
 }
 
+static void
+frames_of_held_messages_are_bounded_too(void **state)
+{
+	struct fixture *f = *state;
+	char list[2000] = "[";
+
+	for (int i = 0; i < 20; i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list),
+		    "%s{\"nodeId\":\"%d\"}", i > 0 ? "," : "", i);
+	strcat(list, "]");
+	f->settings.heard = 1;
+	f->keep = true;
+	open_up(f);
+	say(f, "out/x", list, 0);
+	UNTIL(f, state_of(f).heard + state_of(f).dropped == 20);
+	assert_int_equal(state_of(f).heard, 16);
+	take_all(f, true); /* and the next one may come */
+	say(f, "out/x", "[{\"nodeId\":1}]", 0);
+	UNTIL(f, state_of(f).heard == 17);
+}
+
 /* QoS 1 is acknowledged for what is stored, and for nothing else. */
 static void
 what_was_not_taken_comes_again(void **state)
@@ -3022,6 +3043,40 @@ what_failed_waits_until_the_node_is_heard(void **state)
 	assert_true(has(&f->told, "failed no answer;"));
 }
 
+static void
+on_fake_put(void *ctx, bool ok)
+{
+	struct fixture *f = ctx;
+
+	buf_addz(&f->told, ok ? "written;" : "lost;");
+}
+
+static void
+bytes_for_the_link_are_answered_once(void **state)
+{
+	struct fixture *f = *state;
+
+	open_fake(f, false);
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("a"), on_fake_put, f, &f->err), 0);
+	assert_told(f, ""); /* later */
+	UNTIL(f, has(&f->came, "a\n"));
+	assert_told(f, "written;");
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("a\nb"), on_fake_put, f, &f->err),
+	    ERR_PARAM);
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("c"), on_fake_put, f, &f->err), 0);
+	gateway_stop(f->g);
+	assert_told(f, "written;lost;");
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("d"), on_fake_put, f, &f->err),
+	    ERR_CLOSED);
+	turn_for(f, 30);
+	assert_told(f, "written;lost;");
+	assert_string_equal(buf_z(&f->came), "a\n");
+}
+
 /* A node is awake for a moment: its frames go before those of others, but not
  * before earlier ones of its own. */
 static void
@@ -3260,6 +3315,7 @@ main(int argc, char **argv)
 		OWN(tcp, logs_are_begun_anew_by_age),
 		OWN(tcp, a_log_that_can_not_be_written_harms_nobody),
 		OWN(mqtt, an_mqtt_server_waits_for_what_is_not_taken),
+		OWN(mqtt, frames_of_held_messages_are_bounded_too),
 		OWN(mqtt, what_was_not_taken_comes_again),
 		OWN(mqtt, a_refused_subscription_takes_the_link_down),
 		OWN(mqtt, messages_of_several_nodes_become_frames_of_each),
@@ -3278,6 +3334,7 @@ main(int argc, char **argv)
 		OWN(fake,
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),
 		OWN(fake, what_failed_waits_until_the_node_is_heard),
+		OWN(fake, bytes_for_the_link_are_answered_once),
 		OWN(fake, a_node_that_wakes_goes_first),
 		OWN(fake, a_job_that_has_left_lets_others_go),
 		OWN(fake,
