@@ -1339,12 +1339,12 @@ a_peer_that_is_away_is_tried_again_after_growing_waits(void **state)
 		assert_string_not_equal(state_of(f).text, "");
 		turn_for(f, 30);
 		f->changed = 0;
-		clock_advance(wait - 500);
+		clock_advance(wait / 2);
 		turn_for(f, 30);
 		assert_int_equal(f->changed, 0); /* not tried, nor failed */
 		if (i == 5)
 			start_peer(f);
-		clock_advance(500);
+		clock_advance(wait / 2);
 		UNTIL(f, f->changed > 0);
 		wait = MIN_OF(wait * 2, 16 * 2000);
 	}
@@ -1538,10 +1538,10 @@ a_frame_that_was_not_stored_goes_up_again(void **state)
 	say(f, kind->say_topic, kind->say, 1);
 	UNTIL(f, has(&f->up, "\n"));
 	assert_int_equal(state_of(f).taken, 0);
-	clock_advance(900);
+	clock_advance(500);
 	turn_for(f, 30);
 	assert_int_equal(f->refuse, 1);
-	clock_advance(100);
+	clock_advance(500);
 	UNTIL(f, f->refuse == 0);
 	assert_int_equal(state_of(f).taken, 0);
 	clock_advance(2000);
@@ -3187,10 +3187,11 @@ sends_are_paced(void **state)
 {
 	struct fixture *f = *state;
 
+	f->settings.sleeping_ms = 86400000;
 	start_peer(f);
 	if (try_open(f,
 		"{\"protocol\":{\"server\":\"tcp://127.0.0.1:%P\","
-		"\"transmitPreDelay\":\"10s\"}}") != 0)
+		"\"transmitPreDelay\":\"1h\"}}") != 0)
 		fail_msg("%s", f->err.text);
 	begin(f);
 	UNTIL(f, state_of(f).status == GATEWAY_UP);
@@ -3199,10 +3200,10 @@ sends_are_paced(void **state)
 	for (int i = 0; i < 3; i++) {
 		turn_for(f, 30);
 		assert_null(fake.job);
-		clock_advance(9900);
+		clock_advance(3590000);
 		turn_for(f, 30);
 		assert_null(fake.job);
-		clock_advance(100);
+		clock_advance(10000);
 		fake_end(f, GATEWAY_SENT, NULL);
 	}
 	UNTIL(f, f->answered == 3);
