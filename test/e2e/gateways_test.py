@@ -1,15 +1,20 @@
 """Gateways: networks that the platform drives itself, from the wire to rules
 and back. What stands at the wire's end speaks the real protocol."""
 import email
+import http.server
 import json
 import socketserver
 import threading
 
 import pytest
 
+from chirpstack import ChirpStack
 from conftest import Client, until
+from gateway_doubles_test import port as broker  # noqa: F401
 from live_test import Live
+from mqtt_peer import Peer
 from mysensors_node import (I_BATTERY_LEVEL, V_STATUS, V_TEMP, Radio, crc16)
+from tasmota import Tasmota
 
 
 class Garden:
@@ -484,3 +489,173 @@ def test_what_was_taken_survives_kill_9(start):
     assert other.id == 2
     node.send(1, V_TEMP, "17")
     garden.field("ms.1.1.V_TEMP", 17)
+
+
+# --- Tasmota, ChirpStack, scripts ---------------------------------------------
+
+def mqtt(port, **more):
+    return {"type": "mqtt", "broker": "tcp://127.0.0.1:%d" % port, **more}
+
+
+def test_a_story_of_tasmota(garden, broker):
+    gateway = garden.gateway("tas", {"type": "tasmota",
+                                     "protocol": mqtt(broker)})
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    plug = Tasmota(broker, relays=2)
+    plug.tell()
+    place = "tas.tasmota_a1b2c3."
+    assert garden.field(place + "Control.POWER1", False)["metricType"] == \
+        "binary"
+    heat = garden.field(place + "DS18B20.Temperature", 20.6)
+    assert (heat["metricType"], heat["unit"]) == ("gauge_float", "°C")
+    until("its name", lambda: garden.listed("node")[0]["name"] == "Plug")
+    garden.act("field:" + place + "Control.POWER2", "true")
+    until("it obeys", lambda: plug.relays == ["OFF", "ON"])
+    garden.field(place + "Control.POWER2", True)
+    garden.act("node:tas.tasmota_a1b2c3", "reboot")
+    until("it restarts", lambda: plug.restarts == 1)
+    plug.vanish()
+    until("it is down", lambda: garden.listed("node")[0]["state"][
+        "status"] == "down")
+
+
+EUI = "0102030405060708"
+CODEC = """function decodeUplink(input) {
+  var b = input.bytes;
+  return {data: {temperature: ((b[0] << 24 >> 16) | b[1]) / 100,
+                 valve: !!b[2]}};
+}
+function encodeDownlink(input) {
+  return {fPort: 7, bytes: [input.data.valve ? 1 : 0]};
+}"""
+
+
+def test_a_story_of_chirpstack(garden, broker):
+    garden.hub("POST", "profile", {"data": {
+        "unitId": garden.unit, "code": "probe", "codec": "javascript",
+        "script": CODEC, "fields": {
+            "temperature": {"unit": "°C", "name": "Air",
+                            "metricType": "gauge_float"}}}})
+    gateway = garden.gateway("lora", {"type": "chirpstack",
+                                      "protocol": mqtt(broker)},
+                             labels={"device_profile": "probe"})
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    net = ChirpStack(broker)
+    net.add(EUI, device_class="CLASS_C")
+    net.up(EUI, bytes([0x08, 0x66, 0]), port=2)
+    place = "lora.%s." % EUI
+    heat = garden.field(place + "data.temperature", 21.5)
+    assert (heat["unit"], heat["name"]) == ("°C", "Air")
+    assert garden.field(place + "radio.rssi")["current"]["value"] == -48
+    for i in range(1, 21):
+        net.up(EUI, bytes([0x08, 0x66 + i, 0]), port=2)
+        garden.field(place + "data.temperature", (2150 + i) / 100)
+    history = until("a chart's worth", lambda: [h for h in [garden.hub(
+        "POST", "metric", {"data": {"unitId": garden.unit, "queries": [{
+            "name": "t", "quickId": "field:" + place + "data.temperature",
+            "window": ""}]}}).text] if h.count('"value"') == 21])[0]
+    assert "21.7" in history
+    # an entity of Home Assistant, with its class and unit
+    garden.application("ha")
+    ear = Client(garden.server, "application.garden.ha",
+                 topics=["marram/garden/ha/device/#"])
+    config = until("its discovery", lambda: [
+        json.loads(p) for _, p in ear.heard if p])[0]
+    sensor = next(c for c in config["cmps"].values()
+                  if c.get("unit_of_meas") == "°C")
+    assert (sensor["p"], sensor["dev_cla"]) == ("sensor", "temperature")
+    ear.close()
+    # down through the codec, with its result
+    garden.act("field:" + place + "data.valve", "true")
+    until("it was sent", lambda: [
+        d for d in garden.server.call(
+            "GET", "/data/api/v1/network-dldata/list?unit=" + garden.unit,
+            token=garden.token).data if d["status"] == 0])
+    net.status(EUI, battery=88)
+    until("its battery", lambda: garden.listed("node")[0]["others"].get(
+        "battery_level") == 88)
+
+
+def test_a_network_by_scripts(garden, broker):
+    up = """const m = JSON.parse(dataIn); const r = {dataOut: [
+      {nodeId: m.id, sourceId: "air", type: "set", payloads: [
+        {key: "temp", value: m.t, metricType: "gauge_float", unit: "°C"}]}]};
+      r"""
+    down = """const r = {topicOut: "cmd/" + dataIn.nodeId,
+      dataOut: dataIn.payloads[0].key + "=" + dataIn.payloads[0].value}; r"""
+    gateway = garden.gateway("gen", {
+        "type": "generic_mqtt", "script": {"onReceive": up},
+        "nodes": {"default": {"topic": "cmd", "script": down}},
+        "protocol": mqtt(broker, subscribe="sensors/#")})
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+
+    class Sensor(Peer):
+        filters = {"cmd/#": lambda *_: None}
+    peer = Sensor(broker)
+    peer.say("sensors/x", {"id": "barn", "t": 12.5})
+    assert garden.field("gen.barn.air.temp", 12.5)["unit"] == "°C"
+    garden.act("field:gen.barn.air.temp", "13")
+    assert peer.wait("cmd/barn") == ["temp=13"]
+    # a script that throws harms nobody
+    peer.say("sensors/x", "{")
+    peer.say("sensors/x", {"id": "barn", "t": 14})
+    garden.field("gen.barn.air.temp", 14)
+    peer.close()
+
+
+def test_a_web_service_is_asked_by_and_by(garden):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps({"t": 7.5}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    garden.gateway("web", {
+        "type": "generic_http", "protocol": {"type": "http", "endpoints": {
+            "now": {"url": "http://127.0.0.1:%d/now" % web.server_port,
+                    "executionInterval": "1s", "script": """
+              const d = JSON.parse(dataIn.StringBody());
+              const r = {dataOut: [{nodeId: "station", sourceId: "out",
+                type: "set", payloads: [{key: "temp", value: d.t,
+                metricType: "gauge_float", unit: "°C"}]}]}; r"""}}}})
+    garden.field("web.station.out.temp", 7.5)
+    web.shutdown()
+    web.server_close()
+
+
+def test_values_are_forwarded_from_one_gateway_to_another(garden, broker):
+    radio = Radio.tcp()
+    _, node = joined(garden, radio)
+    gateway = garden.gateway("tas", {"type": "tasmota",
+                                     "protocol": mqtt(broker)})
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    plug = Tasmota(broker)
+    plug.tell()
+    there = "field:tas.tasmota_a1b2c3.Control.POWER"
+    garden.field(there[6:], False)
+
+    def forward(name, src, dst, **more):
+        garden.hub("POST", "forward-payload", {"data": {
+            "id": name, "unitId": garden.unit, "srcFieldId": src,
+            "dstFieldId": dst, **more}})
+    forward("off", "field:ms.1.2.V_STATUS", there, enabled=False)
+    forward("self", there, there)
+    forward("missing", "field:ms.1.2.V_STATUS", "field:tas.nobody.a.b")
+    node.send(2, V_STATUS, "1")
+    garden.field("ms.1.2.V_STATUS", True)
+    assert plug.relays == ["OFF"]
+    forward("on", "field:ms.1.2.V_STATUS", there)
+    node.send(2, V_STATUS, "0")
+    node.send(2, V_STATUS, "1")
+    until("the plug follows", lambda: plug.relays == ["ON"])
+    # a loop of two ends: a value that changes nothing goes no further
+    forward("back", there, "field:ms.1.2.V_STATUS")
+    node.send(2, V_STATUS, "0")
+    until("the plug follows", lambda: plug.relays == ["OFF"])
+    garden.field("ms.1.2.V_STATUS", False)

@@ -329,6 +329,8 @@ field_set_to(
 		    STR_ARG(p->codec), STR_ARG(p->code));
 	}
 	if (rc == 0) /* its result comes by a post, later */
+		model_asked(f, value);
+	if (rc == 0)
 		sent_add(h, id, x != NULL ? outcome_down(x, quick, id) : NULL);
 	if (saying != NULL)
 		gateway_write(saying->plug, &saying->write);

@@ -81,6 +81,20 @@ wrong(struct forward *w, const char *why)
 	w->told = true;
 }
 
+/* The destination has the value, or was told and may still say so. So two
+ * forwards that lead back end where they began. */
+static bool
+is_so_already(const struct cell *to, struct str value)
+{
+	struct arena a = { 0 };
+	struct str same = STR_NULL, wanted = model_wanted(to);
+	bool is = hub_convert(&a, to->row.metric_type, value, &same) &&
+	    wanted.ptr != NULL && str_eq(same, wanted);
+
+	arena_fini(&a);
+	return is;
+}
+
 static void
 send(struct hub *h, struct forward *w, struct cell *f)
 {
@@ -103,6 +117,8 @@ send(struct hub *h, struct forward *w, struct cell *f)
 		wrong(w, "its source is its destination; nothing is sent");
 	else if (to == NULL)
 		wrong(w, "there is no such destination");
+	else if (is_so_already(to, f->now))
+		counter_add(&h->counters.forwards_idle, 1);
 	else if (w->n++ >= BURST_MAX)
 		wrong(w, "too many values within a second (a loop?)");
 	else if (field_set_to(to, text, NULL, &err) != 0)
@@ -117,6 +133,8 @@ forwards_hear(struct hub *h, struct cell *f)
 {
 	struct forward *w = map_get(&h->forward_sources, f->quick);
 
+	if (!str_eq(model_wanted(f), f->now))
+		return; /* it has been told something newer */
 	for (; w != NULL; w = w->next)
 		if (w->row.enabled)
 			send(h, w, f);

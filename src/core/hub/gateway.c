@@ -26,6 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AGE_MAX ((int64_t)7 * 86400000) /* older is no time */
+
 /* A node's address: as it is compared, and as it is spoken. */
 struct known {
 	struct str addr, spoken; /* owned */
@@ -91,26 +93,19 @@ gate_at(struct hub *h, struct str unit_id, struct str code)
 /* --- who is known -------------------------------------------------------- */
 
 static void
-known_free(struct gate *g, struct known *k)
-{
-	map_del(&g->known, k->addr);
-	str_free(k->addr);
-	str_free(k->spoken);
-	free(k);
-}
-
-static void
-forget_known(struct gate *g)
+forget(struct map *all)
 {
 	struct known *k;
 	size_t pos = 0;
 
-	while ((k = map_next(&g->known, &pos)) != NULL) {
-		known_free(g, k);
+	while ((k = map_next(all, &pos)) != NULL) {
+		map_del(all, k->addr);
+		str_free(k->addr);
+		str_free(k->spoken);
+		free(k);
 		pos = 0;
 	}
-	map_fini(&g->known);
-	g->known = (struct map){ 0 };
+	map_fini(all);
 }
 
 static struct known *
@@ -136,14 +131,22 @@ spoken_of(struct gate *g, struct arena *a, struct str addr)
 	return text.len > 0 ? text : addr;
 }
 
+/* What is known anew; how somebody is spoken of is not forgotten. */
+struct recall {
+	struct gate *gate;
+	struct map before;
+};
+
 static void
 add_known(void *ctx, struct str addr, struct str device_id)
 {
-	struct gate *g = ctx;
+	struct recall *r = ctx;
+	struct known *was = map_get(&r->before, addr);
 	struct arena a = { 0 };
 
 	(void)device_id;
-	(void)known_new(g, addr, spoken_of(g, &a, addr), true);
+	(void)known_new(r->gate, addr,
+	    was != NULL ? was->spoken : spoken_of(r->gate, &a, addr), true);
 	arena_fini(&a);
 }
 
@@ -152,10 +155,13 @@ static struct known *
 known_at(struct gate *g, struct str addr)
 {
 	if (g->stale) {
+		struct recall r = { g, g->known };
+
 		g->stale = false;
-		forget_known(g);
+		g->known = (struct map){ 0 };
 		(void)route_devices_on(
-		    g->hub->route, g->row.id, add_known, g, NULL);
+		    g->hub->route, g->row.id, add_known, &r, NULL);
+		forget(&r.before);
 	}
 	return map_get(&g->known, addr);
 }
@@ -183,12 +189,32 @@ gates_stale(struct hub *h, struct str network_code)
 
 static void on_plug_changed(void *ctx, struct gateway *plug);
 
+/* Once what came of a frame is stored, so that there is a device. */
+static void
+remember_spoken(struct gate *g, struct str addr, struct str spoken)
+{
+	struct known *k = known_at(g, addr);
+	struct device *d;
+
+	if (k != NULL && !str_eq(k->spoken, spoken)) {
+		str_free(k->spoken);
+		k->spoken = str_copy(spoken);
+	}
+	if (str_eq(spoken, addr))
+		return;
+	d = model_at(g->hub, g->row.unit_id, g->row.code, addr);
+	if (d != NULL)
+		model_note(d, "address", spoken);
+}
+
 static void
 run_lifted(struct loop_post *p)
 {
 	struct lift *l = container_of(p, struct lift, post);
 	struct gate *g = l->gate;
 
+	if (l->ok && !g->gone)
+		remember_spoken(g, l->addr, l->spoken);
 	l->taken->done(l->taken, l->ok);
 	gate_unref(g);
 	arena_fini(&l->arena);
@@ -293,20 +319,18 @@ begin_birth(struct gate *g, struct lift *l)
 	}
 }
 
-static void
-remember_spoken(struct gate *g, struct known *k, struct str spoken)
+/* When it was heard by who handed it to the gateway, if that is said and no
+ * time to come. */
+static int64_t
+time_of(struct arena *a, const struct gateway_frame *f)
 {
-	struct device *d;
+	int64_t now = clock_now(), at;
 
-	if (!str_eq(k->spoken, spoken)) {
-		str_free(k->spoken);
-		k->spoken = str_copy(spoken);
-	}
-	if (str_eq(spoken, k->addr))
-		return;
-	d = model_at(g->hub, g->row.unit_id, g->row.code, k->addr);
-	if (d != NULL)
-		model_note(d, "address", spoken);
+	if (f->extension.len > 0 &&
+	    time_parse(hub_text_at(a, f->extension, "time"), &at) &&
+	    at > now - AGE_MAX && at <= now)
+		return at;
+	return now;
 }
 
 static void
@@ -321,7 +345,7 @@ on_heard(void *ctx, const struct gateway_frame *f, struct gateway_taken *t)
 	g->refs++;
 	l->gate = g;
 	l->taken = t;
-	l->time = clock_now();
+	l->time = time_of(a, f);
 	l->spoken = arena_str(a, f->node);
 	l->addr = arena_lower(a, f->node);
 	l->data = arena_str(a, f->data);
@@ -335,8 +359,6 @@ on_heard(void *ctx, const struct gateway_frame *f, struct gateway_taken *t)
 	} else if (k == NULL && str_eqz(g->row.claim, "auto")) {
 		begin_birth(g, l);
 	} else {
-		if (k != NULL)
-			remember_spoken(g, k, f->node);
 		push(l);
 	}
 }
@@ -778,7 +800,7 @@ gate_end(struct gate *g)
 
 	close_plug(g);
 	g->gone = true;
-	forget_known(g);
+	forget(&g->known);
 	map_del(&h->gates, g->row.id);
 	map_del(&h->gate_places, g->place);
 	counter_add(&h->counters.gateways, -1);

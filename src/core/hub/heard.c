@@ -303,7 +303,7 @@ take_messages(struct device *d, struct heard *m, const struct gateway_read *g)
 		return true;
 	}
 	model_seen(d, m->up.time);
-	if (!has_codec(p))
+	if (!has_codec(p) || m->up.data.len == 0)
 		return take(d, m, r);
 	for (size_t i = 0; i < r->n; i++)
 		(void)model_read(d, &r->at[i], m->up.time);

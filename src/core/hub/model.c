@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ASKED_MS 10000 /* how long a device may take to do as it is told */
 #define VALUES "current previous noChangeSince lastSeen"
 #define VALUES_AND_KIND VALUES " metricType unit"
 #define VALUES_AND_NOTES VALUES_AND_KIND " labels others"
@@ -370,6 +371,7 @@ field_free(struct cell *f)
 	counter_add(&h->counters.fields, -1);
 	str_free(f->now);
 	str_free(f->before);
+	str_free(f->asked);
 	str_free(f->key);
 	str_free(f->quick);
 	arena_fini(&f->arena);
@@ -715,6 +717,21 @@ take_notes(struct cell *f, const struct reading *r)
 	arena_fini(&a);
 }
 
+void
+model_asked(struct cell *f, struct str value)
+{
+	str_free(f->asked);
+	f->asked = str_copy(value);
+	f->asked_till = clock_mono() + ASKED_MS;
+}
+
+struct str
+model_wanted(const struct cell *f)
+{
+	return f->asked.ptr != NULL && clock_mono() < f->asked_till ? f->asked
+								    : f->now;
+}
+
 static void
 set_current(struct cell *f, struct str value, int64_t at)
 {
@@ -726,6 +743,10 @@ set_current(struct cell *f, struct str value, int64_t at)
 	f->row.previous.value = f->before;
 	f->now = str_copy(value);
 	f->row.current = (struct hub_value){ f->now, true, at };
+	if (str_eq(f->asked, value)) {
+		str_free(f->asked);
+		f->asked = STR_NULL;
+	}
 	if (!same)
 		f->row.no_change_since = at;
 	f->row.last_seen = at;

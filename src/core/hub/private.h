@@ -267,6 +267,8 @@ struct cell {
 	bool no_series;          /* the history refused it; told once */
 	/* `row.current.value` and `previous.value` point to these, owned */
 	struct str now, before;
+	struct str asked;   /* what it was set to and has not reported; owned */
+	int64_t asked_till; /* monotonic; then it has not been heard */
 };
 
 /* A device as far as the hub knows it. */
@@ -510,6 +512,9 @@ struct source *model_source(struct device *d, struct str id, int64_t at);
 /* Its field; made for a reading; NULL: there is none, or a limit. */
 struct cell *model_find(struct device *d, struct str source, struct str field);
 struct cell *model_cell(struct device *d, const struct reading *r);
+/* What it is to become: what it was set to and may still report, or is. */
+struct str model_wanted(const struct cell *f);
+void model_asked(struct cell *f, struct str value);
 /* Name, labels and others of `row`, which borrows. */
 void model_take_node(struct device *d, const struct hub_node *row);
 void model_take_source(struct source *s, const struct hub_source *row);

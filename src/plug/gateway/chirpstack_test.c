@@ -240,6 +240,11 @@ a_device_is_the_one_in_the_topic(void **state)
 		{ "eu868/gateway/0102030405060708/event/up", NULL, NULL, NULL },
 		{ "application//device/0102030405060708/event/up", NULL, NULL,
 		    NULL },
+		{ "application/"
+		  "0123456789012345678901234567890123456789012345678901"
+		  "0123456789012345678901234567890123456789012345678/device/"
+		  "0102030405060708/event/up",
+		    NULL, NULL, NULL },
 		{ "device/0102030405060708/event/up", NULL, NULL, NULL },
 		{ "", NULL, NULL, NULL },
 	};

@@ -426,6 +426,8 @@ take_bytes(struct fixture *f, const char *text, size_t n)
 	}
 }
 
+#define SILENCE 0xff
+
 /* A server that does nothing but answer: packets of less than 128 bytes, level
  * 5. */
 static void
@@ -441,6 +443,8 @@ answer_mqtt(struct fixture *f, const uint8_t *p, ssize_t n)
 			    sizeof(connack));
 		} else if (p[0] == 0x82) {
 			suback[5] = *f->mqtt_answers++;
+			if (suback[5] == SILENCE)
+				return;
 			assert_int_equal(
 			    write(f->conn->io.fd, suback, sizeof(suback)),
 			    sizeof(suback));
@@ -1370,12 +1374,12 @@ a_peer_that_is_away_is_tried_again_after_growing_waits(void **state)
 		assert_string_not_equal(state_of(f).text, "");
 		turn_for(f, 30);
 		f->changed = 0;
-		clock_advance(wait - 500);
+		clock_advance(wait / 2);
 		turn_for(f, 30);
 		assert_int_equal(f->changed, 0); /* not tried, nor failed */
 		if (i == 5)
 			start_peer(f);
-		clock_advance(500);
+		clock_advance(wait / 2);
 		UNTIL(f, f->changed > 0);
 		wait = MIN_OF(wait * 2, 16 * 2000);
 	}
@@ -1569,10 +1573,10 @@ a_frame_that_was_not_stored_goes_up_again(void **state)
 	say(f, kind->say_topic, kind->say, 1);
 	UNTIL(f, has(&f->up, "\n"));
 	assert_int_equal(state_of(f).taken, 0);
-	clock_advance(900);
+	clock_advance(500);
 	turn_for(f, 30);
 	assert_int_equal(f->refuse, 1);
-	clock_advance(100);
+	clock_advance(500);
 	UNTIL(f, f->refuse == 0);
 	assert_int_equal(state_of(f).taken, 0);
 	clock_advance(2000);
@@ -2053,6 +2057,8 @@ a_peer_that_does_not_read_holds_nobody(void **state)
 {
 	struct fixture *f = *state;
 
+	int n;
+
 	open_up(f);
 	UNTIL(f, f->conn != NULL);
 	loop_unwatch(f->loop, &f->conn->io); /* reads no more */
@@ -2071,8 +2077,15 @@ a_peer_that_does_not_read_holds_nobody(void **state)
 	assert_true(f->answered > 0); /* the system has taken some */
 	assert_true(f->answered < 500);
 	assert_int_equal(state_of(f).status, GATEWAY_UP);
-	close_it(f);
-	assert_int_equal(f->answered, 500);
+	n = f->answered;
+	stop_peer(f); /* what was on its way has not failed: it waits again */
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	turn_for(f, 30);
+	assert_int_equal(f->answered, n);
+	start_peer(f);
+	clock_advance(2000);
+	UNTIL(f, f->answered == 500);
+	assert_null(strstr(buf_z(&f->told), "failed"));
 }
 
 /* The double accepts, but is never finished with its part of TLS. */
@@ -2395,6 +2408,27 @@ an_mqtt_server_waits_for_what_is_not_taken(void **state)
 	UNTIL(f, state_of(f).heard == 5);
 }
 
+static void
+frames_of_held_messages_are_bounded_too(void **state)
+{
+	struct fixture *f = *state;
+	char list[2000] = "[";
+
+	for (int i = 0; i < 20; i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list),
+		    "%s{\"nodeId\":\"%d\"}", i > 0 ? "," : "", i);
+	strcat(list, "]");
+	f->settings.heard = 1;
+	f->keep = true;
+	open_up(f);
+	say(f, "out/x", list, 0);
+	UNTIL(f, state_of(f).heard + state_of(f).dropped == 20);
+	assert_int_equal(state_of(f).heard, 16);
+	take_all(f, true); /* and the next one may come */
+	say(f, "out/x", "[{\"nodeId\":1}]", 0);
+	UNTIL(f, state_of(f).heard == 17);
+}
+
 /* QoS 1 is acknowledged for what is stored, and for nothing else. */
 static void
 what_was_not_taken_comes_again(void **state)
@@ -2437,7 +2471,7 @@ a_refused_subscription_takes_the_link_down(void **state)
 {
 	struct fixture *f = *state;
 
-	f->mqtt_answers = (const uint8_t[]){ 0x87, 0x00 };
+	f->mqtt_answers = (const uint8_t[]){ 0x87, 0x00, SILENCE };
 	start_tcp(f);
 	if (try_open(f,
 		"{\"protocol\":{\"broker\":\"mqtt://127.0.0.1:%P\","
@@ -2449,8 +2483,15 @@ a_refused_subscription_takes_the_link_down(void **state)
 	    "the MQTT server refused to subscribe: reason 0x87");
 	clock_advance(2000);
 	UNTIL(f, state_of(f).status == GATEWAY_UP);
-	f->mqtt_answers = NULL;
-	f->mute = true;
+	drop_conn(f);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	clock_advance(2000);
+	UNTIL(f, f->mqtt_answers[-1] == SILENCE);
+	turn_for(f, 50);
+	assert_int_equal(state_of(f).status, GATEWAY_STARTING); /* not yet */
+	clock_advance(10000);
+	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
+	assert_non_null(strstr(state_of(f).text, "no answer"));
 }
 
 /* The script runs while the gateway is closed, or its message is held. */
@@ -2820,6 +2861,7 @@ providers_and_protocols_say_what_they_want(void **state)
 static struct fake {
 	struct gateway *g;
 	struct gateway_job *job; /* being sent */
+	struct gateway_job *left;
 	int cancelled, ups, downs;
 	const char *password;
 } fake;
@@ -2881,8 +2923,12 @@ fake_cancel(void *own, struct gateway_job *j)
 {
 	struct fake *k = own;
 
-	assert_ptr_equal(k->job, j);
-	k->job = NULL;
+	if (j == k->left) {
+		k->left = NULL;
+	} else {
+		assert_ptr_equal(k->job, j);
+		k->job = NULL;
+	}
 	k->cancelled++;
 }
 
@@ -3032,6 +3078,40 @@ what_failed_waits_until_the_node_is_heard(void **state)
 	assert_true(has(&f->told, "failed no answer;"));
 }
 
+static void
+on_fake_put(void *ctx, bool ok)
+{
+	struct fixture *f = ctx;
+
+	buf_addz(&f->told, ok ? "written;" : "lost;");
+}
+
+static void
+bytes_for_the_link_are_answered_once(void **state)
+{
+	struct fixture *f = *state;
+
+	open_fake(f, false);
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("a"), on_fake_put, f, &f->err), 0);
+	assert_told(f, ""); /* later */
+	UNTIL(f, has(&f->came, "a\n"));
+	assert_told(f, "written;");
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("a\nb"), on_fake_put, f, &f->err),
+	    ERR_PARAM);
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("c"), on_fake_put, f, &f->err), 0);
+	gateway_stop(f->g);
+	assert_told(f, "written;lost;");
+	assert_int_equal(
+	    gateway_put(f->g, STR_NULL, STR("d"), on_fake_put, f, &f->err),
+	    ERR_CLOSED);
+	turn_for(f, 30);
+	assert_told(f, "written;lost;");
+	assert_string_equal(buf_z(&f->came), "a\n");
+}
+
 /* A node is awake for a moment: its frames go before those of others, but not
  * before earlier ones of its own. */
 static void
@@ -3073,14 +3153,80 @@ a_node_that_wakes_goes_first(void **state)
 }
 
 static void
+fake_leave(struct fixture *f)
+{
+	UNTIL(f, fake.job != NULL);
+	fake.left = fake.job;
+	fake.job = NULL;
+	gateway_job_left(f->g, fake.left);
+}
+
+/* fake_send() sees that there is one at a time. */
+static void
+a_job_that_has_left_lets_others_go(void **state)
+{
+	struct fixture *f = *state;
+	struct gateway_job *left;
+
+	open_fake(f, false);
+	for (int i = 0; i < 3; i++)
+		fake_send_frame(f, "n1", false);
+	fake_leave(f);
+	UNTIL(f, fake.job != NULL);
+	assert_int_equal(state_of(f).waiting, 3);
+	left = fake.left;
+	fake.left = NULL;
+	gateway_job_done(f->g, left, GATEWAY_SENT, NULL);
+	UNTIL(f, f->answered == 1);
+	turn_for(f, 30); /* the third is not begun by that */
+	fake_end(f, GATEWAY_SENT, NULL);
+	fake_end(f, GATEWAY_SENT, NULL);
+	UNTIL(f, f->answered == 3);
+	assert_told(f, "sent;sent;sent;");
+	assert_int_equal(fake.cancelled, 0);
+}
+
+static void
+a_job_that_has_left_waits_for_its_answer_whatever_the_link(void **state)
+{
+	struct fixture *f = *state;
+	struct err err;
+
+	f->settings.queue = 2;
+	open_fake(f, true);
+	fake_send_frame(f, "n1", false);
+	fake_leave(f);
+	gateway_stop(f->g);
+	clock_advance(3600000); /* its time is the provider's matter */
+	turn_for(f, 30);
+	assert_int_equal(f->answered, 0);
+	assert_int_equal(fake.cancelled, 0);
+	assert_int_equal(fake_send_frame(f, "n1", false), 0);
+	assert_int_equal(fake_send_frame(f, "n1", false), ERR_LIMIT);
+	gateway_start(f->g);
+	UNTIL(f, fake.job != NULL);
+	err_set(&err, ERR_AGAIN, "no answer");
+	gateway_job_done(f->g, fake.left, GATEWAY_FAILED, &err);
+	fake.left = NULL;
+	assert_int_equal(state_of(f).sleeping, 0); /* it is too old by now */
+	UNTIL(f, f->answered == 1);
+	assert_told(f, "failed no answer;");
+	fake_leave(f);
+	close_it(f);
+	assert_int_equal(fake.cancelled, 1);
+	assert_int_equal(f->answered, 2);
+}
+
+static void
 sends_are_paced(void **state)
 {
 	struct fixture *f = *state;
 
+	f->settings.sleeping_ms = 86400000;
 	start_peer(f);
 	if (try_open(f,
 		"{\"protocol\":{\"server\":\"tcp://127.0.0.1:%P\","
-		"\"transmitPreDelay\":\"10s\"}}") != 0)
+		"\"transmitPreDelay\":\"1h\"}}") != 0)
 		fail_msg("%s", f->err.text);
 	begin(f);
 	UNTIL(f, state_of(f).status == GATEWAY_UP);
@@ -3089,10 +3235,10 @@ sends_are_paced(void **state)
 	for (int i = 0; i < 3; i++) {
 		turn_for(f, 30);
 		assert_null(fake.job);
-		clock_advance(9900);
+		clock_advance(3590000);
 		turn_for(f, 30);
 		assert_null(fake.job);
-		clock_advance(100);
+		clock_advance(10000);
 		fake_end(f, GATEWAY_SENT, NULL);
 	}
 	UNTIL(f, f->answered == 3);
@@ -3205,6 +3351,7 @@ main(int argc, char **argv)
 		OWN(tcp, logs_are_begun_anew_by_age),
 		OWN(tcp, a_log_that_can_not_be_written_harms_nobody),
 		OWN(mqtt, an_mqtt_server_waits_for_what_is_not_taken),
+		OWN(mqtt, frames_of_held_messages_are_bounded_too),
 		OWN(mqtt, what_was_not_taken_comes_again),
 		OWN(mqtt, a_refused_subscription_takes_the_link_down),
 		OWN(mqtt, messages_of_several_nodes_become_frames_of_each),
@@ -3223,7 +3370,11 @@ main(int argc, char **argv)
 		OWN(fake,
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),
 		OWN(fake, what_failed_waits_until_the_node_is_heard),
+		OWN(fake, bytes_for_the_link_are_answered_once),
 		OWN(fake, a_node_that_wakes_goes_first),
+		OWN(fake, a_job_that_has_left_lets_others_go),
+		OWN(fake,
+		    a_job_that_has_left_waits_for_its_answer_whatever_the_link),
 		OWN(fake, sends_are_paced),
 	};
 	int failed = 0;

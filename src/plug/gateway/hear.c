@@ -17,6 +17,7 @@
 
 #define RETRY_MIN_MS 1000
 #define RETRY_MAX_MS 60000
+#define HELD_FRAMES 16 /* of a message that is not acknowledged, on average */
 
 struct gateway_later {
 	uint64_t token;
@@ -143,12 +144,16 @@ hold(struct gateway *g)
 	return g->hold;
 }
 
-/* What the link holds back for us is bounded by the link, which must not lose
- * it; what is not held is dropped when too much has not been taken. */
+/* What is not held back by the link is dropped when too much has not been
+ * taken. The rest must not be lost, and an MQTT server knows by itself how much
+ * it may have open; but one message may make many frames, and a server of level
+ * 4 can not be told a limit. */
 static bool
 has_room(struct gateway *g, uint64_t token)
 {
-	if (token != 0 || g->n_news < g->host->settings->heard)
+	int64_t max = g->host->settings->heard;
+
+	if (g->n_news < (token != 0 ? max * HELD_FRAMES : max))
 		return true;
 	g->state.dropped++;
 	return false;

@@ -32,6 +32,7 @@ struct reading {
 	struct str labels;                /* of the node, in the making */
 	bool online, online_said;
 	bool state; /* STATE, not RESULT */
+	unsigned relays;
 	int64_t time;
 };
 
@@ -485,11 +486,21 @@ on_config(void *ctx, struct str source, struct str name, struct str value,
     struct err *err)
 {
 	struct reading *r = ctx;
+	struct str after = { name.ptr + MIN_OF(name.len, 3),
+		name.len - MIN_OF(name.len, 3) };
+	uint64_t n;
 
 	if (source.len > 0)
 		return 0;
 	if (str_eqz(name, "dslp") && str_eqz(value, "1"))
 		label(r, "sleep_node", STR("true"));
+	if (str_starts(name, STR("rl_")) && !str_eqz(value, "0"))
+		r->relays++;
+	/* The first is the node's; each further one is a relay's. */
+	if (str_starts(name, STR("fn_")) && str_to_u64(after, &n) && n > 0)
+		return note(r,
+		    arena_printf(r->a, "friendly_name_%u", (unsigned)n + 1).ptr,
+		    value, err);
 	if (str_eqz(name, "mac"))
 		return note(r, "mac", value, err);
 	return on_fact(r, source, name, value, err);
@@ -500,6 +511,9 @@ read_config(struct reading *r, struct str json, struct err *err)
 {
 	int rc = flatten(json, r->a, on_config, r, err);
 
+	if (rc == 0 && r->relays > 0)
+		rc =
+		    note(r, "relays", arena_printf(r->a, "%u", r->relays), err);
 	return rc != 0 ? rc : present(r, STR(TASMOTA_CONTROL), err);
 }
 

@@ -216,16 +216,18 @@ static const struct {
 	    "set x/Control: POWER=true binary\n" },
 	/* discovery */
 	{ "tasmota/discovery/0200000000A1/config", "",
-	    "{\"ip\":\"192.0.2.7\",\"dn\":\"Plug\",\"fn\":[\"Lamp\",null],"
+	    "{\"ip\":\"192.0.2.7\",\"dn\":\"Plug\",\"fn\":[\"Lamp\",\"Fan\","
+	    "null],"
 	    "\"hn\":\"x-1\",\"mac\":\"0200000000A1\",\"md\":\"Sonoff Basic\","
 	    "\"ofln\":\"Offline\",\"onln\":\"Online\",\"state\":[\"OFF\","
 	    "\"ON\",\"TOGGLE\",\"HOLD\"],\"sw\":\"12.5.0\",\"t\":\"x\","
 	    "\"ft\":\"%prefix%/%topic%/\",\"tp\":[\"cmnd\",\"stat\",\"tele\"],"
-	    "\"rl\":[1,0],\"so\":{\"4\":0},\"lk\":1,\"dslp\":1,\"ver\":1}",
+	    "\"rl\":[1,2,0,0],\"so\":{\"4\":0},\"lk\":1,\"dslp\":1,\"ver\":1}",
 	    "presentation x {\"version\":\"12.5.0\",\"sleep_node\":\"true\"}: "
 	    "ip_address=\"192.0.2.7\", node_web_url=\"http://192.0.2.7\", "
-	    "name=\"Lamp\", hostname=\"x-1\", mac=\"0200000000A1\", "
-	    "module=\"Sonoff Basic\"\n"
+	    "name=\"Lamp\", friendly_name_2=\"Fan\", hostname=\"x-1\", "
+	    "mac=\"0200000000A1\", "
+	    "module=\"Sonoff Basic\", relays=2\n"
 	    "presentation x/Control: name=\"Control\"\n" },
 	{ "tasmota/discovery/0200000000A1/sensors", "",
 	    "{\"sn\":{\"Time\":\"2026-01-02T10:00:00\",\"DS18B20\":"
