@@ -319,6 +319,8 @@ def start(tmp_path):
     yield begin
     for server in servers:
         server.stop()
+    for server in servers:  # of a build with sanitizers, also at its end
+        assert "Sanitizer" not in server.logged(), server.logged()
 
 
 @pytest.fixture

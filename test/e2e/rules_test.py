@@ -295,9 +295,11 @@ def test_secrets_of_handlers_are_not_shown(device):
     hub(p, "PATCH", "handler/mail", {"data": {"spec": dict(
         shown["spec"], port=2)}}, 204)
     assert "hidden-one" not in p.server.logged()
-    operations = p.server.call(
-        "GET", "/data/api/v1/coremgr-opdata/list", token=p.token).text
-    assert "mail" in operations and "hidden-one" not in operations
+    operations = until("the operation", lambda: [
+        t for t in [p.server.call(
+            "GET", "/data/api/v1/coremgr-opdata/list", token=p.token).text]
+        if "mail" in t])[0]
+    assert "hidden-one" not in operations
 
 
 def schedule(device, name, kind, spec, **more):

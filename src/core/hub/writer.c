@@ -218,6 +218,7 @@ writer_fini(struct hub *h)
 {
 	worker_pool_free(h->writer);
 	h->writer = NULL;
+	loop_undefer(h->loop, &h->kick); /* what came since is not written */
 	for (int i = 0; i < 2; i++) {
 		free(h->groups[i].points);
 		arena_fini(&h->groups[i].arena);
