@@ -372,7 +372,7 @@ has(struct buf *b, const char *text)
 	return strstr(buf_z(b), text) != NULL;
 }
 
-/* `text` with %P, %D and %N filled in. Eight of them live at a time. */
+/* `text` with %P, %D, %N and %U filled in. Eight of them live at a time. */
 static const char *
 fill(struct fixture *f, const char *text, int n)
 {
@@ -385,11 +385,14 @@ fill(struct fixture *f, const char *text, int n)
 			to += sprintf(to, "%d", f->port);
 		else if (strncmp(text, "%D", 2) == 0)
 			to += sprintf(to, "%s", f->tty);
+		else if (strncmp(text, "%U", 2) == 0)
+			to += sprintf(
+			    to, "\"url\":\"http://127.0.0.1:%d", f->port);
 		else if (strncmp(text, "%N", 2) == 0)
 			to += sprintf(to, "%d", n);
 		else
 			*to++ = *text;
-		if (*text == '%' && strchr("PDN", text[1]) != NULL &&
+		if (*text == '%' && strchr("PDNU", text[1]) != NULL &&
 		    text[1] != '\0')
 			text++;
 	}
@@ -2568,23 +2571,19 @@ open_http(struct fixture *f, const char *provider)
 	begin(f);
 }
 
-#define URL(path) "\"url\":\"http://127.0.0.1:%P" path "\""
-
 static void
 an_endpoint_is_asked_with_what_goes_before_and_behind(void **state)
 {
 	struct fixture *f = *state;
 
 	open_http(f,
-	    "{\"protocol\":{\"headers\":{\"Authorization\":\"Bearer hunter2\"},"
-	    "\"queryParameters\":{\"q\":\"x y\"},\"endpoints\":{\"now\":{" URL("/body") ",\"script\":\"poll\",\"preRun\":{\"b\":{" URL(
-		"/pre-b") "},\"a\":{" URL("/pre-a") ",\"method\":\"POST\","
-						    "\"body\":{\"x\":[1]}}},"
-						    "\"postRun\":{\"c\":{" URL(
-							"/post") ","
-								 "\"includeGlob"
-								 "alConfig\":"
-								 "true}}}}}}");
+	    "{\"protocol\":{\"headers\":{\"Authorization\":\""
+	    "Bearer hunter2\"},\"queryParameters\":{\"q\":\"x y\"},\""
+	    "endpoints\":{\"now\":{%U/body\",\"script\":\"poll\",\""
+	    "preRun\":{\"b\":{%U/pre-b\"},\"aa\":{\"disabled\":true,"
+	    "%U/x\"},\"a\":{%U/pre-a\",\"method\":\"POST\",\"body\":{\""
+	    "x\":[1]}}},\"postRun\":{\"c\":{%U/post\",\""
+	    "includeGlobalConfig\":true}}}}}}");
 	UNTIL(f, state_of(f).taken == 1);
 	assert_string_equal(buf_z(&f->came),
 	    "POST /pre-a Content-Type=application/json {\"x\":[1]}\n"
@@ -2607,25 +2606,10 @@ a_script_says_how_a_message_is_sent(void **state)
 	struct fixture *f = *state;
 
 	open_http(f,
-	    "{\"protocol\":{\"nodes\":{\"n1\":{" URL(
-		"/set") ",\"script\":"
-			"\"send\","
-			"\"preRun\":{"
-			"\"a\":{" URL(
-			    "/pre") "}},"
-				    "\"pos"
-				    "tRun"
-				    "\":{"
-				    "\"b\""
-				    ":"
-				    "{" URL("/"
-					    "p"
-					    "o"
-					    "s"
-					    "t") "}}},"
-						 "\"default\":{" URL(
-						     "/never") ",\"script\":"
-							       "\"hold\"}}}}");
+	    "{\"protocol\":{\"nodes\":{\"n1\":{%U/set\",\"script\":\""
+	    "send\",\"preRun\":{\"a\":{%U/pre\"}},\"postRun\":{\"b\":{"
+	    "%U/post\"}}},\"n2\":{\"disabled\":true,%U/set\"},\"default"
+	    "\":{%U/never\",\"script\":\"hold\"}}}}");
 	UNTIL(f, state_of(f).status == GATEWAY_UP); /* has nothing to ask */
 	must_send(f, 1);
 	UNTIL(f, f->answered == 1);
@@ -2651,8 +2635,10 @@ a_request_that_may_go_better_is_tried_again(void **state)
 	struct fixture *f = *state;
 
 	open_http(f,
-	    "{\"retryCount\":2,\"protocol\":{\"nodes\":{\"n1\":{" URL("/busy") "},\"n2\":{" URL(
-		"/status/404") "},\"n3\":{" URL("/status/500") "},\"n4\":{" URL("/status/404") ",\"responseCode\":404}}}}");
+	    "{\"retryCount\":2,\"protocol\":{\"nodes\":{\"n1\":{"
+	    "%U/busy\"},\"n2\":{%U/status/404\"},\"n3\":{"
+	    "%U/status/500\"},\"n4\":{%U/status/404\",\"responseCode\""
+	    ":404}}}}");
 	for (int i = 1; i <= 4; i++) {
 		char node[] = { 'n', (char)('0' + i), '\0' };
 		struct gateway_frame fr = { .node = str_of(node),
@@ -2675,18 +2661,16 @@ the_link_is_down_when_no_endpoint_answers(void **state)
 	struct fixture *f = *state;
 
 	open_http(f,
-	    "{\"protocol\":{\"endpoints\":{\"a\":{" URL(
-		"/status/500") "},"
-			       "\"b\":{" URL("/large") "},\"c\":{" URL(
-				   "/status/200") ","
-						  "\"disabled\":true}}}}");
+	    "{\"protocol\":{\"endpoints\":{\"a\":{%U/status/500\"},\"b"
+	    "\":{%U/large\"},\"c\":{%U/status/200\",\"disabled\""
+	    ":true}}}}");
 	UNTIL(f, state_of(f).status == GATEWAY_DOWN);
 	assert_int_equal(state_of(f).bad, 2);
 	assert_false(has(&f->came, "/status/200"));
 	close_it(f);
 	if (try_open(f,
-		"{\"protocol\":{\"endpoints\":{\"a\":{" URL(
-		    "/status/500") "},\"b\":{" URL("/status/201") "}}}}") != 0)
+		"{\"protocol\":{\"endpoints\":{\"a\":{%U/status/500\"},\"b"
+		"\":{%U/status/201\"}}}}") != 0)
 		fail_msg("%s", f->err.text);
 	begin(f);
 	UNTIL(f, state_of(f).status == GATEWAY_UP && state_of(f).bad >= 1);
@@ -2699,8 +2683,8 @@ requests_go_to_the_host_that_was_checked(void **state)
 {
 	struct fixture *f = *state;
 	static const char provider[] =
-	    "{\"protocol\":{\"endpoints\":{\"a\":{" URL(
-		"/moved") ",\"responseCode\":200}}}}";
+	    "{\"protocol\":{\"endpoints\":{\"a\":{%U/moved\",\""
+	    "responseCode\":200}}}}";
 
 	open_http(f, provider);
 	UNTIL(f, state_of(f).status == GATEWAY_UP);
@@ -2724,31 +2708,9 @@ closing_gives_up_requests_and_scripts(void **state)
 
 	f->slow_scripts = true;
 	open_http(f,
-	    "{\"protocol\":{\"endpoints\":{\"a\":{" URL(
-		"/hang") "},\"b\":{" URL("/x") ",\"script\":\"poll\"},\"c\":"
-					       "{" URL(
-						   "/y") "}},"
-							 "\"nodes\":{"
-							 "\"n1\":{" URL(
-							     "/h"
-							     "an"
-							     "g") "},\"n2\":"
-								  "{" URL(
-								      "/z") ","
-									    "\""
-									    "sc"
-									    "ri"
-									    "p"
-									    "t"
-									    "\""
-									    ":"
-									    "\""
-									    "se"
-									    "nd"
-									    "\""
-									    "}}"
-									    "}"
-									    "}");
+	    "{\"protocol\":{\"endpoints\":{\"a\":{%U/hang\"},\"b\":{"
+	    "%U/x\",\"script\":\"poll\"},\"c\":{%U/y\"}},\"nodes\":{\""
+	    "n1\":{%U/hang\"},\"n2\":{%U/z\",\"script\":\"send\"}}}}");
 	must_send(f, 1);
 	UNTIL(f, times(&f->came, "/hang") == 2);
 	UNTIL(f, !list_empty(&f->recitals));
@@ -2756,9 +2718,8 @@ closing_gives_up_requests_and_scripts(void **state)
 	assert_told(f, "closed the gateway was closed;");
 	recite_all(f); /* and ASan is silent */
 	if (try_open(f,
-		"{\"protocol\":{\"nodes\":{\"n2\":{" URL(
-		    "/z") ","
-			  "\"script\":\"send\"}}}}") != 0)
+		"{\"protocol\":{\"nodes\":{\"n2\":{%U/z\",\"script\":\"send"
+		"\"}}}}") != 0)
 		fail_msg("%s", f->err.text);
 	begin(f);
 	assert_int_equal(
@@ -2778,10 +2739,11 @@ secrets_of_requests_are_in_no_log(void **state)
 
 	start_peer(f);
 	if (try_open_as(f,
-		"{\"protocol\":{\"headers\":{\"Authorization\":\"Bearer hunter2"
-		"\"},\"endpoints\":{\"now\":{\"includeGlobalConfig\":true," URL(
-		    "/now") ",\"queryParameters\":{\"apiKey\":\"opensesame\"},"
-			    "\"executionInterval\":\"1s\"}}}}",
+		"{\"protocol\":{\"headers\":{\"Authorization\":\""
+		"Bearer hunter2\"},\"endpoints\":{\"now\":{\""
+		"includeGlobalConfig\":true,%U/now\",\"queryParameters\":{"
+		"\"apiKey\":\"opensesame\"},\"executionInterval\":\"1s\""
+		"}}}}",
 		"{\"type\":\"file_logger\",\"flushInterval\":\"1ms\"}", "gw",
 		false, &f->g) != 0)
 		fail_msg("%s", f->err.text);

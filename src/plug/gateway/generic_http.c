@@ -480,6 +480,8 @@ node_of(struct http *h, struct str name)
 	for (size_t i = 0; i < h->n_nodes; i++) {
 		struct place *p = h->nodes[i];
 
+		if (p->disabled)
+			continue;
 		if (str_eq(p->name, name))
 			return p;
 		if (str_eqz(p->name, "default"))

@@ -31,8 +31,8 @@ struct place { /* an endpoint or a node */
 	struct str script;
 	struct call call;
 	struct calls before, after;
-	/* endpoints */
 	bool disabled;
+	/* endpoints */
 	int64_t interval_ms;
 	struct loop_timer timer;
 	struct round *round; /* while it is being asked */

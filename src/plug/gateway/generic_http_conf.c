@@ -237,7 +237,7 @@ make_calls(
 			return err_wrap(
 			    err, STR_FMT, (int)MIN_OF(key.len, 60), key.ptr);
 		c->name = arena_str(a, key);
-		ret->n++;
+		ret->n += !e.disabled;
 	}
 	if (ret->n > 1)
 		qsort(ret->at, ret->n, sizeof(*ret->at), by_name);
