@@ -455,6 +455,35 @@ version_1_is_spoken_to_in_its_own_way(void **state)
 	    "LIMIT+10000"));
 }
 
+static int
+with_labels(struct fixture *f, size_t n, const char *first)
+{
+	struct metric_label l[METRIC_LABELS_MAX];
+	uint32_t id;
+
+	for (size_t i = 0; i < n; i++)
+		l[i] = (struct metric_label){ i == 0
+			    ? str_of(first)
+			    : arena_printf(&f->arena, "l%zu", i),
+			STR("x") };
+	return metric_series(f->m, METRIC_GAUGE, STR("t"), l, n, &id, &f->err);
+}
+
+static void
+labels_that_it_would_not_keep_are_refused(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(with_labels(f, 1, "time"), ERR_PARAM);
+	assert_int_equal(with_labels(f, METRIC_LABELS_MAX, "l0"), 0);
+	f->set.version = METRIC_INFLUX_VICTORIA;
+	reopen(f);
+	assert_int_equal(with_labels(f, 1, "time"), 0);
+	assert_int_equal(with_labels(f, 29, "l0"), 0);
+	assert_int_equal(with_labels(f, 30, "l0"), ERR_PARAM);
+	assert_non_null(strstr(f->err.text, "29 labels"));
+}
+
 /* --- a server that is away, refuses, has enough -------------------------- */
 
 static void
@@ -703,6 +732,7 @@ main(void)
 		T(windows_are_asked_for_by_flux),
 		T(a_series_is_deleted_alone_or_not_at_all),
 		T(version_1_is_spoken_to_in_its_own_way),
+		T(labels_that_it_would_not_keep_are_refused),
 		T(what_fails_is_sent_again),
 		T(a_missing_bucket_is_made),
 		T(what_is_refused_is_counted_and_does_not_hold_the_rest),

@@ -3,9 +3,10 @@
  *
  * A series is a name with labels, of one kind; it has points (time, value).
  * Engines: `sqlite` (in our own files), `influx` (InfluxDB 1.x and 2.x, or
- * VictoriaMetrics, over HTTP) and `void` (keeps nothing). Times are milliseconds since 1970, in
- * [0, METRIC_TIME_MAX). Every function may be called from any thread; those
- * marked [blocks] wait for a disk or a server and are for workers.
+ * VictoriaMetrics, over HTTP) and `void` (keeps nothing). Times are
+ * milliseconds since 1970, in [0, METRIC_TIME_MAX). Every function may be
+ * called from any thread; those marked [blocks] wait for a disk or a server and
+ * are for workers.
  *
  * Promises, each asked by contract_test.c of every engine:
  *  (1) Points may come in any order, and twice: of one series and time the one
@@ -81,9 +82,8 @@ struct metric_series {
  * order; one with an empty value is the same as none. Names and values are
  * UTF-8 without control characters. Quick for a series that is known.
  * ERR_EXISTS: it is of another kind. ERR_LIMIT: `maxSeries` are there.
- * ERR_PARAM: a bad name, too long, a label twice, or
- * what the server can not keep (VictoriaMetrics: texts). ERR_AGAIN, ERR_IO: as
- * metric_write(). */
+ * ERR_PARAM: a bad name, too long, a label twice, or what the server can not
+ * keep (VictoriaMetrics: texts). ERR_AGAIN, ERR_IO: as metric_write(). */
 int metric_series(struct metric *m, enum metric_kind kind, struct str name,
     const struct metric_label *labels, size_t n, uint32_t *ret,
     struct err *err);
