@@ -436,7 +436,8 @@ open_backup(struct server *s, struct err *err)
 			       "refreshToken setup" },
 		{ "broker", route_store(s->route), route_entities,
 		    .passing = "dldataBuffer" },
-		{ "hub", hub_store(s->hub), hub_entities, .history = "trace" },
+		{ "hub", hub_store(s->hub), hub_entities,
+		    .passing = "delayedAction", .history = "trace" },
 		{ "data", data_store(s->data), data_entities,
 		    .history = "applicationUldata applicationDldata "
 			       "networkUldata networkDldata coremgrOpdata" },
