@@ -410,6 +410,8 @@ resume_platform(void *ctx, enum backup_change what, struct err *err)
 	if (rc == 0 && hub_rc != 0)
 		*err = why;
 	rc = rc != 0 ? rc : hub_rc;
+	if (rc == 0 && what == BACKUP_ALL)
+		rc = hub_retake_settings(s->hub, err);
 	if (rc == 0 && what == BACKUP_ALL && s->http != NULL)
 		rc = make_public(s, err);
 	return rc;

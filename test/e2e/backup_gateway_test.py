@@ -1,7 +1,8 @@
-"""A restore while gateways run: they go on, both ways."""
+"""A restore while gateways run: they go on, both ways. And settings."""
 from backup_test import call, make
 from conftest import until
 from gateways_test import CHILDREN, garden, mysensors  # noqa: F401
+from setting_test import get, put
 from mysensors_node import V_STATUS, V_TEMP, Radio
 
 
@@ -35,3 +36,20 @@ def test_a_gateway_goes_on_after_a_restore(garden):  # noqa: F811
         assert node.wait_set(2, V_STATUS) == "1"
         garden.field("ms.1.2.V_STATUS", True)
     assert len(garden.listed("node")) == 1
+
+
+def test_settings_are_those_of_the_backup(server):
+    token = server.login()
+    put(server, token, "hub.traceMax", "700")
+    backup = make(server, token)
+    put(server, token, "hub.traceMax", "800")
+    put(server, token, "hub.timeZone", "Europe/Berlin")
+    call(server, token, "POST", "/%s/restore" % backup)
+    token = server.login()
+    for _ in range(2):
+        kept = get(server, token, "hub.traceMax")
+        assert (kept["value"], kept["source"]) == ("700", "runtime")
+        zone = get(server, token, "hub.timeZone")
+        assert (zone["value"], zone["source"]) == (None, "default")
+        server.restart()
+        token = server.login()

@@ -84,6 +84,8 @@ void hub_reconfigure(struct hub *h, const struct hub_conf *conf);
  * hold it. */
 int hub_take_settings(struct hub *h, struct conf *conf,
     void (*changed)(void *owner), void *owner, struct err *err);
+/* What is kept may be another: it is taken over. On a worker. */
+int hub_retake_settings(struct hub *h, struct err *err);
 
 void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
 /* For http_server_events.upgraded. False: the connection is not ours. */
