@@ -418,6 +418,15 @@ resume_platform(void *ctx, enum backup_change what, struct err *err)
 }
 
 static int
+seal_row(void *ctx, const struct entity *e, void *row, bool open,
+    struct arena *a, struct err *err)
+{
+	struct server *s = ctx;
+
+	return hub_seal_row(s->hub, e, row, open, a, err);
+}
+
+static int
 begin_backup(void *ctx, const struct handler_backup *w,
     handler_backup_done *done, void *done_ctx, struct err *err)
 {
@@ -449,7 +458,8 @@ open_backup(struct server *s, struct err *err)
 		.n_parts = COUNT_OF(parts),
 		.metric = hub_metric(s->hub),
 		.pause = pause_platform,
-		.resume = resume_platform };
+		.resume = resume_platform,
+		.seal = seal_row };
 
 	memcpy(s->backup_parts, parts, sizeof(parts));
 	hub_backups(s->hub, begin_backup, s);

@@ -94,6 +94,12 @@ bool hub_upgraded(struct hub *h, const struct http_upgraded *u);
  * fine. */
 void hub_live_stop(struct hub *h);
 
+/* Seals the secrets of a handler or gateway, or with `open` makes them readable
+ * where the key fits; other rows stay as they are. What it needs is in `a`.
+ * [any thread] */
+int hub_seal_row(struct hub *h, const struct entity *e, void *row, bool open,
+    struct arena *a, struct err *err);
+
 /* What is kept, for backups. */
 struct store *hub_store(struct hub *h);
 struct metric *hub_metric(struct hub *h);
