@@ -227,3 +227,260 @@ def test_a_story_of_mysensors_on_a_serial_port(garden, mailbox):
     place(hot33, "field", lambda f: f["fieldId"] == "V_STATUS" and
           f["current"]["value"] is True)
     live.close()
+
+
+# --- sleep, firmware ----------------------------------------------------------
+
+def lamp(garden, value, code="ms"):
+    garden.act("field:%s.1.2.V_STATUS" % code, value)
+
+
+def asleep(garden, gateway):
+    return garden.hub("GET", "gateway/%s/sleeping" % gateway).data
+
+
+def joined(garden, radio, code="ms", **more):
+    gateway = garden.gateway(code, mysensors(radio), **more)
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    node = radio.node()
+    node.join("Hall", "1.0", CHILDREN)
+    node.send(2, V_STATUS, "0")
+    garden.field(code + ".1.2.V_STATUS", False)
+    return gateway, node
+
+
+def test_a_node_that_sleeps_gets_the_newest_when_it_wakes(garden):
+    radio = Radio.tcp()
+    gateway, node = joined(garden, radio)
+    node.sleep()
+    until("it is known to sleep", lambda: garden.listed("node")[0][
+        "labels"].get("sleep_node") == "true")
+    for value in ("true", "false", "true"):
+        lamp(garden, value)
+    until("one waits", lambda: len(asleep(garden, gateway)) == 1)
+    waiting = asleep(garden, gateway)[0]
+    assert bytes.fromhex(waiting["data"]).decode() == "1;2;1;1;2;1"
+    assert [line for line in radio.lines if line.startswith("1;2;1")] == []
+    node.wake()
+    node.internal(32, "500")
+    assert node.wait_set(2, V_STATUS) == "1"
+    garden.field("ms.1.2.V_STATUS", True)
+    assert asleep(garden, gateway) == []
+    assert garden.state(gateway)["status"] == "up"
+
+
+def test_what_waits_for_a_node_is_seen_and_dropped(garden):
+    radio = Radio.tcp()
+    gateway, node = joined(garden, radio)
+    node.sleep()
+    until("it is known to sleep", lambda: garden.listed("node")[0][
+        "labels"].get("sleep_node") == "true")
+    lamp(garden, "true")
+    until("one waits", lambda: len(asleep(garden, gateway)) == 1)
+    garden.hub("DELETE", "gateway/%s/sleeping?nodeId=1" % gateway, status=204)
+    assert asleep(garden, gateway) == []
+
+
+BLINK = bytes(range(256)) + b"marram" * 20
+
+
+def intel_hex(data):
+    lines = []
+    for at in range(0, len(data), 16):
+        part = data[at:at + 16]
+        body = bytes([len(part), at >> 8, at & 255, 0]) + part
+        lines.append(":" + (body + bytes([-sum(body) & 255])).hex().upper())
+    return "\n".join(lines + [":00000001FF", ""]).encode()
+
+
+def test_a_node_takes_a_firmware_over_the_air(garden):
+    radio = Radio.tcp()
+    _, node = joined(garden, radio)
+    garden.hub("POST", "firmware", {"data": {
+        "id": "blink", "unitId": garden.unit,
+        "labels": {"ms_type_id": "10", "ms_version_id": "2"}}})
+    sent = garden.hub("POST", "firmware/blink/file?name=blink.hex",
+                      raw=intel_hex(BLINK)).data
+    assert sent["file"]["internalName"] == "blink.hex"
+    assert sent["file"]["checksum"].startswith("sha256:")
+    known = garden.listed("node")[0]
+    garden.hub("PATCH", "node/" + known["id"], {"data": {"labels": {
+        **known["labels"], "assigned_firmware": "blink"}}}, 204)
+    booted = threading.Thread(target=node.wait_boot, daemon=True)
+    booted.start()
+    garden.act("node:ms.1", "reboot")
+    booted.join(30)
+    assert node.running[:2] == [10, 2]
+    assert node.image[:len(BLINK)] == BLINK
+    assert len(node.image) % 128 == 0 and crc16(node.image) == node.running[3]
+    until("it is told", lambda: garden.listed("node")[0]["others"].get(
+        "ota_progress") in (100, "100"))
+    assert radio.faults == []
+    # the file comes back as it went, and goes with its row
+    assert garden.server.call(
+        "GET", "/hub/api/v1/firmware/blink/file",
+        token=garden.token).text.encode() == intel_hex(BLINK)
+    stored = garden.server.folder / "data" / "firmware" / "blink.hex"
+    assert stored.exists()
+    garden.hub("DELETE", "firmware/blink", status=204)
+    assert not stored.exists()
+
+
+def test_a_firmware_without_a_file_says_so(garden):
+    garden.hub("POST", "firmware", {"data": {
+        "id": "none", "unitId": garden.unit}})
+    answer = garden.hub("GET", "firmware/none/file", status=404)
+    assert "no file" in answer.text
+    answer = garden.hub("POST", "firmware/none/file", raw=b"", status=400)
+    assert "empty" in answer.text
+
+
+# --- the life of a gateway ----------------------------------------------------
+
+def test_a_lost_gateway_is_down_and_comes_back(garden):
+    radio = Radio.tcp()
+    gateway, node = joined(garden, radio)
+    port = radio.port
+    radio.listener.close()
+    radio.conn.shutdown(2)
+    until("it is down", lambda: garden.state(gateway)["status"] == "down")
+    assert "127.0.0.1" in garden.state(gateway)["message"] or \
+        garden.state(gateway)["message"]
+    again = Radio.tcp(port)
+    until("it is up again", lambda: garden.state(gateway)["status"] == "up")
+    again.nodes, node.radio = [node], again
+    again.wait_up()
+    node.send(1, V_TEMP, "7")
+    garden.field("ms.1.1.V_TEMP", 7)
+
+
+def test_it_is_enabled_disabled_and_deleted_with_its_devices(garden):
+    radio = Radio.tcp()
+    gateway, _ = joined(garden, radio)
+    garden.act("gateway:ms", "disable")
+    until("it is off", lambda: garden.state(gateway) ["message"] ==
+          "disabled")
+    refused = garden.hub("POST", "action", {"data": {
+        "unitId": garden.unit, "resource": "gateway:ms",
+        "payload": "discover_nodes"}}, 400)
+    assert "disabled" in refused.text
+    garden.hub("PATCH", "gateway/" + gateway, {"data": {"enabled": True}},
+               204)
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    no = garden.hub("POST", "action", {"data": {
+        "unitId": garden.unit, "resource": "gateway:ms",
+        "payload": "dance"}}, 400)
+    assert "discover_nodes" in no.text
+    devices = garden.broker("GET", "device/list?unit=" + garden.unit).data
+    assert [(d["networkCode"], d["networkAddr"]) for d in devices] == [
+        ("ms", "1")]
+    garden.hub("DELETE", "gateway/" + gateway, status=204)
+    assert garden.broker("GET", "device/list?unit=" + garden.unit).data == []
+    until("its fields are gone", lambda: garden.listed("field") == [])
+    garden.hub("GET", "gateway/" + gateway, status=404)
+
+
+def test_what_can_not_be_is_refused_and_says_why(garden):
+    for provider, why in (
+            ({"type": "flute"}, "flute"),
+            ({"type": "mysensors_v2"}, "protocol"),
+            ({"type": "mysensors_v2", "protocol": {
+                "type": "ethernet", "server": "nowhere"}}, "server"),
+            ({"type": "mysensors_v2", "protocol": {
+                "type": "serial", "portname": "/etc/passwd"}},
+             "hub.gateway.allowPorts")):
+        answer = garden.hub("POST", "gateway", {"data": {
+            "unitId": garden.unit, "code": "x", "provider": provider}}, 400)
+        assert why in answer.json()["message"], answer.text
+    radio = Radio.tcp()
+    garden.gateway("ms", mysensors(radio))
+    garden.hub("POST", "gateway", {"data": {
+        "unitId": garden.unit, "code": "ms",
+        "provider": mysensors(radio)}}, 400)
+    # a code is a network's or a gateway's
+    answer = garden.broker("POST", "network", {"data": {
+        "code": "ms", "unitId": garden.unit, "hostUri": "mqtt://localhost"}})
+    assert (answer.status, answer.code) == (400, "err_broker_network_exist")
+
+
+def test_secrets_of_a_gateway_are_not_shown_and_lie_sealed(garden):
+    gateway = garden.gateway("cloud", {
+        "type": "tasmota", "protocol": {
+            "type": "mqtt", "broker": "tcp://127.0.0.1:1",
+            "username": "u", "password": "open sesame"}}, enabled=False)
+    shown = garden.hub("GET", "gateway/" + gateway)
+    assert "sesame" not in shown.text
+    assert shown.data["provider"]["protocol"]["username"] == "u"
+    # left out, it stays
+    garden.hub("PATCH", "gateway/" + gateway, {"data": {"provider": {
+        "type": "tasmota", "protocol": {
+            "type": "mqtt", "broker": "tcp://127.0.0.1:1",
+            "username": "v"}}}}, 204)
+    folder = garden.server.folder / "data"
+    garden.server.stop()
+    stored = b"".join(f.read_bytes() for f in folder.rglob("*.db*"))
+    assert b"sesame" not in stored
+    assert b"sealed:1:" in stored
+
+
+def test_who_is_heard_may_wait_in_the_inbox(garden):
+    radio = Radio.tcp()
+    gateway = garden.gateway("ms", mysensors(radio), claim="inbox")
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    radio.wait_up()
+    node = radio.node()
+    node.id = 9
+    node.send(1, V_TEMP, "20")
+    item = until("it is listed", lambda: garden.listed("inbox"))[0]
+    assert (item["networkCode"], item["networkAddr"]) == ("ms", "9")
+    assert garden.broker("GET", "device/list?unit=" + garden.unit).data == []
+    claimed = garden.hub("POST", "inbox/claim", {"data": {
+        "ids": [item["id"]], "name": "Shed"}}).data
+    assert claimed[0]["deviceId"]
+    node.send(1, V_TEMP, "21")
+    garden.field("ms.9.1.V_TEMP", 21)
+
+
+def test_applications_hear_a_gateways_devices_and_send_to_them(garden):
+    radio = Radio.tcp()
+    gateway, node = joined(garden, radio)
+    app = garden.application()
+    made = garden.broker("POST", "network-route", {"data": {
+        "networkId": gateway, "applicationId": app}})
+    assert made.status == 200, made.text
+    topics = ["broker.application.garden.app." + q
+              for q in ("uldata", "dldata-resp", "dldata-result")]
+    client = Client(garden.server, "application.garden.app", topics=topics)
+    node.send(1, V_TEMP, "19.5")
+    up = client.wait(1, "uldata")[0]
+    assert (up["networkCode"], up["networkAddr"]) == ("ms", "1")
+    assert bytes.fromhex(up["data"]).decode() == "1;1;1;0;0;19.5"
+    client.publish("broker.application.garden.app.dldata", {
+        "correlationId": "1", "deviceId": up["deviceId"],
+        "data": b"1;2;1;1;2;1".hex()})
+    assert "dataId" in client.wait(1, "dldata-resp")[0]
+    assert node.wait_set(2, V_STATUS) == "1"
+    assert client.wait(1, "dldata-result")[0]["status"] == 0
+    client.close()
+
+
+def test_what_was_taken_survives_kill_9(start):
+    options = ("--hub.gateway.allow-ports", "/dev/pts/*")
+    server = start(*options)
+    garden = Garden(server)
+    radio = Radio.tcp()
+    gateway, node = joined(garden, radio)
+    node.send(1, V_TEMP, "18")
+    garden.field("ms.1.1.V_TEMP", 18)
+    server.restart(9)
+    garden.token = server.login()
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    assert garden.field("ms.1.1.V_TEMP")["current"]["value"] == 18
+    radio.up.wait(20)
+    # it is known: its id is given to nobody else
+    other = radio.node()
+    until("it has connected again", lambda: radio.up.is_set())
+    other.get_id()
+    assert other.id == 2
+    node.send(1, V_TEMP, "17")
+    garden.field("ms.1.1.V_TEMP", 17)
