@@ -410,9 +410,20 @@ resume_platform(void *ctx, enum backup_change what, struct err *err)
 	if (rc == 0 && hub_rc != 0)
 		*err = why;
 	rc = rc != 0 ? rc : hub_rc;
+	if (rc == 0 && what == BACKUP_ALL)
+		rc = hub_retake_settings(s->hub, err);
 	if (rc == 0 && what == BACKUP_ALL && s->http != NULL)
 		rc = make_public(s, err);
 	return rc;
+}
+
+static int
+seal_row(void *ctx, const struct entity *e, void *row, bool open,
+    struct arena *a, struct err *err)
+{
+	struct server *s = ctx;
+
+	return hub_seal_row(s->hub, e, row, open, a, err);
 }
 
 static int
@@ -436,7 +447,8 @@ open_backup(struct server *s, struct err *err)
 			       "refreshToken setup" },
 		{ "broker", route_store(s->route), route_entities,
 		    .passing = "dldataBuffer" },
-		{ "hub", hub_store(s->hub), hub_entities, .history = "trace" },
+		{ "hub", hub_store(s->hub), hub_entities,
+		    .passing = "delayedAction", .history = "trace" },
 		{ "data", data_store(s->data), data_entities,
 		    .history = "applicationUldata applicationDldata "
 			       "networkUldata networkDldata coremgrOpdata" },
@@ -446,7 +458,8 @@ open_backup(struct server *s, struct err *err)
 		.n_parts = COUNT_OF(parts),
 		.metric = hub_metric(s->hub),
 		.pause = pause_platform,
-		.resume = resume_platform };
+		.resume = resume_platform,
+		.seal = seal_row };
 
 	memcpy(s->backup_parts, parts, sizeof(parts));
 	hub_backups(s->hub, begin_backup, s);

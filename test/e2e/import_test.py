@@ -3,6 +3,7 @@ import base64
 import hashlib
 import io
 import json
+import sqlite3
 import zipfile
 
 import pytest
@@ -255,6 +256,12 @@ def test_a_unit_is_made_of_it(imported):
     assert widget["config"]["resource"]["quickId"] == \
         "field:mysensor.11a.1.V_TEMP"
 
+    if driven:  # what they sign in with is sealed from the first moment
+        for path in (server.folder / "data").glob("broker.db*"):
+            assert b"hunter2" not in path.read_bytes()
+        mail = sqlite3.connect(server.folder / "data" / "hub.db").execute(
+            "SELECT spec FROM handler WHERE id = 'mail'").fetchone()[0]
+        assert "mail.example" in mail and "hunter2" not in mail
     # again: nothing is there twice
     assert changes(do(site, False).data) == {}
     assert [s["backupId"].split("_marram")[0] for s in call(

@@ -164,6 +164,17 @@ set_now(const struct entity *e, const char *name, void *row)
 		field_set(f, (char *)row + f->offset, &v);
 }
 
+static int
+seal(struct importing *x, const struct entity *e, void *row, bool open,
+    struct err *err)
+{
+	const struct backup_host *host = &x->b->host;
+
+	return host->seal != NULL
+	    ? host->seal(host->ctx, e, row, open, &x->arena, err)
+	    : 0;
+}
+
 static void
 keep_time(const struct entity *e, const char *name, void *row, const void *old)
 {
@@ -235,10 +246,14 @@ put_row(struct importing *x, const struct entity *e, struct store *tx,
 		keep_time(e, "createdAt", row, old);
 		keep_time(e, "modifiedAt", row, old);
 	}
+	if (found && seal(x, e, old, true, err) != 0)
+		return err->code;
 	if (found && row_same(e, row, old))
 		return 0;
 	set_now(e, "modifiedAt", row);
-	rc = store_upsert(tx, e, row, err);
+	rc = seal(x, e, row, false, err);
+	if (rc == 0)
+		rc = store_upsert(tx, e, row, err);
 	if (rc == 0)
 		tally_note(tally, found ? CHANGED : ADDED, row_name(e, row));
 	return rc;

@@ -84,6 +84,8 @@ void hub_reconfigure(struct hub *h, const struct hub_conf *conf);
  * hold it. */
 int hub_take_settings(struct hub *h, struct conf *conf,
     void (*changed)(void *owner), void *owner, struct err *err);
+/* What is kept may be another: it is taken over. On a worker. */
+int hub_retake_settings(struct hub *h, struct err *err);
 
 void hub_routes(struct hub *h, http_add_routes *add, void *ctx);
 /* For http_server_events.upgraded. False: the connection is not ours. */
@@ -91,6 +93,12 @@ bool hub_upgraded(struct hub *h, const struct http_upgraded *u);
 /* Says good-bye to all who follow by WebSocket, and takes no more. NULL is
  * fine. */
 void hub_live_stop(struct hub *h);
+
+/* Seals the secrets of a handler or gateway, or with `open` makes them readable
+ * where the key fits; other rows stay as they are. What it needs is in `a`.
+ * [any thread] */
+int hub_seal_row(struct hub *h, const struct entity *e, void *row, bool open,
+    struct arena *a, struct err *err);
 
 /* What is kept, for backups. */
 struct store *hub_store(struct hub *h);

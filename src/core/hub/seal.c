@@ -400,3 +400,27 @@ hub_unseal_deep(struct hub *h, struct arena *a, struct str json,
 {
 	return all_deep(h, a, json, unseal_member, ret, err);
 }
+
+int
+hub_seal_row(struct hub *h, const struct entity *e, void *row, bool open,
+    struct arena *a, struct err *err)
+{
+	struct hub_handler *handler = row;
+	struct route_gateway *gateway = row;
+
+	if (e == &hub_handler_entity) {
+		const struct record *r = hub_handler_spec(a, handler->type);
+
+		if (!open)
+			return hub_seal(
+			    h, a, r, handler->spec, &handler->spec, err);
+		(void)hub_unseal(h, a, r, handler->spec, &handler->spec, NULL);
+	} else if (e == &route_gateway_entity) {
+		if (!open)
+			return hub_seal_deep(
+			    h, a, gateway->provider, &gateway->provider, err);
+		(void)hub_unseal_deep(
+		    h, a, gateway->provider, &gateway->provider, NULL);
+	}
+	return 0;
+}

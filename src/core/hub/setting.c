@@ -184,6 +184,54 @@ hub_take_settings(struct hub *h, struct conf *conf,
 	return rc;
 }
 
+/* One that was set while the program ran: its name is noted. */
+struct noted {
+	struct arena *arena;
+	struct strs ids;
+	size_t cap;
+};
+
+static void
+note_live(void *ctx, const struct conf_state *s)
+{
+	struct noted *n = ctx;
+
+	if (s->source != CONF_LIVE)
+		return;
+	if (n->ids.n == n->cap) {
+		n->cap = n->cap * 2 + 16;
+		n->ids.at = mem_resize(n->ids.at, n->cap, sizeof(*n->ids.at));
+	}
+	n->ids.at[n->ids.n++] = arena_str(n->arena, s->key);
+}
+
+int
+hub_retake_settings(struct hub *h, struct err *err)
+{
+	static const struct store_query all = { 0 };
+	struct settings_view *v = h->settings;
+	struct arena a = { 0 };
+	struct noted n = { .arena = &a };
+	struct conf_state s;
+	int rc = 0;
+
+	pthread_mutex_lock(&v->lock);
+	conf_each_live(v->conf, note_live, &n);
+	for (size_t i = 0; rc == 0 && i < n.ids.n; i++) {
+		rc = conf_set_live(v->conf, n.ids.at[i], STR_NULL, err);
+		if (rc == 0 && conf_live_state(v->conf, n.ids.at[i], &s))
+			rc = show(v, &s, NULL, err);
+	}
+	if (rc == 0)
+		rc = store_list(
+		    h->store, &hub_setting_entity, &all, take_kept, v, err);
+	v->changed(v->owner);
+	pthread_mutex_unlock(&v->lock);
+	free(n.ids.at);
+	arena_fini(&a);
+	return rc;
+}
+
 /* --- changing ------------------------------------------------------------ */
 
 static int

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct str
 device_key(struct arena *a, struct str unit_code, struct str network_code,
@@ -338,30 +339,57 @@ struct reload {
 	bool done;
 };
 
+/* Applications; or networks, and gateways behind them. */
 static int
-read_ends(struct route *r, bool application, struct arena *a, struct ends *ret,
+read_rows(struct route *r, bool application, struct arena *a, struct ends *ret,
     struct err *err)
 {
 	static const struct store_query all = { 0 };
-	struct rows rows;
+	struct rows rows = { 0 }, more = { 0 };
 	int rc;
 
 	rc = store_all(r->store,
 	    application ? &route_application_entity : &route_network_entity,
 	    &all, a, &rows, err);
+	if (rc == 0 && !application)
+		rc = store_all(
+		    r->store, &route_gateway_entity, &all, a, &more, err);
 	if (rc != 0)
 		return rc;
-	*ret = (struct ends){ rows.at,
-		arena_array(a, rows.n + 1, struct route_account), rows.n };
-	for (size_t i = 0; rc == 0 && i < rows.n; i++) {
+	*ret = (struct ends){ .rows = arena_array(
+				  a, rows.n + more.n + 1, struct route_end),
+		.accounts =
+		    arena_array(a, rows.n + more.n + 1, struct route_account),
+		.n = rows.n + more.n };
+	if (rows.n > 0)
+		memcpy(ret->rows, rows.at, rows.n * sizeof(*ret->rows));
+	for (size_t i = 0; i < more.n; i++)
+		route_gateway_end((const struct route_gateway *)more.at + i,
+		    &ret->rows[rows.n + i]);
+	return 0;
+}
+
+static int
+read_ends(struct route *r, bool application, struct arena *a, struct ends *ret,
+    struct err *err)
+{
+	int rc = read_rows(r, application, a, ret, err);
+
+	for (size_t i = 0; rc == 0 && i < ret->n; i++) {
 		bool found;
 
 		rc = load_account(
 		    r, ret->rows[i].id, a, &ret->accounts[i], &found, err);
-		if (!found)
+		if (rc == 0 && !found)
 			ret->accounts[i].owner_id = STR_NULL;
 	}
 	return rc;
+}
+
+static bool
+is_local(struct route *r, const struct route_end *end)
+{
+	return end->driven || route_host_embedded(r, end->host_uri);
 }
 
 static bool
@@ -373,7 +401,8 @@ is_among(const struct ends *ends, const struct endpoint *e)
 		    (ends->rows[i].unit_code.len == 0
 			    ? e->unit_code.len == 0
 			    : str_eq(ends->rows[i].unit_code, e->unit_code)) &&
-		    route_host_embedded(e->route, ends->rows[i].host_uri))
+		    is_local(e->route, &ends->rows[i]) &&
+		    ends->rows[i].driven == e->driven)
 			return true;
 	return false;
 }
@@ -396,7 +425,7 @@ follow(struct route *r, bool application, const struct ends *ends)
 		    ends->accounts[i].owner_id.ptr != NULL ? &ends->accounts[i]
 							   : NULL;
 
-		if (!route_host_embedded(r, row->host_uri))
+		if (!is_local(r, row))
 			continue;
 		e = endpoint_find(r, application, row->unit_code, row->code);
 		if (e == NULL)
