@@ -609,7 +609,7 @@ toggle_rule(struct hub *h, const struct entity *e, struct str unit_id,
 	if (rc == 0)
 		hub_post(h, reload, id);
 	if (rc == 0)
-		event_changed(h, hub_object_of(e), "updated", id);
+		event_updated(h, hub_object_of(e), id);
 	return rc;
 }
 
@@ -647,8 +647,8 @@ set_repository(struct hub *h, struct str unit_id, struct str id,
 		rc = store_update(h->store, &hub_repository_entity, &f, changes,
 		    2, NULL, err);
 		if (rc == 0) /* later: a rule may have set it */
-			event_changed(h, hub_object_of(&hub_repository_entity),
-			    "updated", id);
+			event_updated(
+			    h, hub_object_of(&hub_repository_entity), id);
 	}
 	buf_free(&b);
 	arena_fini(&a);

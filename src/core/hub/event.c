@@ -324,65 +324,80 @@ struct changed {
 	struct hub *hub;
 	const struct hub_object *object;
 	const char *type;
-	void *row; /* of a deleted one */
 	struct str id;
+	void *row; /* as the call left it; NULL: not known */
+	bool gone; /* it was deleted */
 	struct arena arena;
 };
 
-/* What was changed is read here: of two calls at a time the events then have
- * the same last word as the store. */
+/* The row as it is now: of two calls at a time the events then have the same
+ * last word as the store. Deleted meanwhile: as the call left it. */
+static const void *
+row_now(struct changed *c)
+{
+	const struct entity *e = c->object->object->entity;
+	void *row = arena_alloc(&c->arena, e->record.size);
+	struct filter f = { 0 };
+	bool found;
+
+	filter_text(&f, "id", c->id);
+	if (store_get(c->hub->store, e, &f, &c->arena, row, &found, NULL) ==
+		0 &&
+	    found)
+		return row;
+	return c->row;
+}
+
 static void
 run_changed(struct loop_post *p)
 {
 	struct changed *c = container_of(p, struct changed, post);
-	const struct entity *e = c->object->object->entity;
-	struct filter f = { 0 };
-	bool found = c->row != NULL;
+	const void *row = NULL;
 
-	if (!found && c->hub->feed != NULL) { /* else it all ends */
-		filter_text(&f, "id", c->id);
-		c->row = arena_alloc(&c->arena, e->record.size);
-		if (store_get(c->hub->store, e, &f, &c->arena, c->row, &found,
-			NULL) != 0)
-			found = false;
-	}
-	if (found) /* else its end is told next */
-		tell_row(c->hub, c->object, c->type, c->row, true);
+	if (c->hub->feed != NULL) /* else it all ends */
+		row = c->gone ? c->row : row_now(c);
+	if (row != NULL)
+		tell_row(c->hub, c->object, c->type, row, true);
 	arena_fini(&c->arena);
 	free(c);
 }
 
-static struct changed *
-changed_new(struct hub *h, const struct hub_object *o, const char *type)
+static void
+changed(struct hub *h, const struct hub_object *o, const char *type,
+    struct str id, const void *row, bool gone)
 {
+	const struct record *rec = &o->object->entity->record;
 	struct changed *c = mem_new(struct changed);
 
 	c->post.run = run_changed;
 	c->hub = h;
 	c->object = o;
 	c->type = type;
-	return c;
-}
-
-void
-event_changed(
-    struct hub *h, const struct hub_object *o, const char *type, struct str id)
-{
-	struct changed *c = changed_new(h, o, type);
-
 	c->id = arena_str(&c->arena, id);
+	c->gone = gone;
+	if (row != NULL) {
+		c->row = arena_alloc(&c->arena, rec->size);
+		record_copy(rec, &c->arena, c->row, row);
+	}
 	loop_post(h->loop, &c->post);
 }
 
 void
-event_deleted(struct hub *h, const struct hub_object *o, const void *row)
+event_called(struct hub *h, const struct hub_object *o, enum rest_verb verb,
+    const void *row)
 {
-	const struct record *rec = &o->object->entity->record;
-	struct changed *c = changed_new(h, o, "deleted");
+	const struct hub_any *any = row;
+	const char *type = verb == REST_ADD ? "created"
+	    : verb == REST_DEL              ? "deleted"
+					    : "updated";
 
-	c->row = arena_alloc(&c->arena, rec->size);
-	record_copy(rec, &c->arena, c->row, row);
-	loop_post(h->loop, &c->post);
+	changed(h, o, type, any->id, row, verb == REST_DEL);
+}
+
+void
+event_updated(struct hub *h, const struct hub_object *o, struct str id)
+{
+	changed(h, o, "updated", id, NULL, false);
 }
 
 void

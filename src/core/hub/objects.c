@@ -582,12 +582,11 @@ hub_changed(struct rest *r, enum rest_verb verb, const void *row)
 	bool tell = !(o->flags & OBJECT_RELOAD);
 
 	if (tell && verb != REST_DEL)
-		event_changed(
-		    r->module, o, verb == REST_ADD ? "created" : "updated", id);
+		event_called(r->module, o, verb, row);
 	if (o->reload != NULL)
 		hub_post(r->module, o->reload, id);
 	if (tell && verb == REST_DEL)
-		event_deleted(r->module, o, row);
+		event_called(r->module, o, verb, row);
 }
 
 void

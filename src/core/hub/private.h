@@ -599,11 +599,12 @@ void model_check(struct hub *h, struct str place);
 void event_field(struct cell *f, const char *type);
 void event_source(struct source *src, const char *type);
 void event_node(struct device *d, const char *type);
-/* A call has changed a row, or deleted it (as it was). [any thread] */
+/* A call has added, changed or deleted a row; the loop itself has changed one
+ * in the store. [any thread] */
 struct hub_object;
-void event_changed(
-    struct hub *h, const struct hub_object *o, const char *type, struct str id);
-void event_deleted(struct hub *h, const struct hub_object *o, const void *row);
+void event_called(struct hub *h, const struct hub_object *o,
+    enum rest_verb verb, const void *row);
+void event_updated(struct hub *h, const struct hub_object *o, struct str id);
 /* On the loop: a row goes to the store; an item of the inbox goes away. */
 void event_written(
     struct hub *h, const struct entity *e, const void *row, bool add);
