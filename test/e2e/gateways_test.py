@@ -659,3 +659,91 @@ def test_values_are_forwarded_from_one_gateway_to_another(garden, broker):
     node.send(2, V_STATUS, "0")
     until("the plug follows", lambda: plug.relays == ["OFF"])
     garden.field("ms.1.2.V_STATUS", False)
+
+
+def test_devices_speak_to_our_own_server(garden):
+    """Each gateway has topics of its own there, and an account that opens
+    them and nothing else."""
+    root = "marram/garden/gateway/tas/"
+    gateway = garden.gateway("tas", {"type": "tasmota", "protocol": {
+        "type": "mqtt"}}, password="plugs only")
+    assert "plugs only" not in garden.hub("GET", "gateway/" + gateway).text
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    port = garden.server.mqtt_port
+    plug = Tasmota(port, full_topic=root + "%prefix%/%topic%/",
+                   discovery=False, user="network.garden.tas",
+                   password="plugs only")
+    plug.tell()
+    place = "tas.tasmota_a1b2c3.Control.POWER"
+    garden.field(place, False)
+    garden.act("field:" + place, "true")
+    until("it obeys", lambda: plug.relays == ["ON"])
+    garden.field(place, True)
+    # another unit's devices hear and say nothing here
+    other = garden.broker("POST", "unit", {"data": {"code": "other"}}).data
+    garden.hub("POST", "gateway", {"data": {
+        "unitId": other["unitId"], "code": "tas", "password": "theirs",
+        "provider": {"type": "tasmota", "protocol": {"type": "mqtt"}}}})
+    spy = Client(garden.server, "network.other.tas", "theirs",
+                 topics=[root + "#"])
+    assert spy.granted == {root + "#": 128}
+    spy.close()
+    # a new password ends what was signed in with the old one
+    garden.hub("PATCH", "gateway/" + gateway, {"data": {
+        "password": "new ones"}}, 204)
+    refused = Client(garden.server, "network.garden.tas", "plugs only")
+    assert refused.refused is not None
+
+
+SCRIPTS = {
+    "memory": "const a = []; while (true) a.push(new Array(1 << 20).fill(7))",
+    "loop": "while (true) {}",
+    "regex": "for (;;) /^(a|a|aa|b?a)*$/.test('a'.repeat(5000) + 'c')",
+    "fork": "require('child_process').fork('x')",
+}
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_a_hostile_script_delays_nobody_else(start, name):
+    server = start("--hub.script.timeout", "1s")
+    garden, victim = Garden(server), None
+    garden.hub("POST", "profile", {"data": {
+        "unitId": garden.unit, "code": "bad", "codec": "javascript",
+        "script": "function decodeUplink() { %s; return {data: {}} }"
+        % SCRIPTS[name]}})
+    victim = garden.broker("POST", "unit", {"data": {
+        "code": "victim"}}).data["unitId"]
+    garden.hub("POST", "profile", {"data": {
+        "unitId": victim, "code": "good", "codec": "javascript",
+        "script": "function decodeUplink(i) "
+        "{ return {data: {n: i.bytes[0]}} }"}})
+    accounts = {}
+    for unit, code, profile in ((garden.unit, "garden", "bad"),
+                                (victim, "victim", "good")):
+        net = server.call("POST", "/coremgr/api/v1/network", {"data": {
+            "code": "net", "unitId": unit, "hostUri": "mqtt://localhost"}},
+            garden.token).data["networkId"]
+        server.call("PATCH", "/coremgr/api/v1/network/" + net,
+                    {"data": {"password": "password"}}, garden.token)
+        garden.broker("POST", "device", {"data": {
+            "unitId": unit, "networkId": net, "networkAddr": "01",
+            "profile": profile}})
+        accounts[code] = Client(server, "network.%s.net" % code)
+
+    def say(code, n, wait):
+        return accounts[code].publish("broker.network.%s.net.uldata" % code, {
+            "time": "2026-05-01T10:00:%02d.000Z" % n, "networkAddr": "01",
+            "data": "%02x" % n}, wait)
+    hung = [say("garden", i, False) for i in range(3)]
+    for i in range(20):  # each is acknowledged when its value is stored
+        say("victim", i, True)
+    for one in hung:  # and the hostile ones in the end, too
+        one.wait_for_publish(30)
+        assert one.is_published()
+    fields = server.call("GET", "/hub/api/v1/field/list?unit=" + victim,
+                         token=garden.token).data
+    assert fields[0]["current"]["value"] == 19
+    state = garden.listed("node")[0]["state"]
+    assert state["status"] == "error" and state["message"], state
+    for one in accounts.values():
+        one.close()

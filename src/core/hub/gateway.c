@@ -64,6 +64,7 @@ gate_unref(struct gate *g)
 {
 	if (--g->refs > 0)
 		return;
+	map_fini(&g->births);
 	str_free(g->trouble);
 	arena_fini(&g->arena);
 	free(g);
@@ -417,7 +418,8 @@ on_plug_changed(void *ctx, struct gateway *plug)
 	gate_state(g, words[s.status], s.text);
 }
 
-/* Our own server, for gateways without a broker. */
+/* Our own server, for gateways without a broker: each has a part of its own,
+ * marram/UNIT/gateway/CODE/, which its account opens to its devices. */
 
 static int
 on_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
@@ -428,6 +430,7 @@ on_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
 
 	(void)qos;
 	(void)err;
+	buf_add_str(&t, g->root);
 	buf_add_str(&t, topic);
 	buf_add_str(&p, payload);
 	event_note(g->hub, &t, &p, retain);
@@ -437,6 +440,7 @@ on_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
 /* What one filter brings, from the routing loop to ours. */
 struct ear {
 	struct hub *hub;
+	size_t root; /* letters before its own topics */
 	struct route_ear *below;
 	gateway_heard *heard; /* NULL: nobody listens any more */
 	void *ctx;
@@ -472,7 +476,8 @@ on_whisper(void *ctx, struct str topic, struct str payload, bool retained)
 	w->post.run = run_whisper;
 	w->ear = e;
 	w->retained = retained;
-	w->topic = arena_str(&w->arena, topic);
+	w->topic = arena_str(&w->arena,
+	    (struct str){ topic.ptr + e->root, topic.len - e->root });
 	w->payload = arena_str(&w->arena, payload);
 	loop_post(e->hub->loop, &w->post);
 }
@@ -499,13 +504,18 @@ on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
 {
 	struct gate *g = ctx;
 	struct ear *e = mem_new(struct ear);
+	struct arena a = { 0 };
 
 	(void)err;
 	e->hub = g->hub;
+	e->root = g->root.len;
 	e->heard = heard;
 	e->ctx = heard_ctx;
-	e->below =
-	    route_ear_new(g->hub->route, filter, on_whisper, on_ear_ended, e);
+	e->below = route_ear_new(g->hub->route,
+	    arena_printf(
+		&a, STR_FMT STR_FMT, STR_ARG(g->root), STR_ARG(filter)),
+	    on_whisper, on_ear_ended, e);
+	arena_fini(&a);
 	return e;
 }
 
@@ -741,9 +751,13 @@ open_plug(struct gate *g)
 		.known = on_known,
 		.firmware = firmware_for,
 		.script = on_script };
-	struct gateway_conf conf = { .name = arena_z(&g->arena, g->row.code),
+	struct gateway_conf conf = {
+		.name = arena_z(&g->arena,
+		    arena_printf(&g->arena, STR_FMT "." STR_FMT,
+			STR_ARG(g->row.unit_code), STR_ARG(g->row.code))),
 		.logger = g->row.logger,
-		.queue_failed = g->row.queue_failed };
+		.queue_failed = g->row.queue_failed
+	};
 	struct arena a = { 0 };
 	struct err err;
 
@@ -787,6 +801,7 @@ gate_new(struct hub *h, const struct route_gateway *row)
 	record_copy(&route_gateway_entity.record, &g->arena, &g->row, row);
 	g->place = arena_printf(&g->arena, STR_FMT " " STR_FMT,
 	    STR_ARG(row->unit_id), STR_ARG(row->code));
+	g->root = route_gateway_root(&g->arena, row->unit_code, row->code);
 	map_put(&h->gates, g->row.id, g);
 	map_put(&h->gate_places, g->place, g);
 	counter_add(&h->counters.gateways, 1);

@@ -20,13 +20,39 @@ struct trial {
 	struct err err;
 };
 
-/* On the loop. */
+static int
+no_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
+    bool retain, struct err *err)
+{
+	(void)ctx;
+	(void)topic;
+	(void)payload;
+	(void)qos;
+	(void)retain;
+	return err_set(err, ERR_CLOSED, "it is only tried");
+}
+
+static void *
+no_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
+    struct err *err)
+{
+	(void)ctx;
+	(void)filter;
+	(void)heard;
+	(void)heard_ctx;
+	(void)err_set(err, ERR_CLOSED, "it is only tried");
+	return NULL;
+}
+
+/* On the loop. It is never started. */
 static void
 try_it(struct hub *h, void *ctx)
 {
 	struct trial *t = ctx;
 	const struct gateway_host host = { .loop = h->loop,
-		.settings = &h->conf.gateway };
+		.settings = &h->conf.gateway,
+		.publish = no_publish,
+		.listen = no_listen };
 	const struct gateway_conf conf = { .name = "trial",
 		.provider = t->row->provider,
 		.logger = t->row->logger,
@@ -48,6 +74,66 @@ can_be_opened(struct rest *r, const struct route_gateway *row)
 		http_error(r->c, 400, "err_param", "%s", t.err.text);
 	return t.rc == 0;
 }
+
+/* --- the account of its devices ------------------------------------------- */
+
+struct secret {
+	struct str password;
+};
+static const struct field secret_fields[] = {
+	F_TEXT(struct secret, password, "password",
+	    .flags = FIELD_SECRET | FIELD_NULL, .max = 256,
+	    .help = "For devices that speak to a gateway without a broker of "
+		    "its own: they sign in to our MQTT server as "
+		    "network.UNIT.CODE, and their topics begin with "
+		    "marram/UNIT/gateway/CODE/."),
+	{ 0 },
+};
+static const struct record secret_record = { "gatewayAccount",
+	sizeof(struct secret), secret_fields };
+
+/* The account is made when there is a password, beside the row. */
+static bool
+note_account(
+    struct rest *r, const struct route_gateway *row, const struct secret *s)
+{
+	struct route_account *account;
+	struct route_end end;
+	struct err err;
+
+	r->note = NULL;
+	if (s == NULL || s->password.len == 0)
+		return true;
+	account = arena_new(&r->c->arena, struct route_account);
+	route_gateway_end(row, &end);
+	if (route_account_make(&r->c->arena, false, &end, s->password, 0, 0,
+		account, &err) != 0) {
+		http_error(r->c, 503, "err_rsc", "%s", err.text);
+		return false;
+	}
+	r->note = account;
+	return true;
+}
+
+static int
+in_add(struct rest *r, struct store *tx, const void *row, struct err *err)
+{
+	(void)row;
+	return r->note == NULL
+	    ? 0
+	    : store_upsert(tx, &route_account_entity, r->note, err);
+}
+
+static int
+in_patch(struct rest *r, struct store *tx, const void *old, const void *row,
+    field_set_t present, struct err *err)
+{
+	(void)old;
+	(void)present;
+	return in_add(r, tx, row, err);
+}
+
+/* --- decisions ------------------------------------------------------------ */
 
 /* What is stored has its secrets sealed. */
 static bool
@@ -81,7 +167,7 @@ gateway_before_add(struct rest *r, void *row, void *extra, void *beside)
 	return rc == 1 &&
 	    route_code_free(h->route, r->c, &route_network_entity, g->unit_id,
 		g->code, "err_hub_exist") &&
-	    can_be_opened(r, g) && sealed(r, g);
+	    can_be_opened(r, g) && sealed(r, g) && note_account(r, g, extra);
 }
 
 static bool
@@ -92,10 +178,11 @@ gateway_before_patch(struct rest *r, const void *old, void *row,
 	const struct route_gateway *was = old;
 	struct route_gateway *g = row;
 
-	(void)extra;
 	(void)extra_present;
 	(void)beside;
 	(void)beside_present;
+	if (!note_account(r, g, extra))
+		return false;
 	if (!(*present &
 		field_bits(&route_gateway_entity.record,
 		    "provider messageLogger", NULL)))
@@ -113,7 +200,14 @@ changed(struct rest *r, const void *row, bool gone)
 	const struct route_gateway *g = row;
 	struct hub *h = r->module;
 
-	route_gateway_changed(h->route, g, gone);
+	if (r->note != NULL) {
+		struct route_end end;
+
+		route_gateway_end(g, &end);
+		route_account_changed(h->route, false, &end, r->note, true);
+	} else {
+		route_gateway_changed(h->route, g, gone);
+	}
 }
 
 static void
@@ -248,11 +342,15 @@ const struct rest_object hub_gateway_object = {
 	    { "created", "createdAt" }, { "modified", "modifiedOn" }, { 0 } },
 	.sort = "code:asc",
 	.add = "id unitId! code! provider! " MEMBERS,
+	.add_extra = &secret_record,
 	.patch = MEMBERS,
+	.patch_extra = &secret_record,
 	.exists = (const struct rest_exists[]){ { "id", "err_hub_exist" },
 	    { "code", "err_hub_exist" }, { 0 } },
 	.help = "gateways: networks that are driven from here.",
 	.before_add = gateway_before_add,
+	.in_add = in_add,
+	.in_patch = in_patch,
 	.after_add = gateway_after_add,
 	.before_patch = gateway_before_patch,
 	.after_patch = gateway_after_patch,

@@ -720,6 +720,7 @@ struct gate {
 	struct hub_state state;
 	struct str trouble; /* state.message; owned */
 	struct str place;   /* in hub->gate_places */
+	struct str root;    /* of its topics on our own server */
 	struct arena arena;
 };
 

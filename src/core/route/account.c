@@ -36,6 +36,7 @@ struct session_account {
 	struct str owner_id;
 	struct str prefix; /* "broker.network.demo.net." */
 	struct str events; /* "marram/demo/": what its unit is told */
+	struct str root;   /* of a gateway: all that it opens; else null */
 	bool application;
 	struct arena arena;
 };
@@ -193,6 +194,19 @@ unit_events(struct arena *a, struct str user_name)
 	return arena_printf(a, "marram/" STR_FMT "/", STR_ARG(unit));
 }
 
+/* Where the devices of a gateway speak; STR_NULL: it is no gateway's. */
+static struct str
+gateway_root(struct route *r, struct arena *a, struct str user_name)
+{
+	struct str code = user_name, kind = str_cut(&code, '.'),
+		   unit = str_cut(&code, '.');
+	struct endpoint *e = endpoint_find(r, false, unit, code);
+
+	return str_eqz(kind, "network") && e != NULL && e->driven
+	    ? route_gateway_root(a, unit, code)
+	    : STR_NULL;
+}
+
 static struct session_account *
 session_account(struct route *r, const struct route_account *row)
 {
@@ -206,6 +220,7 @@ session_account(struct route *r, const struct route_account *row)
 	    &s->arena, "broker." STR_FMT ".", STR_ARG(row->user_name));
 	s->application = row->application_id.ptr != NULL;
 	s->events = unit_events(&s->arena, row->user_name);
+	s->root = gateway_root(r, &s->arena, row->user_name);
 	map_put(&r->accounts, s->owner_id, s);
 	return s;
 }
@@ -298,6 +313,8 @@ may_publish(void *owner, void *account, struct str topic)
 	struct str queue = own_queue(s, topic);
 
 	(void)owner;
+	if (s != NULL && s->root.ptr != NULL)
+		return str_starts(topic, s->root);
 	if (s != NULL && s->application && str_starts(topic, s->events))
 		return str_starts((struct str){ topic.ptr + s->events.len,
 				      topic.len - s->events.len },
@@ -316,6 +333,8 @@ may_subscribe(void *owner, void *account, struct str filter)
 	struct str queue = own_queue(s, filter);
 
 	(void)owner;
+	if (s != NULL && s->root.ptr != NULL)
+		return str_starts(filter, s->root);
 	if (s != NULL && s->application && str_starts(filter, s->events))
 		return true;
 	if (queue.ptr == NULL)

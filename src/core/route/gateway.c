@@ -126,6 +126,13 @@ network_get(struct route *r, struct str network_id, struct arena *a,
 	return 0;
 }
 
+struct str
+route_gateway_root(struct arena *a, struct str unit_code, struct str code)
+{
+	return arena_printf(a, "marram/" STR_FMT "/gateway/" STR_FMT "/",
+	    STR_ARG(unit_code), STR_ARG(code));
+}
+
 bool
 route_code_free(struct route *r, struct http_call *c,
     const struct entity *other, struct str unit_id, struct str code,

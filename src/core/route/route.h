@@ -155,7 +155,7 @@ void route_routes(struct route *r, const char *prefix, unsigned flags,
 extern const struct entity route_network_entity;
 /* The rows that core/coremgr varies. */
 extern const struct rest_object route_application_object, route_network_object;
-struct store *route_store(struct route *r); /* NULL for NULL */
+struct store *route_store(struct route *r);         /* NULL for NULL */
 extern const struct entity *const route_entities[]; /* NULL ends */
 /* All rows may be others: queues and caches follow, and with `kick` everybody
  * signs in again. Returns when that is done. On a worker; before route_start()
@@ -236,6 +236,11 @@ struct route_gateway {
 extern const struct entity route_gateway_entity;
 /* As a network; texts are shared. */
 void route_gateway_end(const struct route_gateway *g, struct route_end *ret);
+/* "marram/demo/gateway/code/": where the devices of a gateway without a broker
+ * of its own speak, on our own server. Its account opens this and nothing else.
+ */
+struct str route_gateway_root(
+    struct arena *a, struct str unit_code, struct str code);
 /* Is this code free among the networks (or gateways: `other`) of the unit?
  * False: the call is answered. */
 bool route_code_free(struct route *r, struct http_call *c,
