@@ -301,9 +301,13 @@ def test_secrets_of_handlers_are_not_shown(device):
     hub(p, "PATCH", "handler/mail", {"data": {"spec": dict(
         shown["spec"], port=2)}}, 204)
     assert "hidden-one" not in p.server.logged()
-    operations = p.server.call(
-        "GET", "/data/api/v1/coremgr-opdata/list", token=p.token).text
-    assert "mail" in operations and "hidden-one" not in operations
+
+    def operations():  # they are written a moment later
+        text = p.server.call("GET", "/data/api/v1/coremgr-opdata/list",
+                             token=p.token).text
+        return text if "mail" in text else None
+
+    assert "hidden-one" not in until("the operations", operations)
 
 
 def schedule(device, name, kind, spec, **more):
@@ -342,9 +346,13 @@ def test_a_schedule_outside_of_its_validity_does_nothing(device):
     assert schedule(device, "now", "cron", {
         "cronExpression": "* * * * * *"}).status == 200
     assert device.downs(2)[0] == {"relay": True}
-    state = {s["id"]: s["state"]["executedCount"]
-             for s in listed(device.probe, "schedule")}
-    assert state["past"] == 0 and state["now"] >= 2
+
+    def counts():
+        state = {s["id"]: s["state"]["executedCount"]
+                 for s in listed(device.probe, "schedule")}
+        return state if state["now"] >= 2 else None
+
+    assert until("two runs", counts)["past"] == 0
 
 
 def test_a_wrong_schedule_is_refused(device):
