@@ -79,19 +79,11 @@ def task(device, name="t", **more):
     return hub(device.probe, "POST", "task", {"data": body}, 200).data["id"]
 
 
-def heard_at(trace):
-    """The device's time of the value that a run is about."""
-    event = trace.get("event") or {}
-    return event.get("entity", {}).get("current", {}).get("timestamp", "")
-
-
 def traces(device, n, name="t"):
-    """The newest first. Runs of one millisecond are listed in any order, so
-    values decide where they can."""
-    found = until("%d traces" % n, lambda: [
+    """The newest first."""
+    return until("%d traces" % n, lambda: [
         t for t in [listed(device.probe, "trace", rule="task:" + name)]
         if len(t) >= n])[0]
-    return sorted(found, key=heard_at, reverse=True)
 
 
 def test_a_task_sets_a_field_and_leaves_a_trace(device):
