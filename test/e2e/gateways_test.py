@@ -385,6 +385,32 @@ def test_it_is_enabled_disabled_and_deleted_with_its_devices(garden):
     garden.hub("GET", "gateway/" + gateway, status=404)
 
 
+def test_gateways_and_firmware_end_with_their_unit(garden):
+    """A unit made later, of the same names, hears nothing of the old one's
+    devices and finds none of its files."""
+    radio = Radio.tcp()
+    joined(garden, radio)
+    garden.hub("POST", "firmware", {"data": {
+        "id": "blink", "unitId": garden.unit}})
+    garden.hub("POST", "firmware/blink/file?name=b.bin", raw=b"secret bytes")
+    stored = garden.server.folder / "data" / "firmware" / "blink.bin"
+    assert stored.exists()
+    assert garden.broker("DELETE", "unit/" + garden.unit).status == 204
+    until("its line is closed", lambda: not radio.up.is_set())
+    until("its file is gone", lambda: not stored.exists())
+    garden.unit = garden.broker("POST", "unit", {"data": {
+        "code": "garden"}}).data["unitId"]
+    other = Radio.tcp()
+    gateway = garden.gateway("ms", mysensors(other))
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    other.wait_up()
+    node = other.node()
+    node.join("Shed", "1.0", CHILDREN)
+    node.send(1, V_TEMP, "4")
+    garden.field("ms.1.1.V_TEMP", 4)
+    assert not radio.up.is_set()
+
+
 def test_what_can_not_be_is_refused_and_says_why(garden):
     for provider, why in (
             ({"type": "flute"}, "flute"),

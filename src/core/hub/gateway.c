@@ -886,6 +886,40 @@ gates_reload(struct hub *h, struct str id)
 	arena_fini(&a);
 }
 
+static int
+note_row(void *ctx, const void *row, struct err *err)
+{
+	const struct route_gateway *g = row;
+	struct gate *gate = gate_by_id(ctx, g->id);
+
+	(void)err;
+	if (gate != NULL)
+		gate->stored = true;
+	return 0;
+}
+
+void
+gates_check(struct hub *h)
+{
+	static const struct store_query all = { 0 };
+	struct gate *g;
+	size_t pos = 0;
+
+	while ((g = map_next(&h->gates, &pos)) != NULL)
+		g->stored = false;
+	if (store_list(route_store(h->route), &route_gateway_entity, &all,
+		note_row, h, NULL) != 0)
+		return;
+	pos = 0;
+	while ((g = map_next(&h->gates, &pos)) != NULL) {
+		if (g->stored)
+			continue;
+		event_gateway(g, "deleted");
+		gate_end(g);
+		pos = 0;
+	}
+}
+
 void
 gates_forget(struct hub *h)
 {

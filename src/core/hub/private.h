@@ -715,6 +715,7 @@ struct gate {
 	struct gateway_host host;
 	unsigned refs, round; /* a plug that was closed has another round */
 	bool gone, stale;     /* what is known must be read again */
+	bool stored;          /* gates_check() has found its row */
 	struct map known;     /* addr -> known */
 	struct map births;    /* addr -> birth */
 	struct hub_state state;
@@ -745,6 +746,7 @@ int gates_load(struct hub *h, struct err *err);
 void gates_start(struct hub *h);
 void gates_stop(struct hub *h);
 void gates_reload(struct hub *h, struct str id);
+void gates_check(struct hub *h);  /* those whose rows have gone end */
 void gates_forget(struct hub *h); /* they may be loaded again */
 void gates_free(struct hub *h);
 void event_gateway(struct gate *g, const char *type);
@@ -755,6 +757,8 @@ extern const struct http_route hub_gateway_rows[];
 extern const struct entity hub_firmware_entity;
 extern const struct rest_object hub_firmware_object;
 extern const struct http_route hub_firmware_rows[];
+/* Its files go; the rows are the caller's. */
+void firmware_unit_gone(struct hub *h, struct str unit_id);
 void firmware_for(
     void *ctx, struct str id, gateway_firmware_done *done, void *done_ctx);
 
