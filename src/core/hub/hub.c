@@ -333,7 +333,7 @@ on_changed(void *owner, struct str network_code, struct str addr)
 		buf_addf(&b, STR_FMT "\n" STR_FMT, STR_ARG(network_code),
 		    STR_ARG(addr));
 	hub_post(owner, model_check, buf_str(&b));
-	hub_post(owner, gates_stale, network_code);
+	hub_post(owner, gates_stale, buf_str(&b));
 	buf_free(&b);
 }
 

@@ -715,6 +715,7 @@ struct gate {
 	struct gateway_host host;
 	unsigned refs, round; /* a plug that was closed has another round */
 	bool gone, stale;     /* what is known must be read again */
+	bool full;            /* nobody more becomes a device */
 	bool stored;          /* gates_check() has found its row */
 	struct map known;     /* addr -> known */
 	struct map births;    /* addr -> birth */
@@ -740,8 +741,9 @@ int gate_act(
     struct gate *g, struct str node, struct str action, struct err *err);
 /* It as JSON, with its state and without secrets. */
 struct str gate_json(struct arena *a, const struct gate *g);
-/* Devices have changed on networks of that code; "": on any. */
-void gates_stale(struct hub *h, struct str network_code);
+/* Devices have changed: "CODE\nADDR", all on networks of that code (ADDR
+ * empty), any (""). */
+void gates_stale(struct hub *h, struct str place);
 int gates_load(struct hub *h, struct err *err);
 void gates_start(struct hub *h);
 void gates_stop(struct hub *h);
