@@ -169,8 +169,8 @@ known_at(struct gate *g, struct str addr)
 
 		g->stale = false;
 		g->known = (struct map){ 0 };
-		(void)route_devices_on(g->hub->route, g->row.id, STR_NULL,
-		    add_known, &r, NULL);
+		(void)route_devices_on(
+		    g->hub->route, g->row.id, STR_NULL, add_known, &r, NULL);
 		forget(&r.before);
 	}
 	return map_get(&g->known, addr);
@@ -395,8 +395,8 @@ is_address(struct str s)
 static bool
 has_room(struct gate *g)
 {
-	bool full = g->known.n + g->births.n >=
-	    (size_t)g->hub->conf.gateway.devices;
+	bool full =
+	    g->known.n + g->births.n >= (size_t)g->hub->conf.gateway.devices;
 
 	if (full)
 		counter_add(&g->hub->counters.unborn, 1);

@@ -24,7 +24,7 @@
 #include <string.h>
 
 #define NAME_MAX_LEN 1024 /* as of names that people give */
-#define ASKED_MS 10000 /* how long a device may take to do as it is told */
+#define ASKED_MS 10000    /* how long a device may take to do as it is told */
 #define VALUES "current previous noChangeSince lastSeen"
 #define VALUES_AND_KIND VALUES " metricType unit"
 #define VALUES_AND_NOTES VALUES_AND_KIND " labels others"

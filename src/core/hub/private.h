@@ -908,7 +908,8 @@ int hub_seal_deep(struct hub *h, struct arena *a, struct str json,
     struct str *ret, struct err *err);
 int hub_unseal_deep(struct hub *h, struct arena *a, struct str json,
     struct str *ret, struct err *err);
-bool hub_is_secret_name(struct str name);
+/* Is a member of this name and kind not shown again? */
+bool hub_hides(struct str key, enum json_type type);
 int seal_open(struct hub *h, const char *dir, struct err *err);
 void seal_close(struct hub *h);
 

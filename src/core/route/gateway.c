@@ -356,7 +356,7 @@ on_ear(void *owner, struct mqtt_msg *msg)
 	struct route_ear *e = owner;
 
 	e->heard(e->ctx, mqtt_msg_topic(msg), mqtt_msg_payload(msg),
-	    mqtt_msg_retain(msg));
+	    e->consumer != NULL && mqtt_consume_is_retained(e->consumer));
 	mqtt_msg_done(msg, true);
 }
 
