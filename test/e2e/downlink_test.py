@@ -210,3 +210,12 @@ def test_few_results_are_waited_for(start):
     until("the newer one", lambda: traces(dev, 2)[0]["actions"][0][
         "downlinks"][0]["result"] == "ok")
     dev.network.close()
+
+
+def test_the_end_comes_while_a_result_is_waited_for(start):
+    dev = probe_on(start)
+    task(dev)
+    dev.send(temperature=40)
+    dev.network.wait(1, "dldata")
+    dev.network.close()
+    assert dev.probe.server.stop() == 0

@@ -4,6 +4,7 @@ import email
 import http.server
 import json
 import socketserver
+import sqlite3
 import threading
 
 import pytest
@@ -385,6 +386,91 @@ def test_it_is_enabled_disabled_and_deleted_with_its_devices(garden):
     garden.hub("GET", "gateway/" + gateway, status=404)
 
 
+def test_gateways_and_firmware_end_with_their_unit(garden):
+    """A unit made later, of the same names, hears nothing of the old one's
+    devices and finds none of its files."""
+    radio = Radio.tcp()
+    joined(garden, radio)
+    garden.hub("POST", "firmware", {"data": {
+        "id": "blink", "unitId": garden.unit}})
+    garden.hub("POST", "firmware/blink/file?name=b.bin", raw=b"secret bytes")
+    stored = garden.server.folder / "data" / "firmware" / "blink.bin"
+    assert stored.exists()
+    assert garden.broker("DELETE", "unit/" + garden.unit).status == 204
+    until("its line is closed", lambda: not radio.up.is_set())
+    until("its file is gone", lambda: not stored.exists())
+    garden.unit = garden.broker("POST", "unit", {"data": {
+        "code": "garden"}}).data["unitId"]
+    other = Radio.tcp()
+    gateway = garden.gateway("ms", mysensors(other))
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    other.wait_up()
+    node = other.node()
+    node.join("Shed", "1.0", CHILDREN)
+    node.send(1, V_TEMP, "4")
+    garden.field("ms.1.1.V_TEMP", 4)
+    assert not radio.up.is_set()
+
+
+def test_a_network_can_not_make_up_devices_without_end(start):
+    """Beyond the limit they are listed in the inbox; what devices tell of
+    themselves, and how they call themselves, has limits, too."""
+    garden = Garden(start("--hub.gateway.allow-ports", "/dev/pts/*",
+                          "--hub.gateway.devices", "3",
+                          "--hub.notes-max", "1KiB"))
+    radio = Radio.tcp()
+    gateway = garden.gateway("ms", mysensors(radio))
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    radio.wait_up()
+    node = radio.node()
+    for node.id in range(1, 9):
+        node.send(1, V_TEMP, "2%d" % node.id)
+        if node.id < 4:
+            garden.field("ms.%d.1.V_TEMP" % node.id)
+    until("the others are listed", lambda: sorted(
+        i["networkAddr"] for i in garden.listed("inbox")) ==
+        ["4", "5", "6", "7", "8"])
+    devices = garden.broker("GET", "device/list?unit=" + garden.unit).data
+    assert sorted(d["networkAddr"] for d in devices) == ["1", "2", "3"]
+    state = garden.state(gateway)
+    assert state["status"] == "up", state
+    assert "hub.gateway.devices" in state["message"], state
+    assert garden.server.counter("hub_unborn_total") == 5
+    # one is deleted, another takes its place
+    garden.broker("DELETE", "device/" + devices[0]["deviceId"])
+    gone = int(devices[0]["networkAddr"])
+    until("it is gone", lambda: len(garden.listed("node")) == 2)
+    node.id = 8
+    node.send(1, V_TEMP, "9")
+    garden.field("ms.8.1.V_TEMP", 9)
+    assert gone not in [int(d["nodeId"]) for d in garden.listed("node")]
+
+
+def test_devices_of_a_gateway_are_known_as_they_come_and_go(garden):
+    """Made and deleted by people while it runs."""
+    radio = Radio.tcp()
+    gateway, node = joined(garden, radio)
+    device = garden.broker(
+        "GET", "device/list?unit=" + garden.unit).data[0]["deviceId"]
+    assert garden.broker("DELETE", "device/" + device).status == 204
+    until("it is gone", lambda: garden.listed("node") == [])
+    node.send(1, V_TEMP, "5")
+    garden.field("ms.1.1.V_TEMP", 5)
+    assert garden.broker("POST", "device", {"data": {
+        "unitId": garden.unit, "networkId": gateway, "networkAddr": "2",
+        "name": "Shed"}}).status == 200
+    # its id is given to nobody else
+    third = radio.node()
+    third.get_id()
+    assert third.id == 3
+    node.id = 2
+    node.send(1, V_TEMP, "6")
+    garden.field("ms.2.1.V_TEMP", 6)
+    names = [d["name"] for d in garden.broker(
+        "GET", "device/list?unit=" + garden.unit).data]
+    assert names.count("Shed") == 1 and len(names) in (2, 3), names
+
+
 def test_what_can_not_be_is_refused_and_says_why(garden):
     for provider, why in (
             ({"type": "flute"}, "flute"),
@@ -426,6 +512,42 @@ def test_secrets_of_a_gateway_are_not_shown_and_lie_sealed(garden):
     stored = b"".join(f.read_bytes() for f in folder.rglob("*.db*"))
     assert b"sesame" not in stored
     assert b"sealed:1:" in stored
+
+
+def test_secrets_of_a_gateway_are_hidden_however_they_are_written(garden):
+    """A number, headers by any name, in a member whose name has a dot."""
+    endpoint = {"url": "http://127.0.0.1:1/", "password": "sesame-in",
+                "executionInterval": "1h", "script": "1",
+                "headers": {"X-Mine": "sesame-header"}}
+    gateway = garden.gateway("web", {
+        "type": "generic_http", "protocol": {
+            "type": "http", "headers": {"X-All": "sesame-all"},
+            "queryParameters": {"key": "sesame-key"}, "token": 7335501,
+            "endpoints": {"api.v1": endpoint}}}, enabled=False)
+    shown = garden.hub("GET", "gateway/" + gateway)
+    assert "sesame" not in shown.text and "7335501" not in shown.text
+    provider = shown.data["provider"]
+    # as it was shown it is written back: what was hidden stays
+    provider["protocol"]["endpoints"]["api.v1"]["script"] = "2"
+    garden.hub("PATCH", "gateway/" + gateway,
+               {"data": {"provider": provider}}, 204)
+    folder = garden.server.folder / "data"
+    backup = garden.server.call("GET", "/hub/api/v1/gateway/list?unit="
+                                + garden.unit, token=garden.token)
+    assert "sesame" not in backup.text
+    garden.server.stop()
+    stored = b"".join(f.read_bytes() for f in folder.rglob("*.db*"))
+    assert b"sesame" not in stored, stored[stored.index(b"sesame")-300:][:900]
+    assert b"7335501" not in stored
+    row = sqlite3.connect(next(folder.rglob("broker*.db"))).execute(
+        "SELECT provider FROM gateway").fetchone()[0]
+    kept = json.loads(row)["protocol"]
+    assert kept["headers"].startswith("sealed:1:")
+    assert kept["token"].startswith("sealed:1:")
+    kept = kept["endpoints"]["api.v1"]
+    assert kept["script"] == "2"
+    assert kept["password"].startswith("sealed:1:")
+    assert kept["headers"].startswith("sealed:1:")
 
 
 def test_who_is_heard_may_wait_in_the_inbox(garden):
@@ -693,6 +815,53 @@ def test_devices_speak_to_our_own_server(garden):
         "password": "new ones"}}, 204)
     refused = Client(garden.server, "network.garden.tas", "plugs only")
     assert refused.refused is not None
+
+
+def test_what_comes_live_to_our_own_server_is_news_though_it_be_retained(
+        garden):
+    root = "marram/garden/gateway/ms/"
+    gateway = garden.gateway("ms", {"type": "mysensors_v2", "protocol": {
+        "type": "mqtt", "subscribe": "out/#", "publish": "in"}},
+        password="nodes only")
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    radio = Radio.mqtt(garden.server.mqtt_port, out=root + "out",
+                       to=root + "in", user="network.garden.ms",
+                       password="nodes only")
+    radio.wait_up()
+    asked = []
+    radio._hear = lambda line: asked.append(line)
+    radio.client.publish(root + "out/255/255/3/0/3", "",
+                         retain=False)
+    until("it is given an id", lambda: len(asked) == 1)
+    radio.client.publish(root + "out/1/255/3/0/6", "0", retain=True)
+    until("it is told the units", lambda: len(asked) == 2)
+    radio.client.disconnect()
+
+
+def test_home_assistant_sets_a_field_of_a_gateways_device(garden):
+    radio = Radio.tcp()
+    _, node = joined(garden, radio)
+    field = garden.field("ms.1.2.V_STATUS")
+    garden.hub("PATCH", "field/" + field["id"], {"data": {"labels": {
+        **field["labels"], "writable": "true"}}}, 204)
+    garden.application("ha")
+    ear = Client(garden.server, "application.garden.ha",
+                 topics=["marram/garden/ha/device/#",
+                         "marram/garden/state/#"])
+
+    def switch():
+        told = [json.loads(p) for t, p in ear.heard
+                if p and t.endswith("/config")]
+        return [c for d in told[-1:] for c in d["cmps"].values()
+                if c["p"] == "switch"]
+    node.send(2, V_STATUS, "0")
+    lamp = until("its switch", switch)[0]
+    ear.client.publish(lamp["cmd_t"], lamp["pl_on"], 1)
+    assert node.wait_set(2, V_STATUS) == "1"
+    until("it is told on", lambda: [
+        p for t, p in ear.heard if "/state/" in t
+        and json.loads(p).get("2", {}).get("V_STATUS") is True])
+    ear.close()
 
 
 SCRIPTS = {

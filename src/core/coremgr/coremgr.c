@@ -615,17 +615,12 @@ coremgr_routes(struct coremgr *m, struct auth *auth, struct route *route,
 
 /* --- the record of what people did --------------------------------------- */
 
+/* Any header or query parameter may be a key. */
 static bool
 is_secret(struct str key)
 {
-	static const char *const words[] = { "password", "clientSecret",
-		"token", "access_token", "accessToken", "authorization",
-		"authentication", "encryptionKey" };
-
-	for (size_t i = 0; i < COUNT_OF(words); i++)
-		if (str_eq_nocase(key, str_of(words[i])))
-			return true;
-	return false;
+	return is_secret_name(key) || str_eq_nocase(key, STR("headers")) ||
+	    str_eq_nocase(key, STR("queryParameters"));
 }
 
 /* Copies an object; what a password is set to becomes "". */
@@ -634,6 +629,13 @@ copy_masked(struct json *j, struct json_out *o)
 {
 	struct str key, raw;
 
+	if (json_peek(j) == JSON_ARRAY && json_array(j)) {
+		json_out_array(o);
+		while (json_item(j))
+			copy_masked(j, o);
+		json_out_end_array(o);
+		return;
+	}
 	if (json_peek(j) != JSON_OBJECT) {
 		if (json_raw(j, &raw))
 			json_out_raw(o, raw);

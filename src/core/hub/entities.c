@@ -718,6 +718,11 @@ const struct conf_field hub_fields[] = {
 	CONF_INT(C, fields_per_device, "fieldsPerDevice", .def = "1000",
 	    .live = true, .min = 1, .max = 1000000,
 	    .help = "Fields of one device at most."),
+	CONF_SIZE(C, notes_max, "notesMax", .def = "16KiB", .min = 256,
+	    .max = 1 << 20,
+	    .help = "Bytes of the labels, and of what else it told, that a "
+		    "device, a source or a field may gather from messages. "
+		    "What goes beyond is not taken, and counted."),
 	CONF_MS(C, trace_ms, "traceRetention", .def = "7d", .min = 60000,
 	    .live = true, .max = (int64_t)3650 * 86400000,
 	    .help = "How long the runs of rules are kept."),

@@ -121,6 +121,30 @@ firmware_after_del(struct rest *r, const void *row)
 		    path_of(r->module, &r->c->arena, fw->file.internal_name));
 }
 
+static int
+remove_file(void *ctx, const void *row, struct err *err)
+{
+	const struct hub_firmware *fw = row;
+	struct arena a = { 0 };
+
+	(void)err;
+	if (fw->file.internal_name.len > 0)
+		(void)unlink(path_of(ctx, &a, fw->file.internal_name));
+	arena_fini(&a);
+	return 0;
+}
+
+void
+firmware_unit_gone(struct hub *h, struct str unit_id)
+{
+	struct filter f = { 0 };
+	const struct store_query q = { .filter = &f };
+
+	filter_text(&f, "unitId", unit_id);
+	(void)store_list(
+	    h->store, &hub_firmware_entity, &q, remove_file, h, NULL);
+}
+
 const struct rest_object hub_firmware_object = {
 	HUB_SHARED,
 	.name = "firmware",

@@ -23,15 +23,16 @@
 #include "base/mem.h"
 #include "codec/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define ADDR_MAX 256 /* letters of an address, as of devices of networks */
 #define AGE_MAX ((int64_t)7 * 86400000) /* older is no time */
 
-/* A node's address: as it is compared, and as it is spoken. */
+/* The address of a device: as it is compared, and as it is spoken. */
 struct known {
 	struct str addr, spoken; /* owned */
-	bool device;             /* else it has only been heard */
 };
 
 /* A node that is being made a device, and its frames. */
@@ -59,11 +60,14 @@ struct lift {
 	struct arena arena;
 };
 
+static void forget(struct map *all);
+
 void
 gate_unref(struct gate *g)
 {
 	if (--g->refs > 0)
 		return;
+	forget(&g->known);
 	map_fini(&g->births);
 	str_free(g->trouble);
 	arena_fini(&g->arena);
@@ -94,6 +98,14 @@ gate_at(struct hub *h, struct str unit_id, struct str code)
 /* --- who is known -------------------------------------------------------- */
 
 static void
+known_free(struct known *k)
+{
+	str_free(k->addr);
+	str_free(k->spoken);
+	free(k);
+}
+
+static void
 forget(struct map *all)
 {
 	struct known *k;
@@ -101,22 +113,19 @@ forget(struct map *all)
 
 	while ((k = map_next(all, &pos)) != NULL) {
 		map_del(all, k->addr);
-		str_free(k->addr);
-		str_free(k->spoken);
-		free(k);
+		known_free(k);
 		pos = 0;
 	}
 	map_fini(all);
 }
 
 static struct known *
-known_new(struct gate *g, struct str addr, struct str spoken, bool device)
+known_new(struct gate *g, struct str addr, struct str spoken)
 {
 	struct known *k = mem_new(struct known);
 
 	k->addr = str_copy(addr);
 	k->spoken = str_copy(spoken);
-	k->device = device;
 	map_put(&g->known, k->addr, k);
 	return k;
 }
@@ -147,7 +156,7 @@ add_known(void *ctx, struct str addr, struct str device_id)
 
 	(void)device_id;
 	(void)known_new(r->gate, addr,
-	    was != NULL ? was->spoken : spoken_of(r->gate, &a, addr), true);
+	    was != NULL ? was->spoken : spoken_of(r->gate, &a, addr));
 	arena_fini(&a);
 }
 
@@ -161,7 +170,7 @@ known_at(struct gate *g, struct str addr)
 		g->stale = false;
 		g->known = (struct map){ 0 };
 		(void)route_devices_on(
-		    g->hub->route, g->row.id, add_known, &r, NULL);
+		    g->hub->route, g->row.id, STR_NULL, add_known, &r, NULL);
 		forget(&r.before);
 	}
 	return map_get(&g->known, addr);
@@ -175,20 +184,64 @@ gate_spoken(struct gate *g, struct arena *a, struct str addr)
 	return arena_str(a, k != NULL ? k->spoken : addr);
 }
 
-void
-gates_stale(struct hub *h, struct str network_code)
+static void
+note_found(void *ctx, struct str addr, struct str device_id)
 {
+	(void)addr;
+	(void)device_id;
+	*(bool *)ctx = true;
+}
+
+/* One device may have come or gone: a network of many is not read anew for
+ * each. */
+static void
+look_again(struct gate *g, struct str addr)
+{
+	struct known *k = map_get(&g->known, addr);
+	struct arena a = { 0 };
+	bool there = false;
+
+	if (route_devices_on(g->hub->route, g->row.id, addr, note_found, &there,
+		NULL) != 0) {
+		g->stale = true;
+	} else if (there && k == NULL) {
+		(void)known_new(g, addr, spoken_of(g, &a, addr));
+	} else if (!there && k != NULL) {
+		map_del(&g->known, k->addr);
+		known_free(k);
+	}
+	arena_fini(&a);
+}
+
+void
+gates_stale(struct hub *h, struct str place)
+{
+	struct str addr = place, network = str_cut(&addr, '\n');
 	struct gate *g;
 	size_t pos = 0;
 
-	while ((g = map_next(&h->gates, &pos)) != NULL)
-		if (network_code.len == 0 || str_eq(g->row.code, network_code))
+	while ((g = map_next(&h->gates, &pos)) != NULL) {
+		if (network.len > 0 && !str_eq(g->row.code, network))
+			continue;
+		if (addr.len == 0)
 			g->stale = true;
+		else if (!g->stale)
+			look_again(g, addr);
+	}
 }
 
 /* --- up ------------------------------------------------------------------ */
 
 static void on_plug_changed(void *ctx, struct gateway *plug);
+
+static void
+speak_as(struct known *k, struct str spoken)
+{
+	if (str_eq(k->spoken, spoken))
+		return;
+	str_free(k->spoken);
+	k->spoken = str_copy(spoken);
+}
 
 /* Once what came of a frame is stored, so that there is a device. */
 static void
@@ -197,10 +250,8 @@ remember_spoken(struct gate *g, struct str addr, struct str spoken)
 	struct known *k = known_at(g, addr);
 	struct device *d;
 
-	if (k != NULL && !str_eq(k->spoken, spoken)) {
-		str_free(k->spoken);
-		k->spoken = str_copy(spoken);
-	}
+	if (k != NULL)
+		speak_as(k, spoken);
 	if (str_eq(spoken, addr))
 		return;
 	d = model_at(g->hub, g->row.unit_id, g->row.code, addr);
@@ -266,6 +317,19 @@ run_birth(struct worker_job *job)
 }
 
 static void
+now_known(struct gate *g, struct birth *b)
+{
+	struct lift *l = list_first(&b->waiting, struct lift, link);
+	struct known *k = map_get(&g->known, b->of.addr);
+
+	if (k == NULL)
+		k = known_new(g, b->of.addr, l->spoken);
+	speak_as(k, l->spoken);
+	if (g->plug != NULL) /* what was wrong is over */
+		on_plug_changed(g, g->plug);
+}
+
+static void
 on_born(struct loop_post *p)
 {
 	struct birth *b = container_of(p, struct birth, done);
@@ -273,16 +337,12 @@ on_born(struct loop_post *p)
 	bool there = b->rc == 0 || b->rc == ERR_EXISTS;
 
 	map_del(&g->births, b->of.addr);
-	if (!there) {
-		gate_trouble(g, b->err.text);
-	} else if (map_get(&g->known, b->of.addr) == NULL) {
-		struct lift *l = list_first(&b->waiting, struct lift, link);
-
-		(void)known_new(g, b->of.addr, l->spoken, true);
+	if (b->rc == 0)
 		counter_add(&g->hub->counters.born, 1);
-		if (g->plug != NULL) /* what was wrong is over */
-			on_plug_changed(g, g->plug);
-	}
+	if (!there && !g->gone)
+		gate_trouble(g, b->err.text);
+	else if (there && !g->gone)
+		now_known(g, b);
 	LIST_EACH (l, &b->waiting, struct lift, link) {
 		list_del(&l->link);
 		if (there && !g->gone)
@@ -320,6 +380,34 @@ begin_birth(struct gate *g, struct lift *l)
 	}
 }
 
+/* As what the API takes for one: else no device can have it. */
+static bool
+is_address(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] < ' ')
+			return false;
+	return s.len <= ADDR_MAX && str_trim(s).len == s.len && str_is_utf8(s);
+}
+
+/* A network may make up addresses without end. Whoever comes beyond the limit
+ * is listed in the inbox. */
+static bool
+has_room(struct gate *g)
+{
+	bool full =
+	    g->known.n + g->births.n >= (size_t)g->hub->conf.gateway.devices;
+
+	if (full)
+		counter_add(&g->hub->counters.unborn, 1);
+	if (full != g->full) {
+		g->full = full;
+		if (g->plug != NULL)
+			on_plug_changed(g, g->plug);
+	}
+	return !full;
+}
+
 /* When it was heard by who handed it to the gateway, if that is said and no
  * time to come. */
 static int64_t
@@ -355,9 +443,12 @@ on_heard(void *ctx, const struct gateway_frame *f, struct gateway_taken *t)
 	b = map_get(&g->births, l->addr);
 	if (f->node.len == 0) { /* of no node: nobody's */
 		lifted(l, true);
+	} else if (!is_address(f->node)) {
+		counter_add(&g->hub->counters.misnamed, 1);
+		lifted(l, true);
 	} else if (b != NULL) {
 		list_add(&b->waiting, &l->link);
-	} else if (k == NULL && str_eqz(g->row.claim, "auto")) {
+	} else if (k == NULL && str_eqz(g->row.claim, "auto") && has_room(g)) {
 		begin_birth(g, l);
 	} else {
 		push(l);
@@ -415,6 +506,11 @@ on_plug_changed(void *ctx, struct gateway *plug)
 		[GATEWAY_DOWN] = "down" };
 
 	gateway_state(plug, &s);
+	if (g->full && s.status == GATEWAY_UP)
+		(void)snprintf(s.text, sizeof(s.text),
+		    "it has %zu devices already: others only get into the "
+		    "inbox; raise hub.gateway.devices, or delete some",
+		    g->known.n);
 	gate_state(g, words[s.status], s.text);
 }
 
@@ -665,8 +761,10 @@ run_order(struct loop_post *p)
 
 	if (g == NULL)
 		order_end(o, 1, STR("there is no such gateway any more"));
-	else if (g->plug == NULL || !g->row.enabled)
+	else if (!g->row.enabled)
 		order_end(o, 1, STR("the gateway is disabled"));
+	else if (g->plug == NULL) /* it could not be opened: why is known */
+		order_end(o, 1, g->trouble);
 	else
 		carry_out(g, o);
 }
@@ -696,9 +794,13 @@ gate_act(struct gate *g, struct str node, struct str action, struct err *err)
 	const char *const *all;
 	int rc;
 
-	if (g->plug == NULL || !g->row.enabled)
+	if (!g->row.enabled)
 		return err_set(err, ERR_DENIED,
 		    "gateway " STR_FMT " is disabled", STR_ARG(g->row.code));
+	if (g->plug == NULL)
+		return err_set(err, ERR_DENIED,
+		    "gateway " STR_FMT " does not run: " STR_FMT,
+		    STR_ARG(g->row.code), STR_ARG(g->trouble));
 	rc = gateway_act(g->plug, node, action, err);
 	if (rc != ERR_NOT_FOUND)
 		return rc;
@@ -846,7 +948,8 @@ gates_start(struct hub *h)
 	size_t pos = 0;
 
 	while ((g = map_next(&h->gates, &pos)) != NULL)
-		open_plug(g);
+		if (g->plug == NULL)
+			open_plug(g);
 }
 
 void
@@ -878,12 +981,47 @@ gates_reload(struct hub *h, struct str id)
 		event_gateway(old, "deleted");
 	if (old != NULL)
 		gate_end(old);
-	if (found && h->running) {
+	if (found && !h->ending) {
 		g = gate_new(h, &row);
 		event_gateway(g, old != NULL ? "updated" : "created");
-		open_plug(g);
+		if (h->begun) /* else gates_start() is to come */
+			open_plug(g);
 	}
 	arena_fini(&a);
+}
+
+static int
+note_row(void *ctx, const void *row, struct err *err)
+{
+	const struct route_gateway *g = row;
+	struct gate *gate = gate_by_id(ctx, g->id);
+
+	(void)err;
+	if (gate != NULL)
+		gate->stored = true;
+	return 0;
+}
+
+void
+gates_check(struct hub *h)
+{
+	static const struct store_query all = { 0 };
+	struct gate *g;
+	size_t pos = 0;
+
+	while ((g = map_next(&h->gates, &pos)) != NULL)
+		g->stored = false;
+	if (store_list(route_store(h->route), &route_gateway_entity, &all,
+		note_row, h, NULL) != 0)
+		return;
+	pos = 0;
+	while ((g = map_next(&h->gates, &pos)) != NULL) {
+		if (g->stored)
+			continue;
+		event_gateway(g, "deleted");
+		gate_end(g);
+		pos = 0;
+	}
 }
 
 void

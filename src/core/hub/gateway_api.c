@@ -67,9 +67,14 @@ try_it(struct hub *h, void *ctx)
 static bool
 can_be_opened(struct rest *r, const struct route_gateway *row)
 {
-	struct trial t = { .row = row };
+	struct route_gateway clear = *row;
+	struct trial t = { .row = &clear };
 
-	hub_ask(r->module, try_it, &t);
+	/* secrets that were kept are sealed */
+	t.rc = hub_unseal_deep(
+	    r->module, &r->c->arena, row->provider, &clear.provider, &t.err);
+	if (t.rc == 0)
+		hub_ask(r->module, try_it, &t);
 	if (t.rc != 0)
 		http_error(r->c, 400, "err_param", "%s", t.err.text);
 	return t.rc == 0;

@@ -333,7 +333,7 @@ on_changed(void *owner, struct str network_code, struct str addr)
 		buf_addf(&b, STR_FMT "\n" STR_FMT, STR_ARG(network_code),
 		    STR_ARG(addr));
 	hub_post(owner, model_check, buf_str(&b));
-	hub_post(owner, gates_stale, network_code);
+	hub_post(owner, gates_stale, buf_str(&b));
 	buf_free(&b);
 }
 
@@ -616,6 +616,7 @@ unit_gone(struct hub *h, struct str unit_id)
 {
 	struct filter f = { 0 };
 
+	firmware_unit_gone(h, unit_id);
 	filter_text(&f, "unitId", unit_id);
 	for (size_t i = 0; hub_entities[i] != &hub_setting_entity; i++)
 		(void)store_del(h->store, hub_entities[i], &f, NULL, NULL);
@@ -653,7 +654,7 @@ hub_check_units(struct hub *h)
 	const struct entity *const of_people[] = { &hub_profile_entity,
 		&hub_handler_entity, &hub_forward_entity,
 		&hub_repository_entity, &hub_task_entity, &hub_schedule_entity,
-		&hub_dashboard_entity };
+		&hub_dashboard_entity, &hub_firmware_entity };
 	struct map units = { 0 };
 	struct str *unit;
 	size_t pos = 0;
@@ -668,6 +669,7 @@ hub_check_units(struct hub *h)
 		free(unit);
 	}
 	map_fini(&units);
+	gates_check(h);
 }
 
 int64_t

@@ -37,7 +37,7 @@ struct hub_conf {
 	struct str key_file;
 	bool home_assistant;
 	struct str time_zone, latitude, longitude;
-	int64_t queue_max, inbox_max, fields_max, fields_per_device;
+	int64_t queue_max, inbox_max, fields_max, fields_per_device, notes_max;
 	int64_t trace_ms, trace_max;
 	int64_t node_state_ms, node_inactive_ms;
 	int64_t task_queue;

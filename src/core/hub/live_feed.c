@@ -120,7 +120,7 @@ feed_kick(struct hub *h)
 	struct feed *f = h->feed;
 	struct live_batch *b;
 
-	if (f->first == NULL && f->dropped == 0)
+	if (f == NULL || (f->first == NULL && f->dropped == 0))
 		return;
 	b = mem_new(struct live_batch);
 	b->first = f->first;

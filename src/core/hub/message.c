@@ -103,13 +103,30 @@ say_node(struct device *d, const struct gateway_message *m, int64_t at)
 
 /* --- sources and fields -------------------------------------------------- */
 
+/* They need no fields to be there, so they have the limit of these. */
+static bool
+has_all_sources(struct device *d)
+{
+	int64_t n = 0;
+
+	LIST_EACH (s, &d->sources, struct source, link)
+		n++;
+	return n >= d->hub->conf.fields_per_device;
+}
+
 static void
 say_source(struct device *d, const struct gateway_message *m, int64_t at)
 {
-	struct source *s = model_source(d, m->source, at);
-	struct hub_source row = s->row;
+	struct hub_source row;
 	struct arena a = { 0 };
+	struct source *s;
 
+	if (model_find_source(d, m->source) == NULL && has_all_sources(d)) {
+		counter_add(&d->hub->counters.limited, 1);
+		return;
+	}
+	s = model_source(d, m->source, at);
+	row = s->row;
 	row.labels = hub_grown(&a, row.labels, m->labels, s->row.labels, true);
 	for (size_t i = 0; i < m->n_payloads; i++) {
 		const struct gateway_payload *p = &m->payloads[i];

@@ -23,7 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASKED_MS 10000 /* how long a device may take to do as it is told */
+#define NAME_MAX_LEN 1024 /* as of names that people give */
+#define ASKED_MS 10000    /* how long a device may take to do as it is told */
 #define VALUES "current previous noChangeSince lastSeen"
 #define VALUES_AND_KIND VALUES " metricType unit"
 #define VALUES_AND_NOTES VALUES_AND_KIND " labels others"
@@ -280,18 +281,36 @@ model_trouble(struct device *d, const char *text, int64_t at)
 	event_node(d, "updated");
 }
 
+/* What devices tell does not grow without end. */
+static struct str
+bounded(struct hub *h, struct str was, struct str now, int64_t max)
+{
+	if (now.len <= (size_t)max || now.len <= was.len)
+		return now;
+	counter_add(&h->counters.notes_limited, 1);
+	return was;
+}
+
+static struct str
+bounded_notes(struct hub *h, struct str was, struct str now)
+{
+	return bounded(h, was, now, h->conf.notes_max);
+}
+
 void
 model_take_node(struct device *d, const struct hub_node *row)
 {
 	struct hub *h = d->hub;
+	struct str name = bounded(h, d->row.name, row->name, NAME_MAX_LEN);
+	struct str labels = bounded_notes(h, d->row.labels, row->labels);
+	struct str others = bounded_notes(h, d->row.others, row->others);
 
-	if (str_eq(d->row.name, row->name) &&
-	    str_eq(d->row.labels, row->labels) &&
-	    str_eq(d->row.others, row->others))
+	if (str_eq(d->row.name, name) && str_eq(d->row.labels, labels) &&
+	    str_eq(d->row.others, others))
 		return;
-	d->row.name = row->name;
-	d->row.labels = row->labels;
-	d->row.others = row->others;
+	d->row.name = name;
+	d->row.labels = labels;
+	d->row.others = others;
 	own_node(d);
 	silence_watch(d);
 	d->facts_changed = true;
@@ -540,12 +559,16 @@ void
 model_take_source(struct source *s, const struct hub_source *row)
 {
 	struct hub *h = s->device->hub;
+	struct str name = bounded(h, s->row.name, row->name, NAME_MAX_LEN);
+	struct str labels = bounded_notes(h, s->row.labels, row->labels);
+	struct str others = bounded_notes(h, s->row.others, row->others);
 
-	if (str_eq(s->row.name, row->name) &&
-	    str_eq(s->row.labels, row->labels) &&
-	    str_eq(s->row.others, row->others))
+	if (str_eq(s->row.name, name) && str_eq(s->row.labels, labels) &&
+	    str_eq(s->row.others, others))
 		return;
-	s->row = *row;
+	s->row.name = name;
+	s->row.labels = labels;
+	s->row.others = others;
 	own(&hub_source_entity.record, &s->row, &s->arena);
 	s->facts_changed = true;
 	make_dirty(h, &h->dirty_sources, &s->dirty);
@@ -698,13 +721,16 @@ take_notes(struct cell *f, const struct reading *r)
 {
 	struct arena a = { 0 };
 	struct str labels = f->row.labels, others = f->row.others;
+	struct hub *h = f->device->hub;
 
 	if (r->labels.ptr == NULL && r->others.ptr == NULL)
 		return;
 	if (r->labels.ptr != NULL)
-		labels = hub_grown(&a, labels, r->labels, f->row.labels, true);
+		labels = bounded_notes(h, labels,
+		    hub_grown(&a, labels, r->labels, f->row.labels, true));
 	if (r->others.ptr != NULL)
-		others = hub_grown(&a, others, r->others, f->row.labels, false);
+		others = bounded_notes(h, others,
+		    hub_grown(&a, others, r->others, f->row.labels, false));
 	if (!str_eq(labels, f->row.labels) || !str_eq(others, f->row.others)) {
 		f->row.labels = labels;
 		f->row.others = others;
@@ -804,6 +830,7 @@ model_node_other(struct device *d, struct str key, struct str value, int64_t at)
 	    arena_printf(&a, "{" STR_FMT "}", STR_ARG(buf_str(&b))),
 	    d->row.labels, false);
 	buf_free(&b);
+	others = bounded_notes(d->hub, d->row.others, others);
 	if (!str_eq(others, d->row.others)) {
 		d->row.others = others;
 		own_node(d);

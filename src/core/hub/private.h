@@ -716,6 +716,8 @@ struct gate {
 	struct gateway_host host;
 	unsigned refs, round; /* a plug that was closed has another round */
 	bool gone, stale;     /* what is known must be read again */
+	bool full;            /* nobody more becomes a device */
+	bool stored;          /* gates_check() has found its row */
 	struct map known;     /* addr -> known */
 	struct map births;    /* addr -> birth */
 	struct hub_state state;
@@ -740,12 +742,14 @@ int gate_act(
     struct gate *g, struct str node, struct str action, struct err *err);
 /* It as JSON, with its state and without secrets. */
 struct str gate_json(struct arena *a, const struct gate *g);
-/* Devices have changed on networks of that code; "": on any. */
-void gates_stale(struct hub *h, struct str network_code);
+/* Devices have changed: "CODE\nADDR", all on networks of that code (ADDR
+ * empty), any (""). */
+void gates_stale(struct hub *h, struct str place);
 int gates_load(struct hub *h, struct err *err);
 void gates_start(struct hub *h);
 void gates_stop(struct hub *h);
 void gates_reload(struct hub *h, struct str id);
+void gates_check(struct hub *h);  /* those whose rows have gone end */
 void gates_forget(struct hub *h); /* they may be loaded again */
 void gates_free(struct hub *h);
 void event_gateway(struct gate *g, const char *type);
@@ -756,6 +760,8 @@ extern const struct http_route hub_gateway_rows[];
 extern const struct entity hub_firmware_entity;
 extern const struct rest_object hub_firmware_object;
 extern const struct http_route hub_firmware_rows[];
+/* Its files go; the rows are the caller's. */
+void firmware_unit_gone(struct hub *h, struct str unit_id);
 void firmware_for(
     void *ctx, struct str id, gateway_firmware_done *done, void *done_ctx);
 
@@ -903,7 +909,8 @@ int hub_seal_deep(struct hub *h, struct arena *a, struct str json,
     struct str *ret, struct err *err);
 int hub_unseal_deep(struct hub *h, struct arena *a, struct str json,
     struct str *ret, struct err *err);
-bool hub_is_secret_name(struct str name);
+/* Is a member of this name and kind not shown again? */
+bool hub_hides(struct str key, enum json_type type);
 int seal_open(struct hub *h, const char *dir, struct err *err);
 void seal_close(struct hub *h);
 

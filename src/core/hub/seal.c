@@ -348,8 +348,7 @@ deep(struct hub *h, struct arena *a, struct json *j, each_fn *fn,
 		json_out_object(o);
 		while (rc == 0 && json_member(j, &key)) {
 			json_out_key_str(o, key);
-			if (!hub_is_secret_name(key) ||
-			    json_peek(j) != JSON_STRING) {
+			if (!hub_hides(key, json_peek(j))) {
 				rc = deep(h, a, j, fn, o, err);
 				continue;
 			}

@@ -2,25 +2,24 @@
  * core/hub/secrets.c - members of JSON that are not shown again.
  *
  * Which they are is told by their names, at any depth and in any case: what
- * MyController keeps secret, and a few more of the same kind.
+ * MyController keeps secret, and a few more of the same kind. Headers and query
+ * parameters are hidden as a whole: any of them may be a key.
  */
 #include "core/hub/private.h"
 
 #include "codec/json.h"
+#include "core/rest/check.h"
 
 bool
-hub_is_secret_name(struct str key)
+hub_hides(struct str key, enum json_type type)
 {
-	static const char *const names[] = { "password", "token",
-		"access_token", "accesstoken", "authorization",
-		"authentication", "jwtaccesssecret", "encryptionkey", "apikey",
-		"api_key", "api-key", "x-api-key", "secret", "psk", "cookie",
-		"proxy-authorization" };
-
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		if (str_eq_nocase(key, str_of(names[i])))
+	if (type == JSON_STRING || type == JSON_NUMBER)
+		if (is_secret_name(key))
 			return true;
-	return false;
+	/* of an object each member may be one; sealed, it is a text */
+	return (type == JSON_OBJECT || type == JSON_STRING) &&
+	    (str_eq_nocase(key, STR("headers")) ||
+		str_eq_nocase(key, STR("queryParameters")));
 }
 
 static void
@@ -31,8 +30,7 @@ hide(struct json *j, struct json_out *o)
 	if (json_peek(j) == JSON_OBJECT && json_object(j)) {
 		json_out_object(o);
 		while (json_member(j, &key)) {
-			if (hub_is_secret_name(key) &&
-			    json_peek(j) == JSON_STRING) {
+			if (hub_hides(key, json_peek(j))) {
 				(void)json_skip(j);
 				continue;
 			}
@@ -66,6 +64,33 @@ hub_secrets_hidden(struct arena *a, struct str json)
 	return ret;
 }
 
+/* Whatever letters its name has. */
+static bool
+member(struct arena *a, struct str json, struct str name, struct str *ret)
+{
+	struct str key, value;
+	struct json j;
+	bool found = false;
+
+	json_open(&j, json, 0, a);
+	if (json_peek(&j) == JSON_OBJECT && json_object(&j))
+		while (json_member(&j, &key) && json_raw(&j, &value))
+			if (!found && str_eq_nocase(key, name)) {
+				*ret = value;
+				found = true;
+			}
+	return found;
+}
+
+static enum json_type
+type_of(struct arena *a, struct str json)
+{
+	struct json j;
+
+	json_open(&j, json, 0, a);
+	return json_peek(&j);
+}
+
 /* Members of `now`, and the secrets of `old` that it does not have. */
 static void
 keep(struct arena *a, struct str now, struct str old, struct json_out *o)
@@ -81,7 +106,7 @@ keep(struct arena *a, struct str now, struct str old, struct json_out *o)
 	json_out_object(o);
 	while (json_member(&j, &key) && json_raw(&j, &value)) {
 		json_out_key_str(o, key);
-		if (!hub_json_at(a, old, key, &was))
+		if (!member(a, old, key, &was))
 			json_out_raw(o, value);
 		else
 			keep(a, value, was, o);
@@ -89,8 +114,8 @@ keep(struct arena *a, struct str now, struct str old, struct json_out *o)
 	json_open(&j, old, 0, a);
 	if (json_peek(&j) == JSON_OBJECT && json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &was)) {
-			if (!hub_is_secret_name(key) ||
-			    hub_json_at(a, now, key, &value))
+			if (!hub_hides(key, type_of(a, was)) ||
+			    member(a, now, key, &value))
 				continue;
 			json_out_key_str(o, key);
 			json_out_raw(o, was);

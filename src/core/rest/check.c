@@ -114,3 +114,18 @@ check_filled(struct str s, struct err *err)
 {
 	return s.len > 0 ? 0 : err_set(err, ERR_PARAM, "must not be empty");
 }
+
+bool
+is_secret_name(struct str name)
+{
+	static const char *const names[] = { "password", "clientSecret",
+		"token", "access_token", "accessToken", "authorization",
+		"authentication", "jwtAccessSecret", "encryptionKey", "apiKey",
+		"api_key", "api-key", "x-api-key", "secret", "psk", "cookie",
+		"proxy-authorization" };
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (str_eq_nocase(name, str_of(names[i])))
+			return true;
+	return false;
+}

@@ -18,4 +18,8 @@ int check_scope(struct str s, struct err *err);   /* words joined by "." */
 int check_url(struct str s, struct err *err);     /* absolute */
 int check_filled(struct str s, struct err *err);  /* not empty */
 
+/* Is a member of JSON of this name (in any case) a secret: nothing that is
+ * shown or logged? */
+bool is_secret_name(struct str name);
+
 #endif

@@ -184,7 +184,7 @@ tell_device(void *ctx, const void *row, struct err *err)
 }
 
 int
-route_devices_on(struct route *r, struct str network_id,
+route_devices_on(struct route *r, struct str network_id, struct str addr,
     void (*each)(void *ctx, struct str addr, struct str device_id), void *ctx,
     struct err *err)
 {
@@ -193,6 +193,8 @@ route_devices_on(struct route *r, struct str network_id,
 	struct filter f = { 0 };
 
 	filter_text(&f, "networkId", network_id);
+	if (addr.len > 0)
+		filter_text(&f, "networkAddr", addr);
 	q.filter = &f;
 	return store_list(
 	    r->store, &route_device_entity, &q, tell_device, &on, err);
@@ -354,7 +356,7 @@ on_ear(void *owner, struct mqtt_msg *msg)
 	struct route_ear *e = owner;
 
 	e->heard(e->ctx, mqtt_msg_topic(msg), mqtt_msg_payload(msg),
-	    mqtt_msg_retain(msg));
+	    e->consumer != NULL && mqtt_consume_is_retained(e->consumer));
 	mqtt_msg_done(msg, true);
 }
 

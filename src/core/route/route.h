@@ -265,9 +265,9 @@ void route_report(struct route *r, struct route_ticket *ticket, int64_t status,
     struct str message);
 /* The order goes back to its queue, and comes again. [any thread] */
 void route_return(struct route *r, struct route_ticket *ticket);
-/* The devices on a network or gateway, their addresses told to `each`; on a
- * worker or before the start. */
-int route_devices_on(struct route *r, struct str network_id,
+/* The devices on a network or gateway, or the one of this address (null: all),
+ * told to `each`. [any thread but the routing loop's] */
+int route_devices_on(struct route *r, struct str network_id, struct str addr,
     void (*each)(void *ctx, struct str addr, struct str device_id), void *ctx,
     struct err *err);
 /* Makes a device that a gateway has heard. As route_device_make(), without a

@@ -143,10 +143,10 @@ unit_before_patch(struct rest *r, const void *old, void *row,
 	return true;
 }
 
-/* Applications and networks go with their unit; their queues and sessions are
- * ended once they are gone from the store. */
+/* Applications, networks and gateways go with their unit; their queues and
+ * sessions are ended once they are gone from the store. */
 struct unit_ends {
-	struct rows applications, networks;
+	struct rows applications, networks, gateways;
 };
 
 static bool
@@ -162,6 +162,8 @@ load_ends(struct http_call *c, struct store *s, struct str unit_id,
 	if (store_all(s, &route_application_entity, &q, &c->arena,
 		&ret->applications, &err) == 0 &&
 	    store_all(s, &route_network_entity, &q, &c->arena, &ret->networks,
+		&err) == 0 &&
+	    store_all(s, &route_gateway_entity, &q, &c->arena, &ret->gateways,
 		&err) == 0)
 		return true;
 	rest_db_error(c, &err);
@@ -179,6 +181,9 @@ end_ends(
 	end = ends->networks.at;
 	for (size_t i = 0; i < ends->networks.n; i++)
 		change_endpoint_gone(route, false, &end[i]);
+	for (size_t i = 0; i < ends->gateways.n; i++)
+		route_gateway_changed(route,
+		    (const struct route_gateway *)ends->gateways.at + i, true);
 	change_unit_gone(route, unit_code);
 }
 

@@ -39,12 +39,13 @@ mqtt_consume_hand(struct mqtt_server *s, struct mqtt_msg *m, size_t base)
 }
 
 void
-mqtt_consumer_call(struct mqtt_consumer *c, struct mqtt_msg *m)
+mqtt_consumer_call(struct mqtt_consumer *c, struct mqtt_msg *m, bool retained)
 {
 	struct mqtt_server *s = c->server;
 
+	c->retained = retained;
 	if (c->stopped) /* nobody has heard it: to be repeated */
-		mqtt_msg_done(m, false);
+		mqtt_msg_done(m, retained);
 	else
 		c->heard(c->owner, m);
 	mqtt_lock(s);
@@ -89,7 +90,13 @@ hand_retained(void *ctx, struct mqtt_msg *m)
 		return;
 	c->refs++;
 	m->waits++;
-	mqtt_call(c->server, CALL_CONSUME, c, msg_ref(m));
+	mqtt_call(c->server, CALL_CONSUME_RETAINED, c, msg_ref(m));
+}
+
+bool
+mqtt_consume_is_retained(const struct mqtt_consumer *c)
+{
+	return c->retained;
 }
 
 void

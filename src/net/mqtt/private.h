@@ -932,6 +932,7 @@ struct mqtt_consumer {
 	void *owner;
 	unsigned refs; /* the owner's, and messages on their way */
 	bool stopped;
+	bool retained; /* the message in hand was there before it */
 };
 
 void mqtt_consumer_unref(struct mqtt_consumer *c);
@@ -939,7 +940,8 @@ void mqtt_consumer_unref(struct mqtt_consumer *c);
 unsigned mqtt_consume_hand(
     struct mqtt_server *s, struct mqtt_msg *m, size_t base);
 /* On the home loop, without the lock. Takes a reference of both. */
-void mqtt_consumer_call(struct mqtt_consumer *c, struct mqtt_msg *m);
+void mqtt_consumer_call(
+    struct mqtt_consumer *c, struct mqtt_msg *m, bool retained);
 
 /* --- wills (will.c) ------------------------------------------------------ */
 
@@ -1066,7 +1068,13 @@ struct tallies {
 
 #define TALLY(s, name, by) ((s)->tallies.name += (int64_t)(by))
 
-enum call_kind { CALL_LOGIN, CALL_CONSUME, CALL_UNUSED, CALL_REPLACED };
+enum call_kind {
+	CALL_LOGIN,
+	CALL_CONSUME,
+	CALL_CONSUME_RETAINED,
+	CALL_UNUSED,
+	CALL_REPLACED
+};
 
 /* Something that the home loop is to call without the lock. */
 struct call {

@@ -66,7 +66,10 @@ on_calls(struct loop_defer *d)
 			mqtt_login_ask(call->what);
 			break;
 		case CALL_CONSUME:
-			mqtt_consumer_call(call->what, call->msg);
+			mqtt_consumer_call(call->what, call->msg, false);
+			break;
+		case CALL_CONSUME_RETAINED:
+			mqtt_consumer_call(call->what, call->msg, true);
 			break;
 		case CALL_UNUSED:
 			mqtt_account_tell_unused(call->what);
@@ -282,7 +285,8 @@ end_calls(struct mqtt_server *s)
 
 	for (call = s->calls; call != NULL; call = next) {
 		next = call->next;
-		if (call->kind == CALL_CONSUME) {
+		if (call->kind == CALL_CONSUME ||
+		    call->kind == CALL_CONSUME_RETAINED) {
 			call->msg->arrival = NULL;
 			mqtt_msg_release(call->msg);
 			mqtt_consumer_unref(call->what);

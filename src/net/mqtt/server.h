@@ -210,6 +210,9 @@ struct mqtt_consumer *mqtt_consume_start(
     struct mqtt_server *s, struct str filter, mqtt_consume *heard, void *owner);
 /* What is retained under its filter is heard, too, from the beginning. */
 void mqtt_consume_retained(struct mqtt_consumer *c);
+/* While it hears one: was that retained before it began to listen? One that
+ * comes live is not, though it be retained from then on. */
+bool mqtt_consume_is_retained(const struct mqtt_consumer *c);
 /* It hears nothing more. NULL is fine. */
 void mqtt_consume_stop(struct mqtt_consumer *c);
 

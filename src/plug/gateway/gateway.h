@@ -50,6 +50,7 @@ struct gateway_settings {
 	int64_t queue;          /* frames that wait in one gateway, those for
 				 * sleeping nodes too */
 	int64_t heard;          /* frames handed up and not yet taken */
+	int64_t devices;        /* that come to be by being heard; the host's */
 	int64_t max_frame;      /* bytes of one, either way */
 	int64_t filters;        /* of topics, of one MQTT link */
 	int64_t sleeping;       /* frames kept for one sleeping node */

@@ -13,6 +13,11 @@ const struct conf_field gateway_fields[] = {
 	    .help = "Frames of one gateway that were heard and are not stored "
 		    "yet. Beyond that new ones are dropped and counted; an "
 		    "MQTT server with QoS 1 or 2 has to wait instead."),
+	CONF_INT(S, devices, "devices", .def = "10000", .min = 1,
+	    .max = 10000000,
+	    .help = "Devices of one gateway up to which whoever is heard "
+		    "becomes one. Beyond that he is listed in the inbox only, "
+		    "and the gateway's state says so."),
 	CONF_SIZE(S, max_frame, "maxFrame", .def = "64KiB", .min = 64,
 	    .max = 16 << 20,
 	    .help = "Largest frame, heard or sent; of a line, too. A longer "
