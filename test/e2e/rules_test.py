@@ -80,6 +80,7 @@ def task(device, name="t", **more):
 
 
 def traces(device, n, name="t"):
+    """The newest first."""
     return until("%d traces" % n, lambda: [
         t for t in [listed(device.probe, "trace", rule="task:" + name)]
         if len(t) >= n])[0]
@@ -338,9 +339,13 @@ def test_a_schedule_outside_of_its_validity_does_nothing(device):
     assert schedule(device, "now", "cron", {
         "cronExpression": "* * * * * *"}).status == 200
     assert device.downs(2)[0] == {"relay": True}
-    state = {s["id"]: s["state"]["executedCount"]
-             for s in listed(device.probe, "schedule")}
-    assert state["past"] == 0 and state["now"] >= 2
+
+    def counts():
+        state = {s["id"]: s["state"]["executedCount"]
+                 for s in listed(device.probe, "schedule")}
+        return state if state["now"] >= 2 else None
+
+    assert until("two runs", counts)["past"] == 0
 
 
 def test_a_wrong_schedule_is_refused(device):

@@ -67,10 +67,10 @@ struct backup_host {
 	 * would write. After the second everybody has read them again. */
 	int (*pause)(void *ctx, struct err *err);
 	int (*resume)(void *ctx, enum backup_change what, struct err *err);
-	/* A row of an import, whose secrets are in clear, as it is to be stored;
-	 * or with `open` one that is stored, with its secrets in clear where
-	 * that can be. Changes the row, what it needs is in `a`. NULL: they are
-	 * stored in clear. */
+	/* A row of an import, whose secrets are in clear, as it is to be
+	 * stored; or with `open` one that is stored, with its secrets in clear
+	 * where that can be. Changes the row, what it needs is in `a`. NULL:
+	 * they are stored in clear. */
 	int (*seal)(void *ctx, const struct entity *e, void *row, bool open,
 	    struct arena *a, struct err *err);
 };

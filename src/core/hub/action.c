@@ -923,6 +923,9 @@ fire_new(struct hub *h, struct str unit_id, struct str rule, int64_t at)
 	struct fire *f = mem_new(struct fire);
 	struct arena *a = &f->arena;
 
+	/* no two at a time: they are listed in the order they ran */
+	at = MAX_OF(at, h->last_trace + 1);
+	h->last_trace = at;
 	f->hub = h;
 	f->waits = 1;
 	list_init(&f->outcomes);

@@ -57,7 +57,9 @@ feed_init(struct hub *h)
 bool
 feed_is_wanted(struct hub *h)
 {
-	return atomic_load_explicit(&h->feed->wanted, memory_order_relaxed) > 0;
+	/* what is given up at the end is told to nobody */
+	return h->feed != NULL &&
+	    atomic_load_explicit(&h->feed->wanted, memory_order_relaxed) > 0;
 }
 
 /* --- what is wanted ------------------------------------------------------ */
@@ -100,7 +102,7 @@ feed_wants(struct hub *h, struct str unit_id, const char *entity_type,
 	struct str parts[LIVE_PARTS];
 	struct feed *f = h->feed;
 
-	if (f->interests.n == 0)
+	if (f == NULL || f->interests.n == 0)
 		return false;
 	make_key(f, unit_id, entity_type, quick);
 	live_parts(buf_str(&f->key), unit_id.len, strlen(entity_type), parts);

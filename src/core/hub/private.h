@@ -487,6 +487,7 @@ struct hub {
 	struct map forward_sources; /* the first of each source */
 	struct map listeners;       /* what tasks listen to -> them */
 	struct list delayed;        /* actions */
+	int64_t last_trace;         /* time of the newest trace */
 	struct map sent;            /* data id -> downlink */
 	struct list sent_order;
 	bool closing, begun;

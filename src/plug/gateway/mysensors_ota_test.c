@@ -432,7 +432,7 @@ only_so_many_images_are_held(void **state)
 			    i % 2 == 0 ? "7;255;4;0;2;0A0001020000"
 				       : "8;255;4;0;2;0A0001020000");
 			next_line(b->x, text, sizeof(text));
-			assert_memory_equal(text + 1, BLOCK + 1, 11);
+			assert_memory_equal(text + 1, &BLOCK[1], 11);
 		}
 		assert_int_equal(b->x->loads, held == 1 ? 4 : 2);
 	}

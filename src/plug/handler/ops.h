@@ -43,8 +43,8 @@ struct handler_ops {
 	void (*close)(void *own);
 };
 
-extern const struct handler_ops handler_backup, handler_email, handler_mqtt, handler_noop,
-    handler_telegram, handler_webhook;
+extern const struct handler_ops handler_backup, handler_email, handler_mqtt,
+    handler_noop, handler_telegram, handler_webhook;
 
 /* handler_open() for a type that is not in the list. */
 int handler_open_ops(const struct handler_ops *ops, struct str spec,
