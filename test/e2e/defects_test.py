@@ -336,7 +336,7 @@ def test_7_what_was_deleted_stays_deleted(start):
 
     def dumped():
         newest = {}
-        for f in dumps.glob("gen-*/data_repository__*.json"):
+        for f in dumps.glob("gen-*[0-9]/dataRepository__*.json"):
             newest[int(f.parent.name[4:])] = f
         try:
             return newest[max(newest)].read_text() if newest else ""
