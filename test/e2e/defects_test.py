@@ -3,6 +3,7 @@ handlers or forwards could have: its number in our notes, and what is better
 here."""
 import json
 import pathlib
+import re
 import sqlite3
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import sys
 import pytest
 
 from certificates import Authority
-from conftest import ROOT, Client, Site, until
+from conftest import PROGRAM, ROOT, Client, Site, until
 from format_test import formatter
+from gateways_test import Garden, garden, mysensors  # noqa: F401
+from mysensors_node import I_ID_REQUEST, I_ID_RESPONSE, V_STATUS, Radio
 from rules_test import (PLACE, Field, device, schedule, task,  # noqa: F401
                         traces, web)
 from values_test import hub, listed, probe, uplink  # noqa: F401
@@ -290,3 +293,201 @@ def test_23_a_task_without_state_runs(device, state):  # noqa: F811
         if t["state"]["executedCount"] == 1])[0]
     assert known["lastStatus"] is True
     assert len(traces(device, 1)) == 1
+
+
+def test_5_a_position_needs_no_height(device):  # noqa: F811
+    """`lat;lon` is one, with a history of both; a height is there when it was
+    sent. What is none is counted, and changes nothing."""
+    p = device.probe
+    hub(p, "PATCH", "profile/" + p.profile, {"data": {"fields": {
+        "place": {"metricType": "geo"}}}}, 204)
+
+    def history():
+        return [r["metric"]["value"] for r in hub(
+            p, "GET", "metric?unit=%s&quickId=field:%splace&window="
+            "&start=2026-05-01T00:00:00Z&stop=2026-05-02T00:00:00Z" % (
+                p.unit, PLACE), status=200).data["field:" + PLACE + "place"]]
+
+    device.send(place="48.5;11.25")
+    assert listed(p, "field")[0]["current"]["value"] == "48.5;11.25"
+    assert sorted(history()) == [11.25, 48.5]
+    device.send(place="48.5;11.25;520")
+    assert sorted(history()) == [11.25, 11.25, 48.5, 48.5, 520]
+    before = p.server.counter("hub_bad_values_total")
+    for bad in ("48.5", "north;east", "91;0", "0;181", ";", "1;2;3;4",
+                "1;2;high", 7, ""):
+        device.send(place=bad)
+    assert p.server.counter("hub_bad_values_total") == before + 9
+    f = listed(p, "field")[0]
+    assert f["current"]["value"] == "48.5;11.25;520"
+    assert len(history()) == 5
+
+
+def test_7_what_was_deleted_stays_deleted(start):
+    """The engine in memory, killed after a dump: nothing comes back, and its
+    files are their owner's."""
+    server = start("--hub.db.engine", "memory",
+                   "--hub.db.memory.dump-interval", "20ms")
+    site = Site(server, server.login())
+    for name in ("gone", "kept"):
+        hub(site, "POST", "data-repository", {"data": {
+            "id": name, "unitId": site.unit, "data": {"x": 1}}}, 200)
+    dumps = server.folder / "data" / "memory" / "hub"
+
+    def dumped():
+        newest = {}
+        for f in dumps.glob("gen-*[0-9]/dataRepository__*.json"):
+            newest[int(f.parent.name[4:])] = f
+        try:
+            return newest[max(newest)].read_text() if newest else ""
+        except FileNotFoundError:  # it has become an older one
+            return ""
+
+    until("a dump of both", lambda: "gone" in dumped())
+    assert hub(site, "DELETE", "data-repository/gone").status == 204
+    until("a dump without", lambda: "kept" in dumped() and
+          "gone" not in dumped())
+    for f in dumps.rglob("*"):
+        try:
+            assert f.stat().st_mode & 0o022 == 0, f
+        except FileNotFoundError:
+            pass
+    server.restart(9)
+    site.token = server.login()
+    assert [r["id"] for r in listed(site, "data-repository")] == ["kept"]
+
+
+def connected(garden, code):  # noqa: F811
+    radio = Radio.tcp()
+    gateway = garden.gateway(code, mysensors(radio))
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    radio.wait_up()
+    return gateway, radio
+
+
+def test_8_each_of_many_gateways_is_switched(garden):  # noqa: F811
+    """One after the other, each does what it is told, and so do those behind
+    the first one that changes."""
+    gateways = {code: connected(garden, code)[0] for code in "abc"}
+    for payload, status in (("disable", "down"), ("enable", "up")):
+        for code in gateways:
+            garden.act("gateway:" + code, payload)
+        for code, gateway in gateways.items():
+            until("%s is %s" % (code, status), lambda: garden.state(gateway)[
+                "status"] == status)
+            assert garden.hub("GET", "gateway/" + gateway).data[
+                "enabled"] is (payload == "enable")
+
+
+def test_11_a_sleeper_gets_the_newest(start):
+    """A queue that is full drops the oldest."""
+    garden = Garden(start("--hub.gateway.sleeping", "3"))
+    radio = Radio.tcp()
+    gateway = garden.gateway("ms", mysensors(radio))
+    until("it is up", lambda: garden.state(gateway)["status"] == "up")
+    node = radio.node()
+    node.join("Hall", "1.0", {n: (3, "Lamp") for n in range(1, 6)})
+    for n in range(1, 6):
+        node.send(n, V_STATUS, "0")
+        garden.field("ms.1.%d.V_STATUS" % n, False)
+    node.sleep()
+    until("it is known to sleep", lambda: garden.listed("node")[0][
+        "labels"].get("sleep_node") == "true")
+    for n in range(1, 6):
+        garden.act("field:ms.1.%d.V_STATUS" % n, "true")
+
+    def waiting():
+        return [bytes.fromhex(m["data"]).decode() for m in garden.hub(
+            "GET", "gateway/%s/sleeping" % gateway).data]
+    newest = ["1;%d;1;1;2;1" % n for n in (3, 4, 5)]
+    until("the newest wait", lambda: waiting() == newest)
+    node.wake()
+    node.internal(32, "500")
+    for n in (3, 4, 5):
+        assert node.wait_set(n, V_STATUS) == "1"
+
+
+def test_12_ids_are_given_apart(garden):  # noqa: F811
+    """Gateways know nothing of one another's, and two who ask at once get two
+    ids."""
+    (_, one), (_, two) = connected(garden, "a"), connected(garden, "b")
+    for radio in (one, two):
+        first, second = radio.node(), radio.node()
+        second.id = 200  # not listening yet: who asked first is answered
+        first.internal(I_ID_REQUEST)
+        first.internal(I_ID_REQUEST)
+        given = {int(first.wait(3, I_ID_RESPONSE)[4]) for _ in range(2)}
+        assert given == {1, 2}
+        assert radio.faults == []
+
+
+def test_17_numbers_choose_and_pages_end(device):  # noqa: F811
+    """Past the end there is nothing; numbers and truth values choose."""
+    p = device.probe
+    device.send(temperature=0, a=1, b=2, c=3)
+    fields = listed(p, "field", limit=2, sort="fieldId:asc")
+    assert [f["fieldId"] for f in fields] == ["a", "b"]
+    rest = listed(p, "field", limit=2, offset=2, sort="fieldId:asc")
+    assert [f["fieldId"] for f in rest] == ["c", "temperature"]
+    assert listed(p, "field", limit=2, offset=4) == []
+    assert listed(p, "field", limit=2, offset=1000) == []
+    count = hub(p, "GET", "field/count?unit=%s" % p.unit, status=200).data
+    assert count["count"] == 4
+
+
+def test_19_restarts_of_a_gateway_leave_nothing(garden):  # noqa: F811
+    """After many the program has as many threads and descriptors as before."""
+    gateway, _ = connected(garden, "ms")
+    process = pathlib.Path("/proc/%d" % garden.server.process.pid)
+
+    def held():
+        return (len(list((process / "task").iterdir())),
+                len([f for f in (process / "fd").iterdir()
+                     if not f.name.startswith("-")]))
+
+    def again():
+        for payload, status in (("disable", "down"), ("enable", "up")):
+            garden.act("gateway:ms", payload)
+            until("it is " + status, lambda: garden.state(gateway)[
+                "status"] == status)
+
+    again()
+    before = held()
+    for _ in range(20):
+        again()
+    # a connection that ends a moment later is waited for
+    until("no more than before", lambda: held()[0] <= before[0] and
+          held()[1] <= before[1])
+
+
+def test_25_nobody_far_away_is_asked(device):  # noqa: F811
+    """With the settings as they are, every socket of the program is on this
+    machine, and none that is a setting leads elsewhere but where a handler of
+    people's asks for it."""
+    p = device.probe
+    device.send(temperature=1)
+    inodes = set()
+    for f in pathlib.Path("/proc/%d/fd" % p.server.process.pid).iterdir():
+        try:
+            inodes.add(str(f.readlink()))
+        except FileNotFoundError:
+            pass
+    here = {"0100007F", "00000000000000000000000001000000",
+            "0000000000000000FFFF00000100007F"}
+    looked = 0
+    for kind in ("tcp", "tcp6", "udp", "udp6"):
+        for line in open("/proc/net/" + kind).readlines()[1:]:
+            words = line.split()
+            if "socket:[%s]" % words[9] not in inodes:
+                continue
+            looked += 1
+            assert words[1].split(":")[0] in here, line
+            if words[3] != "0A" and kind.startswith("tcp"):
+                assert words[2].split(":")[0] in here, line
+    assert looked >= 2
+    sample = subprocess.run([PROGRAM, "config", "sample"], check=True,
+                            capture_output=True, text=True).stdout
+    far = {url for url in re.findall(r"https?://[\w.-]+", sample)
+           if "localhost" not in url and "127.0.0.1" not in url and
+           "example" not in url}
+    assert far == {"https://api.telegram.org"}

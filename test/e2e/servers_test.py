@@ -261,3 +261,37 @@ def test_nothing_that_was_acknowledged_is_lost(probe, database):
             "query": "count_over_time(n[3h])", "time": BASE // 1000 + 7200}),
         token=probe.token)
     assert r.json()["data"]["result"][0]["value"][1] == str(len(wanted))
+
+
+ODD = "it's \"odd\", x=1 \\"
+
+
+def test_21_names_are_escaped_and_the_end_is_not_part(probe, database):
+    """A field may be called anything; of a stop only what was before it."""
+    network = probe.network()
+    for n in range(3):
+        network.publish(probe.net_topic("uldata"), {
+            "time": stamp(BASE + n * 1000), "networkAddr": "01000461",
+            "data": json.dumps({ODD: n + 0.5, "n": n + 10.5}).encode().hex()})
+    network.close()
+
+    def of(name, **query):
+        r = probe.server.call("POST", "/hub/api/v1/metric", {"data": {
+            "unitId": probe.unit, "queries": [{
+                "quickId": "field:test-net-mqtt.01000461.data." + name,
+                "name": "x", "window": "", "start": stamp(BASE), **query}]}},
+            token=probe.token)
+        assert r.status == 200, r.text
+        return [row["metric"].get("value", row["metric"].get("count"))
+                for row in r.data["x"]]
+
+    names = [f["fieldId"] for f in probe.server.call(
+        "GET", "/hub/api/v1/field/list?unit=" + probe.unit,
+        token=probe.token).data]
+    odd = next(name for name in names if name != "n")
+    assert "'" in odd and '"' in odd
+    until("all of them", lambda: len(of(odd)) == 3 and len(of("n")) == 3, 40)
+    assert (of(odd), of("n")) == ([0.5, 1.5, 2.5], [10.5, 11.5, 12.5])
+    stop = stamp(BASE + 2000)
+    assert of(odd, stop=stop) == [0.5, 1.5]
+    assert of(odd, stop=stop, window="2s", functions=["count"]) == [2]

@@ -355,16 +355,37 @@ slot_free(struct slot *s)
 	free(s);
 }
 
+/* Topics of other units, and the queues of applications and networks, are not
+ * for the rules of this one. */
+static bool
+may_publish(struct slot *s, struct str topic)
+{
+	struct buf own = { 0 };
+	bool may;
+
+	event_unit_topic(&own, s->hub, s->row.unit_id);
+	may = str_starts(topic, STR("marram/"))
+	    ? own.len > 0 && str_starts(topic, buf_str(&own))
+	    : !str_starts(topic, STR("broker.")) &&
+		!str_starts(topic, STR("$"));
+	buf_free(&own);
+	return may;
+}
+
 static int
 publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
     bool retain, struct err *err)
 {
 	struct slot *s = ctx;
-	struct route_notes *n = route_notes_new(s->hub->route);
+	struct route_notes *n;
 
-	(void)qos;
-	(void)err;
-	route_note(n, topic, payload, retain);
+	if (!may_publish(s, topic))
+		return err_set(err, ERR_DENIED,
+		    "topic " STR_FMT " on our own server is not this unit's; "
+		    "those below marram/UNIT/ are",
+		    STR_ARG(topic));
+	n = route_notes_new(s->hub->route);
+	route_note(n, topic, payload, qos, retain);
 	route_tell(n);
 	return 0;
 }

@@ -60,7 +60,7 @@ void
 event_note(struct hub *h, struct buf *topic, struct buf *payload, bool retain)
 {
 	route_note(notes(h), buf_str(topic),
-	    payload->ptr != NULL ? buf_str(payload) : STR(""), retain);
+	    payload->ptr != NULL ? buf_str(payload) : STR(""), 0, retain);
 	buf_free(topic);
 	buf_free(payload);
 }
@@ -89,7 +89,7 @@ tell_value(struct cell *f)
 	json_out_time(&o, f->row.current.timestamp);
 	json_out_end_object(&o);
 	route_note(
-	    notes(f->device->hub), buf_str(&topic), buf_str(&text), false);
+	    notes(f->device->hub), buf_str(&topic), buf_str(&text), 0, false);
 	buf_free(&topic);
 	buf_free(&text);
 }
@@ -155,9 +155,8 @@ event_of(const struct subject *s, const char *type, struct buf *text)
 	};
 }
 
-/* The same for what is of no device; nothing when the unit is gone. */
-static void
-unit_topic(struct buf *b, struct hub *h, struct str unit_id)
+void
+event_unit_topic(struct buf *b, struct hub *h, struct str unit_id)
 {
 	struct arena a = { 0 };
 	struct str code;
@@ -181,12 +180,12 @@ publish(const struct subject *s, const char *type, const struct hub_event *e,
 	struct buf text = { 0 };
 
 	if (s->device != NULL) {
-		route_note(notes(s->hub), topic, e->json, false);
+		route_note(notes(s->hub), topic, e->json, 0, false);
 		return;
 	}
 	masked.json = hub_secrets_hidden(&a, e->entity);
 	(void)event_json(&text, &masked, type);
-	route_note(notes(s->hub), topic, buf_str(&text), false);
+	route_note(notes(s->hub), topic, buf_str(&text), 0, false);
 	buf_free(&text);
 	arena_fini(&a);
 }
@@ -207,7 +206,7 @@ tell(const struct subject *s, const char *type)
 	if (s->device != NULL)
 		event_topic(&topic, s->device);
 	else if (s->publish)
-		unit_topic(&topic, h, any->unit_id);
+		event_unit_topic(&topic, h, any->unit_id);
 	if (topic.len > 0) {
 		buf_addf(&topic, "event/%s", s->entity_type);
 		publish(s, type, &e, buf_str(&topic));

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/json.h"
+#include "codec/sun.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -486,6 +487,21 @@ hub_number(struct str text, double *ret)
 	return *end == '\0' && isfinite(*ret);
 }
 
+/* "lat;lon" or "lat;lon;alt", in degrees and metres. */
+static bool
+is_position(struct str text)
+{
+	struct str lat = str_cut(&text, ';'), lon = STR_NULL, alt = STR_NULL;
+	double x, y, z;
+
+	if (text.ptr != NULL)
+		lon = str_cut(&text, ';');
+	if (text.ptr != NULL)
+		alt = str_cut(&text, ';');
+	return text.ptr == NULL && hub_number(lat, &x) && hub_number(lon, &y) &&
+	    sun_place_ok(x, y) && (alt.ptr == NULL || hub_number(alt, &z));
+}
+
 bool
 hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
 {
@@ -505,6 +521,8 @@ hub_convert(struct arena *a, struct str type, struct str value, struct str *ret)
 		buf_free(&b);
 		return true;
 	}
+	if (str_eqz(type, "geo") && !is_position(text))
+		return false;
 	if (str_eqz(type, "none") || str_eqz(type, "geo")) {
 		*ret = value;
 		return true;

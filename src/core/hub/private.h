@@ -614,6 +614,8 @@ void event_gone(struct hub *h, const struct entity *e, const void *row);
 void event_initial(struct cell *f, uint64_t no);
 /* Begins a topic of the device's unit: "marram/demo/". */
 void event_topic(struct buf *b, struct device *d);
+/* The same for what is of no device; nothing when the unit is gone. */
+void event_unit_topic(struct buf *b, struct hub *h, struct str unit_id);
 /* Adds one level, with "_" for what a level can not hold. */
 void event_level(struct buf *b, struct str s);
 /* Publishes; frees both. */

@@ -222,6 +222,7 @@ route_inject(struct route *r, bool application, const struct route_end *end,
 struct note {
 	struct note *next;
 	struct str topic, payload;
+	uint8_t qos;
 	bool retain;
 };
 
@@ -243,13 +244,14 @@ route_notes_new(struct route *r)
 }
 
 void
-route_note(
-    struct route_notes *n, struct str topic, struct str payload, bool retain)
+route_note(struct route_notes *n, struct str topic, struct str payload,
+    uint8_t qos, bool retain)
 {
 	struct note *note = arena_new(&n->arena, struct note);
 
 	note->topic = arena_str(&n->arena, topic);
 	note->payload = arena_str(&n->arena, payload);
+	note->qos = qos;
 	note->retain = retain;
 	*n->last = note;
 	n->last = &note->next;
@@ -261,8 +263,8 @@ run_notes(struct loop_post *post)
 	struct route_notes *n = container_of(post, struct route_notes, post);
 
 	for (const struct note *it = n->first; it != NULL; it = it->next)
-		(void)mqtt_publish(n->route->mqtt, it->topic, it->payload, 0,
-		    it->retain, NULL);
+		(void)mqtt_publish(n->route->mqtt, it->topic, it->payload,
+		    it->qos, it->retain, NULL);
 	arena_fini(&n->arena);
 	free(n);
 }

@@ -288,11 +288,11 @@ struct route_ear *route_ear_new(struct route *r, struct str filter,
 void route_ear_free(struct route_ear *e);
 
 /* Messages for anybody who subscribes: gathered, then published in one turn of
- * the routing loop, at QoS 0. [any thread] route_tell() takes `n`. */
+ * the routing loop. [any thread] route_tell() takes `n`. */
 struct route_notes;
 struct route_notes *route_notes_new(struct route *r);
-void route_note(
-    struct route_notes *n, struct str topic, struct str payload, bool retain);
+void route_note(struct route_notes *n, struct str topic, struct str payload,
+    uint8_t qos, bool retain);
 void route_tell(struct route_notes *n);
 
 /* Asks for a queue's figures; blocks until the loop has answered. */
