@@ -857,7 +857,8 @@ query_of(struct mount *m)
 	if (n > 0)
 		memcpy(f, said->fields, n * sizeof(*f));
 	for (; n_filters > 0; n_filters--, x++) {
-		if (said != NULL && field_find(said, str_of(x->param)) != NULL)
+		if (said != NULL &&
+		    field_find(said, str_of(x->param), NULL, NULL) != NULL)
 			continue;
 		f[n++] = (struct field){ .name = x->param,
 			.type = FIELD_TEXT,
