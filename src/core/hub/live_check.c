@@ -118,7 +118,7 @@ run(struct worker_job *job)
 		k->status = c.status;
 		k->code = STR("err_int_msg");
 		k->message = c.status == 401
-		    ? STR("the token is wrong, has ended or was revoked")
+		    ? STR_NULL
 		    : STR("it could not be looked up; try again");
 		read_refusal(k, buf_str(&c.out));
 	}
