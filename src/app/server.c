@@ -283,6 +283,12 @@ open_dir(struct server *s, struct err *err)
 	rc = make_dirs(s->dir, err);
 	if (rc != 0)
 		return rc;
+	/* whole: a backup and a restore that was cut off name files in it */
+	path = realpath(s->dir, NULL);
+	if (path == NULL)
+		return err_errno(err, "look up the folder %s", s->dir);
+	free(s->dir);
+	s->dir = path;
 	path = mem_printf("%s/lock", s->dir);
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0)

@@ -476,6 +476,12 @@ def test_from_a_shell(start, tmp_path):
     assert other.run("backup", "delete", "-i", "carried").status == 0
 
 
+def test_the_data_folder_may_be_named_from_here(start):
+    server = start("--data-dir", "data")
+    made = make(server, server.login())
+    assert (server.folder / "data" / "backup" / (made + ".zip")).exists()
+
+
 def test_with_history_and_metrics(device, start):
     site, server = device.probe, device.probe.server
     app = site.application()

@@ -576,3 +576,22 @@ def test_the_demo_can_sign_in_by_itself(fresh, server):
                 "admin", "--messages", "1")
     assert demo.process.wait(LIMIT) == 0
     assert demo.topic == "broker.application.second.demo-app.uldata"
+
+
+# --- firmware
+
+
+def test_a_file_of_firmware_goes_there_and_back(cli):
+    unit = cli.ok("unit", "add", "-c", "shed")["unitId"]
+    cli.ok("firmware", "add", "--unitid", unit, "--id", "blink")
+    (cli.folder / "blink.hex").write_bytes(b":00000001FF\n\0\xff")
+    sent = cli.ok("firmware", "upload", "-i", "blink", "--file", "blink.hex")
+    assert (sent["file"]["name"], sent["file"]["size"]) == ("blink.hex", 14)
+    done = cli.run("firmware", "download", "-i", "blink", "-o", "back")
+    assert (done.status, done.out) == (0, "back\n")
+    assert (cli.folder / "back").read_bytes() == \
+        (cli.folder / "blink.hex").read_bytes()
+    assert cli.run("firmware", "upload", "-i", "blink").status == 2
+    assert cli.run("firmware", "upload", "-i", "none", "--file",
+                   "blink.hex").status == 1
+    cli.ok("unit", "delete", "-i", unit)

@@ -295,36 +295,52 @@ run_refresh(struct cli *cli, const struct cli_value *values)
 	return finish(cli, rc, &r, &err);
 }
 
-/* --- backups ------------------------------------------------------------- */
+/* --- files: backups, firmware --------------------------------------------- */
 
 struct carried {
-	struct str id, file;
+	struct str id, file, name;
 };
 #define F struct carried
+#define WHICH_ROW(json, text) F_TEXT(F, id, json, .help = text)
 #define FILE_ROW(text) F_TEXT(F, file, "file", .help = text)
-static const struct field download_fields[] = {
-	F_TEXT(F, id, "backup", .help = "Which backup."),
+#define NAME_ROW                                                               \
+	F_TEXT(F, name, "name",                                                \
+	    .help = "What it is called there; left out: as here.")
+static const struct field backup_download_fields[] = {
+	WHICH_ROW("backup", "Which backup."),
 	FILE_ROW("Where it is written; not there yet. Left out: the backup's "
 		 "name with .zip, here."),
 	{ 0 },
 };
-static const struct record download_record = { "download", sizeof(F),
-	download_fields };
-static const struct field upload_fields[] = {
+static const struct record backup_download = { "download", sizeof(F),
+	backup_download_fields };
+static const struct field backup_upload_fields[] = {
 	FILE_ROW("The zip file."),
-	F_TEXT(F, id, "name",
-	    .help = "What it is called there; left out: as here."),
+	NAME_ROW,
 	{ 0 },
 };
-static const struct record upload_record = { "upload", sizeof(F),
-	upload_fields };
+static const struct record backup_upload = { "upload", sizeof(F),
+	backup_upload_fields };
+static const struct field firmware_download_fields[] = {
+	WHICH_ROW("id", "Which one."),
+	FILE_ROW("Where it is written; not there yet."),
+	{ 0 },
+};
+static const struct record firmware_download = { "download", sizeof(F),
+	firmware_download_fields };
+static const struct field firmware_upload_fields[] = {
+	WHICH_ROW("id", "Which one."),
+	FILE_ROW("The file; takes the place of the one that is there."),
+	NAME_ROW,
+	{ 0 },
+};
+static const struct record firmware_upload = { "upload", sizeof(F),
+	firmware_upload_fields };
 
+/* GET {prefix}{id}/file into a file. */
 static int
-run_download(struct cli *cli, const struct cli_value *values)
+download(struct cli *cli, const char *prefix, struct str id, struct str file)
 {
-	const struct cli_command *c = cli->command;
-	struct str id = cli_text(c, values, "backup");
-	struct str file = cli_text(c, values, "file");
 	struct fetch f = { .method = "GET" };
 	struct buf path = { 0 };
 	struct fetched r;
@@ -332,15 +348,13 @@ run_download(struct cli *cli, const struct cli_value *values)
 	char *name;
 	int rc;
 
-	if (file.len == 0)
-		file = arena_printf(&cli->arena, STR_FMT ".zip", STR_ARG(id));
 	name = arena_z(&cli->arena, file);
 	f.to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (f.to < 0) {
 		err_errno(&err, "create %s", name);
 		return cli_failed(cli, &err);
 	}
-	buf_addz(&path, "/hub/api/v1/backup/");
+	buf_addz(&path, prefix);
 	url_encode(&path, id);
 	buf_addz(&path, "/file");
 	rc = session_fetch(
@@ -355,38 +369,88 @@ run_download(struct cli *cli, const struct cli_value *values)
 	return finish(cli, rc, &r, &err);
 }
 
+/* POST of what is in a file; its name goes behind `path`, which is freed. */
 static int
-run_upload(struct cli *cli, const struct cli_value *values)
+upload(struct cli *cli, struct buf *path, const char *type,
+    const struct cli_value *values)
 {
 	const struct cli_command *c = cli->command;
 	char *file = arena_z(&cli->arena, cli_text(c, values, "file"));
 	struct str name = cli_text(c, values, "name");
-	struct fetch f = { .method = "POST", .type = FETCH_ZIP };
-	struct buf path = { 0 }, body = { 0 };
+	struct fetch f = { .method = "POST", .type = type };
 	const char *slash = strrchr(file, '/');
+	struct buf body = { 0 };
 	struct fetched r;
 	struct err err;
 	int rc;
 
 	if (name.len == 0)
 		name = str_of(slash != NULL ? slash + 1 : file);
-	buf_addz(&path, "/hub/api/v1/backup/upload?name=");
-	url_encode(&path, name);
+	buf_addz(path, "?name=");
+	url_encode(path, name);
 	rc = file_read(file, &body, &err);
 	f.body = buf_str(&body);
 	if (rc == 0)
 		rc = session_fetch(
-		    &cli->session, &f, buf_str(&path), &cli->arena, &r, &err);
-	buf_free(&path);
+		    &cli->session, &f, buf_str(path), &cli->arena, &r, &err);
+	buf_free(path);
 	buf_free(&body);
 	return finish(cli, rc, &r, &err);
 }
 
+#define BACKUP "/hub/api/v1/backup/"
+#define FIRMWARE "/hub/api/v1/firmware/"
+
+static int
+run_backup_download(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+	struct str id = cli_text(c, values, "backup");
+	struct str file = cli_text(c, values, "file");
+
+	if (file.len == 0)
+		file = arena_printf(&cli->arena, STR_FMT ".zip", STR_ARG(id));
+	return download(cli, BACKUP, id, file);
+}
+
+static int
+run_backup_upload(struct cli *cli, const struct cli_value *values)
+{
+	struct buf path = { 0 };
+
+	buf_addz(&path, BACKUP "upload");
+	return upload(cli, &path, FETCH_ZIP, values);
+}
+
+static int
+run_firmware_download(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+
+	return download(cli, FIRMWARE, cli_text(c, values, "id"),
+	    cli_text(c, values, "file"));
+}
+
+static int
+run_firmware_upload(struct cli *cli, const struct cli_value *values)
+{
+	struct buf path = { 0 };
+
+	buf_addz(&path, FIRMWARE);
+	url_encode(&path, cli_text(cli->command, values, "id"));
+	buf_addz(&path, "/file");
+	return upload(cli, &path, FETCH_BYTES, values);
+}
+
 static const struct cli_local locals[] = {
 	{ "backup", "download", "Writes a backup into a file.",
-	    &download_record, "backup:i! file:o", run_download },
+	    &backup_download, "backup:i! file:o", run_backup_download },
 	{ "backup", "upload", "Takes a zip file there as a backup.",
-	    &upload_record, "file! name:n", run_upload },
+	    &backup_upload, "file! name:n", run_backup_upload },
+	{ "firmware", "upload", "Uploads the file of a firmware.",
+	    &firmware_upload, "id:i! file! name:n", run_firmware_upload },
+	{ "firmware", "download", "Writes the file of a firmware into a file.",
+	    &firmware_download, "id:i! file:o!", run_firmware_download },
 	{ "login", "", "Signs in and keeps the tokens for later commands.",
 	    &login_record, "account:a! password:p", run_login },
 	{ "auth", "refresh", "Exchanges the refresh token for new tokens.",

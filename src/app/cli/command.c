@@ -58,6 +58,8 @@ static const struct row rows[] = {
 	{ "backup", "import", "POST", BACKUP "/{backupId}/import",
 	    ID_OF_BACKUP " dry-run=dryRun:n unitid:u" },
 
+	{ "metric", "query", "POST", "/hub/api/v1/metric" },
+
 	{ "auth", "tokeninfo", "GET", CM "/auth/tokeninfo" },
 	{ "auth", "logout", "POST", CM "/auth/logout" },
 
@@ -375,7 +377,7 @@ route_options(
 		add_record(&o, &trial_record, NULL, CLI_LOCAL);
 	if (r->query != NULL)
 		add_record(&o, r->query, r->query_members, CLI_QUERY);
-	if (r->reply.list) {
+	if (r->reply.list && strcmp(r->method, "GET") == 0) {
 		o.spec = PAGING_SPEC;
 		add_record(&o, &openapi_paging, NULL, CLI_QUERY);
 	}
@@ -474,6 +476,15 @@ is_covered(const struct http_route *route)
 	return false;
 }
 
+/* Bytes that are no JSON: commands of cli.c carry them from and to files. */
+static bool
+is_file(const struct http_route *r)
+{
+	size_t n = strlen(r->path);
+
+	return n > 5 && strcmp(r->path + n - 5, "/file") == 0;
+}
+
 /* "get" and the like, for a path that has no words behind the object. */
 static const char *
 plain_verb(const char *method, bool one)
@@ -528,7 +539,8 @@ add_others(struct cli_commands *all)
 		const struct http_route *r = all->routes[i];
 		struct cli_command c = { .help = r->help, .route = r };
 
-		if (r->flags & (HTTP_HIDDEN | HTTP_FORM) || is_covered(r))
+		if (r->flags & (HTTP_HIDDEN | HTTP_FORM) || is_file(r) ||
+		    is_covered(r))
 			continue;
 		for (size_t k = 0; k < COUNT_OF(apis); k++) {
 			size_t len = strlen(apis[k].prefix);

@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "core/auth/auth.h"
 #include "core/backup/backup.h"
+#include "core/hub/hub.h"
 #include "core/coremgr/coremgr.h"
 #include "core/data/data.h"
 #include "core/rest/rest.h"
@@ -100,6 +101,7 @@ each_real(void (*add)(void *ctx, const struct http_route *rows), void *ctx)
 	coremgr_routes(NULL, NULL, NULL, add, ctx);
 	data_routes(NULL, add, ctx);
 	backup_routes(NULL, add, ctx);
+	hub_routes(NULL, add, ctx);
 }
 
 /* --- what was typed, and what becomes of it ------------------------------ */
@@ -388,6 +390,13 @@ the_other_commands_are_as_they_were(void **state)
 		  "1970-01-01T00:00:01Z --format csv",
 		    "GET /data/api/v1/application-uldata/list?unit=U&"
 		    "tfield=proc&tstart=1000&format=csv" },
+		{ "trace list --unit U --rule task:hot",
+		    "GET /hub/api/v1/trace/list?unit=U&rule=task%3Ahot" },
+		{ "gateway count --contains at",
+		    "GET /hub/api/v1/gateway/count?contains=at" },
+		{ "metric query --unitid U --queries [1]",
+		    "POST /hub/api/v1/metric {\"data\":{\"unitId\":\"U\","
+		    "\"queries\":[1]}}" },
 		{ "data.coremgr-opdata count --user ann",
 		    "GET /data/api/v1/coremgr-opdata/count?user=ann" },
 	};

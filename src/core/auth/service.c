@@ -490,8 +490,8 @@ const struct rest_object auth_service_object = {
 	       "labels",
 	.patch = "name description scopes neverExpire expiresOn labels",
 	.patch_null = "expiresOn",
-	.help = "tokens for programs. What is answered when one is made shows "
-		"it, this once.",
+	.help = "tokens for programs; one is shown when it is made, and only "
+		"then.",
 	.limit = limit,
 	.may = may,
 	.before_add = before_add,

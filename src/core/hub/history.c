@@ -286,11 +286,13 @@ struct question {
 static const struct field question_fields[] = {
 	F_TEXT(Q, name, "name", .def = "\"\"",
 	    .help = "What the answer is called; not said: the quick id."),
-	F_TEXT(
-	    Q, quick_id, "quickId", .help = "field:gateway.node.source.field."),
+	F_TEXT(Q, quick_id, "quickId",
+	    .help = "Which field: field:gateway.node.source.field; always "
+		    "needed."),
 	F_TEXT(Q, start, "start", .def = "\"-1h\"",
 	    .help = "From when on: -6h, or a time as RFC 3339 has it."),
-	F_TEXT(Q, stop, "stop", .def = "\"\"", .help = "Until when; now."),
+	F_TEXT(Q, stop, "stop", .def = "\"\"",
+	    .help = "Until when; now when left out."),
 	F_TEXT(Q, window, "window", .def = "\"5m\"",
 	    .help = "Width of a step; \"\": the values as they came."),
 	F_TEXTS(Q, functions, "functions",
@@ -572,10 +574,12 @@ struct one_query {
 };
 #define O struct one_query
 static const struct field one_fields[] = {
-	F_TEXT(O, unit, "unit", .help = "The unit of the field."),
+	F_TEXT(
+	    O, unit, "unit", .help = "The unit of the field; always needed."),
 	F_TEXT(
 	    O, quick_id, "quickId", .help = "field:gateway.node.source.field."),
-	F_TEXT(O, start, "start", .help = "From when on; -1h."),
+	F_TEXT(O, start, "start",
+	    .help = "From when on: a time, or -24h; -1h when left out."),
 	F_TEXT(O, stop, "stop", .help = "Until when; now."),
 	F_TEXT(O, window, "window",
 	    .help = "Width of a step; empty: the values as they came."),

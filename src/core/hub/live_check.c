@@ -117,7 +117,9 @@ run(struct worker_job *job)
 	if (k->status != 200) {
 		k->status = c.status;
 		k->code = STR("err_int_msg");
-		k->message = STR("it could not be looked up; try again");
+		k->message = c.status == 401
+		    ? STR_NULL
+		    : STR("it could not be looked up; try again");
 		read_refusal(k, buf_str(&c.out));
 	}
 	buf_free(&c.out);

@@ -464,9 +464,13 @@ static const struct field deed_fields[] = {
 	F_TEXT(A, resource, "resource", .max = 1024,
 	    .help = "Quick id: field:gateway.node.source.field, "
 		    "node:gateway.node, gateway:code, "
-		    "data_repository:ID, task:ID, handler:ID."),
+		    "data_repository:ID, task:ID, schedule:ID, "
+		    "handler:ID."),
 	F_TEXT(A, payload, "payload", .def = "\"\"", .max = 65536,
-	    .help = "What it is set to; enable or disable; toggle."),
+	    .help = "What a field or shared data is set to (toggle "
+		    "turns a field over); enable or "
+		    "disable for a rule, handler or gateway; reload, or "
+		    "what its provider can do, as reboot of a node."),
 	F_TEXT(A, key_path, "keyPath", .def = "\"\"", .max = 1024,
 	    .help = "Of a data repository: where in its data."),
 	{ 0 },
@@ -520,7 +524,9 @@ static const struct http_route action_rows[] = {
 	    .body = { .record = &deed_record,
 		.members = "unitId! resource! payload keyPath" },
 	    .handle = handle_action,
-	    .help = "Sets a field, changes shared data, enables a rule." },
+	    .help =
+		"Sets a field, changes shared data, enables a rule, or has a "
+		"gateway or node do something." },
 	{ 0 },
 };
 

@@ -839,6 +839,39 @@ static const struct verb {
 	[REST_DEL] = { "DELETE", "/{id}", "delete", "Deletes", handle_del },
 };
 
+/* What count and list may be asked for: the object's query, and its filters. */
+static const struct record *
+query_of(struct mount *m)
+{
+	const struct record *said = m->o->query;
+	const struct rest_filter *x = m->o->filters;
+	size_t n = 0, n_filters = 0;
+	struct record *r;
+	struct field *f;
+
+	while (said != NULL && said->fields[n].name != NULL)
+		n++;
+	while (x != NULL && x[n_filters].param != NULL)
+		n_filters++;
+	f = arena_array(&m->arena, n + n_filters + 1, struct field);
+	if (n > 0)
+		memcpy(f, said->fields, n * sizeof(*f));
+	for (; n_filters > 0; n_filters--, x++) {
+		if (said != NULL &&
+		    field_find(said, str_of(x->param), NULL, NULL) != NULL)
+			continue;
+		f[n++] = (struct field){ .name = x->param,
+			.type = FIELD_TEXT,
+			.help = arena_printf(&m->arena,
+			    "Those whose %s %s this.", x->field,
+			    x->op == COND_CONTAINS ? "contains" : "is exactly")
+				    .ptr };
+	}
+	r = arena_new(&m->arena, struct record);
+	*r = (struct record){ m->o->name, 0, f };
+	return r;
+}
+
 static void
 fill_route(struct mount *m, enum rest_verb v, const char *prefix,
     struct http_route *route)
@@ -864,7 +897,7 @@ fill_route(struct mount *m, enum rest_verb v, const char *prefix,
 			    .ptr,
 	};
 	if (v == REST_COUNT || v == REST_LIST)
-		route->query = o->query;
+		route->query = query_of(m);
 	if (v == REST_ADD)
 		route->body =
 		    (struct http_schema){ .record = &o->entity->record,

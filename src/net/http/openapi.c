@@ -277,7 +277,7 @@ write_parameters(struct json_out *o, const struct http_route *r)
 	}
 	if (r->query != NULL)
 		write_fields_as_parameters(o, r->query->fields);
-	if (r->reply.list)
+	if (r->reply.list && strcmp(r->method, "GET") == 0)
 		write_fields_as_parameters(o, paging_fields);
 	json_out_end_array(o);
 }
