@@ -576,3 +576,32 @@ def test_the_demo_can_sign_in_by_itself(fresh, server):
                 "admin", "--messages", "1")
     assert demo.process.wait(LIMIT) == 0
     assert demo.topic == "broker.application.second.demo-app.uldata"
+
+
+def test_gateways_and_firmware(cli):
+    unit = cli.ok("unit", "add", "--code", "garden")["unitId"]
+    provider = {"type": "tasmota", "protocol": {"type": "mqtt"}}
+    made = cli.ok("gateway", "add", "--unitid", unit, "--code", "tas",
+                  "--provider", json.dumps(provider))["id"]
+    assert cli.ok("gateway", "get", "-i", made)["code"] == "tas"
+    cli.ok("gateway", "update", "-i", made, "--description", "plugs")
+    assert [g["description"] for g in cli.ok(
+        "gateway", "list", "--unit", unit)] == ["plugs"]
+    assert cli.ok("gateway", "sleeping", "-i", made) == []
+    wrong = cli.run("gateway", "add", "--unitid", unit, "--code", "x",
+                    "--provider", '{"type":"flute"}')
+    assert wrong.status == 1 and "flute" in wrong.error["message"]
+
+    cli.ok("firmware", "add", "--id", "blink", "--unitid", unit)
+    here = cli.folder / "blink.bin"
+    here.write_bytes(bytes(range(256)))
+    cli.ok("firmware", "upload", "-i", "blink", "--file", str(here))
+    assert cli.ok("firmware", "get", "-i", "blink")["file"][
+        "name"] == "blink.bin"
+    done = cli.run("firmware", "download", "-i", "blink", "-o", "copy.bin")
+    assert done.status == 0, done.said
+    assert (cli.folder / "copy.bin").read_bytes() == here.read_bytes()
+    again = cli.run("firmware", "download", "-i", "blink", "-o", "copy.bin")
+    assert again.status == 1  # what is there is not written over
+    cli.ok("firmware", "delete", "-i", "blink")
+    cli.ok("gateway", "delete", "-i", made)

@@ -319,28 +319,23 @@ static const struct field upload_fields[] = {
 static const struct record upload_record = { "upload", sizeof(F),
 	upload_fields };
 
+/* A file there is written into one here that must not be there yet. */
 static int
-run_download(struct cli *cli, const struct cli_value *values)
+save(struct cli *cli, const char *there, struct str id, struct str file)
 {
-	const struct cli_command *c = cli->command;
-	struct str id = cli_text(c, values, "backup");
-	struct str file = cli_text(c, values, "file");
 	struct fetch f = { .method = "GET" };
 	struct buf path = { 0 };
 	struct fetched r;
 	struct err err;
-	char *name;
+	char *name = arena_z(&cli->arena, file);
 	int rc;
 
-	if (file.len == 0)
-		file = arena_printf(&cli->arena, STR_FMT ".zip", STR_ARG(id));
-	name = arena_z(&cli->arena, file);
 	f.to = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (f.to < 0) {
 		err_errno(&err, "create %s", name);
 		return cli_failed(cli, &err);
 	}
-	buf_addz(&path, "/hub/api/v1/backup/");
+	buf_addz(&path, there);
 	url_encode(&path, id);
 	buf_addz(&path, "/file");
 	rc = session_fetch(
@@ -355,31 +350,94 @@ run_download(struct cli *cli, const struct cli_value *values)
 	return finish(cli, rc, &r, &err);
 }
 
+static struct str
+last_part(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	return str_of(slash != NULL ? slash + 1 : file);
+}
+
+/* A file here is the body of a call. */
+static int
+carry(struct cli *cli, const char *file, struct str path, const char *type)
+{
+	struct fetch f = { .method = "POST", .type = type };
+	struct buf body = { 0 };
+	struct fetched r;
+	struct err err;
+	int rc = file_read(file, &body, &err);
+
+	f.body = buf_str(&body);
+	if (rc == 0)
+		rc = session_fetch(
+		    &cli->session, &f, path, &cli->arena, &r, &err);
+	buf_free(&body);
+	return finish(cli, rc, &r, &err);
+}
+
+static int
+run_download(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+	struct str id = cli_text(c, values, "backup");
+	struct str file = cli_text(c, values, "file");
+
+	if (file.len == 0)
+		file = arena_printf(&cli->arena, STR_FMT ".zip", STR_ARG(id));
+	return save(cli, "/hub/api/v1/backup/", id, file);
+}
+
 static int
 run_upload(struct cli *cli, const struct cli_value *values)
 {
 	const struct cli_command *c = cli->command;
 	char *file = arena_z(&cli->arena, cli_text(c, values, "file"));
 	struct str name = cli_text(c, values, "name");
-	struct fetch f = { .method = "POST", .type = FETCH_ZIP };
-	struct buf path = { 0 }, body = { 0 };
-	const char *slash = strrchr(file, '/');
-	struct fetched r;
-	struct err err;
-	int rc;
+	struct buf path = { 0 };
+	int status;
 
-	if (name.len == 0)
-		name = str_of(slash != NULL ? slash + 1 : file);
 	buf_addz(&path, "/hub/api/v1/backup/upload?name=");
-	url_encode(&path, name);
-	rc = file_read(file, &body, &err);
-	f.body = buf_str(&body);
-	if (rc == 0)
-		rc = session_fetch(
-		    &cli->session, &f, buf_str(&path), &cli->arena, &r, &err);
+	url_encode(&path, name.len > 0 ? name : last_part(file));
+	status = carry(cli, file, buf_str(&path), FETCH_ZIP);
 	buf_free(&path);
-	buf_free(&body);
-	return finish(cli, rc, &r, &err);
+	return status;
+}
+
+/* --- firmware ------------------------------------------------------------ */
+
+static const struct field firmware_fields[] = {
+	F_TEXT(F, id, "id", .help = "Which firmware."),
+	FILE_ROW("The file here; for a download, not there yet."),
+	{ 0 },
+};
+static const struct record firmware_record = { "firmwareFile", sizeof(F),
+	firmware_fields };
+
+static int
+run_firmware_download(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+
+	return save(cli, "/hub/api/v1/firmware/", cli_text(c, values, "id"),
+	    cli_text(c, values, "file"));
+}
+
+static int
+run_firmware_upload(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+	char *file = arena_z(&cli->arena, cli_text(c, values, "file"));
+	struct buf path = { 0 };
+	int status;
+
+	buf_addz(&path, "/hub/api/v1/firmware/");
+	url_encode(&path, cli_text(c, values, "id"));
+	buf_addz(&path, "/file?name=");
+	url_encode(&path, last_part(file));
+	status = carry(cli, file, buf_str(&path), FETCH_BYTES);
+	buf_free(&path);
+	return status;
 }
 
 static const struct cli_local locals[] = {
@@ -387,6 +445,10 @@ static const struct cli_local locals[] = {
 	    &download_record, "backup:i! file:o", run_download },
 	{ "backup", "upload", "Takes a zip file there as a backup.",
 	    &upload_record, "file! name:n", run_upload },
+	{ "firmware", "download", "Writes the file of a firmware into one here.",
+	    &firmware_record, "id:i! file:o!", run_firmware_download },
+	{ "firmware", "upload", "Takes a file as that of a firmware.",
+	    &firmware_record, "id:i! file!", run_firmware_upload },
 	{ "login", "", "Signs in and keeps the tokens for later commands.",
 	    &login_record, "account:a! password:p", run_login },
 	{ "auth", "refresh", "Exchanges the refresh token for new tokens.",

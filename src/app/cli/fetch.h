@@ -22,6 +22,7 @@ struct fetch {
 		 * length; 0: it comes in the answer */
 };
 #define FETCH_ZIP "application/zip"
+#define FETCH_BYTES "application/octet-stream"
 #define FETCH_JSON "application/json"
 #define FETCH_FORM "application/x-www-form-urlencoded"
 
