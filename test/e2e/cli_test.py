@@ -595,3 +595,23 @@ def test_a_file_of_firmware_goes_there_and_back(cli):
     assert cli.run("firmware", "upload", "-i", "none", "--file",
                    "blink.hex").status == 1
     cli.ok("unit", "delete", "-i", unit)
+
+
+# --- gateways
+
+
+def test_gateways(cli):
+    unit = cli.ok("unit", "add", "--code", "garden")["unitId"]
+    provider = {"type": "tasmota", "protocol": {"type": "mqtt"}}
+    made = cli.ok("gateway", "add", "--unitid", unit, "--code", "tas",
+                  "--provider", json.dumps(provider))["id"]
+    assert cli.ok("gateway", "get", "-i", made)["code"] == "tas"
+    cli.ok("gateway", "update", "-i", made, "--description", "plugs")
+    assert [g["description"] for g in cli.ok(
+        "gateway", "list", "--unit", unit)] == ["plugs"]
+    assert cli.ok("gateway", "sleeping", "-i", made) == []
+    wrong = cli.run("gateway", "add", "--unitid", unit, "--code", "x",
+                    "--provider", '{"type":"flute"}')
+    assert wrong.status == 1 and "flute" in wrong.error["message"]
+
+    cli.ok("gateway", "delete", "-i", made)
