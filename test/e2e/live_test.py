@@ -168,6 +168,7 @@ def test_who_has_no_token_is_shown_out(begin, live):
         assert client.end() == 4401
         assert [f["type"] for f in client.heard] == ["error"]
         assert client.heard[0]["code"] == "err_auth"
+        assert "try again" not in client.heard[0]["message"]
     for text in ('{"type":"subscribe","id":"1"}', "no json", "[1",
                  '{"type":"auth","token":"' + "x" * 64 + '"}'):
         client = live(site.server)
