@@ -361,3 +361,34 @@ def test_dashboards_are_kept(site):
     assert r.status == 400 and "list of widgets" in r.text
     assert hub(site, "DELETE", "dashboard/" + made["id"]).status == 204
     assert listed(site, "dashboard") == []
+
+
+def test_a_device_that_moves_takes_its_fields_along(probe):
+    network = probe.network()
+    network.publish(probe.net_topic("uldata"), uplink({"temperature": 20}))
+    until("its field", lambda: listed(probe, "field", nodeId="01000461"))
+    old = listed(probe, "field", nodeId="01000461")[0]
+    moved = probe.call("PATCH", "device/" + probe.device, {"data": {
+        "networkAddr": "0badcafe"}})
+    assert moved.status == 204, moved.text
+    until("it is elsewhere", lambda: listed(probe, "field",
+                                            nodeId="0badcafe"))
+    assert listed(probe, "field", nodeId="01000461") == []
+    new = listed(probe, "field", nodeId="0badcafe")[0]
+    assert new["id"] == old["id"]
+    # it is set where it is now
+    hub(probe, "POST", "action", {"data": {
+        "unitId": probe.unit, "payload": "5",
+        "resource": "field:test-net-mqtt.0badcafe.data.temperature"}}, 204)
+    assert network.wait(1, "dldata")[0]["networkAddr"] == "0badcafe"
+    # and another may have its old place
+    probe.add("device", {"unitId": probe.unit, "networkId": probe.net,
+                         "networkAddr": "01000461", "profile": "probe"})
+    network.publish(probe.net_topic("uldata"), uplink({"temperature": 7}))
+    until("two", lambda: len(listed(probe, "field")) >= 2)
+    probe.server.restart()
+    probe.token = probe.server.login()
+    assert {(f["nodeId"], f["current"]["value"])
+            for f in listed(probe, "field") if f["fieldId"] == "temperature"
+            } == {("0badcafe", 20), ("01000461", 7)}
+    network.close()

@@ -166,6 +166,8 @@ set_text(struct str *to, struct str text)
 	*to = str_copy(text);
 }
 
+static void move(struct device *d, struct str network, struct str addr);
+
 /* 1, 0: it is not there any more, negative: who knows. */
 static int
 look(struct device *d)
@@ -179,6 +181,9 @@ look(struct device *d)
 		set_text(&d->unit_code, facts.unit_code);
 		d->on_public = facts.on_public;
 		d->looked = true;
+		if (!str_eq(d->row.gateway_id, facts.network_code) ||
+		    !str_eq(d->row.node_id, facts.network_addr))
+			move(d, facts.network_code, facts.network_addr);
 	}
 	arena_fini(&a);
 	return rc;
@@ -345,12 +350,27 @@ source_new(struct device *d, const struct hub_source *row, bool stored)
 	return s;
 }
 
+/* Its place in hub->quick. */
+static struct str
+quick_of(const struct hub_field *row)
+{
+	struct buf b = { 0 };
+	struct str quick;
+
+	buf_addf(&b, STR_FMT " " STR_FMT "." STR_FMT "." STR_FMT "." STR_FMT,
+	    STR_ARG(row->unit_id), STR_ARG(row->gateway_id),
+	    STR_ARG(row->node_id), STR_ARG(row->source_id),
+	    STR_ARG(row->field_id));
+	quick = str_copy(buf_str(&b));
+	buf_free(&b);
+	return quick;
+}
+
 static struct cell *
 field_new(struct device *d, const struct hub_field *row, bool stored)
 {
 	struct cell *f = mem_new(struct cell);
 	struct hub *h = d->hub;
-	struct buf b = { 0 };
 
 	f->device = d;
 	f->row = *row;
@@ -364,12 +384,7 @@ field_new(struct device *d, const struct hub_field *row, bool stored)
 	f->pin_unit = hub_has_label(f->row.labels, "ignore_unit");
 	f->pin_type = hub_has_label(f->row.labels, "ignore_metric_type");
 	f->key = join('\n', f->row.source_id, f->row.field_id);
-	buf_addf(&b, STR_FMT " " STR_FMT "." STR_FMT "." STR_FMT "." STR_FMT,
-	    STR_ARG(f->row.unit_id), STR_ARG(f->row.gateway_id),
-	    STR_ARG(f->row.node_id), STR_ARG(f->row.source_id),
-	    STR_ARG(f->row.field_id));
-	f->quick = str_copy(buf_str(&b));
-	buf_free(&b);
+	f->quick = quick_of(&f->row);
 	d->announced = d->announced && stored;
 	map_put(&d->fields, f->key, f);
 	map_put(&h->quick, f->quick, f);
@@ -1224,22 +1239,71 @@ device_gone(struct device *d)
 	device_free(d);
 }
 
+/* A call has put it on another network, or at another address. Everything of it
+ * goes along, and on in series of the new place. */
+static void
+move(struct device *d, struct str network, struct str addr)
+{
+	struct hub *h = d->hub;
+	struct cell *f;
+	size_t pos = 0;
+
+	h->moves++;
+	if (h->conf.home_assistant)
+		announce_gone(d);
+	if (map_get(&h->places, d->place) == d)
+		map_del(&h->places, d->place);
+	str_free(d->place);
+	d->row.gateway_id = network;
+	d->row.node_id = addr;
+	own_node(d);
+	d->place = place_of(d->row.unit_id, network, addr);
+	map_put(&h->places, d->place, d);
+	LIST_EACH (s, &d->sources, struct source, link) {
+		s->row.gateway_id = network;
+		s->row.node_id = addr;
+		own(&hub_source_entity.record, &s->row, &s->arena);
+		s->stored = false;
+		make_dirty(h, &h->dirty_sources, &s->dirty);
+	}
+	while ((f = map_next(&d->fields, &pos)) != NULL) {
+		if (map_get(&h->quick, f->quick) == f)
+			map_del(&h->quick, f->quick);
+		str_free(f->quick);
+		f->row.gateway_id = network;
+		f->row.node_id = addr;
+		own_field(f);
+		f->quick = quick_of(&f->row);
+		map_put(&h->quick, f->quick, f);
+		f->series = 0;
+		f->stored = false;
+		make_dirty(h, &h->dirty_fields, &f->dirty);
+	}
+	d->announced = false;
+	d->stored = false;
+	make_dirty(h, &h->dirty_nodes, &d->dirty);
+	event_node(d, "updated");
+}
+
 void
 model_check(struct hub *h, struct str place)
 {
 	struct str addr = place, network = str_cut(&addr, '\n');
 	struct device *d;
 	size_t pos = 0;
+	uint64_t moves;
 
 	while ((d = map_next(&h->devices, &pos)) != NULL) {
 		if (network.len > 0 && !str_eq(d->row.gateway_id, network))
 			continue;
 		if (addr.len > 0 && !str_eq(d->row.node_id, addr))
 			continue;
-		if (look(d) != 0 || !list_empty(&d->waiting))
+		moves = h->moves;
+		if (look(d) == 0 && list_empty(&d->waiting))
+			device_gone(d);
+		else if (h->moves == moves)
 			continue;
-		device_gone(d);
-		pos = 0;
+		pos = 0; /* the map has changed */
 	}
 	if (network.len == 0)
 		hub_check_units(h);

@@ -475,6 +475,7 @@ struct hub {
 	struct list dirty_nodes, dirty_sources, dirty_fields;
 	struct loop_defer kick;
 	struct map devices;          /* id -> device */
+	uint64_t moves;              /* of devices, to another place */
 	struct map places;           /* "unit_id network addr" -> device */
 	struct map gates;            /* by id */
 	struct map gate_places;      /* "unit_id code" -> gate */

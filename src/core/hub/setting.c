@@ -255,7 +255,10 @@ set(struct hub *h, struct arena *a, const struct hub_setting *row,
 	int rc;
 
 	if (!conf_live_state(v->conf, row->id, &was))
-		return err_set(err, ERR_NOT_FOUND, "no such setting");
+		return err_set(err, ERR_NOT_FOUND,
+		    STR_FMT ": no setting that can be changed while the "
+			    "program runs; others are read at the start",
+		    STR_ARG(row->id));
 	before = was.source == CONF_LIVE ? arena_str(a, was.value) : STR_NULL;
 	rc = conf_set_live(v->conf, row->id, row->value, err);
 	if (rc != 0) {
@@ -289,7 +292,7 @@ change(struct hub *h, struct http_call *c, struct str id, struct str value)
 	rc = set(h, &c->arena, &row, &err);
 	pthread_mutex_unlock(&h->settings->lock);
 	if (rc == ERR_NOT_FOUND)
-		http_error(c, 404, "err_not_found", NULL);
+		http_error(c, 404, "err_not_found", "%s", err.text);
 	else if (rc == ERR_PARAM)
 		http_error(c, 400, "err_param", "%s", err.text);
 	else if (rc != 0)

@@ -339,7 +339,7 @@ route_device_look(struct route *r, struct str device_id, struct arena *a,
 	if (rc != 0 || !found)
 		return rc;
 	*ret = (struct route_device_facts){ d.profile, u.code,
-		d.unit_code.len == 0 };
+		d.unit_code.len == 0, d.network_code, d.network_addr };
 	return 1;
 }
 

@@ -330,13 +330,11 @@ struct route_device_facts {
 	struct str profile;
 	struct str unit_code; /* of the device's own unit */
 	bool on_public;       /* its network is of no unit */
+	struct str network_code, network_addr;
 };
 int route_device_look(struct route *r, struct str device_id, struct arena *a,
     struct route_device_facts *ret, struct err *err);
 
-/* A unit's code, in `a`; as the one below. [any thread] */
-int route_unit_code(struct route *r, struct str unit_id, struct arena *a,
-    struct str *code, struct err *err);
 /* Is there such a unit? 1, 0, or negative with `err`. [any thread] */
 int route_unit_exists(struct route *r, struct str unit_id, struct err *err);
 /* The same with its code, in `a`. [any thread] */
