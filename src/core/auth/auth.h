@@ -46,6 +46,8 @@ struct auth_who {
 };
 
 /* Lifetimes, in ms. */
+/* Where our web application gets its code, below the server's own address. */
+#define AUTH_APP_PATH "/signed-in"
 #define AUTH_SESSION_MS (60 * 1000)
 #define AUTH_CODE_MS (30 * 1000)
 #define AUTH_TOKEN_MS (3600 * 1000)

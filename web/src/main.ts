@@ -1,0 +1,8 @@
+import 'uplot/dist/uPlot.min.css';
+import './lib/tokens.css';
+import { mount } from 'svelte';
+import App from './App.svelte';
+import { start } from './lib/auth.svelte';
+
+// The page is shown once we know who looks at it.
+if (await start()) mount(App, { target: document.getElementById('app')! });
