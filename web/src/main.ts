@@ -3,6 +3,10 @@ import './lib/tokens.css';
 import { mount } from 'svelte';
 import App from './App.svelte';
 import { start } from './lib/auth.svelte';
+import { read } from './lib/router.svelte';
 
 // The page is shown once we know who looks at it.
-if (await start()) mount(App, { target: document.getElementById('app')! });
+if (await start()) {
+	read();
+	mount(App, { target: document.getElementById('app')! });
+}

@@ -2,7 +2,8 @@
 // the page without loading anything.
 export const route = $state({ path: location.pathname, query: new URLSearchParams(location.search) });
 
-function read() {
+// Looks at the address anew.
+export function read() {
 	route.path = location.pathname;
 	route.query = new URLSearchParams(location.search);
 	scrollTo(0, 0);
