@@ -3,7 +3,7 @@ import { get } from './api';
 import { choose, look } from './look.svelte';
 
 export interface Unit { unitId: string; code: string; name: string }
-export const site = $state({ units: [] as Unit[], loaded: false });
+export const site = $state({ units: [] as Unit[], loaded: false, line: '' /* that sends a first value */ });
 
 export async function loadUnits() {
 	site.units = await get<Unit[]>('/broker/api/v1/unit/list', { limit: 200 });
