@@ -55,7 +55,7 @@ export async function openPage(platform, how = {}) {
 	const page = await context.newPage();
 	page.setDefaultTimeout(LIMIT);
 	const faults = [];
-	page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(m.text()); });
+	page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(m.text() + ' ' + m.location().url); });
 	page.on('pageerror', (e) => faults.push(String(e)));
 	page.on('request', (r) => { if (!r.url().startsWith(platform.url) && !/^(data|blob):/.test(r.url())) faults.push('asked ' + r.url()); });
 	watched.push(faults);

@@ -13,7 +13,7 @@ export type Query = Record<string, string | number | undefined>;
 const withQuery = (path: string, query: Query = {}) => {
 	const q = new URLSearchParams();
 	for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== '') q.set(k, String(v));
-	return q.size ? `${path}?${q}` : path;
+	return String(q) ? path + (path.includes('?') ? '&' : '?') + q : path;
 };
 
 async function call(method: string, path: string, body?: unknown, again = true): Promise<any> {
