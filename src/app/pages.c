@@ -208,8 +208,8 @@ send_web(struct http_call *c, const struct web_file *f)
 	if (str_eqz(c->if_none_match, f->etag)) {
 		http_empty(c, 304);
 	} else if (packed) {
-		http_text(c, 200, f->type,
-		    (struct str){ f->packed, f->packed_len });
+		http_text(
+		    c, 200, f->type, (struct str){ f->packed, f->packed_len });
 		http_header(c, "Content-Encoding", STR("gzip"));
 	} else {
 		http_text(

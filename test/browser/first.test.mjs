@@ -108,6 +108,23 @@ test('German, and by keyboard', async () => {
 	await page.waitForSelector('h1:text-is("Eingang")');
 });
 
+test('a code goes to no host but our own', async () => {
+	const ask = (uri) => fetch(`${platform.url}/auth/oauth2/auth?` + new URLSearchParams({ response_type: 'code', client_id: 'public', redirect_uri: uri }), { redirect: 'manual' });
+	assert.equal((await ask(platform.url + '/signed-in')).status, 302);
+	for (const uri of ['http://evil.example/signed-in', platform.url + '.evil.example/signed-in', platform.url + '/signed-in/../x', platform.url + '/', 'javascript://' + platform.url.slice(7) + '/signed-in'])
+		assert.equal((await ask(uri)).status, 400, uri);
+});
+
+test('addresses of the API are never the application', async () => {
+	for (const path of ['/hub/api/v1/none', '/auth/none', '/data/none']) {
+		const r = await fetch(platform.url + path, { headers: { Accept: 'text/html' } });
+		assert.notEqual(r.status, 200, path);
+	}
+	const page = await fetch(platform.url + '/device/x', { headers: { Accept: 'text/html' } });
+	assert.match(page.headers.get('content-security-policy'), /script-src 'self';/);
+	assert.equal((await fetch(platform.url + '/', { headers: { 'If-None-Match': page.headers.get('etag') } })).status, 304);
+});
+
 test('no page had an error or asked another host', async () => {
 	await finish();
 });

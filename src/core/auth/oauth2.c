@@ -440,8 +440,8 @@ upgrade(struct http_call *c, const struct auth_user *u, struct str password)
 	    STR_ARG(u->user_id), err.text);
 }
 
-static void grant(struct http_call *c, const struct asking *q,
-    const struct auth_client *cl);
+static void grant(
+    struct http_call *c, const struct asking *q, const struct auth_client *cl);
 
 static void
 make_session(
