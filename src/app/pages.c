@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "core/rest/rest.h"
 #include "net/http/openapi.h"
+#include "web_files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,41 +81,6 @@ openapi(struct http_call *c)
 	openapi_write(&c->out, http_server_routes(pages_of(c)->http), "Marram",
 	    MARRAM_VERSION);
 }
-
-static void
-first_page(struct http_call *c)
-{
-	struct pages *p = pages_of(c);
-
-	/* an index.html of the owner's own comes first */
-	if (p->dir >= 0) {
-		pages_static(p, c);
-		if (c->status == 200)
-			return;
-	}
-	http_text(c, 200, "text/html; charset=utf-8", str_of(embed_first_html));
-	http_header(c, "Content-Security-Policy",
-	    STR("default-src 'none'; style-src 'unsafe-inline'; script-src "
-		"'unsafe-inline'; connect-src 'self'; img-src data:; base-uri "
-		"'none'; form-action 'self'; frame-ancestors 'none'"));
-	http_header(c, "X-Content-Type-Options", STR("nosniff"));
-	http_header(c, "Referrer-Policy", STR("no-referrer"));
-}
-
-static const struct http_route rows[] = {
-	{ "GET", "/", .handle = first_page, .flags = HTTP_HIDDEN },
-	{ "GET", "/version", .handle = version,
-	    .help = "Name and version of the program; q=name or q=version for "
-		    "one of them as text." },
-	{ "GET", "/metrics", .handle = metrics,
-	    .help = "All counters as Prometheus text." },
-	{ "GET", "/healthz", .handle = health,
-	    .help = "The program is alive." },
-	{ "GET", "/readyz", .handle = health,
-	    .help = "The program answers requests." },
-	{ "GET", "/openapi.json", .handle = openapi, .help = "This document." },
-	{ 0 },
-};
 
 /* --- files --------------------------------------------------------------- */
 
@@ -191,6 +157,135 @@ is_api(struct str path)
 	return false;
 }
 
+/* --- the web application ------------------------------------------------- */
+
+/* One page may run what we serve, and talk to us. Charts place themselves by
+ * style attributes. */
+#define APP_POLICY                                                             \
+	"default-src 'none'; script-src 'self'; style-src 'self' "             \
+	"'unsafe-inline'; connect-src 'self'; img-src 'self' data: blob:; "    \
+	"font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri "   \
+	"'none'; form-action 'self'; frame-ancestors 'none'"
+
+static void
+harden(struct http_call *c, struct str policy)
+{
+	http_header(c, "Content-Security-Policy", policy);
+	http_header(c, "X-Content-Type-Options", STR("nosniff"));
+	http_header(c, "X-Frame-Options", STR("DENY"));
+	http_header(c, "Referrer-Policy", STR("no-referrer"));
+	http_header(c, "Cross-Origin-Opener-Policy", STR("same-origin"));
+}
+
+static const struct web_file *
+web_find(struct str path)
+{
+	for (const struct web_file *f = web_files; f->path != NULL; f++)
+		if (str_eqz(path, f->path))
+			return f;
+	return NULL;
+}
+
+/* "gzip" stands in the list, not with q=0. */
+static bool
+takes_gzip(struct str list)
+{
+	while (list.ptr != NULL) {
+		struct str item = str_trim(str_cut(&list, ','));
+		struct str name = str_trim(str_cut(&item, ';'));
+
+		if (str_eq_nocase(name, STR("gzip")))
+			return !str_eqz(str_trim(item), "q=0");
+	}
+	return false;
+}
+
+static void
+send_web(struct http_call *c, const struct web_file *f)
+{
+	bool packed = f->packed_len > 0 && takes_gzip(c->accept_encoding);
+
+	if (str_eqz(c->if_none_match, f->etag)) {
+		http_empty(c, 304);
+	} else if (packed) {
+		http_text(
+		    c, 200, f->type, (struct str){ f->packed, f->packed_len });
+		http_header(c, "Content-Encoding", STR("gzip"));
+	} else {
+		http_text(
+		    c, 200, f->type, (struct str){ f->data, f->data_len });
+	}
+	http_header(c, "ETag", str_of(f->etag));
+	http_header(c, "Vary", STR("Accept-Encoding"));
+	/* a name with a hash in it never means anything else */
+	http_header(c, "Cache-Control",
+	    str_starts(str_of(f->path), STR("assets/"))
+		? STR("public, max-age=31536000, immutable")
+		: STR("no-cache"));
+	harden(c, STR(APP_POLICY));
+}
+
+/* A file of the application, or its page for an address that a browser wants
+ * to see. False: neither. */
+static bool
+web_page(struct http_call *c)
+{
+	struct str path = { c->path.ptr + 1, c->path.len - 1 };
+	const struct web_file *f = web_find(path);
+
+	if (f == NULL && memchr(path.ptr, '.', path.len) == NULL &&
+	    memmem(c->accept.ptr, c->accept.len, "text/html", 9) != NULL)
+		f = web_find(STR("index.html"));
+	if (f != NULL)
+		send_web(c, f);
+	return f != NULL;
+}
+
+/* --- the plain page ------------------------------------------------------ */
+
+static void
+plain_page(struct http_call *c)
+{
+	http_text(c, 200, "text/html; charset=utf-8", str_of(embed_first_html));
+	harden(c,
+	    STR("default-src 'none'; style-src 'unsafe-inline'; script-src "
+		"'unsafe-inline'; connect-src 'self'; img-src data:; base-uri "
+		"'none'; form-action 'self'; frame-ancestors 'none'"));
+}
+
+/* An index.html of the owner's own comes first, then the application; without
+ * one in this build the plain page. */
+static void
+first_page(struct http_call *c)
+{
+	struct pages *p = pages_of(c);
+	const struct web_file *f = web_find(STR("index.html"));
+
+	if (p->dir >= 0 && send_file(c, p->dir, STR("index.html")))
+		return;
+	if (f != NULL)
+		send_web(c, f);
+	else
+		plain_page(c);
+}
+static const struct http_route rows[] = {
+	{ "GET", "/", .handle = first_page, .flags = HTTP_HIDDEN },
+	{ "GET", "/plain", .handle = plain_page, .flags = HTTP_HIDDEN },
+	{ "GET", "/version", .handle = version,
+	    .help = "Name and version of the program; q=name or q=version for "
+		    "one of them as text." },
+	{ "GET", "/metrics", .handle = metrics,
+	    .help = "All counters as Prometheus text." },
+	{ "GET", "/healthz", .handle = health,
+	    .help = "The program is alive." },
+	{ "GET", "/readyz", .handle = health,
+	    .help = "The program answers requests." },
+	{ "GET", "/openapi.json", .handle = openapi, .help = "This document." },
+	{ 0 },
+};
+
+/* --- what no route has ------------------------------------------------- */
+
 void
 pages_static(struct pages *p, struct http_call *c)
 {
@@ -205,6 +300,8 @@ pages_static(struct pages *p, struct http_call *c)
 		if (is_plain(path) && send_file(c, p->dir, path))
 			return;
 	}
+	if (!is_api(c->path) && strcmp(c->method, "GET") == 0 && web_page(c))
+		return;
 	http_error(c, 404, "err_not_found", "there is nothing at this path");
 }
 

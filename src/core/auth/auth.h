@@ -45,6 +45,8 @@ struct auth_who {
 	bool every_unit;        /* its user may go into any unit */
 };
 
+/* Where our web application gets its code, below the server's own address. */
+#define AUTH_APP_PATH "/signed-in"
 /* Lifetimes, in ms. */
 #define AUTH_SESSION_MS (60 * 1000)
 #define AUTH_CODE_MS (30 * 1000)

@@ -199,6 +199,32 @@ refuse(struct http_call *c, const char *why)
 	return false;
 }
 
+/* Our own web application, under whatever name the browser knows us by: the
+ * code goes to where the password was typed, and by TLS if that was. Behind a
+ * proxy that ends TLS we can not tell, and both are fine. */
+static bool
+is_own_app(const struct http_call *c, const struct asking *q)
+{
+	struct str rest = q->redirect_uri;
+	size_t n;
+
+	if (!str_eqz(q->client_id, "public") || c->host.len == 0)
+		return false;
+	if (str_starts(rest, STR("https://")))
+		n = 8;
+	else if (!c->secure && str_starts(rest, STR("http://")))
+		n = 7;
+	else
+		return false;
+	rest.ptr += n;
+	rest.len -= n;
+	if (!str_starts(rest, c->host))
+		return false;
+	rest.ptr += c->host.len;
+	rest.len -= c->host.len;
+	return str_eqz(rest, AUTH_APP_PATH);
+}
+
 /* The client, if it is one and the answer may go to this address. An answer
  * never goes to an address that is not registered. */
 static bool
@@ -214,7 +240,7 @@ find_client(struct http_call *c, const struct asking *q, struct auth_client *cl)
 	}
 	if (!found)
 		return refuse(c, "invalid client");
-	if (!has(cl->redirect_uris, q->redirect_uri))
+	if (!has(cl->redirect_uris, q->redirect_uri) && !is_own_app(c, q))
 		return refuse(c, "invalid redirect_uri");
 	return true;
 }
@@ -414,6 +440,9 @@ upgrade(struct http_call *c, const struct auth_user *u, struct str password)
 	    STR_ARG(u->user_id), err.text);
 }
 
+static void grant(
+    struct http_call *c, const struct asking *q, const struct auth_client *cl);
+
 static void
 make_session(
     struct http_call *c, const struct asking *q, const struct auth_user *u)
@@ -428,6 +457,13 @@ make_session(
 
 	if (store_add(a->store, &auth_session_entity, &s, &err) != 0) {
 		auth_oauth2_db_error(c, &err);
+		return;
+	}
+	if (is_own_app(c, q)) { /* nobody else is to be allowed anything */
+		struct asking granted = *q;
+
+		granted.session_id = secret;
+		grant(c, &granted, &(struct auth_client){ 0 });
 		return;
 	}
 	buf_addz(&where, "/auth/oauth2/authorize?");

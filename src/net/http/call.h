@@ -44,6 +44,7 @@ struct http_call {
 	struct str accept;
 	struct str host;
 	struct str if_none_match;
+	struct str accept_encoding;
 	struct str remote;               /* "address:port" */
 	struct str vars[HTTP_PATH_VARS]; /* of the path, in its order */
 	bool secure;                     /* came by TLS */

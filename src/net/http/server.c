@@ -677,6 +677,7 @@ look_at_headers(struct request *r, const char *method)
 	c->accept = header(r, "Accept");
 	c->host = header(r, "Host");
 	c->if_none_match = header(r, "If-None-Match");
+	c->accept_encoding = header(r, "Accept-Encoding");
 	c->remote = remote_of(r);
 	MHD_get_connection_values(
 	    r->connection, MHD_HEADER_KIND, count_authorization, &a);

@@ -1,0 +1,130 @@
+// The first minute, and what follows it.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+
+let platform, page, line;
+const send = (address, value) => platform.paste(line.replace('sensor-1', address).replace(/"data":"\w+"/, `"data":"${Buffer.from(JSON.stringify({ temperature: value })).toString('hex')}"`).replace(/"time":"[^"]+"/, `"time":"${new Date().toISOString()}"`));
+
+before(async () => { platform = await Platform.start(); });
+after(async () => { await platform?.stop(); });
+
+test('the first minute: open, set the password, paste the line, see the value', async () => {
+	const began = Date.now();
+	page = await openPage(platform);
+	await page.goto(platform.url + '/auth/setup');
+	await page.fill('[name=code]', /one use: (\w+)/.exec(platform.said)[1]);
+	await page.fill('[name=password]', 'a long password');
+	await page.fill('[name=repeat]', 'a long password');
+	await page.press('[name=repeat]', 'Enter');
+	await page.fill('[name=account]', 'admin');
+	await page.fill('[name=password]', 'a long password');
+	await page.press('[name=password]', 'Enter');
+	await page.click('text=Make a unit and a network');
+	line = await page.textContent('.copy code');
+	await isGood(page, 'overview-first-light');
+	platform.paste(line);
+	await page.click('nav >> text=Inbox');
+	await page.click('button:text-is("Claim")');
+	await page.click('nav >> text=Devices');
+	await page.click('text=sensor-1');
+	send('sensor-1', 22.5);
+	await page.waitForSelector('[data-field=temperature]:text-is("22.5")');
+	await page.waitForSelector('.plot canvas');
+	const points = Number(await page.getAttribute('.plot', 'data-points'));
+	send('sensor-1', 23.5);
+	await page.waitForSelector('[data-field=temperature]:text-is("23.5")');
+	await page.waitForFunction((n) => Number(document.querySelector('.plot').dataset.points) > n, points);
+	assert.ok(Date.now() - began < 60_000);
+});
+
+test('a chart is a table too', async () => {
+	await page.click('button:text-is("Table")');
+	await page.waitForSelector('.rows td:text-is("23.5")');
+	await page.click('button:text-is("Chart")');
+	await page.waitForSelector('.plot canvas');
+});
+
+test('what is heard shows up in the inbox of two browsers, and goes from both', async () => {
+	const other = await openPage(platform);
+	await signIn(other, platform, '/inbox');
+	await page.click('nav >> text=Inbox');
+	await page.waitForSelector('text=Nothing waits');
+	send('sensor-2', 5);
+	send('sensor-3', 6);
+	for (const p of [page, other]) await p.waitForSelector('td:has-text("sensor-3")');
+	await other.waitForSelector('td:has-text("sensor-2")');
+	await isGood(page, 'inbox-light');
+	await page.check('[aria-label="Select all"]');
+	await page.click('text=Claim 2');
+	for (const p of [page, other]) await p.waitForSelector('text=Nothing waits');
+	await other.context().close();
+});
+
+test('a reload keeps one signed in, signing out does not', async () => {
+	await page.reload();
+	await page.waitForSelector('main h1');
+	const [stored] = await page.evaluate(() => [JSON.stringify(localStorage)]);
+	assert.ok(!/token/.test(stored));
+	const two = await openPage(platform);
+	await signIn(two, platform);
+	await two.click('text=Sign out');
+	await two.waitForSelector('[name=password]');
+	await two.goto(platform.url + '/devices');
+	await two.waitForSelector('[name=password]');
+	await two.context().close();
+});
+
+const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
+for (const [size, viewport] of Object.entries(sizes))
+	for (const colorScheme of ['light', 'dark'])
+		test(`every page is good on a ${size} screen, ${colorScheme}`, async () => {
+			const p = await openPage(platform, { viewport, colorScheme });
+			await signIn(p, platform);
+			for (const link of await p.$$eval('nav .to', (all) => all.map((a) => a.getAttribute('href')))) {
+				await p.click(`nav .to[href="${link}"]`);
+				await p.waitForSelector('main h1');
+				await p.waitForLoadState('networkidle');
+				await isGood(p, `${link.slice(1) || 'overview'}-${size}-${colorScheme}`);
+			}
+			await p.click('nav .to[href="/devices"]');
+			await p.click('a:text-is("sensor-1")');
+			await p.waitForSelector('.plot canvas');
+			await isGood(p, `device-${size}-${colorScheme}`);
+			await p.context().close();
+		});
+
+test('German, and by keyboard', async () => {
+	await page.click('nav >> text=Settings');
+	await page.selectOption('label:has-text("Language") select', 'de');
+	await page.waitForSelector('h1');
+	await page.keyboard.press('Home');
+	await page.focus('nav .brand');
+	await page.keyboard.press('Tab');
+	await page.keyboard.press('Enter');
+	await page.waitForSelector('h1:text-is("Übersicht")');
+	await page.keyboard.press('Tab');
+	await page.keyboard.press('Enter');
+	await page.waitForSelector('h1:text-is("Eingang")');
+});
+
+test('a code goes to no host but our own', async () => {
+	const ask = (uri) => fetch(`${platform.url}/auth/oauth2/auth?` + new URLSearchParams({ response_type: 'code', client_id: 'public', redirect_uri: uri }), { redirect: 'manual' });
+	assert.equal((await ask(platform.url + '/signed-in')).status, 302);
+	for (const uri of ['http://evil.example/signed-in', platform.url + '.evil.example/signed-in', platform.url + '/signed-in/../x', platform.url + '/', 'javascript://' + platform.url.slice(7) + '/signed-in'])
+		assert.equal((await ask(uri)).status, 400, uri);
+});
+
+test('addresses of the API are never the application', async () => {
+	for (const path of ['/hub/api/v1/none', '/auth/none', '/data/none']) {
+		const r = await fetch(platform.url + path, { headers: { Accept: 'text/html' } });
+		assert.notEqual(r.status, 200, path);
+	}
+	const page = await fetch(platform.url + '/device/x', { headers: { Accept: 'text/html' } });
+	assert.match(page.headers.get('content-security-policy'), /script-src 'self';/);
+	assert.equal((await fetch(platform.url + '/', { headers: { 'If-None-Match': page.headers.get('etag') } })).status, 304);
+});
+
+test('no page had an error or asked another host', async () => {
+	await finish();
+});

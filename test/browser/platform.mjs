@@ -1,0 +1,86 @@
+// A platform and a browser for the tests; what every page must keep is checked
+// for each of them at the end: no error on the console, no other host.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const need = createRequire(join(root, 'web/package.json'));
+const { chromium } = need('playwright-core');
+const axe = readFileSync(need.resolve('axe-core/axe.min.js'), 'utf8');
+const program = process.env.MARRAM ?? join(root, 'build/marram');
+const LIMIT = 15_000;
+
+export class Platform {
+	static async start(...options) {
+		const p = new Platform();
+		p.folder = mkdtempSync(join(tmpdir(), 'marram-browser-'));
+		p.process = spawn(program, ['serve', '--data-dir', p.folder, '--http-port', '0', '--mqtt-port', '0', '--mqtt.tls-port', '0', ...options], { stdio: ['ignore', 'pipe', 'ignore'] });
+		p.said = '';
+		await new Promise((done, fail) => {
+			p.process.stdout.on('data', (d) => {
+				p.said += d;
+				if (/^ready:.*\n/m.test(p.said)) done();
+			});
+			p.process.on('exit', () => fail(new Error('the server ended: ' + p.said)));
+		});
+		p.url = 'http://localhost:' + /http:\/\/\S+?:(\d+)/.exec(p.said.slice(p.said.indexOf('ready:')))[1];
+		p.mqtt = /mqtt:\/\/\S+?:(\d+)/.exec(p.said)[1];
+		return p;
+	}
+	async stop() {
+		this.process.removeAllListeners('exit');
+		const ended = new Promise((done) => this.process.once('exit', done));
+		this.process.kill();
+		await ended;
+		rmSync(this.folder, { recursive: true, force: true });
+	}
+	// Runs a line as somebody pastes it, with the port of this platform.
+	paste(line) {
+		const r = spawnSync('/bin/sh', ['-c', line.replace(/ -p \d+/, ' -p ' + this.mqtt)], { encoding: 'utf8', timeout: LIMIT });
+		assert.equal(r.status, 0, r.stderr);
+	}
+}
+
+let chrome;
+const watched = [];
+
+export async function openPage(platform, how = {}) {
+	chrome ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+	const context = await chrome.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], ...how });
+	const page = await context.newPage();
+	page.setDefaultTimeout(LIMIT);
+	const faults = [];
+	page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(m.text() + ' ' + m.location().url); });
+	page.on('pageerror', (e) => faults.push(String(e)));
+	page.on('request', (r) => { if (!r.url().startsWith(platform.url) && !/^(data|blob):/.test(r.url())) faults.push('asked ' + r.url()); });
+	watched.push(faults);
+	return page;
+}
+
+export async function signIn(page, platform, path = '/') {
+	await page.goto(platform.url + path);
+	await page.fill('[name=account]', 'admin');
+	await page.fill('[name=password]', 'a long password');
+	await page.press('[name=password]', 'Enter');
+	await page.waitForSelector('main h1');
+}
+
+// Everybody can use it, and nothing sticks out at the side.
+export async function isGood(page, name) {
+	await page.evaluate(axe);
+	const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
+	assert.deepEqual(violations.map((v) => `${name}: ${v.id}: ${v.nodes.map((n) => n.target + ' ' + n.any.map((a) => a.message)).join('; ')}`), []);
+	const [wide, view] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+	assert.ok(wide <= view, `${name} is ${wide} wide in ${view}`);
+	if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, name + '.png'), fullPage: true });
+}
+
+export async function finish() {
+	await chrome?.close();
+	assert.deepEqual(watched.flat(), []);
+}

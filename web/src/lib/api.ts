@@ -1,0 +1,48 @@
+// Calls of our API. What goes wrong is an ApiError whose text says what, where
+// and, as the server does, what to do.
+import { accessToken } from './auth.svelte';
+
+export class ApiError extends Error {
+	constructor(public status: number, public code: string, message: string, public where: string) {
+		super(message);
+	}
+}
+
+export type Query = Record<string, string | number | undefined>;
+
+const withQuery = (path: string, query: Query = {}) => {
+	const q = new URLSearchParams();
+	for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== '') q.set(k, String(v));
+	return String(q) ? path + (path.includes('?') ? '&' : '?') + q : path;
+};
+
+async function call(method: string, path: string, body?: unknown, again = true): Promise<any> {
+	const headers: Record<string, string> = { Authorization: 'Bearer ' + (await accessToken(!again)) };
+	if (body !== undefined) headers['Content-Type'] = 'application/json';
+	let r: Response;
+	try {
+		r = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify({ data: body }) });
+	} catch {
+		throw new ApiError(0, 'away', 'The server does not answer. Is it running, and is the network up?', path);
+	}
+	if (r.status === 401 && again) return call(method, path, body, false);
+	const text = await r.text();
+	let json: any;
+	try { json = text ? JSON.parse(text) : {}; } catch { json = {}; }
+	if (!r.ok) throw new ApiError(r.status, json.code ?? String(r.status), json.message ?? r.statusText, `${method} ${path.split('?')[0]}`);
+	return json.data;
+}
+
+export const get = <T>(path: string, query?: Query): Promise<T> => call('GET', withQuery(path, query));
+export const post = <T>(path: string, data: unknown): Promise<T> => call('POST', path, data);
+export const patch = <T>(path: string, data: unknown): Promise<T> => call('PATCH', path, data);
+export const del = (path: string): Promise<void> => call('DELETE', path);
+export const count = async (path: string, query?: Query) => (await get<{ count: number }>(path + '/count', query)).count;
+
+// The schema of what a call takes, for forms.
+let doc: Promise<any> | undefined;
+export interface Schema { type: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; required?: string[]; minimum?: number; maximum?: number; maxLength?: number }
+export async function bodySchema(method: string, path: string): Promise<Schema> {
+	doc ??= fetch('/openapi.json').then((r) => r.json());
+	return (await doc).paths[path][method].requestBody.content['application/json'].schema.properties.data;
+}

@@ -1,0 +1,51 @@
+// One WebSocket for all that changes. It comes back by itself, and what was
+// subscribed then is subscribed again.
+import { accessToken } from './auth.svelte';
+
+export interface LiveEvent { type: 'created' | 'updated' | 'deleted' | 'requested'; entityType: string; entityId: string; entityQuickId: string; entity: any }
+interface Wanted { ask: Record<string, unknown>; hear: (e: LiveEvent) => void }
+
+export const link = $state({ up: false, tried: false });
+const wanted = new Map<string, Wanted>();
+let ws: WebSocket | undefined, next = 1, wait = 500, timer: number | undefined;
+
+const send = (o: unknown) => { if (ws?.readyState === WebSocket.OPEN) ws.send(JSON.stringify(o)); };
+const fits = (w: Wanted, e: LiveEvent) => {
+	const types = w.ask.entityTypes as string[] | undefined, filters = (w.ask.filters ?? {}) as Record<string, string>;
+	return (!types || types.includes(e.entityType)) && Object.entries(filters).every(([k, v]) => !e.entity || e.entity[k] === v);
+};
+
+async function open() {
+	timer = undefined;
+	const address = location.origin.replace(/^http/, 'ws') + '/ws';
+	ws = new WebSocket(address, ['marram.v1', await accessToken()]);
+	ws.onopen = () => {
+		link.up = link.tried = true;
+		wait = 500;
+		for (const [id, w] of wanted) send({ type: 'subscribe', id, ...w.ask });
+	};
+	ws.onmessage = (m) => {
+		const f = JSON.parse(m.data);
+		if (f.type === 'event') for (const w of wanted.values()) if (fits(w, f.data)) w.hear(f.data);
+		if (f.type === 'lagged') for (const [id, w] of wanted) send({ type: 'subscribe', id, ...w.ask });
+	};
+	ws.onclose = async (e) => {
+		link.up = false;
+		link.tried = true;
+		if (e.code === 4401) await accessToken(true).catch(() => {});
+		timer ??= setTimeout(open, wait) as unknown as number;
+		wait = Math.min(wait * 2, 15_000);
+	};
+}
+
+// Returns what ends the subscription, as $effect wants it.
+export function follow(ask: Record<string, unknown>, hear: (e: LiveEvent) => void): () => void {
+	const id = String(next++);
+	wanted.set(id, { ask, hear });
+	if (!ws && timer === undefined) timer = setTimeout(open, 0) as unknown as number;
+	send({ type: 'subscribe', id, ...ask });
+	return () => {
+		wanted.delete(id);
+		send({ type: 'unsubscribe', id });
+	};
+}

@@ -1,0 +1,12 @@
+import 'uplot/dist/uPlot.min.css';
+import './lib/tokens.css';
+import { mount } from 'svelte';
+import App from './App.svelte';
+import { start } from './lib/auth.svelte';
+import { read } from './lib/router.svelte';
+
+// The page is shown once we know who looks at it.
+if (await start()) {
+	read();
+	mount(App, { target: document.getElementById('app')! });
+}
