@@ -81,8 +81,9 @@ for (const [size, viewport] of Object.entries(sizes))
 		test(`every page is good on a ${size} screen, ${colorScheme}`, async () => {
 			const p = await openPage(platform, { viewport, colorScheme });
 			await signIn(p, platform);
-			for (const link of await p.$$eval('nav .to', (all) => all.map((a) => a.getAttribute('href')))) {
-				await p.click(`nav .to[href="${link}"]`);
+			for (const link of await p.$$eval('nav a.to', (all) => all.map((a) => a.getAttribute('href')))) {
+				if (!(await p.isVisible(`nav a.to[href="${link}"]`))) await p.click('nav .open');
+				await p.click(`nav a.to[href="${link}"]`);
 				await p.waitForSelector('main h1');
 				await p.waitForLoadState('networkidle');
 				await isGood(p, `${link.slice(1) || 'overview'}-${size}-${colorScheme}`);

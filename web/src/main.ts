@@ -3,10 +3,12 @@ import './lib/tokens.css';
 import { mount } from 'svelte';
 import App from './App.svelte';
 import { start } from './lib/auth.svelte';
+import { loadTexts } from './lib/look.svelte';
 import { read } from './lib/router.svelte';
 
 // The page is shown once we know who looks at it.
 if (await start()) {
+	await loadTexts();
 	read();
 	mount(App, { target: document.getElementById('app')! });
 }

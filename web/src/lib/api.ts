@@ -41,8 +41,8 @@ export const count = async (path: string, query?: Query) => (await get<{ count: 
 
 // The schema of what a call takes, for forms.
 let doc: Promise<any> | undefined;
-export interface Schema { type: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; required?: string[]; minimum?: number; maximum?: number; maxLength?: number }
+export interface Schema { type: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; items?: Schema; enum?: unknown[]; required?: string[]; minimum?: number; maximum?: number; maxLength?: number }
+export const openapi = () => (doc ??= fetch('/openapi.json').then((r) => r.json()));
 export async function bodySchema(method: string, path: string): Promise<Schema> {
-	doc ??= fetch('/openapi.json').then((r) => r.json());
-	return (await doc).paths[path][method].requestBody.content['application/json'].schema.properties.data;
+	return (await openapi()).paths[path][method].requestBody.content['application/json'].schema.properties.data;
 }

@@ -49,3 +49,13 @@ export function follow(ask: Record<string, unknown>, hear: (e: LiveEvent) => voi
 		send({ type: 'unsubscribe', id });
 	};
 }
+
+// The same for a page that loads itself again: many events, one load. `put`
+// may take an event as it is; false: load.
+export function watch(ask: Record<string, unknown>, load: () => unknown, put: (e: LiveEvent) => boolean = () => false): () => void {
+	let soon: number | undefined;
+	const end = follow(ask, (e) => {
+		if (!put(e)) soon ??= setTimeout(() => { soon = undefined; load(); }, 300) as unknown as number;
+	});
+	return () => { clearTimeout(soon); end(); };
+}

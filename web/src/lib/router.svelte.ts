@@ -4,9 +4,9 @@ export const route = $state({ path: location.pathname, query: new URLSearchParam
 
 // Looks at the address anew.
 export function read() {
+	if (route.path !== location.pathname) scrollTo(0, 0);
 	route.path = location.pathname;
 	route.query = new URLSearchParams(location.search);
-	scrollTo(0, 0);
 }
 
 export function go(path: string) {
@@ -14,12 +14,20 @@ export function go(path: string) {
 	read();
 }
 
+// Other values behind the "?" of this page; undefined takes one away.
+export function replace(query: Record<string, string | undefined>) {
+	const q = new URLSearchParams(route.query);
+	for (const [k, v] of Object.entries(query)) if (v === undefined || v === '') q.delete(k); else q.set(k, v);
+	history.replaceState(null, '', location.pathname + (String(q) ? '?' + q : ''));
+	read();
+}
+
 addEventListener('popstate', read);
 addEventListener('click', (e) => {
 	const a = (e.target as Element).closest?.('a');
-	if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || a.target || a.hasAttribute('data-load')) return;
+	if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || a.target || a.hasAttribute('download') || a.hasAttribute('data-load')) return;
 	const url = new URL(a.href);
 	if (url.origin !== location.origin) return;
 	e.preventDefault();
-	go(url.pathname + url.search);
+	go(url.pathname + url.search + url.hash);
 });

@@ -1,0 +1,36 @@
+// Fails when a text that is asked for is missing in a language, is said twice,
+// or is never asked for.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const files = (dir, end) => readdirSync(dir, { recursive: true }).map(String).filter((f) => end.test(f)).map((f) => join(dir, f));
+const root = 'src/lib/texts', faults = [], texts = {};
+for (const language of readdirSync(root, { withFileTypes: true }).filter((d) => d.isDirectory()).map((d) => d.name)) {
+	texts[language] = {};
+	for (const f of files(join(root, language), /\.json$/))
+		for (const [k, v] of Object.entries(JSON.parse(readFileSync(f, 'utf8')))) {
+			if (k in texts[language]) faults.push(`${f}: ${k} is there already`);
+			if (!v) faults.push(`${f}: ${k} is empty`);
+			texts[language][k] = v;
+		}
+}
+const all = new Set(Object.values(texts).flatMap(Object.keys));
+for (const [language, has] of Object.entries(texts)) for (const k of all) if (!(k in has)) faults.push(`${language}: ${k} is missing`);
+for (const k of all) {
+	const holes = Object.values(texts).map((x) => [...new Set((x[k] ?? '').match(/\{\w+\}/g))].sort().join());
+	if (new Set(holes).size > 1) faults.push(`${k}: not the same {…} in each language`);
+}
+
+// t('name') and t(`area.${x}`): the first must be there, of the second at least one that begins so.
+const sources = files('src', /\.(svelte|ts)$/).filter((f) => !f.startsWith(root)).map((f) => [f, readFileSync(f, 'utf8')]);
+const begins = [];
+for (const [f, s] of sources) {
+	for (const m of s.matchAll(/\bt\(\s*'([^']+)'/g)) if (!all.has(m[1])) faults.push(`${f}: no text "${m[1]}"`);
+	for (const m of s.matchAll(/\bt(?:Or)?\(\s*`([^`$]*)\$\{/g)) begins.push(m[1]);
+}
+const everything = sources.map(([, s]) => s).join('\n');
+const quoted = new Set([...everything.matchAll(/'([\w.-]+)'/g)].map((m) => m[1]));
+for (const k of all) if (!quoted.has(k) && !begins.some((b) => b && k.startsWith(b))) console.warn(`"${k}" is never asked for`);
+for (const f of faults) console.error(f);
+console.log(`texts: ${all.size} in ${Object.keys(texts).join(', ')}`);
+if (faults.length) process.exit(1);
