@@ -454,6 +454,7 @@ struct hub {
 	struct counter_group counter_group;
 
 	struct loop *routing; /* where commits are told */
+	struct mqtt_server *mqtt; /* on that loop */
 	struct loop *loop;    /* ours */
 	pthread_t thread;
 	bool running;
