@@ -233,6 +233,7 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity,
     hub_delayed_entity, hub_setting_entity;
+extern const struct record hub_state_record;
 extern const char *const hub_metric_types[];
 /* Ids that people choose. */
 int hub_check_id(struct str s, struct err *err);
