@@ -420,7 +420,8 @@ write_figures(struct json_out *o, const struct mqtt_queue_stats *st)
 }
 
 struct queue_name {
-	const char *queue, *member; /* in Sylvia-IoT's answer; NULL: not there */
+	const char *queue,
+	    *member; /* in Sylvia-IoT's answer; NULL: not there */
 };
 static const struct queue_name application_queues[] = { { "uldata", "uldata" },
 	{ "dldata-resp", "dldataResp" }, { "dldata-result", "dldataResult" },
@@ -623,14 +624,14 @@ queue_list(struct http_call *c)
 				  : w->end.unit_id.len > 0))
 			continue;
 		first[n++] = n_looks;
-		looks[n_looks++] = (struct route_look){ w->application,
-			&w->end, NULL };
+		looks[n_looks++] =
+		    (struct route_look){ w->application, &w->end, NULL };
 		for (const struct queue_name *q = queues_of(w->application);
 		     q->queue != NULL; q++)
 			if (!w->end.driven || strcmp(q->queue, "ctrl") != 0)
-				looks[n_looks++] = (struct route_look){
-					w->application, &w->end, q->queue
-				};
+				looks[n_looks++] =
+				    (struct route_look){ w->application,
+					    &w->end, q->queue };
 	}
 	first[n] = n_looks;
 	route_stats(m->route, looks, n_looks);

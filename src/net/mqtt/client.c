@@ -454,8 +454,7 @@ read_some(struct mqtt_client *c)
 /* --- connecting ---------------------------------------------------------- */
 
 static void
-at_stage(
-    struct mqtt_client *c, enum mqtt_client_stage stage, const char *about)
+at_stage(struct mqtt_client *c, enum mqtt_client_stage stage, const char *about)
 {
 	if (c->events != NULL && c->events->stage != NULL)
 		c->events->stage(c->owner, stage, about, c->stream);
@@ -465,8 +464,8 @@ at_stage(
 static void
 look_if_secured(struct mqtt_client *c)
 {
-	if (c->secured || c->state != GREETING ||
-	    c->conf.wrap_is_up == NULL || !c->conf.wrap_is_up(c->stream))
+	if (c->secured || c->state != GREETING || c->conf.wrap_is_up == NULL ||
+	    !c->conf.wrap_is_up(c->stream))
 		return;
 	c->secured = true;
 	at_stage(c, MQTT_STAGE_SIGN_IN, NULL);
@@ -545,8 +544,7 @@ begin_to_connect(struct mqtt_client *c, const struct sockaddr *to,
 		(void)snprintf(
 		    about, sizeof(about), "%.100s, port %.10s", host, port);
 	else
-		(void)snprintf(
-		    about, sizeof(about), "%.200s", c->conf.address);
+		(void)snprintf(about, sizeof(about), "%.200s", c->conf.address);
 	at_stage(c, MQTT_STAGE_CONNECT, about);
 	c->io.fd = socket(
 	    to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -51,6 +51,7 @@ struct gateway_settings {
 				 * sleeping nodes too */
 	int64_t heard;          /* frames handed up and not yet taken */
 	int64_t devices;        /* that come to be by being heard; the host's */
+	int64_t tests;          /* of connections at once; the host's */
 	int64_t max_frame;      /* bytes of one, either way */
 	int64_t filters;        /* of topics, of one MQTT link */
 	int64_t sleeping;       /* frames kept for one sleeping node */

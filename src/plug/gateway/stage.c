@@ -149,8 +149,8 @@ gateway_trial_heard(struct gateway *g, const struct gateway_in *in)
 			(void)snprintf(text, sizeof(text), STR_FMT,
 			    (int)MIN_OF(in->topic.len, 90), in->topic.ptr);
 		else
-			(void)snprintf(text, sizeof(text), "%zu bytes",
-			    in->data.len);
+			(void)snprintf(
+			    text, sizeof(text), "%zu bytes", in->data.len);
 		gateway_stage_note(g, text);
 	}
 	gateway_stages_end(g, NULL);
