@@ -949,23 +949,36 @@ read_error(struct http_call *c, struct data_operation *op)
 	}
 }
 
+/* A change by way of an API that people use. Lines of values, sign-in and MQTT
+ * over HTTP are none. */
+static bool
+is_change(const struct http_call *c)
+{
+	static const struct str apis[] = { STR("/auth/api/"), STR("/broker/"),
+		STR("/coremgr/"), STR("/data/"), STR("/fleet/"), STR("/hub/") };
+	static const char *const methods[] = { "POST", "PATCH", "PUT",
+		"DELETE" };
+	bool api = false, method = false;
+
+	for (size_t i = 0; i < COUNT_OF(apis); i++)
+		api = api || str_starts(c->path, apis[i]);
+	for (size_t i = 0; i < COUNT_OF(methods); i++)
+		method = method || strcmp(c->method, methods[i]) == 0;
+	return api && method && c->route != NULL &&
+	    c->authorization.ptr != NULL;
+}
+
 void
 coremgr_record(struct coremgr *m, struct http_call *c)
 {
 	struct data_operation op = { 0 };
-	const struct auth_who *who;
+	const struct auth_who *who = auth_who(c);
 
-	if (m->data == NULL ||
-	    (!str_starts(c->path, STR("/coremgr/")) &&
-		!str_starts(c->path, STR("/hub/")) &&
-		!str_starts(c->path, STR("/auth/api/v1/service-token"))) ||
-	    c->route == NULL || c->authorization.ptr == NULL ||
-	    (strcmp(c->method, "POST") != 0 &&
-		strcmp(c->method, "PATCH") != 0 &&
-		strcmp(c->method, "PUT") != 0 &&
-		strcmp(c->method, "DELETE") != 0))
+	if (m->data == NULL || !is_change(c))
 		return;
-	who = auth_whois(m->auth, c);
+	/* as they were when they asked: their token may have gone with it */
+	if (who == NULL)
+		who = auth_whois(m->auth, c);
 	if (who == NULL)
 		return;
 	op.req_time = c->came_at;
