@@ -67,16 +67,21 @@ export async function history(unit: string, fields: Picked[], o: { from: number;
 		queries: fields.map((f) => ({ name: f.id, quickId: 'field:' + quickOf(f), start: iso(o.from), stop: iso(o.to), window: windowed(f) ? o.window : '', functions: windowed(f) ? [...new Set([fn, 'mean', 'min', 'max', 'count'])] : [] })),
 	});
 	return fields.map((f) => {
-		const points = data[f.id] ?? [], step = windowed(f) ? secondsOf(o.window) : 0, at = points.map((p) => Date.parse(p.timestamp) / 1000 + (o.shift ?? 0));
+		const points = inOrder(data[f.id] ?? []), step = windowed(f) ? secondsOf(o.window) : 0, at = points.map((p) => Date.parse(p.timestamp) / 1000 + (o.shift ?? 0));
 		const of = (k: string) => points.map((p) => real(f, p.metric[k]));
 		const value = of(step ? fn : 'value'), band = step > 0 && !o.fn;
 		const series: Series = {
 			name: nameOf(f), unit: fn === 'count' && step ? '' : fn === 'rate' && step && f.unit ? `${f.unit}/s` : f.unit, at, value, gap: step ? step * 1.5 : silence(at),
 			low: band ? (of('min') as (number | null)[]) : undefined, high: band ? (of('max') as (number | null)[]) : undefined,
-			kind: f.metricType === 'binary' ? 'step' : step && bars.includes(fn) ? 'bar' : 'line',
+			kind: f.metricType === 'binary' ? 'step' : f.metricType === 'string' ? 'state' : step && bars.includes(fn) ? 'bar' : 'line',
 		};
 		return { field: f, series, step, cut: !step && points.length >= RAW_MAX, stats: statsOf(series, points, step) };
 	});
+}
+// A field that had another unit once has several series, one behind the other.
+function inOrder(points: Point[]): Point[] {
+	for (let i = 1; i < points.length; i++) if (points[i].timestamp < points[i - 1].timestamp) return points.sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1));
+	return points;
 }
 function statsOf(s: Series, points: Point[], step: number): Stats {
 	let min: number | null = null, max: number | null = null, sum = 0, n = 0;

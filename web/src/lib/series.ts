@@ -2,7 +2,7 @@
 // arrays ($state.raw): 100,000 proxies are slow.
 import uPlot from 'uplot';
 
-export type Kind = 'line' | 'area' | 'bar' | 'step' | 'scatter';
+export type Kind = 'line' | 'area' | 'bar' | 'step' | 'scatter' | 'state';
 export type Value = number | string | boolean | null;
 export interface Series {
 	name: string;
@@ -19,8 +19,8 @@ export interface Series {
 }
 export interface Run { from: number; to: number; text: string }
 
-export const isState = (s: Series) => s.value.some((v) => typeof v === 'string');
-export const isBinary = (s: Series) => s.value.length > 0 && s.value.every((v) => v === null || typeof v === 'boolean');
+export const isState = (s: Series) => s.kind === 'state' || s.value.some((v) => typeof v === 'string');
+export const isBinary = (s: Series) => (s.value.length > 0 || s.kind === 'step') && s.value.every((v) => v === null || typeof v === 'boolean');
 export const kindOf = (s: Series): Kind => s.kind ?? (isBinary(s) ? 'step' : 'line');
 const numeric = (v: Value) => (typeof v === 'boolean' ? Number(v) : (v as number | null));
 
