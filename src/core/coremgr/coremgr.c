@@ -111,6 +111,20 @@ static const struct field patch_fields[] = {
 static const struct record patch_record = { "queueAccess", sizeof(L),
 	patch_fields };
 
+static const struct field more_fields[] = {
+	F_INT(L, ttl, "ttl", .flags = FIELD_ABSENT),
+	F_INT(L, length, "length", .flags = FIELD_ABSENT),
+	{ 0 },
+};
+static const struct record more_record = { "queueLimits", sizeof(L),
+	more_fields };
+static const struct field added_fields[] = {
+	F_TEXT(L, password, "password", .help = "For its queues."),
+	{ 0 },
+};
+static const struct record added_record = { "queueAccountAdded", sizeof(L),
+	added_fields };
+
 static bool
 is_application(const struct rest *r)
 {
@@ -347,6 +361,8 @@ vary(struct rest_object *o, const struct rest_object *base)
 	*o = *base;
 	o->add_extra = &add_record;
 	o->patch_extra = &patch_record;
+	o->added = &added_record;
+	o->shown_more = &more_record;
 	o->before_add = before_add;
 	o->in_add = in_add;
 	o->after_add = after_add;
@@ -546,9 +562,46 @@ send_uldata(struct http_call *c)
 	publish_trial(c, false, &end, "uldata", &b);
 }
 
+struct figures {
+	int64_t consumers, messages;
+	double published, delivered;
+};
+#define Q struct figures
+static const struct field figures_fields[] = {
+	F_INT(Q, consumers, "consumers", .help = "Who reads it now."),
+	F_INT(Q, messages, "messages", .help = "Waiting."),
+	F_REAL(Q, published, "publishRate", .help = "Messages in a second."),
+	F_REAL(Q, delivered, "deliverRate", .help = "Messages in a second."),
+	{ 0 },
+};
+static const struct record figures_record = { "queueFigures", sizeof(Q),
+	figures_fields };
+
+struct stats {
+	struct figures a, b, c;
+};
+static const struct field application_stats_fields[] = {
+	F_RECORD(struct stats, a, Q, "uldata", .record = &figures_record),
+	F_RECORD(struct stats, b, Q, "dldataResp", .record = &figures_record),
+	F_RECORD(struct stats, c, Q, "dldataResult", .record = &figures_record),
+	{ 0 },
+};
+static const struct record application_stats_record = { "applicationStats",
+	sizeof(struct stats), application_stats_fields };
+static const struct field network_stats_fields[] = {
+	F_RECORD(struct stats, a, Q, "dldata", .record = &figures_record),
+	F_RECORD(struct stats, b, Q, "ctrl", .record = &figures_record),
+	{ 0 },
+};
+static const struct record network_stats_record = { "networkStats",
+	sizeof(struct stats), network_stats_fields };
+#undef Q
+
 static const struct http_route own_rows[] = {
 	{ "GET", "/application/{applicationId}/stats", HTTP_TOKEN,
-	    .scope = "application.get", .handle = application_stats,
+	    .scope = "application.get",
+	    .reply = { .record = &application_stats_record },
+	    .handle = application_stats,
 	    .help = "Shows the figures of the application's queues." },
 	{ "POST", "/application/{applicationId}/dldata", HTTP_TOKEN,
 	    .scope = "application.post",
@@ -557,7 +610,9 @@ static const struct http_route own_rows[] = {
 	    .handle = send_dldata,
 	    .help = "Sends downlink data in the application's name." },
 	{ "GET", "/network/{networkId}/stats", HTTP_TOKEN,
-	    .scope = "network.get", .handle = network_stats,
+	    .scope = "network.get",
+	    .reply = { .record = &network_stats_record },
+	    .handle = network_stats,
 	    .help = "Shows the figures of the network's queues." },
 	{ "POST", "/network/{networkId}/uldata", HTTP_TOKEN,
 	    .scope = "network.post",
