@@ -870,11 +870,16 @@ static void
 tell_ready(struct server *s)
 {
 	struct buf b = { 0 };
+	size_t http_len;
 
 	if (s->http != NULL)
 		tell_http(s, &b);
 	mqtt_listeners_warn(s->listeners);
+	http_len = b.len;
 	mqtt_listeners_say(s->listeners, &b);
+	if (s->hub != NULL && b.len > http_len)
+		hub_listens(s->hub,
+		    (struct str){ b.ptr + http_len, b.len - http_len });
 	printf("ready:%s data %s\n", buf_z(&b), s->dir);
 	buf_free(&b);
 	fflush(stdout);

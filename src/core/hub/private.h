@@ -235,6 +235,7 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity,
     hub_delayed_entity, hub_setting_entity;
+extern const struct record hub_state_record;
 extern const char *const hub_metric_types[];
 /* Ids that people choose. */
 int hub_check_id(struct str s, struct err *err);
@@ -465,6 +466,7 @@ struct hub {
 	size_t n_heard; /* not yet done, all stages */
 	enum { HUB_RUNS, HUB_PAUSING, HUB_RESTS, HUB_READS } rest;
 	pthread_cond_t rest_cond;
+	struct str listens; /* addresses of the MQTT server; owned */
 	bool rest_changed; /* everything is to be read again */
 	int rest_rc;       /* of that */
 	struct err rest_err;
@@ -489,6 +491,7 @@ struct hub {
 	struct map places;           /* "unit_id network addr" -> device */
 	struct map gates;            /* by id */
 	struct map gate_places;      /* "unit_id code" -> gate */
+	struct list tests;           /* of connections, see trial.c */
 	struct worker_pool *errands; /* of gateways: the store, files */
 	char *log_dir, *firmware_dir;
 	struct map profiles; /* "unit code" -> profile */
@@ -756,6 +759,11 @@ bool gate_order(
 int gate_act(
     struct gate *g, struct str node, struct str action, struct err *err);
 /* It as JSON, with its state and without secrets. */
+/* Hears what is published on our own server below `root`, which ends with a
+ * slash, until gate_ear_end(). */
+void *gate_ear(struct hub *h, struct str root, struct str filter,
+    gateway_heard *heard, void *heard_ctx);
+void gate_ear_end(void *handle);
 struct str gate_json(struct arena *a, const struct gate *g);
 /* Devices have changed: "CODE\nADDR", all on networks of that code (ADDR
  * empty), any (""). */
@@ -771,6 +779,9 @@ void event_gateway(struct gate *g, const char *type);
 /* gateway_api.c */
 extern const struct rest_object hub_gateway_object;
 extern const struct http_route hub_gateway_rows[];
+/* trial.c: connection tests. */
+extern const struct http_route hub_trial_rows[];
+void trials_end(struct hub *h);
 /* firmware.c */
 extern const struct entity hub_firmware_entity;
 extern const struct rest_object hub_firmware_object;
