@@ -620,7 +620,7 @@ start_messages(struct server *s, struct err *err)
 	if (rc != 0)
 		return rc;
 	data_start(s->data, s->msg_loop);
-	rc = hub_start(s->hub, s->msg_loop, err);
+	rc = hub_start(s->hub, s->msg_loop, s->mqtt, err);
 	if (rc != 0)
 		return rc;
 	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);

@@ -111,6 +111,20 @@ static const struct field patch_fields[] = {
 static const struct record patch_record = { "queueAccess", sizeof(L),
 	patch_fields };
 
+static const struct field more_fields[] = {
+	F_INT(L, ttl, "ttl", .flags = FIELD_ABSENT),
+	F_INT(L, length, "length", .flags = FIELD_ABSENT),
+	{ 0 },
+};
+static const struct record more_record = { "queueLimits", sizeof(L),
+	more_fields };
+static const struct field added_fields[] = {
+	F_TEXT(L, password, "password", .help = "For its queues."),
+	{ 0 },
+};
+static const struct record added_record = { "queueAccountAdded", sizeof(L),
+	added_fields };
+
 static bool
 is_application(const struct rest *r)
 {
@@ -347,6 +361,8 @@ vary(struct rest_object *o, const struct rest_object *base)
 	*o = *base;
 	o->add_extra = &add_record;
 	o->patch_extra = &patch_record;
+	o->added = &added_record;
+	o->shown_more = &more_record;
 	o->before_add = before_add;
 	o->in_add = in_add;
 	o->after_add = after_add;
@@ -738,13 +754,50 @@ send_uldata(struct http_call *c)
 	publish_trial(c, false, &end, "uldata", &b);
 }
 
+struct figures {
+	int64_t consumers, messages;
+	double published, delivered;
+};
+#define Q struct figures
+static const struct field figures_fields[] = {
+	F_INT(Q, consumers, "consumers", .help = "Who reads it now."),
+	F_INT(Q, messages, "messages", .help = "Waiting."),
+	F_REAL(Q, published, "publishRate", .help = "Messages in a second."),
+	F_REAL(Q, delivered, "deliverRate", .help = "Messages in a second."),
+	{ 0 },
+};
+static const struct record figures_record = { "queueFigures", sizeof(Q),
+	figures_fields };
+
+struct stats {
+	struct figures a, b, c;
+};
+static const struct field application_stats_fields[] = {
+	F_RECORD(struct stats, a, Q, "uldata", .record = &figures_record),
+	F_RECORD(struct stats, b, Q, "dldataResp", .record = &figures_record),
+	F_RECORD(struct stats, c, Q, "dldataResult", .record = &figures_record),
+	{ 0 },
+};
+static const struct record application_stats_record = { "applicationStats",
+	sizeof(struct stats), application_stats_fields };
+static const struct field network_stats_fields[] = {
+	F_RECORD(struct stats, a, Q, "dldata", .record = &figures_record),
+	F_RECORD(struct stats, b, Q, "ctrl", .record = &figures_record),
+	{ 0 },
+};
+static const struct record network_stats_record = { "networkStats",
+	sizeof(struct stats), network_stats_fields };
+#undef Q
+
 static const struct http_route own_rows[] = {
 	{ "GET", "/queue/list", HTTP_TOKEN, .scope = "network.get",
 	    .query = &queue_record, .handle = queue_list,
 	    .help = "Shows what waits in the queues of some applications, "
 		    "networks and gateways, and what came through them." },
 	{ "GET", "/application/{applicationId}/stats", HTTP_TOKEN,
-	    .scope = "application.get", .handle = application_stats,
+	    .scope = "application.get",
+	    .reply = { .record = &application_stats_record },
+	    .handle = application_stats,
 	    .help = "Shows the figures of the application's queues." },
 	{ "POST", "/application/{applicationId}/dldata", HTTP_TOKEN,
 	    .scope = "application.post",
@@ -753,7 +806,9 @@ static const struct http_route own_rows[] = {
 	    .handle = send_dldata,
 	    .help = "Sends downlink data in the application's name." },
 	{ "GET", "/network/{networkId}/stats", HTTP_TOKEN,
-	    .scope = "network.get", .handle = network_stats,
+	    .scope = "network.get",
+	    .reply = { .record = &network_stats_record },
+	    .handle = network_stats,
 	    .help = "Shows the figures of the network's queues." },
 	{ "POST", "/network/{networkId}/uldata", HTTP_TOKEN,
 	    .scope = "network.post",
@@ -894,23 +949,36 @@ read_error(struct http_call *c, struct data_operation *op)
 	}
 }
 
+/* A change by way of an API that people use. Lines of values, sign-in and MQTT
+ * over HTTP are none. */
+static bool
+is_change(const struct http_call *c)
+{
+	static const struct str apis[] = { STR("/auth/api/"), STR("/broker/"),
+		STR("/coremgr/"), STR("/data/"), STR("/fleet/"), STR("/hub/") };
+	static const char *const methods[] = { "POST", "PATCH", "PUT",
+		"DELETE" };
+	bool api = false, method = false;
+
+	for (size_t i = 0; i < COUNT_OF(apis); i++)
+		api = api || str_starts(c->path, apis[i]);
+	for (size_t i = 0; i < COUNT_OF(methods); i++)
+		method = method || strcmp(c->method, methods[i]) == 0;
+	return api && method && c->route != NULL &&
+	    c->authorization.ptr != NULL;
+}
+
 void
 coremgr_record(struct coremgr *m, struct http_call *c)
 {
 	struct data_operation op = { 0 };
-	const struct auth_who *who;
+	const struct auth_who *who = auth_who(c);
 
-	if (m->data == NULL ||
-	    (!str_starts(c->path, STR("/coremgr/")) &&
-		!str_starts(c->path, STR("/hub/")) &&
-		!str_starts(c->path, STR("/auth/api/v1/service-token"))) ||
-	    c->route == NULL || c->authorization.ptr == NULL ||
-	    (strcmp(c->method, "POST") != 0 &&
-		strcmp(c->method, "PATCH") != 0 &&
-		strcmp(c->method, "PUT") != 0 &&
-		strcmp(c->method, "DELETE") != 0))
+	if (m->data == NULL || !is_change(c))
 		return;
-	who = auth_whois(m->auth, c);
+	/* as they were when they asked: their token may have gone with it */
+	if (who == NULL)
+		who = auth_whois(m->auth, c);
 	if (who == NULL)
 		return;
 	op.req_time = c->came_at;

@@ -397,12 +397,14 @@ on_ready(struct loop_post *p)
 }
 
 int
-hub_start(struct hub *h, struct loop *loop, struct err *err)
+hub_start(struct hub *h, struct loop *loop, struct mqtt_server *mqtt,
+    struct err *err)
 {
 	const struct route_tap tap = { heard_uplink, on_changed, on_set,
 		gate_order, sent_heard, h };
 
 	h->routing = loop;
+	h->mqtt = mqtt;
 	h->ready_post.run = on_ready;
 	h->begin_post.run = on_begin;
 	loop_post(loop, &h->ready_post);

@@ -1122,6 +1122,8 @@ struct mqtt_server {
 	struct list queues;
 	struct list queues_nonempty;
 	struct list consumers;
+	mqtt_watch *watch; /* NULL: nobody looks */
+	void *watch_owner;
 	struct list logins;
 	struct map accounts; /* by name */
 	struct addresses addresses;

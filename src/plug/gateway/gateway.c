@@ -351,11 +351,13 @@ struct head {
 #define H struct head
 static const struct field head_fields[] = {
 	F_TEXT(H, type, "type"),
-	F_JSON(H, protocol, "protocol", .flags = FIELD_NULL | FIELD_OBJECT),
+	F_JSON(H, protocol, "protocol", .flags = FIELD_NULL | FIELD_OBJECT,
+	    .one_of_fn = gateway_all_protocols, .spec = gateway_protocol_spec,
+	    .help = "Over what, with its `type`."),
 	{ 0 },
 };
 #undef H
-static const struct record head_record = { "provider", sizeof(struct head),
+const struct record gateway_head_record = { "provider", sizeof(struct head),
 	head_fields };
 
 /* And every protocol's. */
@@ -456,7 +458,7 @@ open_parts(struct gateway *g, const struct gateway_conf *conf, struct err *err)
 	void *row = NULL;
 	int rc;
 
-	rc = record_read(&head_record, &g->arena, json, &head, err);
+	rc = record_read(&gateway_head_record, &g->arena, json, &head, err);
 	if (rc == 0)
 		rc = choose_protocol(g, head.protocol, err);
 	if (rc == 0 && g->ops->spec != NULL) {
@@ -556,7 +558,7 @@ gateway_open(const struct gateway_conf *conf, const struct gateway_host *host,
 	struct head head;
 	int rc;
 
-	rc = record_read(&head_record, &a,
+	rc = record_read(&gateway_head_record, &a,
 	    conf->provider.ptr != NULL ? conf->provider : STR("{}"), &head,
 	    err);
 	if (rc == 0) {
@@ -624,6 +626,13 @@ gateway_protocols(const char *provider)
 
 	(void)pthread_once(&names_once, make_names);
 	return protocol_names[ops != NULL ? ops->protocols & 15 : 0];
+}
+
+const char *const *
+gateway_all_protocols(void)
+{
+	(void)pthread_once(&names_once, make_names);
+	return protocol_names[COUNT_OF(protocol_names) - 1];
 }
 
 const struct record *

@@ -184,6 +184,9 @@ const struct record *gateway_provider_spec(const char *type);
 const struct record *gateway_protocol_spec(const char *type);
 /* The protocols that a provider speaks, NULL ends. */
 const char *const *gateway_protocols(const char *provider);
+const char *const *gateway_all_protocols(void);
+/* What every provider's object has. */
+extern const struct record gateway_head_record;
 
 struct gateway_conf {
 	const char *name;     /* its code, for logs and client ids */
