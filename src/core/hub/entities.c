@@ -766,5 +766,12 @@ const struct conf_field hub_live_fields[] = {
 	CONF_SIZE(C, backlog_max, "backlogMax", .def = "64MiB", .min = 1 << 20,
 	    .max = (int64_t)1 << 34,
 	    .help = "Events that may wait to be shared out to clients."),
+	CONF_INT(C, topic_rate, "topicRate", .def = "200", .min = 1,
+	    .max = 100000,
+	    .help = "Messages a second that a subscription to topics gets; of "
+		    "what passes beyond, it is told the number."),
+	CONF_SIZE(C, payload_max, "payloadMax", .def = "4KiB", .min = 64,
+	    .max = 1 << 20,
+	    .help = "Of each of them so much of the payload is shown."),
 	{ 0 },
 };
