@@ -26,6 +26,13 @@ current(struct gateway *g)
 	return s != NULL && s->end == GATEWAY_STAGE_RUNS ? s : NULL;
 }
 
+static bool
+has_failed(const struct gateway *g)
+{
+	return g->n_stages > 0 &&
+	    g->stages[g->n_stages - 1].end == GATEWAY_STAGE_FAILED;
+}
+
 static void
 say(struct gateway *g, struct gateway_stage *s, const char *text)
 {
@@ -45,7 +52,8 @@ gateway_stages_end(struct gateway *g, const char *fault)
 {
 	struct gateway_stage *s = current(g);
 
-	if (s == NULL && fault != NULL && g->n_stages < GATEWAY_STAGES_MAX) {
+	if (s == NULL && fault != NULL && !has_failed(g) &&
+	    g->n_stages < GATEWAY_STAGES_MAX) {
 		s = &g->stages[g->n_stages++];
 		*s = (struct gateway_stage){ "link", .ms = clock_mono() };
 	}
