@@ -1,6 +1,7 @@
 """Values: from a payload to fields, and to who listens."""
 import json
 import signal
+import urllib.parse
 
 import pytest
 
@@ -361,6 +362,26 @@ def test_dashboards_are_kept(site):
     assert r.status == 400 and "list of widgets" in r.text
     assert hub(site, "DELETE", "dashboard/" + made["id"]).status == 204
     assert listed(site, "dashboard") == []
+    again = {"id": made["id"], "unitId": site.unit, "title": "Home"}
+    hub(site, "POST", "dashboard", {"data": again}, 200)  # undone
+    assert hub(site, "POST", "dashboard", {"data": again}).code == \
+        "err_hub_exist"
+
+
+def test_a_change_of_what_was_changed_since_is_refused(site):
+    made = hub(site, "POST", "dashboard", {"data": {
+        "unitId": site.unit, "title": "Home"}}, 200).data
+    path = "dashboard/" + made["id"]
+    seen = urllib.parse.quote(hub(site, "GET", path).data["modifiedOn"])
+    hub(site, "PATCH", path + "?ifModified=" + seen,
+        {"data": {"title": "Mine"}}, 204)
+    r = hub(site, "PATCH", path + "?ifModified=" + seen,
+            {"data": {"title": "Theirs"}})
+    assert (r.status, r.code) == (409, "err_changed") and "again" in r.text
+    assert hub(site, "GET", path).data["title"] == "Mine"
+    r = hub(site, "PATCH", path + "?ifModified=soon",
+            {"data": {"title": "Theirs"}})
+    assert r.status == 400 and "ifModified" in r.text
 
 
 def test_a_device_that_moves_takes_its_fields_along(probe):

@@ -4,6 +4,7 @@
 #include "core/rest/rest.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 
@@ -322,7 +323,24 @@ struct writing {
 	struct rest *r;
 	const void *old, *row;
 	field_set_t set;
+	const char *modified; /* the field; NULL: whenever it was changed */
+	int64_t if_modified;
+	bool stale; /* somebody else has changed it */
 };
+
+/* A PATCH may say which state it is a change of. */
+#define IF_MODIFIED "ifModified"
+struct patch_query {
+	struct str if_modified;
+};
+static const struct field patch_query_fields[] = {
+	F_TEXT(struct patch_query, if_modified, IF_MODIFIED,
+	    .help = "Changes it only if it was last changed at this time, as it "
+		    "was read; else 409 `err_changed`, and nothing is done."),
+	{ 0 },
+};
+static const struct record patch_query_record = { "restPatchQuery",
+	sizeof(struct patch_query), patch_query_fields };
 
 static int
 add_tx(struct store *tx, void *ctx, struct err *err)
@@ -348,8 +366,12 @@ patch_tx(struct store *tx, void *ctx, struct err *err)
 	int rc;
 
 	filter_text(&f, o->id, http_var(t->r->c, 0));
+	if (t->modified != NULL)
+		filter_add(
+		    &f, t->modified, COND_EQ, value_time(t->if_modified));
 	rc = n == 0 ? store_count(tx, o->entity, &f, &there, err)
 		    : store_update(tx, o->entity, &f, changes, n, &there, err);
+	t->stale = rc == 0 && there == 0 && t->modified != NULL;
 	if (rc == 0 && there == 0) /* deleted since we looked at it */
 		return err_set(err, ERR_NOT_FOUND, "it is gone");
 	if (rc == 0 && o->in_patch != NULL)
@@ -442,13 +464,23 @@ overlay(const struct record *rec, field_set_t set, void *to, const void *from)
 }
 
 static void
+say_stale(struct http_call *c)
+{
+	http_error(c, 409, "err_changed",
+	    "it was changed since: read it again, then change that");
+}
+
+static void
 handle_patch(struct http_call *c)
 {
 	struct rest r = rest_of(c);
 	const struct record *rec = &r.o->entity->record;
+	const char *modified = modified_field(r.o);
+	bool has_time = field_named(r.o, modified) != NULL;
+	struct str since = http_query(c, IF_MODIFIED);
+	struct writing t = { .r = &r };
 	field_set_t extras;
 	struct rest_body b;
-	struct writing t;
 	struct err err;
 	void *old, *row;
 
@@ -459,10 +491,23 @@ handle_patch(struct http_call *c)
 		http_error(c, 400, "err_param", "at least one parameter");
 		return;
 	}
+	if (since.len > 0) {
+		if (!has_time || !time_parse(since, &t.if_modified)) {
+			http_error(
+			    c, 400, "err_param", "invalid `" IF_MODIFIED "`");
+			return;
+		}
+		t.modified = modified;
+	}
 	if (!fetch(&r, REST_PATCH, &old))
 		return;
 	if (old == NULL) {
 		http_error(c, 404, "err_not_found", NULL);
+		return;
+	}
+	if (t.modified != NULL &&
+	    value_of(field_named(r.o, modified), old).num != t.if_modified) {
+		say_stale(c);
 		return;
 	}
 	row = arena_alloc(&c->arena, rec->size);
@@ -473,14 +518,21 @@ handle_patch(struct http_call *c)
 		b.extra_present, b.beside, b.beside_present))
 		return;
 	if (b.present != 0 || r.o->in_patch != NULL) {
-		const char *modified = modified_field(r.o);
+		int rc;
 
-		if (b.present != 0 && field_named(r.o, modified) != NULL) {
+		if (b.present != 0 && has_time) {
 			stamp(r.o, row, modified, c->came_at);
 			b.present |= field_bit(rec, modified);
 		}
-		t = (struct writing){ &r, old, row, b.present };
-		if (!written(&r, store_tx(r.store, patch_tx, &t, &err), &err))
+		t.old = old;
+		t.row = row;
+		t.set = b.present;
+		rc = store_tx(r.store, patch_tx, &t, &err);
+		if (rc != 0 && t.stale && c->status == 0) {
+			say_stale(c);
+			return;
+		}
+		if (!written(&r, rc, &err))
 			return;
 	}
 	http_empty(c, 204);
@@ -910,6 +962,8 @@ fill_route(struct mount *m, enum rest_verb v, const char *prefix,
 			    .members = o->patch,
 			    .extra = o->patch_extra,
 			    .beside = o->patch_beside };
+	if (v == REST_PATCH && field_named(o, modified_field(o)) != NULL)
+		route->query = &patch_query_record;
 	if (v == REST_ADD)
 		route->reply =
 		    (struct http_schema){ .record = &o->entity->record,
