@@ -1,6 +1,6 @@
 // Dashboards that are made for somebody: from a device, and from a file.
 import { place, type Widget } from './grid';
-import { quickOf, type Entity } from './values.svelte';
+import { quickOf, truth, type Entity } from './values.svelte';
 import { kindOf, starts, type Config } from './widgets';
 
 export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(10)), (b) => b.toString(16).padStart(2, '0')).join('');
@@ -20,7 +20,7 @@ export function fromFields(fields: Entity[]): Widget[] {
 	const all: Widget[] = [], units = new Map<string, Entity[]>(), named = (f: Entity) => f.name || f.fieldId;
 	for (const f of fields) {
 		if (f.metricType === 'geo') continue;
-		const settable = f.metricType === 'binary' && f.labels?.writable === 'true';
+		const settable = f.metricType === 'binary' && truth(f.labels?.writable);
 		all.push(widget(all, settable ? 'switch' : 'value', named(f), quickOf('field', f)));
 		if (numeric.includes(f.metricType)) units.set(f.unit ?? '', [...(units.get(f.unit ?? '') ?? []), f]);
 	}
