@@ -2,7 +2,7 @@
 // arrays ($state.raw): 100,000 proxies are slow.
 import uPlot from 'uplot';
 
-export type Kind = 'line' | 'area' | 'bar' | 'step' | 'scatter';
+export type Kind = 'line' | 'area' | 'bar' | 'step' | 'scatter' | 'state';
 export type Value = number | string | boolean | null;
 export interface Series {
 	name: string;
@@ -15,11 +15,12 @@ export interface Series {
 	axis?: 0 | 1;
 	kind?: Kind;
 	dashed?: boolean;
+	gap?: number; // s of silence, where it is another than the chart's
 }
 export interface Run { from: number; to: number; text: string }
 
-export const isState = (s: Series) => s.value.some((v) => typeof v === 'string');
-export const isBinary = (s: Series) => s.value.length > 0 && s.value.every((v) => v === null || typeof v === 'boolean');
+export const isState = (s: Series) => s.kind === 'state' || s.value.some((v) => typeof v === 'string');
+export const isBinary = (s: Series) => (s.value.length > 0 || s.kind === 'step') && s.value.every((v) => v === null || typeof v === 'boolean');
 export const kindOf = (s: Series): Kind => s.kind ?? (isBinary(s) ? 'step' : 'line');
 const numeric = (v: Value) => (typeof v === 'boolean' ? Number(v) : (v as number | null));
 
@@ -40,7 +41,7 @@ export function nearest(at: number[], x: number): number {
 // One series as columns: times, value, low, high. A silence that is too long
 // has a null; what changes by steps holds until `hold`.
 function columns(s: Series, gap: number, hold: number): { table: (number | null)[][]; gaps: number } {
-	const step = kindOf(s) === 'step', band = !!s.low && !!s.high, table: (number | null)[][] = band ? [[], [], [], []] : [[], []];
+	const quiet = s.gap ?? gap, step = kindOf(s) === 'step', band = !!s.low && !!s.high, table: (number | null)[][] = band ? [[], [], [], []] : [[], []];
 	const put = (x: number, v: number | null, low: number | null, high: number | null) => {
 		table[0].push(x);
 		table[1].push(v);
@@ -49,7 +50,7 @@ function columns(s: Series, gap: number, hold: number): { table: (number | null)
 	let gaps = 0;
 	for (let i = 0; i < s.at.length; i++) {
 		if (i > 0 && s.at[i] <= s.at[i - 1]) continue; // two of one time: the first
-		if (i > 0 && gap > 0 && !step && s.at[i] - s.at[i - 1] > gap) { put((s.at[i - 1] + s.at[i]) / 2, null, null, null); gaps++; }
+		if (i > 0 && quiet > 0 && !step && s.at[i] - s.at[i - 1] > quiet) { put((s.at[i - 1] + s.at[i]) / 2, null, null, null); gaps++; }
 		put(s.at[i], numeric(s.value[i]), s.low?.[i] ?? null, s.high?.[i] ?? null);
 	}
 	const n = s.at.length;
@@ -104,7 +105,7 @@ export function rowsOf(all: Series[], from: number, to: number): Row[] {
 	return [...rows.values()].sort((a, b) => a.at - b.at);
 }
 
-export const csvText = (v: unknown) => {
+const csvText = (v: unknown) => {
 	const s = v === null || v === undefined ? '' : String(v);
 	return /[",\n\r]/.test(s) ? `"${s.replace(/"/g, '""')}"` : /^[=+@]/.test(s) ? `'${s}` : s; // no formula for a spreadsheet
 };
@@ -114,4 +115,9 @@ export function save(name: string, text: string, type = 'text/csv') {
 	a.download = name;
 	a.click();
 	setTimeout(() => URL.revokeObjectURL(a.href), 10_000);
+}
+// Times as ISO has them, numbers with a point, whatever the language.
+export function csvOf(all: Series[], from: number, to: number, names: { least: (n: string) => string; most: (n: string) => string }): string {
+	const head = ['time', ...all.flatMap((s) => [s.name, ...(s.low && s.high ? [names.least(s.name), names.most(s.name)] : [])].map((n) => (s.unit ? `${n} [${s.unit}]` : n)))];
+	return [head, ...rowsOf(all, from, to).map((r) => [new Date(r.at * 1000).toISOString(), ...r.cells])].map((r) => r.map(csvText).join(',')).join('\r\n') + '\r\n';
 }

@@ -2,10 +2,12 @@
 // appended; what is aggregated is asked for again, not too often.
 import { untrack } from 'svelte';
 import type { Desk } from './desk.svelte';
-import { history, seconds, spanOf, windowFor, type Part, type Span } from './history';
-import { toNumber } from './values.svelte';
+import { history, valueNow, type Field } from '../lib/metric';
+import type { Series } from '../lib/series';
+import { spanOf, windowFor, type Span } from './history';
 
-const SOON = 1000, AGAIN = 5000, TICK = 10_000, MAX = 20_000; // ms; points that are appended
+export type Part = Series & { step: number };
+const SOON = 1000, AGAIN = 5000, TICK = 10_000, MAX = 20_000, QUERIES = 100; // ms; points that are appended; in one question
 export interface Ask { quicks: string[]; duration?: string; interval?: string; fn?: string; refresh?: number | string }
 
 export class Feed {
@@ -29,7 +31,7 @@ export class Feed {
 			const end = desk.values.hear((quick, e) => {
 				const a = untrack(ask);
 				if (!a.quicks.includes(quick) || !this.span.live) return;
-				if (this.step) this.later(a);
+				if (this.parts[quick]?.step) this.later(a);
 				else this.append(quick, e);
 			});
 			const tick = setInterval(() => { if (this.span.live && !document.hidden) this.move(); }, TICK);
@@ -48,7 +50,7 @@ export class Feed {
 		const at = Date.parse(e.current?.timestamp) / 1000, p = this.parts[quick];
 		if (!p || !(at > (p.at.at(-1) ?? 0))) return;
 		const cut = p.at.length > MAX ? p.at.length - MAX : 0;
-		this.parts = { ...this.parts, [quick]: { ...p, at: [...p.at.slice(cut), at], value: [...p.value.slice(cut), toNumber(e.current.value)] } };
+		this.parts = { ...this.parts, [quick]: { ...p, at: [...p.at.slice(cut), at], value: [...p.value.slice(cut), valueNow(e)], low: undefined, high: undefined } };
 		this.move();
 	}
 	private async load(a: Ask) {
@@ -58,15 +60,19 @@ export class Feed {
 		if (a.quicks.length === 0) { this.parts = {}; this.span = span; return; }
 		const window = windowFor(span, a.interval);
 		try {
-			const parts = await history(this.desk.unit, a.quicks, span, window, a.fn || 'mean');
+			const parts: Record<string, Part> = {}, known = a.quicks.filter((q) => this.desk.values.get(q));
+			for (let i = 0; i < known.length; i += QUERIES) {
+				const some = known.slice(i, i + QUERIES), got = await history(this.desk.unit, some.map((q) => this.desk.values.get(q) as Field), { ...span, window, fn: !a.fn || a.fn === 'mean' ? '' : a.fn });
+				got.forEach((x, k) => { parts[some[k]] = { ...x.series, step: x.step }; });
+			}
 			if (me !== this.asked) return;
-			for (const q of a.quicks) { // came while we asked
-				const p = parts[q], now = this.desk.values.get(q)?.current, at = Date.parse(now?.timestamp) / 1000;
-				if (p && !p.step && !window && span.live && at > (p.at.at(-1) ?? 0) && at >= span.from) { p.at.push(at); p.value.push(toNumber(now.value)); }
+			for (const q of known) { // came while we asked
+				const p = parts[q], f = this.desk.values.get(q) as Field, at = Date.parse(f?.current?.timestamp ?? '') / 1000;
+				if (!p.step && span.live && at > (p.at.at(-1) ?? 0) && at >= span.from) { p.at.push(at); p.value.push(valueNow(f)); }
 			}
 			this.parts = parts;
 			this.span = span;
-			this.step = Math.max(0, ...Object.values(parts).map((p) => p.step), window ? seconds(window) : 0);
+			this.step = Math.max(0, ...Object.values(parts).map((p) => p.step));
 			this.fault = '';
 			this.loaded = true;
 		} catch (e) { if (me === this.asked) this.fault = (e as Error).message; }

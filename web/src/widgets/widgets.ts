@@ -2,7 +2,8 @@
 // it is called, how large a new one is, what can be set, what it shows, and what
 // draws it. `start` is what "Add" offers: one type may be offered more than once.
 import type { Component } from 'svelte';
-import { functions, intervals, ranges, refreshes } from './history';
+import { functions } from '../lib/metric';
+import { intervals, ranges, refreshes } from './history';
 import { filtersOf, quickId, type Want } from './values.svelte';
 
 export type Config = Record<string, any>;
@@ -35,7 +36,7 @@ const filtered = (of: string, filters: string, when: Row['if']): Row[] => [
 ];
 const metric = (of: string, when: Row['if'] = () => true): Row[] => [
 	choice(`${of}.duration`, ranges.map(([d]) => d), '-6h', { group: 'history', if: when }), choice(`${of}.interval`, ['', ...intervals], '', { if: when }),
-	choice(`${of}.metricFunction`, functions, 'mean', { if: when }), choice(`${of}.refreshInterval`, refreshes, 0, { if: when }),
+	choice(`${of}.metricFunction`, [...functions], 'mean', { if: when }), choice(`${of}.refreshInterval`, refreshes, 0, { if: when }),
 ];
 const listWants = (r: any, or: Record<string, string> = {}): Want[] => {
 	const f = filtersOf(r), filters = Object.keys(f).length ? f : or;
