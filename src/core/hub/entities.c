@@ -592,7 +592,7 @@ check_widgets(struct str s, struct err *err)
 }
 
 static const struct field dashboard_fields[] = {
-	IDS(B, .help = "Identifies the dashboard."),
+	CHOSEN(B, "dashboard"),
 	F_TEXT(B, type, "type", .def = "\"desktop\"", .max = 32,
 	    .help = "What screen it is for."),
 	F_TEXT(B, title, "title", .max = 256, .help = "What people read."),

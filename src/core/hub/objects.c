@@ -425,9 +425,10 @@ static const struct rest_object dashboard_object = {
 	.sorts = SORTS({ "title", "title" }, { "favorite", "favorite" },
 	    { "modified", "modifiedOn" }),
 	.sort = "favorite:desc,title:asc",
-	.add = "unitId! title! type description favorite disabled labels "
+	.add = "id unitId! title! type description favorite disabled labels "
 	       "widgets",
 	.patch = "title type description favorite disabled labels widgets",
+	.exists = EXISTS,
 	.help = "dashboards: widgets on a page.",
 };
 

@@ -4,6 +4,7 @@
 #include "core/rest/private.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 
@@ -323,6 +324,9 @@ struct writing {
 	struct str id;
 	const void *old, *row;
 	field_set_t set;
+	const char *modified; /* the field; NULL: whenever it was changed */
+	int64_t if_modified;
+	bool stale; /* somebody else has changed it */
 };
 
 static int
@@ -349,13 +353,24 @@ patch_tx(struct store *tx, void *ctx, struct err *err)
 	int rc;
 
 	filter_text(&f, o->id, t->id);
+	if (t->modified != NULL)
+		filter_add(
+		    &f, t->modified, COND_EQ, value_time(t->if_modified));
 	rc = n == 0 ? store_count(tx, o->entity, &f, &there, err)
 		    : store_update(tx, o->entity, &f, changes, n, &there, err);
+	t->stale = rc == 0 && there == 0 && t->modified != NULL;
 	if (rc == 0 && there == 0) /* deleted since we looked at it */
 		return err_set(err, ERR_NOT_FOUND, "it is gone");
 	if (rc == 0 && o->in_patch != NULL)
 		rc = o->in_patch(t->r, tx, t->old, t->row, t->set, err);
 	return rc;
+}
+
+static void
+say_stale(struct http_call *c)
+{
+	http_error(c, 412, "err_changed",
+	    "it was changed since: read it again, then change that");
 }
 
 /* A change of one object, on record. */
@@ -366,6 +381,10 @@ write_tx(struct rest *r, store_tx_fn *fn, struct writing *t)
 	int rc = versions_tx_how(
 	    r->versions, r->store, r->c, r->how, fn, t, &err);
 
+	if (t->stale && r->c->status == 0) {
+		say_stale(r->c);
+		return false;
+	}
 	return written(r, rc, &err);
 }
 
@@ -421,10 +440,27 @@ handle_add(struct http_call *c)
 		rest_data_end(c);
 }
 
+/* When the row was last changed; TIME_NULL: it does not say. */
+static int64_t
+modified_at(const struct rest_object *o, const void *row)
+{
+	const struct field *f = field_named(o, rest_modified_field(o));
+
+	return f == NULL ? TIME_NULL : value_of(f, row).num;
+}
+
+/* Its state, for If-Match: the time in quotes, as its JSON has it. */
+static struct str
+etag(struct arena *a, int64_t at)
+{
+	return arena_printf(a, "\"%s\"", time_text(a, at).ptr);
+}
+
 static void
 handle_get(struct http_call *c)
 {
 	struct rest r = rest_of(c);
+	int64_t at;
 	void *row;
 
 	if (!rest_fetch(&r, REST_GET, http_var(c, 0), &row))
@@ -433,7 +469,10 @@ handle_get(struct http_call *c)
 		http_error(c, 404, "err_not_found", NULL);
 		return;
 	}
+	at = modified_at(r.o, row);
 	http_json(c, 200);
+	if (at != TIME_NULL)
+		http_header(c, "ETag", etag(&c->arena, at));
 	json_out_object(&c->json);
 	json_out_key(&c->json, "data");
 	write_row(&r, REST_GET, row, members_of(&r, REST_GET));
@@ -466,6 +505,26 @@ rest_overlay(
 		}
 }
 
+/* May the change go on, for its If-Match? */
+static bool
+if_match(struct writing *t)
+{
+	struct http_call *c = t->r->c;
+	struct str tag = c->if_match;
+	int64_t now;
+
+	if (tag.len == 0 || str_eqz(tag, "*"))
+		return true;
+	now = modified_at(t->r->o, t->old);
+	if (now != TIME_NULL && str_eq(tag, etag(&c->arena, now))) {
+		t->modified = rest_modified_field(t->r->o);
+		t->if_modified = now;
+		return true;
+	}
+	say_stale(c);
+	return false;
+}
+
 bool
 rest_patch_row(struct rest *r, struct str id, const void *old,
     struct rest_body *b, void **ret)
@@ -473,8 +532,10 @@ rest_patch_row(struct rest *r, struct str id, const void *old,
 	const struct record *rec = &r->o->entity->record;
 	void *row = arena_alloc(&r->c->arena, rec->size);
 	const char *modified = rest_modified_field(r->o);
-	struct writing t;
+	struct writing t = { .r = r, .id = id, .old = old, .row = row };
 
+	if (!if_match(&t))
+		return false;
 	memcpy(row, old, rec->size);
 	rest_overlay(rec, b->present, row, b->row);
 	*ret = row;
@@ -488,7 +549,7 @@ rest_patch_row(struct rest *r, struct str id, const void *old,
 		stamp(r->o, row, modified, r->c->came_at);
 		b->present |= field_bit(rec, modified);
 	}
-	t = (struct writing){ r, id, old, row, b->present };
+	t.set = b->present;
 	return write_tx(r, patch_tx, &t);
 }
 
