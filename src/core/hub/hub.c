@@ -271,6 +271,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	pthread_cond_init(&h->conf_done, NULL);
 	pthread_cond_init(&h->rest_cond, NULL);
 	list_init(&h->heard);
+	list_init(&h->tests);
 	list_init(&h->dirty_nodes);
 	list_init(&h->dirty_sources);
 	list_init(&h->dirty_fields);
@@ -441,6 +442,7 @@ on_end(struct loop_post *p)
 	struct hub *h = container_of(p, struct hub, end_post);
 
 	h->ending = true;
+	trials_end(h);
 	gates_stop(h);
 	writer_kick(h);
 	hub_maybe_end(h);
@@ -481,6 +483,7 @@ hub_close(struct hub *h)
 	tasks_free(h);
 	script_pool_free(h->codecs);
 	script_pool_free(h->scripts);
+	trials_end(h);
 	gates_free(h);
 	hub_script_http_end(h);
 	http_client_free(h->http);
@@ -497,6 +500,7 @@ hub_close(struct hub *h)
 	store_close(h->store);
 	loop_free(h->loop);
 	zone_free(h->zone);
+	str_free(h->listens);
 	free(h->log_dir);
 	free(h->firmware_dir);
 	seal_close(h);

@@ -64,6 +64,10 @@ typedef int hub_backup(void *ctx, const struct handler_backup *w,
 /* Before hub_start(). Without it there are no backups. */
 void hub_backups(struct hub *h, hub_backup *begin, void *ctx);
 
+/* Where the MQTT server can be reached from here: "mqtt://localhost:1883
+ * mqtts://...". [any thread] */
+void hub_listens(struct hub *h, struct str addresses);
+
 /* Opens the store and reads what is known. `dir`: where a relative path of the
  * database begins. */
 int hub_open(const struct hub_conf *conf, const char *dir, struct route *route,

@@ -454,9 +454,9 @@ struct hub {
 	struct hub_counters counters;
 	struct counter_group counter_group;
 
-	struct loop *routing; /* where commits are told */
+	struct loop *routing;     /* where commits are told */
 	struct mqtt_server *mqtt; /* on that loop */
-	struct loop *loop;    /* ours */
+	struct loop *loop;        /* ours */
 	pthread_t thread;
 	bool running;
 
@@ -466,6 +466,7 @@ struct hub {
 	size_t n_heard; /* not yet done, all stages */
 	enum { HUB_RUNS, HUB_PAUSING, HUB_RESTS, HUB_READS } rest;
 	pthread_cond_t rest_cond;
+	struct str listens; /* addresses of the MQTT server; owned */
 	bool rest_changed; /* everything is to be read again */
 	int rest_rc;       /* of that */
 	struct err rest_err;
@@ -490,6 +491,7 @@ struct hub {
 	struct map places;           /* "unit_id network addr" -> device */
 	struct map gates;            /* by id */
 	struct map gate_places;      /* "unit_id code" -> gate */
+	struct list tests;           /* of connections, see trial.c */
 	struct worker_pool *errands; /* of gateways: the store, files */
 	char *log_dir, *firmware_dir;
 	struct map profiles; /* "unit code" -> profile */
@@ -757,6 +759,11 @@ bool gate_order(
 int gate_act(
     struct gate *g, struct str node, struct str action, struct err *err);
 /* It as JSON, with its state and without secrets. */
+/* Hears what is published on our own server below `root`, which ends with a
+ * slash, until gate_ear_end(). */
+void *gate_ear(struct hub *h, struct str root, struct str filter,
+    gateway_heard *heard, void *heard_ctx);
+void gate_ear_end(void *handle);
 struct str gate_json(struct arena *a, const struct gate *g);
 /* Devices have changed: "CODE\nADDR", all on networks of that code (ADDR
  * empty), any (""). */
@@ -772,6 +779,9 @@ void event_gateway(struct gate *g, const char *type);
 /* gateway_api.c */
 extern const struct rest_object hub_gateway_object;
 extern const struct http_route hub_gateway_rows[];
+/* trial.c: connection tests. */
+extern const struct http_route hub_trial_rows[];
+void trials_end(struct hub *h);
 /* firmware.c */
 extern const struct entity hub_firmware_entity;
 extern const struct rest_object hub_firmware_object;

@@ -297,6 +297,8 @@ struct queue {
 	uint64_t max_bytes;
 	int64_t ttl_ms;
 	struct rate in, out;
+	uint64_t refused, expired;
+	int64_t last_ms; /* wall clock: when one came */
 	int64_t retry_ms; /* consumers failed; ask them again then; 0 */
 };
 

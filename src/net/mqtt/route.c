@@ -297,8 +297,10 @@ mqtt_route(struct mqtt_server *s, struct session *from, struct account *account,
 			.retain = in->retain });
 	base = match_again(s, from, in->topic, &exact);
 	q = exact != NULL ? exact->queue : NULL;
-	if (q != NULL)
+	if (q != NULL) {
 		mqtt_rate_add(&q->in, s->now_ms, 1);
+		q->last_ms = clock_now();
+	}
 	if (in->retain && !kept)
 		unretain(s, in->topic);
 	ret->matches = (unsigned)(s->n_matches - base) + (q != NULL);

@@ -197,6 +197,10 @@ struct mqtt_queue_stats {
 	uint64_t messages;   /* waiting here, in its groups and sessions */
 	double publish_rate; /* per second, over the last minute */
 	double deliver_rate;
+	uint64_t bytes;   /* of those that wait for somebody to subscribe */
+	uint64_t refused; /* because it was full, since the start */
+	uint64_t expired; /* because they were too old */
+	int64_t last_ms;  /* when one came, by the wall clock; TIME_NULL: none */
 };
 void mqtt_queue_stats(
     struct mqtt_server *s, struct str name, struct mqtt_queue_stats *ret);
@@ -217,10 +221,10 @@ bool mqtt_consume_is_retained(const struct mqtt_consumer *c);
 void mqtt_consume_stop(struct mqtt_consumer *c);
 
 /* Somebody looks at what passes: every message that is accepted, from clients
- * and from inside, has it subscribers or not. To look is no subscription: queues
- * keep what they would have kept. Called on any of the server's threads, under
- * its lock: it copies what it wants, at once, and calls nothing here. At most
- * one; NULL: nobody looks any more. */
+ * and from inside, has it subscribers or not. To look is no subscription:
+ * queues keep what they would have kept. Called on any of the server's threads,
+ * under its lock: it copies what it wants, at once, and calls nothing here. At
+ * most one; NULL: nobody looks any more. */
 struct mqtt_sight {
 	struct str topic, payload; /* lent */
 	uint8_t qos;

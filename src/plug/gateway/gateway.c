@@ -102,6 +102,7 @@ on_tell(struct loop_defer *d)
 static void
 begin(struct gateway *g)
 {
+	g->n_stages = 0;
 	set_state(g, GATEWAY_STARTING, "connecting");
 	loop_after(g->host->loop, &g->reconnect, g->host->settings->connect_ms);
 	if (g->link != NULL)
@@ -128,7 +129,7 @@ on_reconnect(struct loop_timer *t)
 static void
 end_link(struct gateway *g, enum gateway_status next, const char *why)
 {
-	bool was_up = g->state.status == GATEWAY_UP;
+	bool was_up = g->state.status == GATEWAY_UP && !g->trial;
 
 	set_state(g, next, why);
 	gateway_queue_down(g);
@@ -154,7 +155,12 @@ gateway_link_up(struct gateway *g)
 		return;
 	loop_cancel(g->host->loop, &g->reconnect);
 	g->wait_ms = g->reconnect_ms;
+	gateway_stages_end(g, NULL);
 	set_state(g, GATEWAY_UP, "connected");
+	if (g->trial) {
+		gateway_trial_up(g);
+		return;
+	}
 	if (g->ops->up != NULL)
 		g->ops->up(g->own);
 	gateway_queue_up(g);
@@ -169,7 +175,11 @@ gateway_link_down(struct gateway *g, const char *why)
 	    g->state.status != GATEWAY_UP)
 		return;
 	snprintf(text, sizeof(text), "%s", why); /* may be the link's own */
+	if (g->trial || g->state.status == GATEWAY_STARTING)
+		gateway_stages_end(g, text);
 	end_link(g, GATEWAY_DOWN, text);
+	if (g->trial)
+		return;
 	loop_after(g->host->loop, &g->reconnect, g->wait_ms);
 	g->wait_ms = MIN_OF(g->wait_ms * 2, g->reconnect_ms * RECONNECT_GROWS);
 }
@@ -490,6 +500,9 @@ gateway_open_ops(const struct gateway_ops *ops, const struct gateway_conf *conf,
 	g->host = host;
 	g->name = arena_z(&g->arena, str_of(conf->name));
 	g->queue_failed = conf->queue_failed;
+	g->trial = conf->trial;
+	if (conf->echo != NULL)
+		g->echo = arena_z(&g->arena, str_of(conf->echo));
 	g->reconnect_ms =
 	    MAX_OF(conf->reconnect_ms > 0 ? conf->reconnect_ms : RECONNECT_MS,
 		RECONNECT_MIN_MS);
