@@ -366,7 +366,7 @@ settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
 	static _Thread_local struct conf_section
-	    sections[18 + MQTT_LISTENERS + MQTT_BRIDGES];
+	    sections[19 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
