@@ -54,7 +54,7 @@ export const count = async (path: string, query?: Query) => (await get<{ count: 
 
 // The schema of what a call takes, for forms.
 let doc: Promise<any> | undefined;
-export interface Schema { type: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; items?: Schema; enum?: unknown[]; required?: string[]; minimum?: number; maximum?: number; maxLength?: number }
+export interface Schema { type: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; items?: Schema; enum?: unknown[]; required?: string[]; minimum?: number; maximum?: number; maxLength?: number; contentMediaType?: string; title?: string; anyOf?: Schema[] }
 export const openapi = () => (doc ??= fetch('/openapi.json').then((r) => r.json()));
 export async function bodySchema(method: string, path: string): Promise<Schema> {
 	return (await openapi()).paths[path][method].requestBody.content['application/json'].schema.properties.data;
