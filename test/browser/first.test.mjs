@@ -68,6 +68,7 @@ test('a reload keeps one signed in, signing out does not', async () => {
 	assert.ok(!/token/.test(stored));
 	const two = await openPage(platform);
 	await signIn(two, platform);
+	await two.click('[aria-label="Account of admin"]');
 	await two.click('text=Sign out');
 	await two.waitForSelector('[name=password]');
 	await two.goto(platform.url + '/devices');

@@ -39,6 +39,21 @@ export class Platform {
 		await ended;
 		rmSync(this.folder, { recursive: true, force: true });
 	}
+	// Somebody's token, for what a test does without the screen.
+	async token(account = 'admin', password = 'a long password') {
+		const redirect_uri = 'http://localhost:1080/auth/oauth2/redirect', form = { method: 'POST', redirect: 'manual' };
+		const sent = async (path, values) => fetch(this.url + path, { ...form, body: new URLSearchParams(values) });
+		const query = (r) => Object.fromEntries(new URL(r.headers.get('location'), this.url).searchParams);
+		const login = await sent('/auth/oauth2/login', { state: new URLSearchParams({ response_type: 'code', client_id: 'public', redirect_uri }), account, password });
+		const { code } = query(await sent('/auth/oauth2/authorize', { ...query(login), allow: 'yes' }));
+		return (await (await sent('/auth/oauth2/token', { grant_type: 'authorization_code', code, redirect_uri, client_id: 'public' })).json()).access_token;
+	}
+	async call(method, path, data, token) {
+		const r = await fetch(this.url + path, { method, headers: { Authorization: 'Bearer ' + token, 'Content-Type': 'application/json' }, body: data && JSON.stringify({ data }) });
+		assert.ok(r.ok, `${method} ${path}: ${r.status} ${await r.clone().text()}`);
+		return r.status === 204 ? undefined : (await r.json()).data;
+	}
+	post(path, data, token) { return this.call('POST', path, data, token); }
 	// Runs a line as somebody pastes it, with the port of this platform.
 	paste(line) {
 		const r = spawnSync('/bin/sh', ['-c', line.replace(/ -p \d+/, ' -p ' + this.mqtt)], { encoding: 'utf8', timeout: LIMIT });

@@ -223,7 +223,8 @@ struct tokeninfo_reply {
 static const struct field tokeninfo_fields[] = {
 	F_TEXT(struct tokeninfo_reply, user_id, "userId"),
 	F_TEXT(struct tokeninfo_reply, account, "account"),
-	F_JSON(struct tokeninfo_reply, roles, "roles"),
+	F_JSON(struct tokeninfo_reply, roles, "roles", .flags = FIELD_OBJECT,
+	    .record = &auth_roles_record),
 	F_TEXT(struct tokeninfo_reply, name, "name"),
 	F_TEXT(struct tokeninfo_reply, client_id, "clientId"),
 	F_TEXTS(struct tokeninfo_reply, scopes, "scopes"),
@@ -243,11 +244,11 @@ const struct http_route auth_self_rows[] = {
 	    .handle = logout_all,
 	    .help = "Ends all sign-ins of the caller, everywhere. Service "
 		    "tokens stay." },
-	{ "GET", "/user", HTTP_TOKEN, .scope = "user.get",
+	{ "GET", "/user", HTTP_TOKEN, .name = "self", .scope = "user.get",
 	    .reply = { .record = &auth_user_entity.record,
 		.members = SELF_SHOWN },
 	    .handle = get_user, .help = "Shows the caller's own account." },
-	{ "PATCH", "/user", HTTP_TOKEN, .scope = "user.patch",
+	{ "PATCH", "/user", HTTP_TOKEN, .name = "self", .scope = "user.patch",
 	    .body = { .record = &auth_user_entity.record,
 		.members = "password name info" },
 	    .handle = patch_user, .flags = HTTP_SLOW,

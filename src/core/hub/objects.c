@@ -55,44 +55,26 @@ hub_post(struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id)
 	loop_post(h->loop, &t->post);
 }
 
-/* An errand to the loop and back. */
-struct errand {
-	struct loop_post post;
+struct asking {
 	struct hub *hub;
 	void (*fn)(struct hub *h, void *ctx);
 	void *ctx;
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool done;
 };
 
 static void
-run_errand(struct loop_post *p)
+run_asking(void *arg)
 {
-	struct errand *e = container_of(p, struct errand, post);
+	const struct asking *a = arg;
 
-	e->fn(e->hub, e->ctx);
-	pthread_mutex_lock(&e->lock);
-	e->done = true;
-	pthread_cond_signal(&e->cond);
-	pthread_mutex_unlock(&e->lock);
+	a->fn(a->hub, a->ctx);
 }
 
 void
 hub_ask(struct hub *h, void (*fn)(struct hub *h, void *ctx), void *ctx)
 {
-	struct errand e = { .post.run = run_errand,
-		.hub = h,
-		.fn = fn,
-		.ctx = ctx,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.cond = PTHREAD_COND_INITIALIZER };
+	struct asking a = { h, fn, ctx };
 
-	loop_post(h->loop, &e.post);
-	pthread_mutex_lock(&e.lock);
-	while (!e.done)
-		pthread_cond_wait(&e.cond, &e.lock);
-	pthread_mutex_unlock(&e.lock);
+	loop_ask(h->loop, run_asking, &a);
 }
 
 /* --- access -------------------------------------------------------------- */
@@ -608,8 +590,11 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 		rest_mount_rows(m, hub_live_rows, "", h, add, ctx);
 	rest_mount_rows(m, hub_history_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_gateway_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_trial_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_try_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_inspect_rows, "/hub/api/v1", h, add, ctx);
 	settings_mount(h, add, ctx);
 	for (size_t i = 0; i < COUNT_OF(objects); i++)
 		rest_mount(m, objects[i].object, "/hub/api/v1",

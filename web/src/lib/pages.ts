@@ -11,7 +11,7 @@ export interface Page {
 	icon?: string;
 	of?: string; // the page of the menu it belongs to
 	phone?: boolean; // in the bar of a phone, others behind "More"
-	help?: string; // a page of the guide, or a section: values#history
+	help?: string; // its page of the guide: NAME or NAME#section
 	role?: 'admin' | 'manager'; // who may open it; none: everybody
 }
 
