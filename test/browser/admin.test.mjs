@@ -124,7 +124,7 @@ test('a user is disabled and undone, and what goes with one is said', async () =
 	await open(page, '/users');
 	await page.click('a:text-is("ann")');
 	await page.click('button:text-is("Delete")');
-	await page.waitForSelector('dialog[open] >> text=1 units stay without their owner (north)');
+	await page.waitForSelector('dialog[open] >> text=Units that stay without their owner: 1 (north)');
 	await page.click(dialog + 'button:text-is("Cancel")');
 	// a password that is set signs the user out
 	await page.click('button:text-is("Set the password")');
