@@ -16,8 +16,9 @@ export const withQuery = (path: string, query: Query = {}) => {
 	return String(q) ? path + (path.includes('?') ? '&' : '?') + q : path;
 };
 
-async function call(method: string, path: string, body?: Record<string, unknown>, again = true): Promise<any> {
-	const headers: Record<string, string> = { Authorization: 'Bearer ' + (await accessToken(!again)) };
+async function call(method: string, path: string, body?: Record<string, unknown>, bad?: string): Promise<any> {
+	const token = await accessToken(bad);
+	const headers: Record<string, string> = { Authorization: 'Bearer ' + token };
 	if (body !== undefined) headers['Content-Type'] = 'application/json';
 	let r: Response;
 	try {
@@ -25,7 +26,7 @@ async function call(method: string, path: string, body?: Record<string, unknown>
 	} catch {
 		throw new ApiError(0, 'away', 'The server does not answer. Is it running, and is the network up?', path);
 	}
-	if (r.status === 401 && again) return call(method, path, body, false);
+	if (r.status === 401 && bad === undefined) return call(method, path, body, token);
 	const text = await r.text();
 	let json: any;
 	try { json = text ? JSON.parse(text) : {}; } catch { json = {}; }
