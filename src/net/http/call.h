@@ -43,7 +43,7 @@ struct http_call {
 	struct str origin;
 	struct str accept;
 	struct str host;
-	struct str if_none_match;
+	struct str if_none_match, if_match;
 	struct str accept_encoding;
 	struct str cookie;
 	struct str fetch_site; /* Sec-Fetch-Site, of browsers */
