@@ -40,7 +40,8 @@ export async function findFields(unit: string, words: string): Promise<Picked[]>
 
 const widths: [string, number][] = [['10s', 10], ['30s', 30], ['1m', 60], ['5m', 300], ['15m', 900], ['30m', 1800], ['1h', 3600], ['3h', 10800], ['6h', 21600], ['12h', 43200], ['24h', 86400], ['168h', 604800]];
 export const windows = widths.map(([w]) => w);
-export const secondsOf = (w: string) => widths.find(([x]) => x === w)?.[1] ?? 0;
+// Of "5m", "-6h", "1h30m"; 0: of nothing.
+export const secondsOf = (w: string) => [...w.matchAll(/(\d+(?:\.\d+)?)([hms])/g)].reduce((n, [, x, u]) => n + Number(x) * { h: 3600, m: 60, s: 1 }[u]!, 0);
 // A step that gives about a point for two pixels; "": each value as it came.
 export function windowFor(span: number, px: number): string {
 	if (span <= 2 * 3600) return '';
