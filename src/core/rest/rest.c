@@ -637,6 +637,28 @@ handle_del(struct http_call *c)
 
 /* --- lists --------------------------------------------------------------- */
 
+/* "a,b,c": one of them. */
+static bool
+add_choice(struct rest *r, struct filter *f, const struct rest_filter *x,
+    struct str text)
+{
+	struct value *list =
+	    arena_array(&r->c->arena, REST_CHOICE_MAX, struct value);
+	size_t n = 0;
+
+	while (text.len > 0) {
+		if (n == REST_CHOICE_MAX) {
+			http_error(r->c, 400, "err_param",
+			    "`%s`: more than %d values", x->param,
+			    REST_CHOICE_MAX);
+			return false;
+		}
+		list[n++] = value_text(str_cut(&text, ','));
+	}
+	filter_in(f, x->field, list, n);
+	return true;
+}
+
 static bool
 add_filters(struct rest *r, struct filter *f)
 {
@@ -653,6 +675,11 @@ add_filters(struct rest *r, struct filter *f)
 			continue;
 		if (x->lower)
 			text = arena_lower(&r->c->arena, text);
+		if (x->op == COND_IN) {
+			if (!add_choice(r, f, x, text))
+				return false;
+			continue;
+		}
 		v = value_text(text);
 		if (field->type == FIELD_INT || field->type == FIELD_TIME) {
 			int64_t n;
@@ -983,7 +1010,9 @@ query_of(struct mount *m)
 			.type = FIELD_TEXT,
 			.help = arena_printf(&m->arena,
 			    "Those whose %s %s this.", x->field,
-			    x->op == COND_CONTAINS ? "contains" : "is exactly")
+			    x->op == COND_CONTAINS ? "contains"
+				: x->op == COND_IN ? "is one of (a,b,c)"
+						   : "is exactly")
 				    .ptr };
 	}
 	r = arena_new(&m->arena, struct record);

@@ -49,10 +49,12 @@ struct rest {
 };
 
 /* A query value that narrows a list. Empty values are ignored. */
+#define REST_CHOICE_MAX 1000 /* values of a filter that takes several */
+
 struct rest_filter {
 	const char *param;
 	const char *field;
-	enum cond_op op;
+	enum cond_op op;    /* COND_IN: texts with commas between */
 	bool lower;         /* ASCII letters are folded */
 	const char *unless; /* ignored when this parameter is there */
 	const char *help;
