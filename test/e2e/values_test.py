@@ -371,17 +371,20 @@ def test_dashboards_are_kept(site):
 def test_a_change_of_what_was_changed_since_is_refused(site):
     made = hub(site, "POST", "dashboard", {"data": {
         "unitId": site.unit, "title": "Home"}}, 200).data
-    path = "dashboard/" + made["id"]
-    seen = urllib.parse.quote(hub(site, "GET", path).data["modifiedOn"])
-    hub(site, "PATCH", path + "?ifModified=" + seen,
-        {"data": {"title": "Mine"}}, 204)
-    r = hub(site, "PATCH", path + "?ifModified=" + seen,
-            {"data": {"title": "Theirs"}})
-    assert (r.status, r.code) == (409, "err_changed") and "again" in r.text
-    assert hub(site, "GET", path).data["title"] == "Mine"
-    r = hub(site, "PATCH", path + "?ifModified=soon",
-            {"data": {"title": "Theirs"}})
-    assert r.status == 400 and "ifModified" in r.text
+    path = "/hub/api/v1/dashboard/" + made["id"]
+    shown = site.server.call("GET", path, token=site.token)
+    seen = shown.headers["ETag"]
+    assert seen == '"%s"' % shown.json()["data"]["modifiedOn"]
+
+    def change(title, tag):
+        return site.server.call("PATCH", path, {"data": {"title": title}},
+                                token=site.token, headers={"If-Match": tag})
+    assert change("Mine", seen).status == 204
+    for tag in (seen, '"soon"', "soon"):
+        r = change("Theirs", tag)
+        assert (r.status, r.code) == (412, "err_changed") and "again" in r.text
+    assert hub(site, "GET", "dashboard/" + made["id"]).data["title"] == "Mine"
+    assert change("Any", "*").status == 204
 
 
 def test_a_device_that_moves_takes_its_fields_along(probe):

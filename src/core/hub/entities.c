@@ -638,7 +638,7 @@ const struct entity *const hub_entities[] = { &hub_profile_entity,
 	&hub_firmware_entity, &hub_inbox_entity, &hub_repository_entity,
 	&hub_handler_entity, &hub_forward_entity, &hub_task_entity,
 	&hub_schedule_entity, &hub_trace_entity, &hub_dashboard_entity,
-	&hub_delayed_entity, &hub_setting_entity, NULL };
+	&hub_delayed_entity, &hub_setting_entity, &rest_version_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 

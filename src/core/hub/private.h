@@ -451,6 +451,8 @@ struct hub {
 	bool has_key;
 	struct str key_path; /* owned */
 	struct rest_mounts mounts;
+	struct versions *versions;
+	struct http_call *actor; /* whose action the loop does, or NULL */
 	struct hub_counters counters;
 	struct counter_group counter_group;
 
@@ -710,6 +712,7 @@ struct str hub_secrets_kept(struct arena *a, struct str now, struct str old);
 /* Runs fn(h, ctx) on the loop and waits. [a worker] */
 void hub_ask(struct hub *h, void (*fn)(struct hub *h, void *ctx), void *ctx);
 void objects_mount(struct hub *h, http_add_routes *add, void *ctx);
+void objects_version(struct hub *h); /* what has versions */
 /* Runs fn(h, id) on the loop. [any thread] */
 void hub_post(
     struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id);
@@ -717,6 +720,7 @@ void hub_post(
 /* setting.c */
 int settings_open(struct hub *h, struct err *err);
 void settings_close(struct hub *h);
+extern const struct rest_object hub_setting_object;
 void settings_mount(struct hub *h, http_add_routes *add, void *ctx);
 int hub_check_zone(struct str s, struct err *err);
 int hub_check_latitude(struct str s, struct err *err);
