@@ -317,6 +317,19 @@ without_default(const struct record *r)
 	return set;
 }
 
+bool
+rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b)
+{
+	struct err err;
+
+	if (record_defaults(r, &c->arena, b->present | without_default(r),
+		b->row, &err) == 0)
+		return true;
+	http_error(c, 500, "err_unknown", "%s", err.text);
+	return false;
+}
+
 /* A change and what belongs to it, in one transaction. */
 struct writing {
 	struct rest *r;
@@ -367,13 +380,9 @@ handle_add(struct http_call *c)
 	struct writing t;
 	struct err err;
 
-	if (!rest_read(c, &c->route->body, NULL, &b))
+	if (!rest_read(c, &c->route->body, NULL, &b) ||
+	    !rest_defaults(c, rec, &b))
 		return;
-	if (record_defaults(rec, &c->arena, b.present | without_default(rec),
-		b.row, &err) != 0) {
-		http_error(c, 500, "err_unknown", "%s", err.text);
-		return;
-	}
 	if (!(b.present & field_bit(rec, r.o->id))) {
 		id = value_text(rand_id(&c->arena, c->came_at, r.o->id_len));
 		set_value(field_named(r.o, r.o->id), b.row, &id);
@@ -535,7 +544,15 @@ add_filters(struct rest *r, struct filter *f)
 		if (x->lower)
 			text = arena_lower(&r->c->arena, text);
 		v = value_text(text);
-		if (field->type == FIELD_INT || field->type == FIELD_TIME) {
+		if (field->type == FIELD_BOOL) {
+			if (!str_eqz(text, "true") && !str_eqz(text, "false")) {
+				http_error(r->c, 400, "err_param",
+				    "invalid `%s`", x->param);
+				return false;
+			}
+			v = value_bool(str_eqz(text, "true"));
+		} else if (field->type == FIELD_INT ||
+		    field->type == FIELD_TIME) {
 			int64_t n;
 
 			if (!str_to_i64(text, &n)) {

@@ -145,6 +145,14 @@ write_record(struct json_out *o, const struct record *r, field_set_t which,
 	write_required(o, r, required);
 }
 
+void
+openapi_schema(struct json_out *o, const struct record *r)
+{
+	json_out_object(o);
+	write_record(o, r, FIELD_ALL, 0);
+	json_out_end_object(o);
+}
+
 static field_set_t
 bits(const struct record *r, const char *members, field_set_t *required)
 {
