@@ -268,17 +268,41 @@ first_page(struct http_call *c)
 	else
 		plain_page(c);
 }
+struct version {
+	struct str name, version;
+};
+static const struct field version_fields[] = {
+	F_TEXT(struct version, name, "name"),
+	F_TEXT(struct version, version, "version"),
+	{ 0 },
+};
+static const struct record version_record = { "version", sizeof(struct version),
+	version_fields };
+
+struct version_query {
+	struct str q;
+};
+static const struct field version_query_fields[] = {
+	F_TEXT(struct version_query, q, "q",
+	    .help = "name or version: that alone, as text."),
+	{ 0 },
+};
+static const struct record version_query_record = { "versionQuery",
+	sizeof(struct version_query), version_query_fields };
+
+#define TEXT .reply = { .media = "text/plain" }
+
 static const struct http_route rows[] = {
 	{ "GET", "/", .handle = first_page, .flags = HTTP_HIDDEN },
 	{ "GET", "/plain", .handle = plain_page, .flags = HTTP_HIDDEN },
-	{ "GET", "/version", .handle = version,
-	    .help = "Name and version of the program; q=name or q=version for "
-		    "one of them as text." },
-	{ "GET", "/metrics", .handle = metrics,
+	{ "GET", "/version", .query = &version_query_record,
+	    .reply = { .record = &version_record }, .handle = version,
+	    .help = "Name and version of the program." },
+	{ "GET", "/metrics", TEXT, .handle = metrics,
 	    .help = "All counters as Prometheus text." },
-	{ "GET", "/healthz", .handle = health,
+	{ "GET", "/healthz", TEXT, .handle = health,
 	    .help = "The program is alive." },
-	{ "GET", "/readyz", .handle = health,
+	{ "GET", "/readyz", TEXT, .handle = health,
 	    .help = "The program answers requests." },
 	{ "GET", "/openapi.json", .handle = openapi, .help = "This document." },
 	{ 0 },

@@ -620,7 +620,7 @@ start_messages(struct server *s, struct err *err)
 	if (rc != 0)
 		return rc;
 	data_start(s->data, s->msg_loop);
-	rc = hub_start(s->hub, s->msg_loop, err);
+	rc = hub_start(s->hub, s->msg_loop, s->mqtt, err);
 	if (rc != 0)
 		return rc;
 	rc = route_start(s->route, s->msg_loop, s->mqtt, &sink, err);
@@ -864,11 +864,16 @@ static void
 tell_ready(struct server *s)
 {
 	struct buf b = { 0 };
+	size_t http_len;
 
 	if (s->http != NULL)
 		tell_http(s, &b);
 	mqtt_listeners_warn(s->listeners);
+	http_len = b.len;
 	mqtt_listeners_say(s->listeners, &b);
+	if (s->hub != NULL && b.len > http_len)
+		hub_listens(s->hub,
+		    (struct str){ b.ptr + http_len, b.len - http_len });
 	printf("ready:%s data %s\n", buf_z(&b), s->dir);
 	buf_free(&b);
 	fflush(stdout);

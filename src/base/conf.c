@@ -611,31 +611,20 @@ conf_each_live(const struct conf *c,
 		}
 }
 
-const char *
-conf_type_name(const struct conf_field *f)
-{
-	static const char *const names[] = { [CONF_TYPE_TEXT] = "text",
-		[CONF_TYPE_INT] = "number",
-		[CONF_TYPE_BOOL] = "boolean",
-		[CONF_TYPE_ENUM] = "choice",
-		[CONF_TYPE_JSON] = "object",
-		[CONF_TYPE_SIZE] = "size",
-		[CONF_TYPE_MS] = "time" };
-
-	return names[f->type];
-}
-
-const char *
-conf_source_name(enum conf_source source)
-{
-	static const char *const names[] = { [CONF_DEFAULT] = "default",
-		[CONF_ENV] = "environment",
-		[CONF_FLAG] = "flag",
-		[CONF_FILE] = "file",
-		[CONF_LIVE] = "runtime" };
-
-	return names[source];
-}
+const char *const conf_type_names[] = { [CONF_TYPE_TEXT] = "text",
+	[CONF_TYPE_INT] = "number",
+	[CONF_TYPE_BOOL] = "boolean",
+	[CONF_TYPE_ENUM] = "choice",
+	[CONF_TYPE_JSON] = "object",
+	[CONF_TYPE_SIZE] = "size",
+	[CONF_TYPE_MS] = "time",
+	NULL };
+const char *const conf_source_names[] = { [CONF_DEFAULT] = "default",
+	[CONF_ENV] = "environment",
+	[CONF_FLAG] = "flag",
+	[CONF_FILE] = "file",
+	[CONF_LIVE] = "runtime",
+	NULL };
 
 static const struct item *
 item_of(const struct conf *c, const char *key)

@@ -27,13 +27,13 @@
 #include <stdint.h>
 
 enum conf_type {
-	CONF_TYPE_TEXT = 1, /* struct str; null when nothing was given */
-	CONF_TYPE_INT,      /* int64_t; FIELD of min..max */
-	CONF_TYPE_BOOL,     /* bool */
-	CONF_TYPE_ENUM,     /* int64_t, place in `choices` */
-	CONF_TYPE_JSON,     /* struct str, an object as JSON text */
-	CONF_TYPE_SIZE,     /* int64_t bytes; "64KiB", "1MiB" are understood */
-	CONF_TYPE_MS,       /* int64_t; "30s", "5m", "1h", "14d" understood */
+	CONF_TYPE_TEXT, /* struct str; null when nothing was given */
+	CONF_TYPE_INT,  /* int64_t; FIELD of min..max */
+	CONF_TYPE_BOOL, /* bool */
+	CONF_TYPE_ENUM, /* int64_t, place in `choices` */
+	CONF_TYPE_JSON, /* struct str, an object as JSON text */
+	CONF_TYPE_SIZE, /* int64_t bytes; "64KiB", "1MiB" are understood */
+	CONF_TYPE_MS,   /* int64_t; "30s", "5m", "1h", "14d" understood */
 };
 
 struct conf_field {
@@ -160,8 +160,8 @@ bool conf_live_state(
     const struct conf *c, struct str key, struct conf_state *ret);
 void conf_each_live(const struct conf *c,
     void (*each)(void *ctx, const struct conf_state *s), void *ctx);
-const char *conf_type_name(const struct conf_field *f); /* "text", "time" */
-const char *conf_source_name(enum conf_source source);  /* "file" */
+/* By enum conf_type and enum conf_source: "text", "file". NULL ends. */
+extern const char *const conf_type_names[], *const conf_source_names[];
 
 /* A JSON5 file of all settings with their help, values commented out. */
 void conf_sample(const struct conf *c, struct buf *out);

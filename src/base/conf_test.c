@@ -275,7 +275,7 @@ each_state(void *ctx, const struct conf_state *s)
 	    STR_ARG(s->key), (int)s->value.len,
 	    s->value.ptr != NULL ? s->value.ptr : "", (int)s->start.len,
 	    s->start.ptr != NULL ? s->start.ptr : "",
-	    conf_source_name(s->source), conf_type_name(s->field));
+	    conf_source_names[s->source], conf_type_names[s->field->type]);
 }
 
 static const char *

@@ -42,6 +42,30 @@ field_find(
 	}
 }
 
+const char *const *
+field_choices(const struct field *f)
+{
+	return f->one_of_fn != NULL ? f->one_of_fn() : f->one_of;
+}
+
+int
+field_choose(const struct field *f, struct str text, struct err *err)
+{
+	const char *const *all = field_choices(f);
+	struct buf b = { 0 };
+
+	if (all == NULL || (text.len == 0 && f->flags & FIELD_BLANK))
+		return 0;
+	for (size_t i = 0; all[i] != NULL; i++)
+		if (str_eqz(text, all[i]))
+			return 0;
+	for (size_t i = 0; all[i] != NULL; i++)
+		buf_addf(&b, "%s%s", i > 0 ? ", " : "", all[i]);
+	err_set(err, ERR_PARAM, "must be one of: %s", buf_z(&b));
+	buf_free(&b);
+	return ERR_PARAM;
+}
+
 struct value
 value_text(struct str s)
 {

@@ -64,8 +64,9 @@ enum field_type {
 #define FIELD_EMPTY 0x040u /* TEXT, JSON: null is '' in SQL */
 #define FIELD_UNIQ 0x080u  /* FIELD_TEXTS: sorted, without doubles, on input */
 #define FIELD_ABSENT                                                           \
-	0x100u /* null is left out of JSON, not written as null                \
-		*/
+	0x100u             /* null is left out of JSON, not written as null    \
+			    */
+#define FIELD_BLANK 0x200u /* "" is taken beside what `one_of` lists */
 
 /* A list of structs; `at` is NULL when it is empty. */
 struct rows {
@@ -84,10 +85,18 @@ struct field {
 	/* Says why `text` is not acceptable; NULL: anything is. For TEXT, each
 	 * item of TEXTS, and JSON. Runs after folding and trimming. */
 	int (*check)(struct str text, struct err *err);
+	/* The only texts there may be, NULL ends; the function is for lists
+	 * that plugs make. Of a JSON object: what `spec` has rows for. */
+	const char *const *one_of;
+	const char *const *(*one_of_fn)(void);
+	const struct record *(*spec)(
+	    const char *type); /* its members, by type */
+	const char *format;    /* for forms: "uri", or a media type */
 	int64_t min, max; /* INT, REAL; both 0: no limit. TEXT, TEXTS: length */
 	const char
 	    *def; /* value for new rows, as JSON text; NULL: null, 0, {} */
-	const struct record *record; /* RECORD, RECORDS */
+	const struct record *record; /* RECORD, RECORDS; JSON: members that
+				      * are known, not checked */
 	int since; /* entity version it came with; 0: the first */
 	const char *help;
 };
@@ -181,6 +190,11 @@ struct entity {
  * what follows; else `*rest` is STR_NULL. Both may be NULL. */
 const struct field *field_find(
     const struct record *r, struct str path, size_t *offset, struct str *rest);
+
+/* What the field may be, NULL ends; NULL: anything. */
+const char *const *field_choices(const struct field *f);
+/* ERR_PARAM with the choices when `text` is none of them. */
+int field_choose(const struct field *f, struct str text, struct err *err);
 
 /* One value outside its struct, for filters and changes. */
 struct value {

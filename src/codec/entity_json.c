@@ -198,6 +198,8 @@ take_text(
 	if (f->type == FIELD_TEXT &&
 	    check_size(f, text->len, "bytes", why) != 0)
 		return ERR_PARAM;
+	if (field_choose(f, *text, why) != 0)
+		return ERR_PARAM;
 	return f->check == NULL ? 0 : f->check(*text, why);
 }
 
@@ -343,7 +345,7 @@ must_be_named(const struct field *f)
 	if (f->flags & FIELD_NULL || f->def != NULL)
 		return false;
 	if (f->type == FIELD_TEXT)
-		return f->min > 0 ||
+		return f->min > 0 || field_choose(f, STR(""), NULL) != 0 ||
 		    (f->check != NULL && f->check(STR(""), NULL) != 0);
 	if (f->type == FIELD_INT || f->type == FIELD_REAL)
 		return f->min > 0 || f->max < 0;

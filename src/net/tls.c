@@ -932,6 +932,40 @@ tls_stream_peer(const struct stream *s, enum tls_peer which, struct buf *ret)
 }
 
 void
+tls_stream_about(const struct stream *s, struct buf *ret)
+{
+	const struct tls *t = tls_of(s);
+	const gnutls_datum_t *certs;
+	gnutls_x509_crt_t crt;
+	char until[32];
+	struct tm tm;
+	time_t end;
+	unsigned n = 0;
+
+	if (t->state != UP)
+		return;
+	buf_addz(ret,
+	    gnutls_protocol_get_name(gnutls_protocol_get_version(t->session)));
+	certs = gnutls_certificate_get_peers(t->session, &n);
+	if (certs == NULL || n == 0 || gnutls_x509_crt_init(&crt) < 0)
+		return;
+	if (gnutls_x509_crt_import(crt, &certs[0], GNUTLS_X509_FMT_DER) == 0) {
+		size_t before = ret->len;
+
+		buf_addz(ret, ", certificate of ");
+		if (!add_san(crt, ret) && !add_cn(crt, ret))
+			ret->len = before;
+		end = gnutls_x509_crt_get_expiration_time(crt);
+		if (gmtime_r(&end, &tm) != NULL &&
+		    strftime(until, sizeof(until), "%Y-%m-%d", &tm) > 0)
+			buf_addf(ret, ", good until %s", until);
+		if (!t->verified)
+			buf_addz(ret, ", not checked");
+	}
+	gnutls_x509_crt_deinit(crt);
+}
+
+void
 tls_stream_why(const struct stream *s, struct buf *ret)
 {
 	const struct tls *t = tls_of(s);

@@ -91,6 +91,10 @@ enum tls_peer {
 int tls_stream_peer(
     const struct stream *s, enum tls_peer which, struct buf *ret);
 
+/* Adds which TLS it is, whose certificate the peer has shown and until when it
+ * is good, for people; nothing before it is up. */
+void tls_stream_about(const struct stream *s, struct buf *ret);
+
 /* Adds what has ended the connection, for people; nothing if nothing has. */
 void tls_stream_why(const struct stream *s, struct buf *ret);
 

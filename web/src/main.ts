@@ -1,4 +1,3 @@
-import 'uplot/dist/uPlot.min.css';
 import './lib/tokens.css';
 import { mount } from 'svelte';
 import App from './App.svelte';

@@ -87,6 +87,27 @@ logout(struct http_call *c)
 		http_empty(c, 204);
 }
 
+static int
+take_all(struct store *tx, void *ctx, struct err *err)
+{
+	const struct auth_who *who = auth_who((struct http_call *)ctx);
+
+	return auth_revoke(tx, "userId", who->user_id, err);
+}
+
+static void
+logout_all(struct http_call *c)
+{
+	struct err err;
+
+	if (auth_who(c)->service)
+		deny(c, "a service token signs nobody out");
+	else if (store_tx(auth_of(c)->store, take_all, c, &err) != 0)
+		rest_db_error(c, &err);
+	else
+		http_empty(c, 204);
+}
+
 static bool
 get_self(struct http_call *c, struct auth_user *u)
 {
@@ -202,7 +223,8 @@ struct tokeninfo_reply {
 static const struct field tokeninfo_fields[] = {
 	F_TEXT(struct tokeninfo_reply, user_id, "userId"),
 	F_TEXT(struct tokeninfo_reply, account, "account"),
-	F_JSON(struct tokeninfo_reply, roles, "roles"),
+	F_JSON(struct tokeninfo_reply, roles, "roles", .flags = FIELD_OBJECT,
+	    .record = &auth_roles_record),
 	F_TEXT(struct tokeninfo_reply, name, "name"),
 	F_TEXT(struct tokeninfo_reply, client_id, "clientId"),
 	F_TEXTS(struct tokeninfo_reply, scopes, "scopes"),
@@ -218,11 +240,15 @@ const struct http_route auth_self_rows[] = {
 	{ "POST", "/auth/logout", HTTP_TOKEN, .scope = "auth.logout.post",
 	    .handle = logout,
 	    .help = "Ends this access token and its refresh token." },
-	{ "GET", "/user", HTTP_TOKEN, .scope = "user.get",
+	{ "POST", "/auth/logout-all", HTTP_TOKEN, .scope = "auth.logout.post",
+	    .handle = logout_all,
+	    .help = "Ends all sign-ins of the caller, everywhere. Service "
+		    "tokens stay." },
+	{ "GET", "/user", HTTP_TOKEN, .name = "self", .scope = "user.get",
 	    .reply = { .record = &auth_user_entity.record,
 		.members = SELF_SHOWN },
 	    .handle = get_user, .help = "Shows the caller's own account." },
-	{ "PATCH", "/user", HTTP_TOKEN, .scope = "user.patch",
+	{ "PATCH", "/user", HTTP_TOKEN, .name = "self", .scope = "user.patch",
 	    .body = { .record = &auth_user_entity.record,
 		.members = "password name info" },
 	    .handle = patch_user, .flags = HTTP_SLOW,

@@ -7,6 +7,19 @@
 #include "core/auth/private.h"
 #include "core/rest/check.h"
 
+struct roles {
+	bool admin, manager, dev, service;
+};
+static const struct field role_fields[] = {
+	F_BOOL(struct roles, admin, "admin"),
+	F_BOOL(struct roles, manager, "manager"),
+	F_BOOL(struct roles, dev, "dev"),
+	F_BOOL(struct roles, service, "service"),
+	{ 0 },
+};
+const struct record auth_roles_record = { "roles", sizeof(struct roles),
+	role_fields };
+
 #define U struct auth_user
 static const struct field user_fields[] = {
 	F_TEXT(U, user_id, "userId", .help = "Identifies the user."),
@@ -21,6 +34,7 @@ static const struct field user_fields[] = {
 	    .help = "From when on the account may no longer sign in."),
 	F_TIME(U, disabled_at, "disabledAt", .flags = FIELD_NULL),
 	F_JSON(U, roles, "roles", .flags = FIELD_OBJECT, .def = "{}",
+	    .record = &auth_roles_record,
 	    .help = "Roles that are true: admin, manager, dev, service."),
 	F_TEXT(U, password, "password", .flags = FIELD_SECRET,
 	    .check = check_filled, .max = 1024, .help = "The password."),
@@ -49,14 +63,14 @@ static const struct field client_fields[] = {
 	    .flags = FIELD_NULL | FIELD_SECRET),
 	F_TEXTS(C, redirect_uris, "redirectUris",
 	    .flags = FIELD_SPACED | FIELD_UNIQ, .check = check_url, .max = 2048,
-	    .help = "Where authorization codes may be sent."),
+	    .format = "uri", .help = "Where authorization codes may be sent."),
 	F_TEXTS(C, scopes, "scopes", .flags = FIELD_SPACED | FIELD_UNIQ,
 	    .check = check_scope, .max = 256,
 	    .help = "What the client may ask for."),
 	F_TEXT(C, user_id, "userId", .help = "The user who owns it."),
 	F_TEXT(C, name, "name", .max = 1024, .help = "What people read."),
 	F_TEXT(C, image_url, "image", .flags = FIELD_NULL, .check = check_url,
-	    .max = 2048, .help = "URL of a picture."),
+	    .format = "uri", .max = 2048, .help = "URL of a picture."),
 	{ 0 },
 };
 const struct entity auth_client_entity = {

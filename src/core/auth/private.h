@@ -80,6 +80,7 @@ struct auth_setup {
 extern const struct entity auth_user_entity, auth_client_entity,
     auth_session_entity, auth_code_entity, auth_pkce_entity, auth_token_entity,
     auth_refresh_entity, auth_service_entity, auth_setup_entity;
+extern const struct record auth_roles_record;
 extern const struct rest_object auth_user_object, auth_client_object,
     auth_service_object;
 extern const struct http_route auth_self_rows[]; /* tokeninfo, logout, user */

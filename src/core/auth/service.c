@@ -471,6 +471,17 @@ static const struct field query_fields[] = {
 static const struct record query_record = { "serviceTokenQuery",
 	sizeof(struct query), query_fields };
 
+struct added {
+	struct str token;
+};
+static const struct field added_fields[] = {
+	F_TEXT(struct added, token, "token",
+	    .help = "Shown now, and never again."),
+	{ 0 },
+};
+static const struct record added_record = { "serviceTokenAdded",
+	sizeof(struct added), added_fields };
+
 /* Any user has tokens of his own. */
 const struct rest_object auth_service_object = {
 	.name = "service-token",
@@ -490,6 +501,7 @@ const struct rest_object auth_service_object = {
 	       "labels",
 	.patch = "name description scopes neverExpire expiresOn labels",
 	.patch_null = "expiresOn",
+	.added = &added_record,
 	.help = "tokens for programs; one is shown when it is made, and only "
 		"then.",
 	.limit = limit,

@@ -374,11 +374,12 @@ struct run_body {
 	struct str prefix, form;
 	bool history, metrics;
 };
+static const char *const forms[] = { "json", "yaml", NULL };
 #define R struct run_body
 static const struct field run_fields[] = {
 	F_TEXT(R, prefix, "prefix", .def = "\"\"", .max = 100,
 	    .help = "Begins the file's name."),
-	F_TEXT(R, form, "storageExportType", .def = "\"json\"",
+	F_TEXT(R, form, "storageExportType", .def = "\"json\"", .one_of = forms,
 	    .help = "json or yaml."),
 	F_BOOL(R, history, "history", .def = "false",
 	    .help = "With what has passed and what rules did, too."),
@@ -515,11 +516,16 @@ struct how_far {
 	struct str what, id, step, status, message;
 	int64_t percent, began, ended;
 };
+static const char *const kinds[] = { "none", "backup", "restore", "import",
+	NULL };
+static const char *const ends[] = { "idle", "running", "ok", "error", NULL };
 #define P struct how_far
 static const struct field how_far_fields[] = {
-	F_TEXT(P, what, "what", .help = "none, backup, restore or import."),
+	F_TEXT(P, what, "what", .one_of = kinds,
+	    .help = "none, backup, restore or import."),
 	F_TEXT(P, id, "backupId"),
-	F_TEXT(P, status, "status", .help = "idle, running, ok or error."),
+	F_TEXT(P, status, "status", .one_of = ends,
+	    .help = "idle, running, ok or error."),
 	F_TEXT(P, step, "step", .help = "What it is doing."),
 	F_INT(P, percent, "percent", .help = "Of that step."),
 	F_TEXT(P, message, "message", .help = "What went wrong."),
@@ -533,8 +539,6 @@ static const struct record how_far_record = { "backupProgress", sizeof(P),
 static void
 handle_progress(struct http_call *c)
 {
-	static const char *const names[] = { "none", "backup", "restore",
-		"import" };
 	struct backup *b = backup_of(c);
 	struct progress p;
 	struct how_far h;
@@ -542,7 +546,7 @@ handle_progress(struct http_call *c)
 	pthread_mutex_lock(&b->lock);
 	p = b->progress;
 	pthread_mutex_unlock(&b->lock);
-	h = (struct how_far){ .what = str_of(names[p.kind]),
+	h = (struct how_far){ .what = str_of(kinds[p.kind]),
 		.id = str_of(p.id),
 		.step = str_of(p.running ? p.step : ""),
 		.status = str_of(p.kind == JOB_NONE ? "idle"
@@ -558,16 +562,96 @@ handle_progress(struct http_call *c)
 	rest_data_end(c);
 }
 
+struct names {
+	struct strs added, changed, removed;
+};
+#define N struct names
+static const struct field names_fields[] = {
+	F_TEXTS(N, added, "added"),
+	F_TEXTS(N, changed, "changed"),
+	F_TEXTS(N, removed, "removed"),
+	{ 0 },
+};
+static const struct record names_record = { "backupNames", sizeof(N),
+	names_fields };
+
+struct tallied {
+	struct str entity;
+	int64_t added, changed, removed;
+	struct names names;
+};
+#define T struct tallied
+static const struct field tallied_fields[] = {
+	F_TEXT(T, entity, "entity"),
+	F_INT(T, added, "added"),
+	F_INT(T, changed, "changed"),
+	F_INT(T, removed, "removed"),
+	F_RECORD(T, names, N, "names", .record = &names_record,
+	    .help = "The first of them."),
+	{ 0 },
+};
+static const struct record tallied_record = { "backupChange", sizeof(T),
+	tallied_fields };
+
+struct skipped {
+	struct str entity, id, why;
+};
+static const struct field skipped_fields[] = {
+	F_TEXT(struct skipped, entity, "entity"),
+	F_TEXT(struct skipped, id, "id"),
+	F_TEXT(struct skipped, why, "why"),
+	{ 0 },
+};
+static const struct record skipped_record = { "backupSkipped",
+	sizeof(struct skipped), skipped_fields };
+
+/* What compare.c and mycontroller.c write. */
+struct report {
+	struct str id, version, created;
+	bool dry_run;
+	int64_t rows;
+	struct rows changes, skipped;
+};
+#define E struct report
+static const struct field report_fields[] = {
+	F_TEXT(E, id, "backupId"),
+	F_BOOL(E, dry_run, "dryRun"),
+	F_TEXT(E, version, "version", .flags = FIELD_ABSENT),
+	F_TEXT(E, created, "createdOn", .flags = FIELD_ABSENT),
+	F_RECORDS(E, changes, "changes", .record = &tallied_record),
+	F_INT(E, rows, "rows", .flags = FIELD_ABSENT),
+	F_RECORDS(E, skipped, "skipped", .flags = FIELD_ABSENT,
+	    .record = &skipped_record),
+	{ 0 },
+};
+static const struct record report_record = { "backupReport", sizeof(E),
+	report_fields };
+
+struct upload_query {
+	struct str name;
+};
+static const struct field upload_fields[] = {
+	F_TEXT(
+	    struct upload_query, name, "name", .help = "Its id from now on."),
+	{ 0 },
+};
+static const struct record upload_record = { "backupUpload",
+	sizeof(struct upload_query), upload_fields };
+
+#define REPORT .reply = { .record = &report_record }
+#define MADE .reply = { .record = &shown_record, .members = "backupId" }
+#define ZIP                                                                    \
+	{                                                                      \
+		.media = "application/zip"                                     \
+	}
 #define ADMIN HTTP_TOKEN, .roles = HTTP_ROLE_ADMIN
 const struct http_route backup_rows[] = {
 	{ "POST", "/backup", ADMIN, .scope = "backup.post",
-	    .body = { .record = &run_record },
-	    .reply = { .record = &shown_record, .members = "backupId" },
-	    .handle = handle_run, .flags = HTTP_SLOW,
-	    .help = "Makes a backup of everything." },
+	    .body = { .record = &run_record }, MADE, .handle = handle_run,
+	    .flags = HTTP_SLOW, .help = "Makes a backup of everything." },
 	{ "GET", "/backup/count", ADMIN, .scope = "backup.get",
-	    .query = &asked_record, .handle = handle_count,
-	    .help = "How many backups there are." },
+	    .query = &asked_record, .reply = { .record = &rest_counted },
+	    .handle = handle_count, .help = "How many backups there are." },
 	{ "GET", "/backup/list", ADMIN, .scope = "backup.get",
 	    .query = &asked_record,
 	    .reply = { .record = &shown_record, .list = true },
@@ -578,24 +662,26 @@ const struct http_route backup_rows[] = {
 	    .help = "How far the backup, restore or import is that runs, or "
 		    "how the last one ended." },
 	{ "POST", BACKUP_UPLOAD, ADMIN, .scope = "backup.post",
-	    .handle = handle_upload, .flags = HTTP_SLOW,
+	    .query = &upload_record, .body = ZIP, MADE, .handle = handle_upload,
+	    .flags = HTTP_SLOW,
 	    .help = "Takes a zip file as a backup named by the query `name`." },
 	{ "GET", "/backup/{backupId}", ADMIN, .scope = "backup.get",
 	    .reply = { .record = &shown_record, .extra = &detail_record },
 	    .handle = handle_get,
 	    .help = "A backup, and what it says of itself." },
 	{ "GET", "/backup/{backupId}/file", ADMIN, .scope = "backup.get",
-	    .handle = handle_file, .help = "The zip file." },
+	    .reply = ZIP, .handle = handle_file, .help = "The zip file." },
 	{ "DELETE", "/backup/{backupId}", ADMIN, .scope = "backup.delete",
 	    .handle = handle_delete, .help = "Deletes a backup." },
 	{ "POST", "/backup/{backupId}/restore", ADMIN, .scope = "backup.post",
-	    .query = &dry_record, .handle = handle_restore, .flags = HTTP_SLOW,
+	    .query = &dry_record, REPORT, .handle = handle_restore,
+	    .flags = HTTP_SLOW,
 	    .help = "Puts everything back as it was in the backup. Everybody "
 		    "has to sign in again." },
 	{ "POST", "/backup/{backupId}/import", ADMIN, .scope = "backup.post",
 	    .query = &dry_record,
 	    .body = { .record = &import_record, .members = "unitId! secret" },
-	    .handle = handle_import, .flags = HTTP_SLOW,
+	    REPORT, .handle = handle_import, .flags = HTTP_SLOW,
 	    .help = "Takes what is in a backup of MyController into a unit." },
 	{ 0 },
 };

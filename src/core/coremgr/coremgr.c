@@ -111,6 +111,20 @@ static const struct field patch_fields[] = {
 static const struct record patch_record = { "queueAccess", sizeof(L),
 	patch_fields };
 
+static const struct field more_fields[] = {
+	F_INT(L, ttl, "ttl", .flags = FIELD_ABSENT),
+	F_INT(L, length, "length", .flags = FIELD_ABSENT),
+	{ 0 },
+};
+static const struct record more_record = { "queueLimits", sizeof(L),
+	more_fields };
+static const struct field added_fields[] = {
+	F_TEXT(L, password, "password", .help = "For its queues."),
+	{ 0 },
+};
+static const struct record added_record = { "queueAccountAdded", sizeof(L),
+	added_fields };
+
 static bool
 is_application(const struct rest *r)
 {
@@ -347,6 +361,8 @@ vary(struct rest_object *o, const struct rest_object *base)
 	*o = *base;
 	o->add_extra = &add_record;
 	o->patch_extra = &patch_record;
+	o->added = &added_record;
+	o->shown_more = &more_record;
 	o->before_add = before_add;
 	o->in_add = in_add;
 	o->after_add = after_add;
@@ -407,51 +423,243 @@ end_of_path(struct http_call *c, bool application, enum rest_verb verb,
 }
 
 static void
-write_stats(struct http_call *c, bool application, const struct route_end *end,
-    const char *name, const char *queue)
+write_figures(struct json_out *o, const struct mqtt_queue_stats *st)
 {
-	struct json_out *o = &c->json;
-	struct mqtt_queue_stats st;
-
-	route_stats(coremgr_of(c)->route, application, end, queue, &st);
-	json_out_key(o, name);
-	json_out_object(o);
 	json_out_key(o, "consumers");
-	json_out_int(o, st.consumers);
+	json_out_int(o, st->consumers);
 	json_out_key(o, "messages");
-	json_out_int(o, (int64_t)st.messages);
+	json_out_int(o, (int64_t)st->messages);
 	json_out_key(o, "publishRate");
-	json_out_real(o, st.publish_rate);
+	json_out_real(o, st->publish_rate);
 	json_out_key(o, "deliverRate");
-	json_out_real(o, st.deliver_rate);
-	json_out_end_object(o);
+	json_out_real(o, st->deliver_rate);
+}
+
+struct queue_name {
+	const char *queue,
+	    *member; /* in Sylvia-IoT's answer; NULL: not there */
+};
+static const struct queue_name application_queues[] = { { "uldata", "uldata" },
+	{ "dldata-resp", "dldataResp" }, { "dldata-result", "dldataResult" },
+	{ 0 } };
+static const struct queue_name network_queues[] = { { "dldata", "dldata" },
+	{ "ctrl", "ctrl" }, { 0 } };
+#define QUEUES_MAX 3 /* of one of them */
+
+static const struct queue_name *
+queues_of(bool application)
+{
+	return application ? application_queues : network_queues;
+}
+
+static void
+stats(struct http_call *c, bool application)
+{
+	const struct queue_name *q = queues_of(application);
+	struct route_look looks[QUEUES_MAX];
+	struct route_end end;
+	size_t n = 0;
+
+	if (!end_of_path(c, application, REST_GET, &end))
+		return;
+	for (; q[n].queue != NULL; n++)
+		looks[n] = (struct route_look){ application, &end, q[n].queue };
+	route_stats(coremgr_of(c)->route, looks, n);
+	rest_data(c);
+	for (size_t i = 0; i < n; i++) {
+		json_out_key(&c->json, q[i].member);
+		json_out_object(&c->json);
+		write_figures(&c->json, &looks[i].stats);
+		json_out_end_object(&c->json);
+	}
+	rest_data_end(c);
 }
 
 static void
 application_stats(struct http_call *c)
 {
-	struct route_end end;
-
-	if (!end_of_path(c, true, REST_GET, &end))
-		return;
-	rest_data(c);
-	write_stats(c, true, &end, "uldata", "uldata");
-	write_stats(c, true, &end, "dldataResp", "dldata-resp");
-	write_stats(c, true, &end, "dldataResult", "dldata-result");
-	rest_data_end(c);
+	stats(c, true);
 }
 
 static void
 network_stats(struct http_call *c)
 {
-	struct route_end end;
+	stats(c, false);
+}
 
-	if (!end_of_path(c, false, REST_GET, &end))
+/* --- the queues of many --------------------------------------------------- */
+
+#define IDS_MAX 200
+
+struct queue_query {
+	struct str unit, ids;
+};
+static const struct field queue_fields[] = {
+	F_TEXT(struct queue_query, unit, "unit",
+	    .help = "The unit; without it, those of public networks, for "
+		    "administrators."),
+	F_TEXT(struct queue_query, ids, "ids",
+	    .help = "Ids of applications, networks and gateways, with commas "
+		    "between; 200 at most."),
+	{ 0 },
+};
+static const struct record queue_record = { "queueQuery",
+	sizeof(struct queue_query), queue_fields };
+
+struct owner {
+	struct route_end end;
+	bool application;
+};
+
+static int
+find_gateway(struct coremgr *m, struct http_call *c, struct str id,
+    struct owner *ret, bool *found, struct err *err)
+{
+	struct filter f = { 0 };
+	struct route_gateway g;
+	int rc;
+
+	filter_text(&f, "id", id);
+	rc = store_get(route_store(m->route), &route_gateway_entity, &f,
+	    &c->arena, &g, found, err);
+	if (rc == 0 && *found)
+		route_gateway_end(&g, &ret->end);
+	return rc;
+}
+
+/* Whose queues they are, whichever kind it is. False: the call is answered. */
+static bool
+find_owner(struct coremgr *m, struct http_call *c, struct str id,
+    struct owner *ret, bool *found)
+{
+	struct err err;
+	int rc = 0;
+
+	*found = false;
+	for (int application = 1; rc == 0 && !*found && application >= 0;
+	     application--) {
+		const struct rest_object *o = application
+		    ? &route_application_object
+		    : &route_network_object;
+		struct filter f = { 0 };
+
+		filter_text(&f, o->id, id);
+		*ret = (struct owner){ .application = application };
+		rc = store_get(route_store(m->route), o->entity, &f, &c->arena,
+		    &ret->end, found, &err);
+		ret->end.driven = false;
+	}
+	if (rc == 0 && !*found)
+		rc = find_gateway(m, c, id, ret, found, &err);
+	if (rc != 0)
+		rest_db_error(c, &err);
+	return rc == 0;
+}
+
+static bool
+may_see_queues(struct coremgr *m, struct http_call *c, struct str unit)
+{
+	int may;
+
+	if (unit.len == 0 && auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER))
+		return true;
+	if (unit.len == 0) {
+		http_error(c, 400, "err_param", "missing `unit`");
+		return false;
+	}
+	may = route_may_unit(m->route, c, unit, REST_GET);
+	if (may == 0)
+		http_error(c, 400, "err_broker_unit_not_exist", NULL);
+	return may == 1;
+}
+
+static void
+write_queues(struct json_out *o, const struct owner *w,
+    const struct route_look *looks, size_t n)
+{
+	json_out_object(o);
+	json_out_key(o, "id");
+	json_out_str(o, w->end.id);
+	json_out_key(o, "received");
+	json_out_int(o, (int64_t)looks[0].heard);
+	json_out_key(o, "lastReceived");
+	json_out_time(o, looks[0].heard_at);
+	json_out_key(o, "queues");
+	json_out_array(o);
+	for (size_t i = 1; i < n; i++) {
+		const struct mqtt_queue_stats *st = &looks[i].stats;
+
+		json_out_object(o);
+		json_out_key(o, "name");
+		json_out_str(o, str_of(looks[i].queue));
+		write_figures(o, st);
+		json_out_key(o, "bytes");
+		json_out_int(o, (int64_t)st->bytes);
+		json_out_key(o, "refused");
+		json_out_int(o, (int64_t)st->refused);
+		json_out_key(o, "expired");
+		json_out_int(o, (int64_t)st->expired);
+		json_out_key(o, "last");
+		json_out_time(o, st->last_ms);
+		json_out_end_object(o);
+	}
+	json_out_end_array(o);
+	json_out_end_object(o);
+}
+
+/* One that is not there, or is another unit's, is left out. */
+static void
+queue_list(struct http_call *c)
+{
+	struct coremgr *m = coremgr_of(c);
+	struct str unit = http_query(c, "unit"), ids = http_query(c, "ids");
+	struct owner *owners;
+	struct route_look *looks;
+	size_t *first, n = 0, n_looks = 0, asked = 0;
+
+	if (!may_see_queues(m, c, unit))
 		return;
-	rest_data(c);
-	write_stats(c, false, &end, "dldata", "dldata");
-	write_stats(c, false, &end, "ctrl", "ctrl");
-	rest_data_end(c);
+	owners = arena_array(&c->arena, IDS_MAX, struct owner);
+	first = arena_array(&c->arena, IDS_MAX + 1, size_t);
+	looks = arena_array(
+	    &c->arena, IDS_MAX * (QUEUES_MAX + 1), struct route_look);
+	while (ids.len > 0) {
+		struct str id = str_trim(str_cut(&ids, ','));
+		struct owner *w = &owners[n];
+		bool found;
+
+		if (asked++ == IDS_MAX) {
+			http_error(c, 400, "err_param",
+			    "ids: %d at most in one call", IDS_MAX);
+			return;
+		}
+		if (!find_owner(m, c, id, w, &found))
+			return;
+		if (!found ||
+		    (unit.len > 0 ? !str_eq(w->end.unit_id, unit)
+				  : w->end.unit_id.len > 0))
+			continue;
+		first[n++] = n_looks;
+		looks[n_looks++] =
+		    (struct route_look){ w->application, &w->end, NULL };
+		for (const struct queue_name *q = queues_of(w->application);
+		     q->queue != NULL; q++)
+			if (!w->end.driven || strcmp(q->queue, "ctrl") != 0)
+				looks[n_looks++] =
+				    (struct route_look){ w->application,
+					    &w->end, q->queue };
+	}
+	first[n] = n_looks;
+	route_stats(m->route, looks, n_looks);
+	http_json(c, 200);
+	json_out_object(&c->json);
+	json_out_key(&c->json, "data");
+	json_out_array(&c->json);
+	for (size_t i = 0; i < n; i++)
+		write_queues(&c->json, &owners[i], looks + first[i],
+		    first[i + 1] - first[i]);
+	json_out_end_array(&c->json);
+	json_out_end_object(&c->json);
 }
 
 struct trial {
@@ -546,9 +754,50 @@ send_uldata(struct http_call *c)
 	publish_trial(c, false, &end, "uldata", &b);
 }
 
+struct figures {
+	int64_t consumers, messages;
+	double published, delivered;
+};
+#define Q struct figures
+static const struct field figures_fields[] = {
+	F_INT(Q, consumers, "consumers", .help = "Who reads it now."),
+	F_INT(Q, messages, "messages", .help = "Waiting."),
+	F_REAL(Q, published, "publishRate", .help = "Messages in a second."),
+	F_REAL(Q, delivered, "deliverRate", .help = "Messages in a second."),
+	{ 0 },
+};
+static const struct record figures_record = { "queueFigures", sizeof(Q),
+	figures_fields };
+
+struct stats {
+	struct figures a, b, c;
+};
+static const struct field application_stats_fields[] = {
+	F_RECORD(struct stats, a, Q, "uldata", .record = &figures_record),
+	F_RECORD(struct stats, b, Q, "dldataResp", .record = &figures_record),
+	F_RECORD(struct stats, c, Q, "dldataResult", .record = &figures_record),
+	{ 0 },
+};
+static const struct record application_stats_record = { "applicationStats",
+	sizeof(struct stats), application_stats_fields };
+static const struct field network_stats_fields[] = {
+	F_RECORD(struct stats, a, Q, "dldata", .record = &figures_record),
+	F_RECORD(struct stats, b, Q, "ctrl", .record = &figures_record),
+	{ 0 },
+};
+static const struct record network_stats_record = { "networkStats",
+	sizeof(struct stats), network_stats_fields };
+#undef Q
+
 static const struct http_route own_rows[] = {
+	{ "GET", "/queue/list", HTTP_TOKEN, .scope = "network.get",
+	    .query = &queue_record, .handle = queue_list,
+	    .help = "Shows what waits in the queues of some applications, "
+		    "networks and gateways, and what came through them." },
 	{ "GET", "/application/{applicationId}/stats", HTTP_TOKEN,
-	    .scope = "application.get", .handle = application_stats,
+	    .scope = "application.get",
+	    .reply = { .record = &application_stats_record },
+	    .handle = application_stats,
 	    .help = "Shows the figures of the application's queues." },
 	{ "POST", "/application/{applicationId}/dldata", HTTP_TOKEN,
 	    .scope = "application.post",
@@ -557,7 +806,9 @@ static const struct http_route own_rows[] = {
 	    .handle = send_dldata,
 	    .help = "Sends downlink data in the application's name." },
 	{ "GET", "/network/{networkId}/stats", HTTP_TOKEN,
-	    .scope = "network.get", .handle = network_stats,
+	    .scope = "network.get",
+	    .reply = { .record = &network_stats_record },
+	    .handle = network_stats,
 	    .help = "Shows the figures of the network's queues." },
 	{ "POST", "/network/{networkId}/uldata", HTTP_TOKEN,
 	    .scope = "network.post",
@@ -698,23 +949,36 @@ read_error(struct http_call *c, struct data_operation *op)
 	}
 }
 
+/* A change by way of an API that people use. Lines of values, sign-in and MQTT
+ * over HTTP are none. */
+static bool
+is_change(const struct http_call *c)
+{
+	static const struct str apis[] = { STR("/auth/api/"), STR("/broker/"),
+		STR("/coremgr/"), STR("/data/"), STR("/fleet/"), STR("/hub/") };
+	static const char *const methods[] = { "POST", "PATCH", "PUT",
+		"DELETE" };
+	bool api = false, method = false;
+
+	for (size_t i = 0; i < COUNT_OF(apis); i++)
+		api = api || str_starts(c->path, apis[i]);
+	for (size_t i = 0; i < COUNT_OF(methods); i++)
+		method = method || strcmp(c->method, methods[i]) == 0;
+	return api && method && c->route != NULL &&
+	    c->authorization.ptr != NULL;
+}
+
 void
 coremgr_record(struct coremgr *m, struct http_call *c)
 {
 	struct data_operation op = { 0 };
-	const struct auth_who *who;
+	const struct auth_who *who = auth_who(c);
 
-	if (m->data == NULL ||
-	    (!str_starts(c->path, STR("/coremgr/")) &&
-		!str_starts(c->path, STR("/hub/")) &&
-		!str_starts(c->path, STR("/auth/api/v1/service-token"))) ||
-	    c->route == NULL || c->authorization.ptr == NULL ||
-	    (strcmp(c->method, "POST") != 0 &&
-		strcmp(c->method, "PATCH") != 0 &&
-		strcmp(c->method, "PUT") != 0 &&
-		strcmp(c->method, "DELETE") != 0))
+	if (m->data == NULL || !is_change(c))
 		return;
-	who = auth_whois(m->auth, c);
+	/* as they were when they asked: their token may have gone with it */
+	if (who == NULL)
+		who = auth_whois(m->auth, c);
 	if (who == NULL)
 		return;
 	op.req_time = c->came_at;

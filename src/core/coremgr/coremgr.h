@@ -4,7 +4,7 @@
  *
  * What auth and route serve stands here under a second prefix; applications and
  * networks have logic of their own, because with them come queue accounts. And
- * every change that a person makes through it is put on record.
+ * every change that a person makes, here or by another API, is put on record.
  */
 #ifndef CORE_COREMGR_COREMGR_H
 #define CORE_COREMGR_COREMGR_H
@@ -43,7 +43,7 @@ void coremgr_free(struct coremgr *m); /* NULL is fine */
 void coremgr_routes(struct coremgr *m, struct auth *auth, struct route *route,
     http_add_routes *add, void *ctx);
 
-/* Puts a finished call on record if it was a change below /coremgr. On the
+/* Puts a finished call on record if it was a change by a person. On the
  * worker, after the handler. */
 void coremgr_record(struct coremgr *m, struct http_call *c);
 

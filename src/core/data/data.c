@@ -14,7 +14,7 @@
 struct data_query {
 	struct str unit, device, network, addr, profile, tfield;
 	int64_t tstart, tend;
-	struct str user;
+	struct str user, client, method, path, status;
 };
 
 #define Q struct data_query
@@ -40,6 +40,12 @@ static const struct record row_query = { "dataQuery", sizeof(Q),
 static const struct field operation_query_fields[] = {
 	F_TEXT(Q, user, "user",
 	    .help = "Of the user with this id; for administrators."),
+	F_TEXT(
+	    Q, client, "client", .help = "By this client, or service token."),
+	F_TEXT(Q, method, "method", .help = "POST, PATCH, PUT or DELETE."),
+	F_TEXT(Q, path, "path", .help = "Whose path contains this text."),
+	F_TEXT(Q, status, "status",
+	    .help = "With this answer: 204, or 4xx for 400 to 499."),
 	SPAN,
 	{ 0 },
 };
@@ -124,6 +130,27 @@ limit_rows(struct rest *r, enum rest_verb verb, struct filter *f)
 	return limit_span(r, f);
 }
 
+/* "204", or a whole class, "4xx". */
+static bool
+limit_status(struct rest *r, struct filter *f)
+{
+	struct str text = http_query(r->c, "status");
+	bool class = text.len == 3 && str_ends(text, STR("xx"));
+	struct str digits = { text.ptr, class ? 1 : text.len };
+	int64_t n;
+
+	if (text.len == 0)
+		return true;
+	if (!str_to_i64(digits, &n) || n < 1 || n > 999) {
+		http_error(r->c, 400, "err_param",
+		    "`status`: must be a number, or one digit and \"xx\"");
+		return false;
+	}
+	filter_add(f, "status", COND_GE, value_int(class ? n * 100 : n));
+	filter_add(f, "status", COND_LE, value_int(class ? n * 100 + 99 : n));
+	return true;
+}
+
 static bool
 limit_operations(struct rest *r, enum rest_verb verb, struct filter *f)
 {
@@ -151,7 +178,7 @@ limit_operations(struct rest *r, enum rest_verb verb, struct filter *f)
 			return false;
 		filter_text(f, "userId", user);
 	}
-	return limit_span(r, f);
+	return limit_status(r, f) && limit_span(r, f);
 }
 
 #define ROW_FILTERS                                                            \
@@ -199,6 +226,10 @@ static struct rest_object objects[DATA_KINDS] = {
 	    SORT("pub", "pub"), SORT("resp", "resp")),
 	[DATA_OPERATION] = { .name = "coremgr-opdata",
 	    .id = "dataId",
+	    .filters =
+		(const struct rest_filter[]){ { "client", "clientId", COND_EQ },
+		    { "method", "method", COND_EQ },
+		    { "path", "path", COND_CONTAINS }, { 0 } },
 	    .query = &operation_query,
 	    .sorts = (const struct rest_sort[]){ SORT("req", "reqTime"),
 		SORT("res", "resTime"), SORT("latency", "latencyMs"), { 0 } },

@@ -85,8 +85,8 @@ struct encoding {
 	struct arena arena;
 };
 
-static bool
-read_bytes(struct arena *a, struct str list, struct buf *out)
+bool
+hub_read_bytes(struct arena *a, struct str list, struct buf *out)
 {
 	struct json j;
 	double d;
@@ -109,7 +109,7 @@ on_encoded(struct script_call *call)
 
 	if (f != NULL && call->end == SCRIPT_DONE &&
 	    hub_json_at(&e->arena, call->result, STR("bytes"), &list) &&
-	    read_bytes(&e->arena, list, &bytes)) {
+	    hub_read_bytes(&e->arena, list, &bytes)) {
 		if (hub_json_at(&e->arena, call->result, STR("fPort"), &port))
 			extension = arena_printf(&e->arena,
 			    "{\"fPort\":" STR_FMT "}", STR_ARG(port));

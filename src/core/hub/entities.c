@@ -7,30 +7,17 @@
 #include "core/hub/private.h"
 
 #include "core/rest/check.h"
+#include "plug/handler/handler.h"
 
 const char *const hub_metric_types[] = { "none", "string", "counter", "gauge",
 	"gauge_float", "binary", "geo", NULL };
 
-static int
-one_of(
-    struct str s, const char *const *names, const char *what, struct err *err)
-{
-	struct buf b = { 0 };
-
-	for (size_t i = 0; names[i] != NULL; i++)
-		if (str_eqz(s, names[i]))
-			return 0;
-	for (size_t i = 0; names[i] != NULL; i++)
-		buf_addf(&b, "%s%s", i > 0 ? ", " : "", names[i]);
-	err_set(err, ERR_PARAM, "no such %s; there are: %s", what, buf_z(&b));
-	buf_free(&b);
-	return ERR_PARAM;
-}
-
 bool
 hub_is_metric_type(struct str name)
 {
-	return one_of(name, hub_metric_types, "metric type", NULL) == 0;
+	const struct field any = { .one_of = hub_metric_types };
+
+	return field_choose(&any, name, NULL) == 0;
 }
 
 /* Ids that people choose become parts of quick ids and of paths. */
@@ -49,36 +36,6 @@ hub_check_id(struct str s, struct err *err)
 	if (str_eqz(s, "count") || str_eqz(s, "list"))
 		return err_set(err, ERR_PARAM, "is a word of the API");
 	return 0;
-}
-
-static int
-check_codec(struct str s, struct err *err)
-{
-	return one_of(s, hub_codecs, "codec", err);
-}
-
-static int
-check_metric_type(struct str s, struct err *err)
-{
-	return one_of(s, hub_metric_types, "metric type", err);
-}
-
-static int
-check_evaluation(struct str s, struct err *err)
-{
-	return one_of(s, hub_evaluations, "evaluation type", err);
-}
-
-static int
-check_dampening(struct str s, struct err *err)
-{
-	return s.len == 0 ? 0 : one_of(s, hub_dampenings, "dampening", err);
-}
-
-static int
-check_handler(struct str s, struct err *err)
-{
-	return one_of(s, hub_handler_types(), "handler type", err);
 }
 
 static int
@@ -136,13 +93,13 @@ static const struct field profile_fields[] = {
 	    .max = 128, .help = "What devices name as their profile."),
 	F_TEXT(P, name, "name", .def = "\"\"", .max = 1024,
 	    .help = "What people read."),
-	F_TEXT(P, codec, "codec", .def = "\"json\"", .check = check_codec,
+	F_TEXT(P, codec, "codec", .def = "\"json\"", .one_of = hub_codecs,
 	    .help =
 		"How payloads are read: `json` (values at `paths`, or all "
 		"there are), `cayenne`, `thin_edge_json`, `javascript` (the "
 		"functions of LoRaWAN codecs), or `none`."),
 	F_TEXT(P, script, "script", .def = "\"\"", .max = 256 << 10,
-	    .help = "Of a JavaScript codec."),
+	    .format = "text/javascript", .help = "Of a JavaScript codec."),
 	F_JSON(P, paths, "paths", .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "For `json`: names of fields, each with the dotted path "
 		    "of its value. Empty: all values, by their own names."),
@@ -165,13 +122,17 @@ const struct entity hub_profile_entity = {
 
 /* --- devices, sources, fields -------------------------------------------- */
 
+static const char *const states[] = { "unavailable", "up", "down", "ok",
+	"error", NULL };
+
 static const struct field state_fields[] = {
-	F_TEXT(struct hub_state, status, "status", .def = "\"unavailable\""),
+	F_TEXT(struct hub_state, status, "status", .def = "\"unavailable\"",
+	    .one_of = states),
 	F_TEXT(struct hub_state, message, "message", .def = "\"\""),
 	F_TIME(struct hub_state, since, "since", .flags = FIELD_NULL),
 	{ 0 },
 };
-static const struct record state_record = { "state", sizeof(struct hub_state),
+const struct record hub_state_record = { "state", sizeof(struct hub_state),
 	state_fields };
 
 #define PLACE(S)                                                               \
@@ -184,7 +145,8 @@ static const struct field node_fields[] = {
 	PLACE(N),
 	F_TEXT(N, name, "name", .def = "\"\"", .max = 1024,
 	    .help = "What people read."),
-	F_RECORD(N, state, struct hub_state, "state", .record = &state_record),
+	F_RECORD(
+	    N, state, struct hub_state, "state", .record = &hub_state_record),
 	LABELS(N),
 	OTHERS(N),
 	F_TIME(N, last_seen, "lastSeen", .flags = FIELD_NULL),
@@ -238,7 +200,7 @@ static const struct record value_record = { "value", sizeof(struct hub_value),
 
 static const struct field formatter_fields[] = {
 	F_TEXT(struct hub_formatter, on_receive, "onReceive", .def = "\"\"",
-	    .max = 64 << 10,
+	    .format = "text/javascript", .max = 64 << 10,
 	    .help = "JavaScript that turns `value` into what is kept: a value, "
 		    "an object {value, fieldId, sourceId, name, unit, "
 		    "metricType, labels, others}, or a list of such. It sees "
@@ -258,7 +220,7 @@ static const struct field field_fields[] = {
 	F_TEXT(F, name, "name", .def = "\"\"", .max = 1024,
 	    .help = "What people read."),
 	F_TEXT(F, metric_type, "metricType", .def = "\"none\"",
-	    .check = check_metric_type,
+	    .one_of = hub_metric_types,
 	    .help = "What is kept of its history: none, string, counter, "
 		    "gauge, gauge_float, binary or geo."),
 	F_RECORD(
@@ -347,11 +309,13 @@ static const struct field handler_rows[] = {
 	DESCRIPTION(H),
 	ENABLED(H),
 	LABELS(H),
-	F_TEXT(H, type, "type", .check = check_handler,
+	F_TEXT(H, type, "type", .one_of_fn = hub_handler_types,
 	    .help = "What it does: see the guide."),
 	F_JSON(H, spec, "spec", .flags = FIELD_OBJECT | FIELD_SECRET,
-	    .def = "{}", .help = "Its settings, by type."),
-	F_RECORD(H, state, struct hub_state, "state", .record = &state_record),
+	    .def = "{}", .one_of_fn = hub_handler_types, .spec = handler_spec,
+	    .help = "Its settings, by type."),
+	F_RECORD(
+	    H, state, struct hub_state, "state", .record = &hub_state_record),
 	MODIFIED(H),
 	{ 0 },
 };
@@ -388,7 +352,7 @@ const struct entity hub_forward_entity = {
 
 static const struct field dampening_fields[] = {
 	F_TEXT(struct hub_dampening, type, "type", .def = "\"none\"",
-	    .check = check_dampening,
+	    .one_of = hub_dampenings, .flags = FIELD_BLANK,
 	    .help = "none, consecutive, evaluation or active_duration."),
 	F_INT(struct hub_dampening, occurrences, "occurrences", .def = "0",
 	    .min = 0, .max = 1000, .help = "How often it must be true."),
@@ -402,8 +366,12 @@ static const struct field dampening_fields[] = {
 static const struct record dampening_record = { "dampening",
 	sizeof(struct hub_dampening), dampening_fields };
 
+static const char *const event_types[] = { "created", "updated", "deleted",
+	"requested", NULL };
+
 static const struct field event_filter_fields[] = {
 	F_TEXTS(struct hub_event_filter, event_types, "eventTypes",
+	    .one_of = event_types,
 	    .help = "created, updated, deleted, requested; empty: all."),
 	F_TEXTS(struct hub_event_filter, entity_types, "entityTypes",
 	    .help = "node, source, field, data_repository; empty: all."),
@@ -461,7 +429,7 @@ static const struct field task_fields[] = {
 	F_TEXT(T, execution_interval, "executionInterval", .def = "\"\"",
 	    .check = check_duration, .help = "Between evaluations."),
 	F_TEXT(T, evaluation_type, "evaluationType", .def = "\"rule\"",
-	    .check = check_evaluation, .help = "rule, javascript or webhook."),
+	    .one_of = hub_evaluations, .help = "rule, javascript or webhook."),
 	F_JSON(T, evaluation_config, "evaluationConfig", .flags = FIELD_OBJECT,
 	    .def = "{}",
 	    .help = "{\"rule\":{\"matchAll\",\"conditions\"}}, "
@@ -487,20 +455,8 @@ const struct entity hub_task_entity = {
 	.help = "When something is so, handlers are told.",
 };
 
-static int
-check_schedule_type(struct str s, struct err *err)
-{
-	return one_of(s, hub_schedule_types, "schedule type", err);
-}
-
-static int
-check_custom_type(struct str s, struct err *err)
-{
-	static const char *const types[] = { "none", "javascript", "webhook",
-		NULL };
-
-	return one_of(s, types, "type of custom variables", err);
-}
+static const char *const custom_types[] = { "none", "javascript", "webhook",
+	NULL };
 
 #define SPAN struct hub_span
 static const struct field span_fields[] = {
@@ -545,7 +501,7 @@ static const struct field schedule_fields[] = {
 	LABELS(L),
 	F_RECORD(L, validity, V, "validity", .record = &validity_record,
 	    .help = "Days and hours at which it counts."),
-	F_TEXT(L, type, "type", .check = check_schedule_type,
+	F_TEXT(L, type, "type", .one_of = hub_schedule_types,
 	    .help = "repeat, cron, simple, sunrise or sunset."),
 	F_JSON(L, spec, "spec", .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "repeat: interval, repeatCount; cron: cronExpression; "
@@ -554,7 +510,7 @@ static const struct field schedule_fields[] = {
 	F_JSON(L, variables, "variables", .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "What is looked up, by name."),
 	F_TEXT(L, custom_type, "customVariableType", .def = "\"none\"",
-	    .check = check_custom_type, .help = "none, javascript or webhook."),
+	    .one_of = custom_types, .help = "none, javascript or webhook."),
 	F_JSON(L, custom_config, "customVariableConfig", .flags = FIELD_OBJECT,
 	    .def = "{}",
 	    .help = "{\"javascript\":\"...\"} or {\"webhook\":{...}} as of "
@@ -817,5 +773,12 @@ const struct conf_field hub_live_fields[] = {
 	CONF_SIZE(C, backlog_max, "backlogMax", .def = "64MiB", .min = 1 << 20,
 	    .max = (int64_t)1 << 34,
 	    .help = "Events that may wait to be shared out to clients."),
+	CONF_INT(C, topic_rate, "topicRate", .def = "200", .min = 1,
+	    .max = 100000,
+	    .help = "Messages a second that a subscription to topics gets; of "
+		    "what passes beyond, it is told the number."),
+	CONF_SIZE(C, payload_max, "payloadMax", .def = "4KiB", .min = 64,
+	    .max = 1 << 20,
+	    .help = "Of each of them so much of the payload is shown."),
 	{ 0 },
 };

@@ -301,12 +301,16 @@ static const struct record upload_record = { "firmwareUpload",
 const struct http_route hub_firmware_rows[] = {
 	{ "POST", "/firmware/{id}/file", HTTP_TOKEN,
 	    .scope = "firmware.post.file", .query = &upload_record,
+	    .body = { .media = "application/octet-stream" },
+	    .reply = { .record = &hub_firmware_entity.record },
 	    .flags = HTTP_SLOW, .body_max = BODY_MAX, .handle = handle_upload,
 	    .help = "Uploads the file: the body is its bytes, the answer the "
 		    "row." },
 	{ "GET", "/firmware/{id}/file", HTTP_TOKEN,
-	    .scope = "firmware.get.file", .flags = HTTP_SLOW,
-	    .handle = handle_download, .help = "Downloads the file." },
+	    .scope = "firmware.get.file",
+	    .reply = { .media = "application/octet-stream" },
+	    .flags = HTTP_SLOW, .handle = handle_download,
+	    .help = "Downloads the file." },
 	{ 0 },
 };
 

@@ -594,35 +594,48 @@ on_ear_ended(void *ctx)
 	loop_post(e->hub->loop, &e->ended);
 }
 
-static void *
-on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
-    struct err *err)
+void *
+gate_ear(struct hub *h, struct str root, struct str filter,
+    gateway_heard *heard, void *heard_ctx)
 {
-	struct gate *g = ctx;
 	struct ear *e = mem_new(struct ear);
 	struct arena a = { 0 };
 
-	(void)err;
-	e->hub = g->hub;
-	e->root = g->root.len;
+	e->hub = h;
+	e->root = root.len;
 	e->heard = heard;
 	e->ctx = heard_ctx;
-	e->below = route_ear_new(g->hub->route,
-	    arena_printf(
-		&a, STR_FMT STR_FMT, STR_ARG(g->root), STR_ARG(filter)),
+	e->below = route_ear_new(h->route,
+	    arena_printf(&a, STR_FMT STR_FMT, STR_ARG(root), STR_ARG(filter)),
 	    on_whisper, on_ear_ended, e);
 	arena_fini(&a);
 	return e;
 }
 
-static void
-on_unlisten(void *ctx, void *handle)
+void
+gate_ear_end(void *handle)
 {
 	struct ear *e = handle;
 
-	(void)ctx;
 	e->heard = NULL;
 	route_ear_free(e->below);
+}
+
+static void *
+on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
+    struct err *err)
+{
+	struct gate *g = ctx;
+
+	(void)err;
+	return gate_ear(g->hub, g->root, filter, heard, heard_ctx);
+}
+
+static void
+on_unlisten(void *ctx, void *handle)
+{
+	(void)ctx;
+	gate_ear_end(handle);
 }
 
 /* Scripts of gateways run beside the codecs. */

@@ -333,6 +333,38 @@ gateway_more(struct rest *r, enum rest_verb verb, const void *row)
 	hub_ask(r->module, write_state, &l);
 }
 
+struct gateway_now {
+	struct hub_state state;
+	int64_t last;
+	struct gateway_counts {
+		int64_t heard, taken, sent, failed, bad, dropped, waiting;
+		int64_t sleeping;
+	} counts;
+};
+#define K struct gateway_counts
+static const struct field counts_fields[] = {
+	F_INT(K, heard, "heard"),
+	F_INT(K, taken, "taken"),
+	F_INT(K, sent, "sent"),
+	F_INT(K, failed, "failed"),
+	F_INT(K, bad, "bad"),
+	F_INT(K, dropped, "dropped"),
+	F_INT(K, waiting, "waiting"),
+	F_INT(K, sleeping, "sleeping"),
+	{ 0 },
+};
+static const struct record counts_record = { "gatewayCounters", sizeof(K),
+	counts_fields };
+#define X struct gateway_now
+static const struct field now_fields[] = {
+	F_RECORD(
+	    X, state, struct hub_state, "state", .record = &hub_state_record),
+	F_TIME(X, last, "lastTransaction", .flags = FIELD_NULL),
+	F_RECORD(X, counts, K, "counters", .record = &counts_record),
+	{ 0 },
+};
+static const struct record now_record = { "gatewayNow", sizeof(X), now_fields };
+
 #define MEMBERS                                                                \
 	"description enabled claim reconnectDelay queueFailedMessage "         \
 	"provider messageLogger labels"
@@ -350,6 +382,7 @@ const struct rest_object hub_gateway_object = {
 	.add_extra = &secret_record,
 	.patch = MEMBERS,
 	.patch_extra = &secret_record,
+	.shown_more = &now_record,
 	.exists = (const struct rest_exists[]){ { "id", "err_hub_exist" },
 	    { "code", "err_hub_exist" }, { 0 } },
 	.help = "gateways: networks that are driven from here.",
@@ -466,6 +499,22 @@ handle_clear(struct http_call *c)
 	http_empty(c, 204);
 }
 
+struct sleeping {
+	struct str node_id, data, extension;
+	int64_t since, until;
+};
+#define Z struct sleeping
+static const struct field waits_fields[] = {
+	F_TEXT(Z, node_id, "nodeId"),
+	F_TEXT(Z, data, "data", .help = "In hex."),
+	F_JSON(Z, extension, "extension"),
+	F_TIME(Z, since, "since"),
+	F_TIME(Z, until, "until", .flags = FIELD_NULL),
+	{ 0 },
+};
+static const struct record waits_record = { "sleeping", sizeof(Z),
+	waits_fields };
+
 struct sleeping_query {
 	struct str node_id;
 };
@@ -479,7 +528,9 @@ static const struct record sleeping_record = { "sleepingQuery",
 
 const struct http_route hub_gateway_rows[] = {
 	{ "GET", "/gateway/{id}/sleeping", HTTP_TOKEN,
-	    .scope = "gateway.get.sleeping", .handle = handle_sleeping,
+	    .scope = "gateway.get.sleeping",
+	    .reply = { .record = &waits_record, .list = true },
+	    .handle = handle_sleeping,
 	    .help = "What waits for nodes that sleep." },
 	{ "DELETE", "/gateway/{id}/sleeping", HTTP_TOKEN,
 	    .scope = "gateway.delete.sleeping", .query = &sleeping_record,

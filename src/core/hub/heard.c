@@ -218,29 +218,36 @@ on_script(struct script_call *call)
 	heard_go_on(m);
 }
 
-/* {"bytes":[1,2],"fPort":1,"recvTime":"...","variables":{}} */
-static struct str
-script_argument(struct heard *m)
+struct str
+heard_argument(struct arena *a, struct str hex, struct str port, int64_t at)
 {
-	struct arena *a = &m->arena;
 	struct buf b = { 0 }, bytes = { 0 };
-	struct str port = STR("0"), text;
+	struct str text;
 
-	if (m->up.extension.ptr != NULL &&
-	    !hub_json_at(a, m->up.extension, STR("fPort"), &port))
-		(void)hub_json_at(a, m->up.extension, STR("port"), &port);
-	(void)hex_decode(&bytes, m->up.data);
+	(void)hex_decode(&bytes, hex);
 	buf_addz(&b, "{\"bytes\":[");
 	for (size_t i = 0; i < bytes.len; i++)
 		buf_addf(
 		    &b, "%s%u", i > 0 ? "," : "", (unsigned char)bytes.ptr[i]);
 	buf_addf(&b, "],\"fPort\":" STR_FMT ",\"recvTime\":", STR_ARG(port));
-	json_quote(&b, time_text(a, m->up.time));
+	json_quote(&b, time_text(a, at));
 	buf_addz(&b, ",\"variables\":{}}");
 	text = arena_str(a, buf_str(&b));
 	buf_free(&bytes);
 	buf_free(&b);
 	return text;
+}
+
+static struct str
+script_argument(struct heard *m)
+{
+	struct arena *a = &m->arena;
+	struct str port = STR("0");
+
+	if (m->up.extension.ptr != NULL &&
+	    !hub_json_at(a, m->up.extension, STR("fPort"), &port))
+		(void)hub_json_at(a, m->up.extension, STR("port"), &port);
+	return heard_argument(a, m->up.data, port, m->up.time);
 }
 
 /* False: it is done with already. */

@@ -569,6 +569,22 @@ handle_one(struct http_call *c)
 	answer((struct hub *)c->route->ctx, c, &all);
 }
 
+struct point {
+	int64_t at;
+	struct str type, metric;
+};
+static const struct field point_fields[] = {
+	F_TIME(struct point, at, "timestamp"),
+	F_TEXT(struct point, type, "metricType", .one_of = hub_metric_types),
+	F_JSON(struct point, metric, "metric", .flags = FIELD_OBJECT,
+	    .help = "{\"value\"} as it came, or of a window what was asked "
+		    "for, as {\"mean\", \"min\", \"max\"}."),
+	{ 0 },
+};
+static const struct record point_record = { "metricPoint", sizeof(struct point),
+	point_fields };
+#define POINTS .reply = { .record = &point_record, .map = true }
+
 struct one_query {
 	struct str unit, quick_id, start, stop, window, functions;
 };
@@ -591,11 +607,12 @@ static const struct record one_record = { "metricOne", sizeof(O), one_fields };
 
 const struct http_route hub_history_rows[] = {
 	{ "GET", "/metric", HTTP_TOKEN, .scope = "metric.get",
-	    .query = &one_record, .handle = handle_one,
+	    .query = &one_record, POINTS, .handle = handle_one,
 	    .help = "The history of a field." },
 	{ "POST", "/metric", HTTP_TOKEN, .scope = "metric.get",
 	    .body = { .record = &questions_record,
 		.members = "unitId! queries!" },
-	    .handle = handle_many, .help = "The histories of many fields." },
+	    POINTS, .handle = handle_many,
+	    .help = "The histories of many fields." },
 	{ 0 },
 };

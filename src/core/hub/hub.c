@@ -271,6 +271,7 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	pthread_cond_init(&h->conf_done, NULL);
 	pthread_cond_init(&h->rest_cond, NULL);
 	list_init(&h->heard);
+	list_init(&h->tests);
 	list_init(&h->dirty_nodes);
 	list_init(&h->dirty_sources);
 	list_init(&h->dirty_fields);
@@ -396,12 +397,14 @@ on_ready(struct loop_post *p)
 }
 
 int
-hub_start(struct hub *h, struct loop *loop, struct err *err)
+hub_start(struct hub *h, struct loop *loop, struct mqtt_server *mqtt,
+    struct err *err)
 {
 	const struct route_tap tap = { heard_uplink, on_changed, on_set,
 		gate_order, sent_heard, h };
 
 	h->routing = loop;
+	h->mqtt = mqtt;
 	h->ready_post.run = on_ready;
 	h->begin_post.run = on_begin;
 	loop_post(loop, &h->ready_post);
@@ -439,6 +442,7 @@ on_end(struct loop_post *p)
 	struct hub *h = container_of(p, struct hub, end_post);
 
 	h->ending = true;
+	trials_end(h);
 	gates_stop(h);
 	writer_kick(h);
 	hub_maybe_end(h);
@@ -479,6 +483,7 @@ hub_close(struct hub *h)
 	tasks_free(h);
 	script_pool_free(h->codecs);
 	script_pool_free(h->scripts);
+	trials_end(h);
 	gates_free(h);
 	hub_script_http_end(h);
 	http_client_free(h->http);
@@ -495,6 +500,7 @@ hub_close(struct hub *h)
 	store_close(h->store);
 	loop_free(h->loop);
 	zone_free(h->zone);
+	str_free(h->listens);
 	free(h->log_dir);
 	free(h->firmware_dir);
 	seal_close(h);

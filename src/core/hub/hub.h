@@ -22,6 +22,7 @@
 #include "plug/store/settings.h"
 
 struct hub;
+struct mqtt_server;
 
 /* Who follows by WebSocket; times in ms, sizes in bytes. */
 struct live_conf {
@@ -29,6 +30,7 @@ struct live_conf {
 	int64_t subscriptions;       /* of a connection */
 	int64_t initial_max;         /* fields */
 	int64_t message_max, queue_max, backlog_max;
+	int64_t topic_rate, payload_max; /* of messages that are looked at */
 	int64_t login_ms, check_ms, ping_ms;
 };
 
@@ -63,13 +65,18 @@ typedef int hub_backup(void *ctx, const struct handler_backup *w,
 /* Before hub_start(). Without it there are no backups. */
 void hub_backups(struct hub *h, hub_backup *begin, void *ctx);
 
+/* Where the MQTT server can be reached from here: "mqtt://localhost:1883
+ * mqtts://...". [any thread] */
+void hub_listens(struct hub *h, struct str addresses);
+
 /* Opens the store and reads what is known. `dir`: where a relative path of the
  * database begins. */
 int hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
     struct hub **ret, struct err *err);
 /* Before route_start(): what passes is heard from then on. `loop` is the
- * routing loop, where acknowledgements are told. */
-int hub_start(struct hub *h, struct loop *loop, struct err *err);
+ * routing loop, where acknowledgements are told, and that of `mqtt`. */
+int hub_start(struct hub *h, struct loop *loop, struct mqtt_server *mqtt,
+    struct err *err);
 /* What was heard is read and written, then nothing more is. The routing loop
  * must run, or have ended for good. */
 void hub_stop(struct hub *h);

@@ -313,6 +313,12 @@ take_batch(struct loop_post *p)
 	}
 	atomic_fetch_sub(&l->backlog, (int64_t)b->bytes);
 	free(b);
+	live_settle(l);
+}
+
+void
+live_settle(struct live *l)
+{
 	while (!list_empty(&l->dirty))
 		conn_settle(list_first(&l->dirty, struct live_conn, dirty));
 }
@@ -339,6 +345,7 @@ live_new(struct hub *h)
 	l->loop = loop_new();
 	list_init(&l->conns);
 	list_init(&l->dirty);
+	l->inspect = inspect_new(l);
 	return l;
 }
 
@@ -396,6 +403,7 @@ live_free(struct live *l)
 		return;
 	live_stop(l);
 	worker_pool_free(l->checks);
+	inspect_free(l->inspect);
 	loop_free(l->loop);
 	map_fini(&l->topics);
 	map_fini(&l->subs);

@@ -5,6 +5,7 @@
  *    live_conn.c  one connection: its frames, queue and subscriptions
  *    live_check.c who a connection is, and may it read a unit: on workers
  *    live_ask.c   what a client may say, and whether an event is what it wants
+ *    inspect.c   who looks at what passes the MQTT server
  *    live_feed.c  on the hub's loop: what anybody wants to hear, and the
  *                 events as frames
  *
@@ -68,7 +69,7 @@ enum live_verb { LIVE_AUTH, LIVE_SUBSCRIBE, LIVE_UNSUBSCRIBE, LIVE_PING };
 
 struct live_ask {
 	struct str type, id, token, unit;
-	struct strs entity_types, event_types, quick_ids;
+	struct strs entity_types, event_types, quick_ids, topics;
 	struct str filters;
 	bool initial;
 	enum live_verb verb; /* no member: from `type` */
@@ -140,6 +141,7 @@ struct live {
 	struct list conns, dirty;
 	struct map topics; /* key -> who hears of it */
 	struct map subs;   /* number -> subscription */
+	struct inspect *inspect;
 	uint64_t last_no, last_event;
 };
 
@@ -151,6 +153,8 @@ void live_free(struct live *l);
 void live_give(struct live *l, struct live_batch *b);
 
 void live_unref(struct live_event *e);
+/* Those to whom something has happened are settled. */
+void live_settle(struct live *l);
 
 /* --- connections (live_conn.c) ------------------------------------------- */
 
@@ -176,6 +180,7 @@ struct live_sub {
 	size_t n_links;
 	struct live_ask ask; /* in arena */
 	struct map ids;      /* its quick ids */
+	struct strs roots;   /* with topics: what they begin with; none: all */
 	bool ready;          /* the next slice may be asked for */
 	int64_t n_initial;
 	struct arena arena;
@@ -224,9 +229,24 @@ void conn_offer(struct live_conn *c, struct live_event *e);
 void conn_opened(struct live_sub *s);
 void conn_initial(struct live_sub *s, struct live_event *e);
 void conn_slice(struct live_sub *s, int n);
+/* What it has to do with topics, as JSON with commas between; `left` more were
+ * not taken. */
+void conn_messages(struct live_sub *s, struct str messages, int64_t left);
+/* Or should it wait? */
+bool conn_has_room(const struct live_conn *c);
 /* The server ends. */
 void conn_away(struct live_conn *c);
 void conn_checked(struct live_conn *c, struct live_check *k);
+
+/* --- what passes the MQTT server (inspect.c) ----------------------------- */
+
+struct inspect *inspect_new(struct live *l);
+void inspect_free(struct inspect *x);
+/* A subscription with topics hears from now on; it ends. */
+void inspect_open(struct live_sub *s);
+void inspect_close(struct live_sub *s);
+/* What the topics of a unit begin with. */
+struct strs inspect_roots(struct arena *a, struct str unit_code);
 
 /* --- checks (live_check.c) ----------------------------------------------- */
 
@@ -242,6 +262,7 @@ struct live_check {
 	struct live_ask ask; /* to subscribe */
 	struct strs units;   /* to be looked at... */
 	bool *may;           /* ...and whether the user may read them */
+	struct strs roots;   /* of a subscription with topics */
 	/* the worker's answer: 200, or what a call would be answered with */
 	int status;
 	struct str code, message, user_id, account;

@@ -3,18 +3,21 @@
  *
  * {"type":"subscribe","id":"1","unit":"...","entityTypes":["field"],
  *  "eventTypes":[...],"quickIds":["field:..."],"filters":{"fieldId":"t"},
- *  "initial":true}, {"type":"unsubscribe","id":"1"},
+ *  "initial":true}, the same with "topics":["a/#"] instead of what is about
+ * objects, {"type":"unsubscribe","id":"1"},
  * {"type":"auth","token":"..."}, {"type":"ping"}.
  */
 #include "core/hub/live.h"
 
 #include "base/mem.h"
 #include "codec/entity_json.h"
+#include "codec/mqtt.h"
 
 #include <string.h>
 
 #define ID_MAX 64
 #define LIST_MAX 10000
+#define TOPICS_MAX 32
 
 #define A struct live_ask
 static const struct field ask_fields[] = {
@@ -25,6 +28,7 @@ static const struct field ask_fields[] = {
 	F_TEXTS(A, entity_types, "entityTypes", .max = LIST_MAX),
 	F_TEXTS(A, event_types, "eventTypes", .max = LIST_MAX),
 	F_TEXTS(A, quick_ids, "quickIds", .max = LIST_MAX),
+	F_TEXTS(A, topics, "topics", .max = TOPICS_MAX),
 	F_JSON(A, filters, "filters", .flags = FIELD_OBJECT | FIELD_NULL),
 	F_BOOL(A, initial, "initial"),
 	{ 0 },
@@ -94,6 +98,15 @@ check_subscription(const struct live_ask *s, struct err *err)
 	if (rc == 0)
 		rc = check_list(&s->quick_ids, is_quick_id, "quickIds",
 		    "quick id, as field:gateway.node.source.field", err);
+	if (rc == 0)
+		rc = check_list(&s->topics, mqtt_filter_ok, "topics",
+		    "topic filter, as a/+/b or a/#", err);
+	if (rc == 0 && s->topics.n > 0 &&
+	    (s->entity_types.n > 0 || s->event_types.n > 0 ||
+		s->quick_ids.n > 0 || s->filters.ptr != NULL))
+		rc = err_set(err, ERR_PARAM,
+		    "topics: what passes the MQTT server has no entityTypes, "
+		    "eventTypes, quickIds and filters");
 	return rc;
 }
 

@@ -77,6 +77,19 @@ may_read(struct live_check *k, struct http_call *c, struct str unit)
 	return route_may_unit(k->live->hub->route, c, unit, REST_GET);
 }
 
+/* False: the unit has gone. */
+static bool
+find_roots(struct live_check *k)
+{
+	struct str code;
+
+	if (route_unit_code(k->live->hub->route, k->ask.unit, &k->arena, &code,
+		NULL) != 1)
+		return false;
+	k->roots = inspect_roots(&k->arena, code);
+	return true;
+}
+
 static void
 look(struct live_check *k, struct http_call *c)
 {
@@ -88,6 +101,8 @@ look(struct live_check *k, struct http_call *c)
 			return; /* the store failed, and it is said */
 		k->may[i] = may == 1;
 	}
+	if (k->ask.topics.n > 0 && k->ask.unit.len > 0)
+		k->may[0] = k->may[0] && find_roots(k);
 	k->user_id = arena_str(&k->arena, auth_who(c)->user_id);
 	k->account = arena_str(&k->arena, auth_who(c)->account);
 	k->status = 200;

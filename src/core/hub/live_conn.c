@@ -246,7 +246,7 @@ sub_find(struct live_conn *c, struct str id)
 }
 
 static void
-sub_new(struct live_conn *c, const struct live_ask *ask)
+sub_new(struct live_conn *c, const struct live_ask *ask, struct strs roots)
 {
 	struct live_sub *s = mem_new(struct live_sub);
 	struct live *l = c->live;
@@ -260,7 +260,13 @@ sub_new(struct live_conn *c, const struct live_ask *ask)
 	c->n_subs++;
 	map_put(&l->subs, number(s), s);
 	counter_add(&l->counters->live_subscriptions, 1);
-	feed_open(l->hub, s->no, &s->ask);
+	if (s->ask.topics.n == 0) {
+		feed_open(l->hub, s->no, &s->ask);
+		return;
+	}
+	s->roots = arena_strs(&s->arena, roots);
+	tell(c, "subscribed", s->ask.id);
+	inspect_open(s);
 }
 
 static void
@@ -299,7 +305,10 @@ sub_free(struct live_sub *s)
 {
 	struct live *l = s->conn->live;
 
-	feed_close(l->hub, s->no);
+	if (s->ask.topics.n > 0)
+		inspect_close(s);
+	else
+		feed_close(l->hub, s->no);
 	for (size_t i = 0; i < s->n_links; i++)
 		unlink_from(&s->links[i]);
 	map_del(&l->subs, number(s));
@@ -344,6 +353,27 @@ conn_slice(struct live_sub *s, int n)
 	else
 		s->ready = true;
 	conn_settle_later(s->conn);
+}
+
+bool
+conn_has_room(const struct live_conn *c)
+{
+	return c->state == CONN_OPEN && c->bytes <= quarter(c);
+}
+
+void
+conn_messages(struct live_sub *s, struct str messages, int64_t left)
+{
+	struct answer a;
+
+	answer_begin(&a, "messages", s->ask.id);
+	json_out_key(&a.o, "left");
+	json_out_int(&a.o, left);
+	json_out_key(&a.o, "data");
+	buf_addc(&a.text, '[');
+	buf_add_str(&a.text, messages);
+	buf_addc(&a.text, ']');
+	answer_end(&a, s->conn);
 }
 
 /* What waited for room in the queue. */
@@ -623,7 +653,7 @@ static void
 subscribe_checked(struct live_conn *c, struct live_check *k)
 {
 	if (k->may[0])
-		sub_new(c, &k->ask);
+		sub_new(c, &k->ask, k->roots);
 	else if (k->ask.unit.len == 0)
 		tell_error(c, k->ask.id, STR("err_param"),
 		    STR("missing `unit`: only administrators may leave it "

@@ -456,8 +456,8 @@ model_field(struct hub *h, struct str unit_id, struct str quick)
 
 /* --- a value by its metric type ------------------------------------------ */
 
-static struct str
-guessed_type(struct str value)
+struct str
+model_guessed_type(struct str value)
 {
 	switch (value.len > 0 ? value.ptr[0] : 'n') {
 	case 't':
@@ -653,7 +653,7 @@ model_cell(struct device *d, const struct reading *r)
 			.name = r->name.ptr != NULL ? r->name : r->field,
 			.metric_type = r->metric_type.ptr != NULL
 			    ? r->metric_type
-			    : guessed_type(r->value),
+			    : model_guessed_type(r->value),
 			.current = { STR_NULL, false, TIME_NULL },
 			.previous = { STR_NULL, false, TIME_NULL },
 			.formatter = { STR("") },

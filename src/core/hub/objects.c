@@ -620,9 +620,12 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 		rest_mount_rows(m, hub_live_rows, "", h, add, ctx);
 	rest_mount_rows(m, hub_history_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_gateway_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_trial_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_rehearse_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_try_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_inspect_rows, "/hub/api/v1", h, add, ctx);
 	settings_mount(h, add, ctx);
 	for (size_t i = 0; i < COUNT_OF(objects); i++)
 		rest_mount(m, objects[i].object, "/hub/api/v1",

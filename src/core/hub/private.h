@@ -10,6 +10,8 @@
  *    model.c     devices, sources and fields in memory; a reading arrives
  *    writer.c    groups of what has changed, to the store
  *    silence.c   devices that have not been heard of for long
+ *    try.c       a profile tried out on a payload
+ *    inspect.c   who looks at what passes the MQTT server (live.h)
  *    inbox.c     addresses that no device has
  *    event.c     what happened, as JSON, to who listens
  *    live*.c     who listens by WebSocket (live.h)
@@ -234,6 +236,7 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity,
     hub_delayed_entity, hub_setting_entity;
+extern const struct record hub_state_record;
 extern const char *const hub_metric_types[];
 /* Ids that people choose. */
 int hub_check_id(struct str s, struct err *err);
@@ -333,6 +336,11 @@ void heard_keep(
 /* A message that waited for scripts has been kept; the next one. Takes `m`. */
 void heard_go_on(struct heard *m);
 
+/* What a script is given of an uplink: {"bytes":[1,2],"fPort":1,
+ * "recvTime":"...","variables":{}}; `hex` is the payload, `port` JSON. */
+struct str heard_argument(
+    struct arena *a, struct str hex, struct str port, int64_t at);
+
 /* --- reading (decode.c) -------------------------------------------------- */
 
 extern const char *const hub_codecs[];
@@ -411,6 +419,8 @@ extern const struct http_route hub_history_rows[];
 /* prom.c: PromQL;  write.c: points as to InfluxDB. */
 extern const struct http_route hub_prom_rows[], hub_write_rows[];
 extern const struct http_route hub_live_rows[]; /* live.c */
+extern const struct http_route hub_try_rows[];  /* try.c */
+extern const struct http_route hub_inspect_rows[];
 
 /* --- the whole ----------------------------------------------------------- */
 
@@ -446,6 +456,7 @@ struct hub {
 	struct counter_group counter_group;
 
 	struct loop *routing; /* where commits are told */
+	struct mqtt_server *mqtt; /* on that loop */
 	struct loop *loop;    /* ours */
 	pthread_t thread;
 	bool running;
@@ -456,6 +467,7 @@ struct hub {
 	size_t n_heard; /* not yet done, all stages */
 	enum { HUB_RUNS, HUB_PAUSING, HUB_RESTS, HUB_READS } rest;
 	pthread_cond_t rest_cond;
+	struct str listens; /* addresses of the MQTT server; owned */
 	bool rest_changed; /* everything is to be read again */
 	int rest_rc;       /* of that */
 	struct err rest_err;
@@ -480,6 +492,7 @@ struct hub {
 	struct map places;           /* "unit_id network addr" -> device */
 	struct map gates;            /* by id */
 	struct map gate_places;      /* "unit_id code" -> gate */
+	struct list tests;           /* of connections, see trial.c */
 	struct worker_pool *errands; /* of gateways: the store, files */
 	char *log_dir, *firmware_dir;
 	struct map profiles; /* "unit code" -> profile */
@@ -557,6 +570,8 @@ void model_down(struct device *d, const char *why, int64_t at);
 bool hub_truth(struct str text);
 bool hub_has_label(struct str labels, const char *key); /* and it is true */
 bool hub_number(struct str text, double *ret);          /* finite */
+/* The metric type of a new field with this value. */
+struct str model_guessed_type(struct str value);
 /* A JSON value as the metric type has it; false: it can not be. */
 bool hub_convert(
     struct arena *a, struct str type, struct str value, struct str *ret);
@@ -760,6 +775,11 @@ bool gate_order(
 int gate_act(
     struct gate *g, struct str node, struct str action, struct err *err);
 /* It as JSON, with its state and without secrets. */
+/* Hears what is published on our own server below `root`, which ends with a
+ * slash, until gate_ear_end(). */
+void *gate_ear(struct hub *h, struct str root, struct str filter,
+    gateway_heard *heard, void *heard_ctx);
+void gate_ear_end(void *handle);
 struct str gate_json(struct arena *a, const struct gate *g);
 /* Devices have changed: "CODE\nADDR", all on networks of that code (ADDR
  * empty), any (""). */
@@ -775,6 +795,9 @@ void event_gateway(struct gate *g, const char *type);
 /* gateway_api.c */
 extern const struct rest_object hub_gateway_object;
 extern const struct http_route hub_gateway_rows[];
+/* trial.c: connection tests. */
+extern const struct http_route hub_trial_rows[];
+void trials_end(struct hub *h);
 /* firmware.c */
 extern const struct entity hub_firmware_entity;
 extern const struct rest_object hub_firmware_object;
@@ -952,7 +975,9 @@ struct str spec_with_secrets_of(
 /* The rows of a handler's spec. */
 const struct record *hub_handler_spec(struct arena *a, struct str type);
 
-/* downlink.c: asks the device to set a field. `x` (may be NULL) is what does
+/* downlink.c: a script's list of numbers as bytes; false: it is none. */
+bool hub_read_bytes(struct arena *a, struct str list, struct buf *out);
+/* Asks the device to set a field. `x` (may be NULL) is what does
  * it, and is told what became of it. */
 int field_set_to(
     struct cell *f, struct str payload, struct outcome *x, struct err *err);
@@ -1007,7 +1032,7 @@ void schedules_free(struct hub *h);
 int schedule_run(
     struct hub *h, struct str unit_id, struct str id, struct err *err);
 
-/* try.c */
+/* rehearse.c */
 #define HUB_TASK_MEMBERS                                                       \
 	"description labels enabled ignoreDuplicate autoDisable reEnable "     \
 	"reEnableDuration variables dampening triggerOnEvent eventFilter "     \
@@ -1016,7 +1041,7 @@ int schedule_run(
 #define HUB_SCHEDULE_MEMBERS                                                   \
 	"description enabled labels validity variables customVariableType "    \
 	"customVariableConfig handlerParameters handlers"
-extern const struct http_route hub_try_rows[];
+extern const struct http_route hub_rehearse_rows[];
 
 /* forward.c */
 int forwards_load(struct hub *h, struct err *err);

@@ -33,7 +33,7 @@ struct shown {
 #define S struct shown
 static const struct field shown_fields[] = {
 	F_TEXT(S, id, "id", .help = "The setting: \"hub.timeZone\"."),
-	F_TEXT(S, type, "type",
+	F_TEXT(S, type, "type", .one_of = conf_type_names,
 	    .help = "text, number, boolean, choice, size or time."),
 	F_TEXT(S, value, "value", .flags = FIELD_NULL, .max = 4096,
 	    .help = "As it would be typed (\"7d\", \"true\"). null: back to "
@@ -41,7 +41,7 @@ static const struct field shown_fields[] = {
 	F_TEXT(S, start, "start", .flags = FIELD_NULL,
 	    .help = "What it was at the start."),
 	F_TEXT(S, def, "default", .flags = FIELD_NULL),
-	F_TEXT(S, source, "source",
+	F_TEXT(S, source, "source", .one_of = conf_source_names,
 	    .help = "Where the value is from: default, environment, flag, "
 		    "file, or runtime: set here."),
 	F_INT(S, min, "min", .flags = FIELD_NULL),
@@ -123,11 +123,11 @@ show(struct settings_view *v, const struct conf_state *s,
 	bool ranged = f->min != 0 || f->max != 0;
 	struct arena a = { 0 };
 	const struct shown row = { .id = s->key,
-		.type = str_of(conf_type_name(f)),
+		.type = str_of(conf_type_names[f->type]),
 		.value = s->value,
 		.start = s->start,
 		.def = str_of(f->def),
-		.source = str_of(conf_source_name(s->source)),
+		.source = str_of(conf_source_names[s->source]),
 		.min = ranged ? f->min : FIELD_INT_NULL,
 		.max = ranged ? f->max : FIELD_INT_NULL,
 		.choices = choices_of(&a, f),

@@ -1,539 +1,308 @@
 /*
- * core/hub/try.c - rules tried out before they are trusted.
+ * core/hub/try.c - a profile tried out on a payload, before it is saved.
  *
- * What a task sees, would decide and would send; when a schedule would run;
- * whether a handler reaches its peer. Of a task nothing is done: no handler is
- * told, no state is kept, no trace written (but web servers that it asks are
- * asked). Who may change the unit's rules may try them.
- *
- *    worker                       loop
- *    hub_await() -- begins -->    script, web server, peer
- *       |   <------ answers ----  its end, or hub.tryTimeout
+ * It is read as an uplink would be, in the same helper processes and with the
+ * same limits, and nothing of it is kept.
  */
 #include "core/hub/private.h"
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "codec/json.h"
-#include "codec/zone.h"
-#include "net/http/openapi.h"
-#include "plug/handler/handler.h"
 
-#include <stdlib.h>
+#define TRY_DATA_MAX (64 << 10) /* hex digits */
 
-static bool
-may_change(struct http_call *c, struct str unit_id)
+static const char *const ways[] = { "uplink", "downlink", NULL };
+
+struct trial {
+	struct str way, data, value, time;
+	int64_t port;
+};
+
+static int
+check_way(struct str s, struct err *err)
 {
-	struct hub *h = (struct hub *)c->route->ctx;
-	int may = route_may_unit(h->route, c, unit_id, REST_PATCH);
-
-	if (may == 0)
-		http_error(c, 400, "err_hub_unit_not_exist", NULL);
-	return may == 1;
+	for (size_t i = 0; ways[i] != NULL; i++)
+		if (str_eqz(s, ways[i]))
+			return 0;
+	return err_set(err, ERR_PARAM, "must be uplink or downlink");
 }
 
-/* --- tasks --------------------------------------------------------------- */
+static int
+check_hex(struct str s, struct err *err)
+{
+	struct buf bytes = { 0 };
+	bool ok = hex_decode(&bytes, s);
 
-struct about {
-	struct str quick_id;
-};
-static const struct field about_fields[] = {
-	F_TEXT(struct about, quick_id, "quickId", .def = "\"\"", .max = 1024,
-	    .help = "Of the object whose event brings it about, as "
-		    "field:gateway.node.source.field. Left out: a field that "
-		    "passes eventFilter."),
+	buf_free(&bytes);
+	return ok ? 0
+		  : err_set(err, ERR_PARAM, "must be hexadecimal, as 00e7");
+}
+
+#define T struct trial
+static const struct field trial_fields[] = {
+	F_TEXT(T, way, "way", .def = "\"uplink\"", .check = check_way,
+	    .help = "`uplink`: `data` is read; `downlink`: `value` is "
+		    "encoded."),
+	F_TEXT(T, data, "data", .def = "\"\"", .check = check_hex,
+	    .max = TRY_DATA_MAX, .help = "The payload, hexadecimal."),
+	F_INT(T, port, "fPort", .def = "1", .max = 255,
+	    .help = "The port that it came by."),
+	F_TEXT(T, time, "time", .flags = FIELD_NULL, .max = 64,
+	    .help = "When it came, as 2026-01-01T00:00:00Z. Left out: now."),
+	F_JSON(T, value, "value", .flags = FIELD_OBJECT, .def = "{}",
+	    .help = "For `downlink`: what is encoded, as {\"relay\":true}."),
 	{ 0 },
 };
-static const struct record about_record = { "tried", sizeof(struct about),
-	about_fields };
+static const struct record trial_record = { "profileTrial", sizeof(T),
+	trial_fields };
+#undef T
 
-struct attempt {
-	struct hub_wait wait;
-	struct hub_trial trial;
-	struct loop_timer timer;
-	struct http_call *call;
-	struct str quick_id;
-	int64_t began;
+/* One field that would come of it. */
+struct tried_field {
+	struct str source_id, field_id, name, value, metric_type, unit,
+	    node_other, problem;
 };
+#define F struct tried_field
+static const struct field tried_field_fields[] = {
+	F_TEXT(F, source_id, "sourceId"),
+	F_TEXT(F, field_id, "fieldId"),
+	F_TEXT(F, name, "name"),
+	F_JSON(F, value, "value"),
+	F_TEXT(F, metric_type, "metricType"),
+	F_TEXT(F, unit, "unit"),
+	F_TEXT(F, node_other, "nodeOther", .flags = FIELD_NULL | FIELD_ABSENT),
+	F_TEXT(F, problem, "problem", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "Why it would not be kept."),
+	{ 0 },
+};
+static const struct record tried_field_record = { "triedField", sizeof(F),
+	tried_field_fields };
+#undef F
 
-/* {"type":"updated",...} of the object as it is. */
-static struct str
-event_of(struct arena *a, struct str type, struct str quick, struct str entity)
+struct tried {
+	struct str error, result, console, data;
+	int64_t line, port, took_ms, timestamp;
+	struct rows fields;
+};
+#define R struct tried
+static const struct field tried_fields[] = {
+	F_TEXT(R, error, "error", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "Why it can not be read; left out when it can."),
+	F_INT(R, line, "line", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "Of the script, where that was."),
+	F_INT(R, took_ms, "tookMs", .help = "How long it took."),
+	F_TEXT(R, console, "console", .help = "What the script logged."),
+	F_JSON(R, result, "result", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "What the script gave: data, warnings; or bytes, fPort."),
+	F_TIME(R, timestamp, "timestamp", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "When the values were taken, if the payload says it."),
+	F_TEXT(R, data, "data", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "Of a downlink: what the device would be sent."),
+	F_INT(R, port, "fPort", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "And the port."),
+	F_RECORDS(R, fields, "fields", .record = &tried_field_record,
+	    .help = "What would come of it."),
+	{ 0 },
+};
+static const struct record tried_record = { "tried", sizeof(R), tried_fields };
+#undef R
+
+/* --- by a script --------------------------------------------------------- */
+
+static int
+run_script(struct hub *h, struct http_call *c, const struct hub_profile *p,
+    enum script_entry entry, struct str arg, struct tried *ret)
 {
-	struct buf b = { 0 };
-	struct json_out o;
-	struct str id, ret;
-
-	json_out_init(&o, &b, false);
-	json_out_object(&o);
-	json_out_key(&o, "type");
-	json_out_str(&o, STR("updated"));
-	json_out_key(&o, "entityType");
-	json_out_str(&o, type);
-	json_out_key(&o, "entityId");
-	if (hub_json_at(a, entity, STR("id"), &id))
-		json_out_raw(&o, id);
-	else
-		json_out_null(&o);
-	json_out_key(&o, "entityQuickId");
-	json_out_str(&o,
-	    arena_printf(
-		a, STR_FMT ":" STR_FMT, STR_ARG(type), STR_ARG(quick)));
-	json_out_key(&o, "entity");
-	json_out_raw(&o, entity);
-	json_out_end_object(&o);
-	ret = arena_str(a, buf_str(&b));
-	buf_free(&b);
-	return ret;
-}
-
-/* Of the first field that the task listens to; STR_NULL: none. */
-static struct str
-some_event(struct hub *h, const struct hub_task *t, struct arena *a)
-{
-	static const char *const places[] = { "gatewayId", "nodeId", "sourceId",
-		"fieldId" };
-	struct str wanted[COUNT_OF(places)];
-	struct cell *f;
-	size_t pos = 0;
-
-	if (!t->trigger_on_event ||
-	    !hub_has(&t->event_filter.entity_types, STR("field")))
-		return STR_NULL;
-	for (size_t i = 0; i < COUNT_OF(places); i++)
-		wanted[i] = hub_text_at(a, t->event_filter.filters, places[i]);
-	while ((f = map_next(&h->quick, &pos)) != NULL) {
-		const struct str *have[] = { &f->row.gateway_id,
-			&f->row.node_id, &f->row.source_id, &f->row.field_id };
-		bool fits = str_eq(f->row.unit_id, t->unit_id);
-		struct str json;
-
-		for (size_t i = 0; fits && i < COUNT_OF(places); i++)
-			fits = wanted[i].ptr == NULL ||
-			    str_eq(wanted[i], *have[i]);
-		if (!fits)
-			continue;
-		json = hub_row_json(a, &hub_field_entity.record, &f->row);
-		if (hub_passes(t->event_filter.filters, json))
-			return event_of(a, STR("field"),
-			    arena_printf(a,
-				STR_FMT "." STR_FMT "." STR_FMT "." STR_FMT,
-				STR_ARG(f->row.gateway_id),
-				STR_ARG(f->row.node_id),
-				STR_ARG(f->row.source_id),
-				STR_ARG(f->row.field_id)),
-			    json);
-	}
-	return STR_NULL;
-}
-
-static void
-put_raw(struct json_out *o, const char *key, struct str json)
-{
-	json_out_key(o, key);
-	if (json.len > 0)
-		json_out_raw(o, json);
-	else
-		json_out_null(o);
-}
-
-static void
-answer_attempt(struct attempt *t, const struct action *end)
-{
-	struct http_call *c = t->call;
-	struct json_out *o = rest_data(c);
-
-	put_raw(o, "event", end->event);
-	put_raw(o, "variables", end->variables);
-	json_out_key(o, "isTriggered");
-	json_out_bool(o, end->triggered);
-	json_out_key(o, "message");
-	json_out_str(o, end->message);
-	json_out_key(o, "took");
-	json_out_int(o, clock_mono() - t->began);
-	json_out_key(o, "actions");
-	action_preview(t->wait.hub, end, o);
-	rest_data_end(c);
-	hub_answer(&t->wait);
-}
-
-static void
-on_tried(struct hub_trial *trial, const struct action *end)
-{
-	struct attempt *t = container_of(trial, struct attempt, trial);
-
-	loop_cancel(t->wait.hub->loop, &t->timer);
-	answer_attempt(t, end);
-}
-
-static void
-on_attempt_late(struct loop_timer *timer)
-{
-	struct attempt *t = container_of(timer, struct attempt, timer);
-
-	task_try_end(&t->trial);
-	http_error(t->call, 503, "err_timeout",
-	    "it has not ended within %lld ms (hub.tryTimeout)",
-	    (long long)t->wait.hub->conf.try_ms);
-	hub_answer(&t->wait);
-}
-
-static void
-begin_attempt(struct hub *h, struct hub_wait *w)
-{
-	struct attempt *t = container_of(w, struct attempt, wait);
-	struct arena *a = &t->call->arena;
-	struct str rest = t->quick_id, type = str_cut(&rest, ':'), entity;
-
-	if (t->quick_id.len == 0) {
-		t->trial.event = some_event(h, t->trial.row, a);
-	} else if (rest.len > 0 &&
-	    hub_object_by_quick_id(
-		h, t->trial.row->unit_id, type, rest, a, &entity)) {
-		t->trial.event = event_of(a, type, rest, entity);
-	} else {
-		http_error(t->call, 400, "err_param",
-		    "quickId: there is no " STR_FMT, STR_ARG(t->quick_id));
-		hub_answer(w);
-		return;
-	}
-	t->trial.done = on_tried;
-	t->timer.fire = on_attempt_late;
-	t->began = clock_mono();
-	loop_after(h->loop, &t->timer, h->conf.try_ms);
-	task_try(h, &t->trial);
-}
-
-static void
-handle_task(struct http_call *c)
-{
-	struct attempt t = { .call = c };
-	struct rest_body b;
-
-	if (!rest_read(c, &c->route->body, NULL, &b) ||
-	    !rest_defaults(c, &hub_task_entity.record, &b) ||
-	    !may_change(c, ((const struct hub_task *)b.row)->unit_id))
-		return;
-	t.trial.row = b.row;
-	t.quick_id = ((const struct about *)b.extra)->quick_id;
-	hub_await((struct hub *)c->route->ctx, begin_attempt, &t.wait);
-}
-
-/* --- schedules ----------------------------------------------------------- */
-
-#define RUNS 5
-#define LOOK_AHEAD 20000 /* runs that its validity may leave out */
-
-static void
-handle_schedule(struct http_call *c)
-{
-	struct hub *h = (struct hub *)c->route->ctx;
-	const struct hub_schedule *s;
-	int64_t at = c->came_at, runs[RUNS];
-	struct rest_body b;
-	struct json_out *o;
-	struct str zone;
+	struct script_call call = { .group = p->unit_id,
+		.source = p->script,
+		.entry = entry,
+		.arg = arg };
 	struct err err;
-	size_t n = 0;
+	int rc = script_run_wait(h->codecs, &call, &c->arena, &err);
+
+	ret->console = call.console.ptr != NULL ? call.console : STR("");
+	if (rc == 0) {
+		ret->result = call.result;
+		return 0;
+	}
+	ret->error = arena_str(&c->arena, str_of(err.text));
+	if (call.line > 0)
+		ret->line = call.line;
+	return rc;
+}
+
+/* --- uplink -------------------------------------------------------------- */
+
+static int
+read_uplink(struct hub *h, struct http_call *c, const struct hub_profile *p,
+    const struct trial *t, struct readings *all, struct tried *ret)
+{
+	struct buf bytes = { 0 };
+	struct str data;
+	int64_t at = clock_now();
+	struct err err = { 0 };
 	int rc;
 
-	if (!rest_read(c, &c->route->body, NULL, &b) ||
-	    !rest_defaults(c, &hub_schedule_entity.record, &b))
-		return;
-	s = b.row;
-	if (!may_change(c, s->unit_id))
-		return;
-	pthread_mutex_lock(&h->place_lock);
-	rc = hub_schedule_check(s, &h->place, &err);
-	for (int i = 0; rc == 0 && n < RUNS && i < LOOK_AHEAD; i++) {
-		rc = hub_schedule_next(s, &h->place, at, &at, &err);
-		if (rc != 0 || at == TIME_NULL)
-			break;
-		if (hub_schedule_valid(s, &h->place, at))
-			runs[n++] = at;
+	(void)hex_decode(&bytes, t->data);
+	if (t->time.len > 0)
+		(void)time_parse(t->time, &at);
+	if (!str_eqz(p->codec, "javascript")) {
+		rc = decode(p, bytes.ptr != NULL ? buf_str(&bytes) : STR(""),
+		    all, &err);
+	} else {
+		rc = run_script(h, c, p, SCRIPT_DECODE_UPLINK,
+		    heard_argument(&c->arena, t->data,
+			arena_printf(&c->arena, "%lld", (long long)t->port),
+			at),
+		    ret);
+		if (rc == 0 &&
+		    !hub_json_at(&c->arena, ret->result, STR("data"), &data))
+			rc = err_set(
+			    &err, ERR_PARAM, "the codec gave no `data`");
+		else if (rc == 0)
+			rc = decode_object(data, all, &err);
+		if (rc == 0)
+			decode_known(p, all);
 	}
-	zone = arena_str(&c->arena,
-	    str_of(h->place.zone != NULL ? zone_name(h->place.zone) : "UTC"));
-	pthread_mutex_unlock(&h->place_lock);
-	if (rc != 0) {
-		http_error(c, 400, "err_param", "%s", err.text);
-		return;
+	if (rc != 0 && err.code != 0)
+		ret->error = arena_str(&c->arena, str_of(err.text));
+	buf_free(&bytes);
+	return rc;
+}
+
+static struct tried_field
+tried_field(struct arena *a, const struct reading *r)
+{
+	struct tried_field f = { .source_id = r->source,
+		.field_id = r->field,
+		.name = r->name.ptr != NULL ? r->name : r->field,
+		.value = r->value,
+		.metric_type = r->metric_type.ptr != NULL
+		    ? r->metric_type
+		    : model_guessed_type(r->value),
+		.unit = r->unit.ptr != NULL ? r->unit : STR(""),
+		.node_other = r->node_other };
+	struct str kept;
+
+	if (hub_convert(a, f.metric_type, r->value, &kept))
+		f.value = arena_str(a, kept);
+	else
+		f.problem = arena_printf(a,
+		    "the value is no " STR_FMT " and would not be kept",
+		    STR_ARG(f.metric_type));
+	return f;
+}
+
+/* --- downlink ------------------------------------------------------------ */
+
+static int
+write_downlink(struct hub *h, struct http_call *c, const struct hub_profile *p,
+    const struct trial *t, struct tried *ret)
+{
+	struct arena *a = &c->arena;
+	struct buf bytes = { 0 }, hex = { 0 };
+	struct str list, port, value = t->value;
+	int rc = 0;
+
+	if (str_eqz(p->codec, "json")) {
+		buf_add_str(&bytes, value);
+	} else if (!str_eqz(p->codec, "javascript")) {
+		ret->error =
+		    arena_printf(a, "the codec " STR_FMT " can not encode",
+			STR_ARG(p->codec));
+		return ERR_PARAM;
+	} else {
+		rc = run_script(h, c, p, SCRIPT_ENCODE_DOWNLINK,
+		    arena_printf(a,
+			"{\"data\":" STR_FMT ",\"variables\":{}}",
+			STR_ARG(value)),
+		    ret);
+		if (rc == 0 &&
+		    (!hub_json_at(a, ret->result, STR("bytes"), &list) ||
+			!hub_read_bytes(a, list, &bytes))) {
+			ret->error = STR("encodeDownlink gave no bytes");
+			rc = ERR_PARAM;
+		}
+		if (rc == 0 &&
+		    hub_json_at(a, ret->result, STR("fPort"), &port))
+			(void)str_to_i64(port, &ret->port);
 	}
-	o = rest_data(c);
-	json_out_key(o, "next");
-	json_out_array(o);
-	for (size_t i = 0; i < n; i++)
-		json_out_time(o, runs[i]);
-	json_out_end_array(o);
-	json_out_key(o, "timeZone");
-	json_out_str(o, zone);
-	rest_data_end(c);
-}
-
-/* --- handlers ------------------------------------------------------------ */
-
-struct test_body {
-	struct str parameter;
-};
-static const struct field test_fields[] = {
-	F_JSON(struct test_body, parameter, "parameter",
-	    .flags = FIELD_OBJECT | FIELD_NULL,
-	    .help = "What it is given, as in a rule; left out: a short text "
-		    "that says it is a test."),
-	{ 0 },
-};
-static const struct record test_record = { "handlerTest",
-	sizeof(struct test_body), test_fields };
-
-/* What a handler is given when nothing is said. */
-static const struct {
-	const char *type, *parameter;
-} samples[] = {
-	{ "email",
-	    "{\"type\":\"email\",\"subject\":\"Test\",\"body\":\"This is a "
-	    "test.\"}" },
-	{ "telegram", "{\"type\":\"telegram\",\"text\":\"This is a test.\"}" },
-	{ "webhook", "{\"type\":\"webhook\"}" },
-	{ "mqtt", "{\"type\":\"mqtt\",\"data\":\"This is a test.\"}" },
-	{ "backup", "{\"type\":\"backup\"}" },
-	{ "noop", "{\"type\":\"noop\"}" },
-};
-
-/* Lives until nobody waits and the handler has answered. */
-struct test {
-	struct loop_timer timer;
-	struct test_call *call; /* NULL: nobody waits any more */
-	struct hub *hub;
-};
-
-struct test_call {
-	struct hub_wait wait;
-	struct http_call *call;
-	const struct hub_handler *row;
-	struct str parameter;
-};
-
-static void
-put_stage(
-    struct json_out *o, const char *stage, const char *status, const char *text)
-{
-	json_out_object(o);
-	json_out_key(o, "stage");
-	json_out_str(o, str_of(stage));
-	json_out_key(o, "status");
-	json_out_str(o, str_of(status));
-	json_out_key(o, "message");
-	json_out_str(o, str_of(text));
-}
-
-static void
-end_test(struct test_call *t)
-{
-	struct json_out *o = &t->call->json;
-
-	json_out_end_array(o);
-	rest_data_end(t->call);
-	hub_answer(&t->wait);
-}
-
-/* Stages that were passed before this one. */
-static struct json_out *
-begin_stages(struct test_call *t, const char *stage)
-{
-	static const char *const all[] = { "open", "take", "send" };
-	struct json_out *o = rest_data(t->call);
-
-	json_out_key(o, "stages");
-	json_out_array(o);
-	for (size_t i = 0; !str_eqz(str_of(stage), all[i]); i++) {
-		put_stage(o, all[i], "ok", "");
-		json_out_end_object(o);
+	if (rc == 0) {
+		hex_encode(&hex, bytes.ptr, bytes.len);
+		ret->data =
+		    hex.ptr != NULL ? arena_str(a, buf_str(&hex)) : STR("");
 	}
-	return o;
+	buf_free(&hex);
+	buf_free(&bytes);
+	return rc;
+}
+
+/* --- the call ------------------------------------------------------------ */
+
+static void
+take_fields(struct arena *a, const struct readings *all, struct tried *ret)
+{
+	struct tried_field *at = arena_array(a, all->n + 1, struct tried_field);
+
+	for (size_t i = 0; i < all->n; i++)
+		at[i] = tried_field(a, &all->at[i]);
+	ret->fields = (struct rows){ at, all->n };
 }
 
 static void
-on_sent(void *ctx, const struct handler_result *r)
-{
-	struct test *x = ctx;
-	struct json_out *o;
-
-	if (x->call == NULL) {
-		free(x);
-		return;
-	}
-	loop_cancel(x->hub->loop, &x->timer);
-	o = begin_stages(x->call, "send");
-	put_stage(o, "send", r->code == 0 ? "ok" : "error", r->text);
-	json_out_key(o, "took");
-	json_out_int(o, r->took_ms);
-	json_out_key(o, "attempts");
-	json_out_int(o, (int64_t)r->attempts);
-	json_out_end_object(o);
-	end_test(x->call);
-	free(x);
-}
-
-/* It goes on, and nobody waits for it. */
-static void
-on_test_late(struct loop_timer *timer)
-{
-	struct test *x = container_of(timer, struct test, timer);
-	struct test_call *t = x->call;
-	struct json_out *o = begin_stages(t, "send");
-
-	x->call = NULL;
-	put_stage(o, "send", "waiting",
-	    arena_printf(&t->call->arena,
-		"no answer within %lld ms (hub.tryTimeout); it goes on, the "
-		"handler's state will say",
-		(long long)x->hub->conf.try_ms)
-		.ptr);
-	json_out_end_object(o);
-	end_test(t);
-}
-
-static void
-begin_test(struct hub *h, struct hub_wait *w)
-{
-	struct test_call *t = container_of(w, struct test_call, wait);
-	struct test *x = mem_new(struct test);
-	struct json_out *o;
-	const char *stage;
-	struct err err;
-
-	x->hub = h;
-	x->call = t;
-	x->timer.fire = on_test_late;
-	loop_after(h->loop, &x->timer, h->conf.try_ms);
-	if (handler_try(h, t->row->unit_id, t->row->id, t->parameter, on_sent,
-		x, &stage, &err) == 0)
-		return;
-	loop_cancel(h->loop, &x->timer);
-	free(x);
-	o = begin_stages(t, stage);
-	put_stage(o, stage, "error", err.text);
-	json_out_end_object(o);
-	end_test(t);
-}
-
-/* The handler of the path, if the caller may change it. */
-static bool
-handler_of(struct http_call *c, struct hub_handler *row)
+handle_try(struct http_call *c)
 {
 	struct hub *h = (struct hub *)c->route->ctx;
-	struct rest r = { .c = c, .module = h };
-	struct filter f = { 0 };
-	struct err err;
-	bool found;
-
-	filter_text(&f, "id", http_var(c, 0));
-	if (store_get(h->store, &hub_handler_entity, &f, &c->arena, row, &found,
-		&err) != 0) {
-		rest_db_error(c, &err);
-		return false;
-	}
-	if (found && hub_may(&r, REST_PATCH, row))
-		return true;
-	if (c->status == 0)
-		http_error(c, 404, "err_not_found", NULL);
-	return false;
-}
-
-static void
-handle_test(struct http_call *c)
-{
-	struct test_call t = { .call = c };
-	struct hub_handler row;
+	struct tried ret = { .console = STR(""),
+		.line = FIELD_INT_NULL,
+		.port = FIELD_INT_NULL,
+		.timestamp = TIME_NULL };
+	const struct hub_profile *p;
+	const struct trial *t;
+	struct readings *all;
+	struct json_out *o;
 	struct rest_body b;
+	int64_t began;
+	int may, rc;
 
-	if (!handler_of(c, &row) || !hub_may_have_handler(c, row.type) ||
-	    !rest_read(c, &c->route->body, NULL, &b))
+	if (!rest_read(c, &c->route->body, NULL, &b))
 		return;
-	t.row = &row;
-	t.parameter = ((const struct test_body *)b.row)->parameter;
-	for (size_t i = 0; t.parameter.len == 0 && i < COUNT_OF(samples); i++)
-		if (str_eqz(row.type, samples[i].type))
-			t.parameter = str_of(samples[i].parameter);
-	if (t.parameter.len == 0) {
-		http_error(c, 400, "err_param",
-		    "missing `parameter`: what a handler of type " STR_FMT
-		    " is to do",
-		    STR_ARG(row.type));
+	p = b.row;
+	t = b.extra;
+	may = route_may_unit(h->route, c, p->unit_id, REST_PATCH);
+	if (may == 0)
+		http_error(c, 400, "err_hub_unit_not_exist", NULL);
+	if (may != 1)
 		return;
-	}
-	hub_await((struct hub *)c->route->ctx, begin_test, &t.wait);
-}
-
-/* What there is, for forms: names and schemas. */
-static void
-handle_types(struct http_call *c)
-{
-	const char *const *types = hub_handler_types();
-	struct json_out *o = http_json(c, 200);
-
+	all = arena_new(&c->arena, struct readings);
+	all->at_ms = TIME_NULL;
+	began = clock_mono();
+	if (str_eqz(t->way, "downlink"))
+		rc = write_downlink(h, c, p, t, &ret);
+	else
+		rc = read_uplink(h, c, p, t, all, &ret);
+	ret.took_ms = clock_mono() - began;
+	ret.timestamp = all->at_ms;
+	if (ret.error.ptr == NULL && rc != 0)
+		ret.error = STR("it can not be read");
+	if (rc == 0)
+		take_fields(&c->arena, all, &ret);
+	o = http_json(c, 200);
 	json_out_object(o);
 	json_out_key(o, "data");
-	json_out_array(o);
-	for (; *types != NULL; types++) {
-		const struct record *both[] = { handler_spec(*types),
-			handler_parameter(*types) };
-		const char *takes = handler_takes(*types);
-
-		json_out_object(o);
-		json_out_key(o, "type");
-		json_out_str(o, str_of(*types));
-		json_out_key(o, "takes");
-		if (takes != NULL)
-			json_out_str(o, str_of(takes));
-		else
-			json_out_null(o);
-		for (size_t i = 0; i < 2; i++) {
-			json_out_key(o, i == 0 ? "spec" : "parameter");
-			if (both[i] != NULL)
-				openapi_schema(o, both[i]);
-			else
-				json_out_null(o);
-		}
-		json_out_key(o, "secrets");
-		json_out_array(o);
-		for (size_t i = 0;
-		     both[0] != NULL && both[0]->fields[i].name != NULL; i++)
-			if (both[0]->fields[i].flags & FIELD_SECRET)
-				json_out_str(
-				    o, str_of(both[0]->fields[i].name));
-		json_out_end_array(o);
-		json_out_end_object(o);
-	}
-	json_out_end_array(o);
+	record_to_json(o, &tried_record, FIELD_ALL, &ret);
 	json_out_end_object(o);
+	arena_fini(&all->arena);
 }
 
-/* --- routes -------------------------------------------------------------- */
-
 const struct http_route hub_try_rows[] = {
-	{ "POST", "/task/try", HTTP_TOKEN, .scope = "task.post",
-	    .body = { .record = &hub_task_entity.record,
-		.members = "id unitId! " HUB_TASK_MEMBERS,
-		.extra = &about_record },
-	    .handle = handle_task, .flags = HTTP_SLOW,
-	    .help = "Evaluates a task once on what is, stored or not, and says "
-		    "what it saw, its verdict, and what handlers would be "
-		    "given; they are not told." },
-	{ "POST", "/schedule/try", HTTP_TOKEN, .scope = "schedule.post",
-	    .body = { .record = &hub_schedule_entity.record,
-		.members = "id unitId! type! spec! " HUB_SCHEDULE_MEMBERS },
-	    .handle = handle_schedule,
-	    .help = "When a schedule, stored or not, would run: the next five "
-		    "times." },
-	{ "POST", "/handler/{id}/test", HTTP_TOKEN, .scope = "handler.patch",
-	    .body = { .record = &test_record }, .handle = handle_test,
-	    .flags = HTTP_SLOW,
-	    .help = "Has a handler send something, and says how far it came: "
-		    "open, take, send." },
-	{ "GET", "/handler-type/list", HTTP_TOKEN, .scope = "handler.get",
-	    .handle = handle_types,
-	    .help = "Types of handlers, with the schemas of their spec and of "
-		    "their parameters." },
+	{ "POST", "/profile/try", HTTP_TOKEN, .scope = "profile.post.try",
+	    .body = { .record = &hub_profile_entity.record,
+		.members = "unitId! codec script paths fields",
+		.extra = &trial_record },
+	    .reply = { .record = &tried_record },
+	    .handle = handle_try,
+	    .help = "Reads a payload as a profile would, and keeps nothing: "
+		    "for those who may change the unit's profiles." },
 	{ 0 },
 };

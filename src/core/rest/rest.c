@@ -59,6 +59,16 @@ rest_data_end(struct http_call *c)
 	json_out_end_object(&c->json);
 }
 
+struct counted {
+	int64_t count;
+};
+static const struct field counted_fields[] = {
+	F_INT(struct counted, count, "count"),
+	{ 0 },
+};
+const struct record rest_counted = { "counted", sizeof(struct counted),
+	counted_fields };
+
 void
 rest_count(struct http_call *c, int64_t n)
 {
@@ -930,11 +940,16 @@ fill_route(struct mount *m, enum rest_verb v, const char *prefix,
 	if (v == REST_ADD)
 		route->reply =
 		    (struct http_schema){ .record = &o->entity->record,
-			    .members = o->id };
+			    .members = o->id,
+			    .extra = o->added };
+	if (v == REST_COUNT)
+		route->reply = (struct http_schema){ .record = &rest_counted };
 	if (v == REST_LIST || v == REST_GET)
 		route->reply =
 		    (struct http_schema){ .record = &o->entity->record,
 			    .members = o->shown,
+			    .extra = o->shown_more,
+			    .some = o->members != NULL,
 			    .list = v == REST_LIST };
 }
 

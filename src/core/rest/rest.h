@@ -79,6 +79,8 @@ struct rest_object {
 	const char *add; /* members of POST; '!' behind: required */
 	const struct record *add_extra;  /* more in "data" */
 	const struct record *add_beside; /* next to "data" */
+	const struct record *added; /* what after_add() puts into the answer */
+	const struct record *shown_more; /* what `more` does */
 	const char *patch;
 	const char *patch_null; /* those that null clears */
 	const struct record *patch_extra, *patch_beside;
@@ -167,6 +169,7 @@ void rest_db_error(struct http_call *c, const struct err *err);
 struct json_out *rest_data(struct http_call *c);
 void rest_data_end(struct http_call *c);
 void rest_count(struct http_call *c, int64_t n);
+extern const struct record rest_counted; /* what that answers */
 /* Reads `sort`; false: answered with 400. */
 bool rest_sort(struct http_call *c, const struct rest_sort *sorts,
     const char *def, struct store_query *q);

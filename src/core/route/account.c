@@ -321,6 +321,8 @@ may_publish(void *owner, void *account, struct str topic)
 		    STR("set/"));
 	if (queue.ptr == NULL)
 		return false;
+	if (str_eqz(queue, ROUTE_ECHO))
+		return true;
 	if (s->application)
 		return str_eqz(queue, "dldata");
 	return str_eqz(queue, "uldata") || str_eqz(queue, "dldata-result");
@@ -339,6 +341,8 @@ may_subscribe(void *owner, void *account, struct str filter)
 		return true;
 	if (queue.ptr == NULL)
 		return false;
+	if (str_eqz(queue, ROUTE_ECHO))
+		return true;
 	if (s->application)
 		return str_eqz(queue, "uldata") ||
 		    str_eqz(queue, "dldata-resp") ||

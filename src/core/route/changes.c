@@ -278,20 +278,39 @@ route_tell(struct route_notes *n)
 
 struct stats_post {
 	struct loop_post post;
-	struct mqtt_server *mqtt;
-	struct str topic;
-	struct mqtt_queue_stats *ret;
+	struct route *route;
+	struct route_look *looks;
+	size_t n;
+	struct arena arena;
 	pthread_mutex_t lock;
 	pthread_cond_t done;
 	bool is_done;
 };
 
 static void
+look(struct route *r, struct route_look *l, struct arena *a)
+{
+	struct endpoint *e;
+
+	if (l->queue != NULL) {
+		mqtt_queue_stats(r->mqtt,
+		    topic_of(a, l->application, l->end, l->queue), &l->stats);
+		return;
+	}
+	e = endpoint_find(r, l->application, l->end->unit_code, l->end->code);
+	if (e == NULL)
+		return;
+	l->heard = e->heard;
+	l->heard_at = e->heard_at;
+}
+
+static void
 run_stats(struct loop_post *post)
 {
 	struct stats_post *p = container_of(post, struct stats_post, post);
 
-	mqtt_queue_stats(p->mqtt, p->topic, p->ret);
+	for (size_t i = 0; i < p->n; i++)
+		look(p->route, &p->looks[i], &p->arena);
 	pthread_mutex_lock(&p->lock);
 	p->is_done = true;
 	pthread_cond_signal(&p->done);
@@ -299,18 +318,19 @@ run_stats(struct loop_post *post)
 }
 
 void
-route_stats(struct route *r, bool application, const struct route_end *end,
-    const char *queue, struct mqtt_queue_stats *ret)
+route_stats(struct route *r, struct route_look *looks, size_t n)
 {
-	struct arena scratch = { 0 };
 	struct stats_post p = {
-		.post.run = run_stats, .mqtt = r->mqtt, .ret = ret
+		.post.run = run_stats, .route = r, .looks = looks, .n = n
 	};
 
-	*ret = (struct mqtt_queue_stats){ 0 };
+	for (size_t i = 0; i < n; i++) {
+		looks[i].stats =
+		    (struct mqtt_queue_stats){ .last_ms = TIME_NULL };
+		looks[i].heard_at = TIME_NULL;
+	}
 	if (r->loop == NULL)
 		return;
-	p.topic = topic_of(&scratch, application, end, queue);
 	pthread_mutex_init(&p.lock, NULL);
 	pthread_cond_init(&p.done, NULL);
 	loop_post(r->loop, &p.post);
@@ -320,5 +340,5 @@ route_stats(struct route *r, bool application, const struct route_end *end,
 	pthread_mutex_unlock(&p.lock);
 	pthread_cond_destroy(&p.done);
 	pthread_mutex_destroy(&p.lock);
-	arena_fini(&scratch);
+	arena_fini(&p.arena);
 }

@@ -525,6 +525,7 @@ downlink_heard(void *owner, struct mqtt_msg *msg)
 	struct slow *s = slow_new(app, msg, false);
 
 	counter_add(&r->counters.downlink, 1);
+	endpoint_heard(app);
 	if (!decode_downlink(s) || !check_downlink(s)) {
 		answer(s);
 		mqtt_msg_done(msg, true);

@@ -7,6 +7,7 @@
  */
 #include "core/route/private.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 #include <pthread.h>
@@ -106,6 +107,7 @@ endpoint_add(struct route *r, bool application, const struct route_end *row,
 	e->application = application;
 	e->driven = row->driven;
 	e->refs = 1;
+	e->heard_at = TIME_NULL;
 	e->id = arena_str(a, row->id);
 	e->code = arena_str(a, row->code);
 	e->unit_id =
@@ -127,6 +129,13 @@ endpoint_add(struct route *r, bool application, const struct route_end *row,
 	    application ? &r->counters.applications : &r->counters.networks, 1);
 	set_limits(e, account);
 	consume(e);
+}
+
+void
+endpoint_heard(struct endpoint *e)
+{
+	e->heard++;
+	e->heard_at = clock_now();
 }
 
 void

@@ -59,6 +59,7 @@ const struct entity route_unit_entity = {
 #define E struct route_end
 #define HOST                                                                   \
 	F_TEXT(E, host_uri, "hostUri", .check = check_url, .max = 2048,        \
+	    .format = "uri",                                                   \
 	    .help = "Where its queues are: mqtt://localhost is this server.")
 
 static const struct field application_fields[] = {

@@ -12,18 +12,13 @@
 #include "base/mem.h"
 #include "codec/duration.h"
 #include "core/rest/check.h"
+#include "plug/gateway/gateway.h"
 
 #include <stdlib.h>
 
 /* --- rows ---------------------------------------------------------------- */
 
-static int
-check_claim(struct str s, struct err *err)
-{
-	if (str_eqz(s, "auto") || str_eqz(s, "inbox"))
-		return 0;
-	return err_set(err, ERR_PARAM, "must be auto or inbox");
-}
+static const char *const claims[] = { "auto", "inbox", NULL };
 
 static int
 check_delay(struct str s, struct err *err)
@@ -37,7 +32,7 @@ check_delay(struct str s, struct err *err)
 }
 
 #define G struct route_gateway
-static const struct field gateway_fields[] = {
+static const struct field gateway_rows[] = {
 	F_TEXT(G, id, "id", .max = 128, .help = "Identifies the gateway."),
 	F_TEXT(G, unit_id, "unitId", .help = "The unit it belongs to."),
 	F_TEXT(G, unit_code, "unitCode"),
@@ -49,7 +44,7 @@ static const struct field gateway_fields[] = {
 	    .help = "What people read."),
 	F_BOOL(G, enabled, "enabled", .def = "true",
 	    .help = "Whether it connects."),
-	F_TEXT(G, claim, "claim", .def = "\"auto\"", .check = check_claim,
+	F_TEXT(G, claim, "claim", .def = "\"auto\"", .one_of = claims,
 	    .help = "`auto`: whoever is heard becomes a device; `inbox`: it "
 		    "waits in the inbox to be claimed."),
 	F_TEXT(G, reconnect_delay, "reconnectDelay", .def = "\"15s\"",
@@ -59,6 +54,8 @@ static const struct field gateway_fields[] = {
 	    .help = "Keep what could not be sent until the node is heard "
 		    "again, as for one that sleeps."),
 	F_JSON(G, provider, "provider", .flags = FIELD_OBJECT,
+	    .one_of_fn = gateway_providers, .spec = gateway_provider_spec,
+	    .record = &gateway_head_record,
 	    .help = "`type`: who speaks its protocol, and what that one "
 		    "needs; `protocol`: over what, with its `type`."),
 	F_JSON(G, logger, "messageLogger", .flags = FIELD_OBJECT,
@@ -72,7 +69,7 @@ static const struct field gateway_fields[] = {
 	{ 0 },
 };
 const struct entity route_gateway_entity = {
-	.record = { "gateway", sizeof(G), gateway_fields },
+	.record = { "gateway", sizeof(G), gateway_rows },
 	.table = "gateway",
 	.version = 1,
 	.keys = (const struct entity_key[]){ { "id", { "id" } },

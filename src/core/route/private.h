@@ -70,6 +70,8 @@ struct endpoint {
 	/* queues we send to */
 	struct str uldata, dldata, dldata_resp, dldata_result, ctrl;
 	struct mqtt_consumer *consume[2];
+	uint64_t heard; /* uplinks of a network, downlinks of an application */
+	int64_t heard_at; /* the last one */
 	struct arena arena;
 };
 
@@ -142,6 +144,8 @@ void endpoints_silence(struct route *r);
 void endpoints_free(struct route *r);
 struct endpoint *endpoint_find(
     struct route *r, bool application, struct str unit_code, struct str code);
+/* It has sent us something. */
+void endpoint_heard(struct endpoint *e);
 void endpoint_unref(struct endpoint *e);
 
 /* uplink.c: what a network says. downlink.c: what an application wants, and

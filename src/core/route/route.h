@@ -197,6 +197,10 @@ void route_account_changed(struct route *r, bool application,
     const struct route_end *end, const struct route_account *account,
     bool kick);
 
+/* Beside the queues an account has this topic, which it may publish and
+ * subscribe to and nobody else reads: for trying whether it gets through. */
+#define ROUTE_ECHO "echo"
+
 /* True when this host URI means the embedded server. */
 bool route_host_embedded(const struct route *r, struct str host_uri);
 
@@ -295,9 +299,16 @@ void route_note(struct route_notes *n, struct str topic, struct str payload,
     uint8_t qos, bool retain);
 void route_tell(struct route_notes *n);
 
-/* Asks for a queue's figures; blocks until the loop has answered. */
-void route_stats(struct route *r, bool application, const struct route_end *end,
-    const char *queue, struct mqtt_queue_stats *ret);
+/* Asks for figures, many at once; blocks until the loop has answered. */
+struct route_look {
+	bool application;
+	const struct route_end *end; /* lent */
+	const char *queue; /* NULL: how much it has sent us */
+	struct mqtt_queue_stats stats;
+	uint64_t heard;
+	int64_t heard_at; /* TIME_NULL: nothing since the start */
+};
+void route_stats(struct route *r, struct route_look *looks, size_t n);
 
 /* Does the caller have this right (REST_GET: member, else: owner) in the
  * unit? 1, 0, or negative with the call answered. */

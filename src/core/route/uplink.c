@@ -576,6 +576,7 @@ uplink_heard(void *owner, struct mqtt_msg *msg)
 	struct uplink u;
 
 	counter_add(&r->counters.uplink, 1);
+	endpoint_heard(net);
 	arena_clear(&r->scratch);
 	if (!read_uplink(&r->scratch, mqtt_msg_payload(msg), &u)) {
 		counter_add(&r->counters.uplink_bad, 1);
@@ -606,6 +607,8 @@ run_push(struct loop_post *post)
 
 	counter_add(&r->counters.uplink, 1);
 	arena_clear(&r->scratch);
+	if (net != NULL)
+		endpoint_heard(net);
 	if (net != NULL)
 		take(net, (struct origin){ .inside = p->commit }, &p->up);
 	else

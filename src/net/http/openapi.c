@@ -6,6 +6,7 @@
 
 #include "codec/entity_json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void
@@ -15,8 +16,15 @@ key_str(struct json_out *o, const char *key, const char *value)
 	json_out_str(o, str_of(value));
 }
 
+/* What is asked and what is answered look alike but for what may be missing:
+ * an answer has all of its members. */
+enum way { ASKED, ANSWERED };
+
 static void write_record(struct json_out *o, const struct record *r,
-    field_set_t which, field_set_t required);
+    field_set_t which, field_set_t required, enum way way);
+
+static void write_properties(struct json_out *o, const struct record *r,
+    field_set_t which, enum way way);
 
 static void
 write_type(struct json_out *o, const struct field *f, const char *type)
@@ -50,13 +58,66 @@ write_range(struct json_out *o, const struct field *f)
 }
 
 static void
-write_field(struct json_out *o, const struct field *f)
+write_choices(struct json_out *o, const struct field *f)
+{
+	const char *const *c = field_choices(f);
+
+	if (c == NULL)
+		return;
+	json_out_key(o, "enum");
+	json_out_array(o);
+	for (; *c != NULL; c++)
+		json_out_str(o, str_of(*c));
+	if (f->flags & FIELD_NULL)
+		json_out_null(o);
+	json_out_end_array(o);
+}
+
+static void
+write_text(struct json_out *o, const struct field *f)
+{
+	write_type(o, f, "string");
+	write_range(o, f);
+	write_choices(o, f);
+	if (f->format != NULL)
+		key_str(o,
+		    strchr(f->format, '/') != NULL ? "contentMediaType"
+						   : "format",
+		    f->format);
+	else if (f->flags & FIELD_SECRET)
+		key_str(o, "format", "password");
+}
+
+/* The members that an object has by its type. */
+static void
+write_kinds(struct json_out *o, const struct field *f)
+{
+	json_out_key(o, "anyOf");
+	json_out_array(o);
+	for (const char *const *c = field_choices(f); *c != NULL; c++) {
+		const struct record *r = f->spec(*c);
+
+		json_out_object(o);
+		key_str(o, "title", *c);
+		key_str(o, "type", "object");
+		if (r != NULL) {
+			json_out_key(o, "properties");
+			json_out_object(o);
+			write_properties(o, r, FIELD_ALL, ASKED);
+			json_out_end_object(o);
+		}
+		json_out_end_object(o);
+	}
+	json_out_end_array(o);
+}
+
+static void
+write_field(struct json_out *o, const struct field *f, enum way way)
 {
 	json_out_object(o);
 	switch (f->type) {
 	case FIELD_TEXT:
-		write_type(o, f, "string");
-		write_range(o, f);
+		write_text(o, f);
 		break;
 	case FIELD_BLOB:
 		write_type(o, f, "string");
@@ -80,23 +141,37 @@ write_field(struct json_out *o, const struct field *f)
 	case FIELD_JSON:
 		if (f->flags & FIELD_OBJECT)
 			write_type(o, f, "object");
+		if (f->spec != NULL)
+			write_kinds(o, f);
+		if (f->record != NULL) {
+			json_out_key(o, "properties");
+			json_out_object(o);
+			write_properties(o, f->record, FIELD_ALL, way);
+			json_out_end_object(o);
+		}
 		break;
 	case FIELD_TEXTS:
 		write_type(o, f, "array");
+		if (f->flags & FIELD_UNIQ) {
+			json_out_key(o, "uniqueItems");
+			json_out_bool(o, true);
+		}
 		json_out_key(o, "items");
 		json_out_object(o);
 		key_str(o, "type", "string");
+		write_choices(o, f);
+		if (f->format != NULL)
+			key_str(o, "format", f->format);
 		json_out_end_object(o);
 		break;
 	case FIELD_RECORD:
-		write_record(o, f->record, FIELD_ALL, 0);
-		json_out_end_object(o);
-		return;
+		write_record(o, f->record, FIELD_ALL, 0, way);
+		break;
 	case FIELD_RECORDS:
 		write_type(o, f, "array");
 		json_out_key(o, "items");
 		json_out_object(o);
-		write_record(o, f->record, FIELD_ALL, 0);
+		write_record(o, f->record, FIELD_ALL, 0, way);
 		json_out_end_object(o);
 		break;
 	}
@@ -110,46 +185,72 @@ write_field(struct json_out *o, const struct field *f)
 }
 
 static void
-write_properties(struct json_out *o, const struct record *r, field_set_t which)
+write_properties(
+    struct json_out *o, const struct record *r, field_set_t which, enum way way)
 {
 	for (size_t i = 0; r->fields[i].name != NULL; i++)
 		if (which >> i & 1) {
 			json_out_key(o, r->fields[i].name);
-			write_field(o, &r->fields[i]);
+			write_field(o, &r->fields[i], way);
 		}
 }
 
+/* The names in a "required" list that has been begun. */
 static void
-write_required(struct json_out *o, const struct record *r, field_set_t set)
+write_names(struct json_out *o, const struct record *r, field_set_t set)
 {
-	if (set == 0)
-		return;
-	json_out_key(o, "required");
-	json_out_array(o);
 	for (size_t i = 0; r->fields[i].name != NULL; i++)
 		if (set >> i & 1)
 			json_out_str(o, str_of(r->fields[i].name));
-	json_out_end_array(o);
+}
+
+static field_set_t
+always_there(const struct record *r, field_set_t which)
+{
+	for (size_t i = 0; r->fields[i].name != NULL; i++)
+		if (r->fields[i].flags & FIELD_ABSENT)
+			which &= ~((field_set_t)1 << i);
+	return which;
+}
+
+/* The record's name as a schema's: "DataRepository". */
+static void
+write_title(struct json_out *o, const struct record *r)
+{
+	char title[64];
+
+	(void)snprintf(title, sizeof(title), "%s", r->name);
+	if (title[0] >= 'a' && title[0] <= 'z')
+		title[0] -= 'a' - 'A';
+	key_str(o, "title", title);
 }
 
 /* The members of an open object schema. */
 static void
 write_record(struct json_out *o, const struct record *r, field_set_t which,
-    field_set_t required)
+    field_set_t required, enum way way)
 {
+	if (way == ANSWERED)
+		required = always_there(r, which);
+	write_title(o, r);
 	key_str(o, "type", "object");
 	json_out_key(o, "properties");
 	json_out_object(o);
-	write_properties(o, r, which);
+	write_properties(o, r, which, way);
 	json_out_end_object(o);
-	write_required(o, r, required);
+	if (required == 0)
+		return;
+	json_out_key(o, "required");
+	json_out_array(o);
+	write_names(o, r, required);
+	json_out_end_array(o);
 }
 
 void
 openapi_schema(struct json_out *o, const struct record *r)
 {
 	json_out_object(o);
-	write_record(o, r, FIELD_ALL, 0);
+	write_record(o, r, FIELD_ALL, 0, ASKED);
 	json_out_end_object(o);
 }
 
@@ -162,35 +263,55 @@ bits(const struct record *r, const char *members, field_set_t *required)
 
 /* What lies in "data", as an object. */
 static void
-write_data(struct json_out *o, const struct http_schema *s)
+write_data(struct json_out *o, const struct http_schema *s, enum way way)
 {
-	field_set_t required = 0, which = 0;
+	const struct record *r[] = { s->record, s->extra };
+	const char *members[] = { s->members, s->extra_members };
+	field_set_t required[2] = { 0 }, which[2] = { 0 };
 
+	for (int i = 0; i < 2; i++) {
+		if (r[i] == NULL)
+			continue;
+		which[i] = bits(r[i], members[i], &required[i]);
+		if (way == ANSWERED && !s->some)
+			required[i] = always_there(r[i], which[i]);
+	}
 	json_out_object(o);
+	if (s->record != NULL)
+		write_title(o, s->record);
 	key_str(o, "type", "object");
 	json_out_key(o, "properties");
 	json_out_object(o);
-	if (s->record != NULL) {
-		which = bits(s->record, s->members, &required);
-		write_properties(o, s->record, which);
-	}
-	if (s->extra != NULL) {
-		field_set_t none;
-
-		write_properties(
-		    o, s->extra, bits(s->extra, s->extra_members, &none));
-	}
+	for (int i = 0; i < 2; i++)
+		if (r[i] != NULL)
+			write_properties(o, r[i], which[i], way);
 	json_out_end_object(o);
-	if (s->record != NULL)
-		write_required(o, s->record, required);
+	if ((required[0] | required[1]) != 0) {
+		json_out_key(o, "required");
+		json_out_array(o);
+		for (int i = 0; i < 2; i++)
+			if (r[i] != NULL)
+				write_names(o, r[i], required[i]);
+		json_out_end_array(o);
+	}
 	json_out_end_object(o);
 }
 
 static void
-write_schema(struct json_out *o, const struct http_schema *s)
+write_list(struct json_out *o, const struct http_schema *s, enum way way)
+{
+	json_out_object(o);
+	key_str(o, "type", "array");
+	json_out_key(o, "items");
+	write_data(o, s, way);
+	json_out_end_object(o);
+}
+
+static void
+write_schema(struct json_out *o, const struct http_schema *s, enum way way)
 {
 	if (s->plain || s->form) {
-		write_data(o, s);
+		write_data(o, s, way);
 		return;
 	}
 	json_out_object(o);
@@ -198,17 +319,19 @@ write_schema(struct json_out *o, const struct http_schema *s)
 	json_out_key(o, "properties");
 	json_out_object(o);
 	json_out_key(o, "data");
-	if (s->list) {
+	if (s->map) {
 		json_out_object(o);
-		key_str(o, "type", "array");
-		json_out_key(o, "items");
-		write_data(o, s);
+		key_str(o, "type", "object");
+		json_out_key(o, "additionalProperties");
+		write_list(o, s, way);
 		json_out_end_object(o);
+	} else if (s->list) {
+		write_list(o, s, way);
 	} else {
-		write_data(o, s);
+		write_data(o, s, way);
 	}
 	if (s->beside != NULL)
-		write_properties(o, s->beside, FIELD_ALL);
+		write_properties(o, s->beside, FIELD_ALL, way);
 	json_out_end_object(o);
 	if (s->beside == NULL) {
 		json_out_key(o, "required");
@@ -233,7 +356,7 @@ write_parameter(
 	}
 	json_out_key(o, "schema");
 	if (f != NULL) {
-		write_field(o, f);
+		write_field(o, f, ASKED);
 	} else {
 		json_out_object(o);
 		key_str(o, "type", "string");
@@ -290,15 +413,31 @@ write_parameters(struct json_out *o, const struct http_route *r)
 	json_out_end_array(o);
 }
 
+static bool
+has_schema(const struct http_schema *s)
+{
+	return s->record != NULL || s->media != NULL;
+}
+
 static void
-write_content(struct json_out *o, const char *type, const struct http_schema *s)
+write_content(struct json_out *o, const struct http_schema *s, enum way way)
 {
 	json_out_key(o, "content");
 	json_out_object(o);
-	json_out_key(o, type);
+	json_out_key(o,
+	    s->media != NULL ? s->media
+		: s->form    ? "application/x-www-form-urlencoded"
+			     : "application/json");
 	json_out_object(o);
 	json_out_key(o, "schema");
-	write_schema(o, s);
+	if (s->media == NULL) {
+		write_schema(o, s, way);
+	} else {
+		json_out_object(o);
+		key_str(o, "type", "string");
+		key_str(o, "contentMediaType", s->media);
+		json_out_end_object(o);
+	}
 	json_out_end_object(o);
 	json_out_end_object(o);
 }
@@ -306,15 +445,19 @@ write_content(struct json_out *o, const char *type, const struct http_schema *s)
 static void
 write_responses(struct json_out *o, const struct http_route *r)
 {
-	bool body = r->reply.record != NULL;
+	bool body = has_schema(&r->reply);
+	bool up = (r->flags & HTTP_UPGRADE) != 0;
 
 	json_out_key(o, "responses");
 	json_out_object(o);
-	json_out_key(o, body || strcmp(r->method, "GET") == 0 ? "200" : "204");
+	json_out_key(o,
+	    up                                          ? "101"
+		: body || strcmp(r->method, "GET") == 0 ? "200"
+							: "204");
 	json_out_object(o);
 	key_str(o, "description", body ? "The answer." : "Done.");
 	if (body)
-		write_content(o, "application/json", &r->reply);
+		write_content(o, &r->reply, ANSWERED);
 	json_out_end_object(o);
 	json_out_key(o, "default");
 	json_out_object(o);
@@ -354,29 +497,71 @@ write_access(struct json_out *o, const struct http_route *r)
 	json_out_end_array(o);
 }
 
+static const char methods[][2][8] = { { "GET", "get" }, { "POST", "post" },
+	{ "PUT", "put" }, { "PATCH", "patch" }, { "DELETE", "delete" } };
+
+static const char *
+lower(const char *method)
+{
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strcmp(method, methods[i][0]) == 0)
+			return methods[i][1];
+	return method;
+}
+
+/* Its module, which tags it, and its id: the words of the path and the method,
+ * "hub.device.get"; "hub.device.list" says its method itself. */
+static void
+write_id(struct json_out *o, const struct http_route *r)
+{
+	struct str path = str_of(r->path), module = STR_NULL, last = STR_NULL;
+	struct buf id = { 0 };
+	bool api = strstr(r->path, "/api/v1/") != NULL;
+
+	(void)str_cut(&path, '/');
+	while (path.ptr != NULL) {
+		struct str part = str_cut(&path, '/');
+
+		if (part.len == 0 || part.ptr[0] == '{' ||
+		    (api && (str_eqz(part, "api") || str_eqz(part, "v1"))))
+			continue;
+		if (module.ptr == NULL)
+			module = part;
+		else if (r->name != NULL)
+			part = str_of(r->name);
+		buf_addf(
+		    &id, "%s" STR_FMT, id.len > 0 ? "." : "", STR_ARG(part));
+		last = part;
+		if (last.ptr == r->name)
+			break;
+	}
+	if (!str_eqz(last, "list") && !str_eqz(last, "count"))
+		buf_addf(&id, ".%s", lower(r->method));
+	key_str(o, "operationId", buf_z(&id));
+	json_out_key(o, "tags");
+	json_out_array(o);
+	json_out_str(o,
+	    api || str_starts(str_of(r->path), STR("/auth/")) ? module
+							      : STR("server"));
+	json_out_end_array(o);
+	buf_free(&id);
+}
+
 static void
 write_operation(struct json_out *o, const struct http_route *r)
 {
-	static const char lower[][2][8] = { { "GET", "get" },
-		{ "POST", "post" }, { "PUT", "put" }, { "PATCH", "patch" },
-		{ "DELETE", "delete" } };
-
-	for (size_t i = 0; i < sizeof(lower) / sizeof(lower[0]); i++)
-		if (strcmp(r->method, lower[i][0]) == 0)
-			json_out_key(o, lower[i][1]);
+	json_out_key(o, lower(r->method));
 	json_out_object(o);
+	write_id(o, r);
 	if (r->help != NULL)
 		key_str(o, "summary", r->help);
 	write_parameters(o, r);
-	if (r->body.record != NULL) {
+	if (has_schema(&r->body)) {
 		json_out_key(o, "requestBody");
 		json_out_object(o);
 		json_out_key(o, "required");
 		json_out_bool(o, true);
-		write_content(o,
-		    r->body.form ? "application/x-www-form-urlencoded"
-				 : "application/json",
-		    &r->body);
+		write_content(o, &r->body, ASKED);
 		json_out_end_object(o);
 	}
 	write_responses(o, r);

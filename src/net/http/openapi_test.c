@@ -18,7 +18,7 @@ struct part {
 };
 
 struct thing {
-	struct str id, note, labels;
+	struct str id, note, labels, spec, url, code, word;
 	int64_t size, at;
 	bool on;
 	struct strs tags;
@@ -34,9 +34,18 @@ static const struct field part_fields[] = {
 static const struct record part_record = { "part", sizeof(struct part),
 	part_fields };
 
+static const char *const words[] = { "a", "b", NULL };
+
+static const struct record *
+spec_of(const char *type)
+{
+	return strcmp(type, "b") == 0 ? &part_record : NULL;
+}
+
 static const struct field thing_fields[] = {
 	F_TEXT(struct thing, id, "thingId", .help = "Its \"name\"."),
-	F_TEXT(struct thing, note, "note", .flags = FIELD_NULL),
+	F_TEXT(
+	    struct thing, note, "note", .flags = FIELD_NULL, .one_of = words),
 	F_JSON(
 	    struct thing, labels, "labels", .flags = FIELD_OBJECT, .def = "{}"),
 	F_INT(struct thing, size, "size", .min = 1, .max = 9, .def = "3"),
@@ -46,6 +55,11 @@ static const struct field thing_fields[] = {
 	F_RECORD(
 	    struct thing, part, struct part, "part", .record = &part_record),
 	F_RECORDS(struct thing, parts, "parts", .record = &part_record),
+	F_JSON(struct thing, spec, "spec", .one_of = words, .spec = spec_of),
+	F_TEXT(
+	    struct thing, url, "url", .format = "uri", .flags = FIELD_ABSENT),
+	F_TEXT(struct thing, code, "code", .format = "text/javascript"),
+	F_TEXT(struct thing, word, "word", .flags = FIELD_SECRET),
 	{ 0 },
 };
 static const struct record thing_record = { "thing", sizeof(struct thing),
@@ -75,6 +89,11 @@ static const struct http_route routes[] = {
 	    .body = { .record = &thing_record,
 		.members = "note!",
 		.form = true } },
+	{ "POST", "/thing/api/v1/file/{name}",
+	    .body = { .media = "application/zip" },
+	    .reply = { .record = &part_record, .map = true } },
+	{ "GET", "/thing/api/v1/thing", .name = "self",
+	    .reply = { .media = "text/plain" } },
 	{ 0 },
 };
 
@@ -164,7 +183,9 @@ static void
 each_path_and_method_is_there_once(void **state)
 {
 	static const char *const want[] = { "/thing post", "/thing/list get",
-		"/thing/{thingId} get delete", "/form post", NULL };
+		"/thing/{thingId} get delete", "/form post",
+		"/thing/api/v1/file/{name} post", "/thing/api/v1/thing get",
+		NULL };
 	struct document *d = *state;
 	struct str path, method, paths = at(d, "paths");
 	struct json j;
@@ -199,7 +220,8 @@ a_body_has_its_members_and_those_required(void **state)
 	is(d, "paths /thing post" BODY " properties data required",
 	    "[\"note\"]");
 	is(d, "paths /thing post" BODY " properties data properties",
-	    "{\"note\":{\"type\":[\"string\",\"null\"]},"
+	    "{\"note\":{\"type\":[\"string\",\"null\"],"
+	    "\"enum\":[\"a\",\"b\",null]},"
 	    "\"labels\":{\"type\":\"object\",\"default\":{}},"
 	    "\"size\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":9,"
 	    "\"default\":3}}");
@@ -285,6 +307,67 @@ parameters_come_from_path_query_and_paging(void **state)
 }
 
 static void
+fields_say_what_they_may_be(void **state)
+{
+	struct document *d = *state;
+
+#define ONE "paths /thing/{thingId} get" REPLY " properties "
+	is(d, ONE "url format", "\"uri\"");
+	is(d, ONE "code contentMediaType", "\"text/javascript\"");
+	is(d, ONE "word format", "\"password\"");
+	is(d, ONE "spec anyOf",
+	    "[{\"title\":\"a\",\"type\":\"object\"},"
+	    "{\"title\":\"b\",\"type\":\"object\",\"properties\":"
+	    "{\"name\":{\"type\":\"string\",\"maxLength\":8},"
+	    "\"weight\":{\"type\":[\"number\",\"null\"]}}}]");
+}
+
+static void
+an_answer_has_all_members_but_those_that_may_be_absent(void **state)
+{
+	struct document *d = *state;
+
+	is(d, "paths /thing/{thingId} get" REPLY " required",
+	    "[\"thingId\",\"note\",\"labels\",\"size\",\"at\",\"on\","
+	    "\"tags\",\"part\",\"parts\",\"spec\",\"code\",\"word\"]");
+	is(d, "paths /thing/{thingId} get" REPLY " title", "\"Thing\"");
+	is(d, "paths /thing/{thingId} get" REPLY " properties part required",
+	    "[\"name\",\"weight\"]");
+}
+
+static void
+bytes_have_a_media_type_and_maps_any_names(void **state)
+{
+	struct document *d = *state;
+
+#define FILE_POST "paths /thing/api/v1/file/{name} post"
+	is(d, FILE_POST " requestBody content application/zip schema",
+	    "{\"type\":\"string\",\"contentMediaType\":"
+	    "\"application/zip\"}");
+	is(d, FILE_POST REPLY " properties data additionalProperties type",
+	    "\"array\"");
+	is(d,
+	    "paths /thing/api/v1/thing get responses 200 content text/plain "
+	    "schema type",
+	    "\"string\"");
+}
+
+static void
+operations_are_named_by_path_and_method(void **state)
+{
+	struct document *d = *state;
+
+	is(d, "paths /thing post operationId", "\"thing.post\"");
+	is(d, "paths /thing/list get operationId", "\"thing.list\"");
+	is(d, "paths /thing/{thingId} get operationId", "\"thing.get\"");
+	is(d, FILE_POST " operationId", "\"thing.file.post\"");
+	is(d, FILE_POST " tags", "[\"thing\"]");
+	is(d, "paths /thing/api/v1/thing get operationId",
+	    "\"thing.self.get\"");
+	is(d, "paths /form post tags", "[\"server\"]");
+}
+
+static void
 access_roles_and_scope_are_told(void **state)
 {
 	struct document *d = *state;
@@ -309,6 +392,10 @@ main(void)
 		T(an_answer_is_one_thing_a_list_or_nothing),
 		T(records_inside_and_lists_are_written_out),
 		T(parameters_come_from_path_query_and_paging),
+		T(fields_say_what_they_may_be),
+		T(an_answer_has_all_members_but_those_that_may_be_absent),
+		T(bytes_have_a_media_type_and_maps_any_names),
+		T(operations_are_named_by_path_and_method),
 		T(access_roles_and_scope_are_told),
 	};
 

@@ -31,6 +31,9 @@ struct http_schema {
 	bool list;                   /* "data" is a list of such */
 	bool plain;                  /* there is no "data" around it */
 	bool form;                   /* a form, not JSON */
+	bool some;                   /* not all members are always there */
+	bool map;                    /* "data": lists of such, by name */
+	const char *media;           /* none of these: bytes, as of a file */
 };
 
 #define HTTP_SLOW 1u        /* runs in the small pool for slow work */
@@ -56,7 +59,8 @@ struct http_route {
 	void (*handle)(struct http_call *c);
 	const void *ctx; /* for the handler, borrowed */
 	unsigned flags;
-	size_t body_max; /* 0: the server's */
+	size_t body_max;  /* 0: the server's */
+	const char *name; /* stands for the path in the operation's id */
 	const char *help;
 };
 

@@ -32,6 +32,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -453,6 +454,24 @@ read_some(struct mqtt_client *c)
 /* --- connecting ---------------------------------------------------------- */
 
 static void
+at_stage(struct mqtt_client *c, enum mqtt_client_stage stage, const char *about)
+{
+	if (c->events != NULL && c->events->stage != NULL)
+		c->events->stage(c->owner, stage, about, c->stream);
+}
+
+/* The layer that has been put on may have become usable. */
+static void
+look_if_secured(struct mqtt_client *c)
+{
+	if (c->secured || c->state != GREETING || c->conf.wrap_is_up == NULL ||
+	    !c->conf.wrap_is_up(c->stream))
+		return;
+	c->secured = true;
+	at_stage(c, MQTT_STAGE_SIGN_IN, NULL);
+}
+
+static void
 put_connect(struct mqtt_client *c)
 {
 	const struct mqtt_client_conf *conf = &c->conf;
@@ -501,6 +520,8 @@ greet(struct mqtt_client *c)
 		}
 	}
 	enter(c, GREETING);
+	c->secured = c->plain;
+	at_stage(c, c->plain ? MQTT_STAGE_SIGN_IN : MQTT_STAGE_SECURE, NULL);
 	loop_after(c->loop, &c->timer, GREETING_MS);
 	c->pinged = false;
 	c->heard_ms = clock_mono();
@@ -514,8 +535,17 @@ begin_to_connect(struct mqtt_client *c, const struct sockaddr *to,
     socklen_t len, struct err *why)
 {
 	const int one = 1;
+	char host[NI_MAXHOST] = "", port[NI_MAXSERV] = "", about[NI_MAXHOST];
 
 	close_connection(c);
+	if (to->sa_family != AF_UNIX &&
+	    getnameinfo(to, len, host, sizeof(host), port, sizeof(port),
+		NI_NUMERICHOST | NI_NUMERICSERV) == 0)
+		(void)snprintf(
+		    about, sizeof(about), "%.100s, port %.10s", host, port);
+	else
+		(void)snprintf(about, sizeof(about), "%.200s", c->conf.address);
+	at_stage(c, MQTT_STAGE_CONNECT, about);
 	c->io.fd = socket(
 	    to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->io.fd < 0) {
@@ -583,11 +613,13 @@ on_ready(struct loop_io *io, unsigned what)
 		stream_broke(c, "write");
 		return;
 	}
+	look_if_secured(c);
 	if (what & LOOP_READ)
 		while (read_some(c))
 			continue;
 	if (c->epoch != epoch)
 		return;
+	look_if_secured(c);
 	/* A handshake that went on may let writing go on as well. */
 	if (what & LOOP_WRITE || !c->plain)
 		c->blocked = false;
@@ -667,6 +699,7 @@ connect_now(struct mqtt_client *c)
 		return;
 	}
 	enter(c, RESOLVING);
+	at_stage(c, MQTT_STAGE_RESOLVE, NULL);
 	loop_after(c->loop, &c->timer, GREETING_MS);
 	c->resolve = mqtt_resolve_start(
 	    c->loop, c->conf.address, c->conf.port, on_resolved, c);

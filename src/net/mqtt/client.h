@@ -66,7 +66,17 @@ struct mqtt_client_conf {
 	/* Adds what the layer has against the connection, for people, when it
 	 * says EPROTO; may be NULL. */
 	void (*wrap_why)(const struct stream *top, struct buf *ret);
+	/* Has the layer done its own greeting? NULL: that is not told. */
+	bool (*wrap_is_up)(const struct stream *top);
 	void *wrap_ctx; /* borrowed */
+};
+
+/* What a connection is at, in this order. */
+enum mqtt_client_stage {
+	MQTT_STAGE_RESOLVE, /* not with a number for an address */
+	MQTT_STAGE_CONNECT,
+	MQTT_STAGE_SECURE,  /* the layer, if there is one */
+	MQTT_STAGE_SIGN_IN, /* until up() */
 };
 
 /* What the owner hears; each may be NULL. A callback may call any function
@@ -78,6 +88,11 @@ struct mqtt_client_events {
 	/* On this connection the server has answered for every subscription
 	 * that was made before; a refused one was told by itself. */
 	void (*subscribed)(void *owner);
+	/* It has come this far. `about` says where it connects to, and `top` is
+	 * the layer that has been put on; else NULL. Must not free the client.
+	 */
+	void (*stage)(void *owner, enum mqtt_client_stage stage,
+	    const char *about, const struct stream *top);
 };
 
 /* Makes an idle client. Copies `conf` and its texts; borrows the rest.

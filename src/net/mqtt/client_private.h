@@ -57,6 +57,7 @@ struct mqtt_client {
 	int64_t delay_ms;
 	int64_t up_ms, heard_ms;
 	bool pinged;
+	bool secured; /* the layer's greeting is over */
 	bool blocked;
 	bool plain;     /* the stream is the bare socket */
 	unsigned epoch; /* counts connections */

@@ -297,6 +297,8 @@ struct queue {
 	uint64_t max_bytes;
 	int64_t ttl_ms;
 	struct rate in, out;
+	uint64_t refused, expired;
+	int64_t last_ms; /* wall clock: when one came */
 	int64_t retry_ms; /* consumers failed; ask them again then; 0 */
 };
 
@@ -1120,6 +1122,8 @@ struct mqtt_server {
 	struct list queues;
 	struct list queues_nonempty;
 	struct list consumers;
+	mqtt_watch *watch; /* NULL: nobody looks */
+	void *watch_owner;
 	struct list logins;
 	struct map accounts; /* by name */
 	struct addresses addresses;

@@ -203,6 +203,7 @@ queue_new(struct mqtt_server *s, struct topic *topic)
 
 	q->server = s;
 	q->topic = topic;
+	q->last_ms = TIME_NULL;
 	q->max_messages = s->conf.queue_messages;
 	q->max_bytes = s->conf.queue_bytes;
 	q->ttl_ms = s->conf.queue_ttl_ms;
@@ -348,7 +349,8 @@ expire(struct queue *q)
 {
 	int64_t limit = q->ttl_ms > 0 ? clock_mono() - q->ttl_ms : INT64_MIN;
 
-	(void)mqtt_fifo_expire(&q->waiting, q->server, &q->owner, limit);
+	q->expired +=
+	    mqtt_fifo_expire(&q->waiting, q->server, &q->owner, limit);
 	if (q->waiting.n == 0)
 		list_del(&q->nonempty);
 }
@@ -361,6 +363,7 @@ mqtt_queue_put(struct queue *q, struct mqtt_msg *m)
 		if (!mqtt_fifo_fits(
 			&q->waiting, q->max_messages, q->max_bytes, m)) {
 			COUNT(dropped_queue_full);
+			q->refused++;
 			return ERR_LIMIT;
 		}
 	}
@@ -533,7 +536,7 @@ mqtt_queue_stats(
 	mqtt_lock(s);
 	topic = mqtt_topics_get(&s->topics, name);
 	base = mqtt_match(s, name, topic, NULL);
-	*ret = (struct mqtt_queue_stats){ 0 };
+	*ret = (struct mqtt_queue_stats){ .last_ms = TIME_NULL };
 	for (size_t i = base; i < s->n_matches; i++) {
 		struct match *m = &s->matches[i];
 
@@ -565,6 +568,10 @@ mqtt_queue_stats(
 		ret->messages += q->waiting.n;
 		ret->publish_rate = mqtt_rate_get(&q->in, now);
 		ret->deliver_rate = mqtt_rate_get(&q->out, now);
+		ret->bytes = q->waiting.bytes;
+		ret->refused = q->refused;
+		ret->expired = q->expired;
+		ret->last_ms = q->last_ms;
 	}
 	mqtt_unlock(s);
 }

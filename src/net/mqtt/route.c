@@ -289,10 +289,18 @@ mqtt_route(struct mqtt_server *s, struct session *from, struct account *account,
 	size_t base;
 
 	*ret = (struct routed){ 0 };
+	if (s->watch != NULL)
+		s->watch(s->watch_owner,
+		    &(struct mqtt_sight){ .topic = in->topic,
+			.payload = in->payload,
+			.qos = in->qos,
+			.retain = in->retain });
 	base = match_again(s, from, in->topic, &exact);
 	q = exact != NULL ? exact->queue : NULL;
-	if (q != NULL)
+	if (q != NULL) {
 		mqtt_rate_add(&q->in, s->now_ms, 1);
+		q->last_ms = clock_now();
+	}
 	if (in->retain && !kept)
 		unretain(s, in->topic);
 	ret->matches = (unsigned)(s->n_matches - base) + (q != NULL);
@@ -328,6 +336,48 @@ mqtt_route(struct mqtt_server *s, struct session *from, struct account *account,
 	}
 	s->n_matches = base;
 	mqtt_msg_release(m);
+}
+
+/* --- who looks ----------------------------------------------------------- */
+
+void
+mqtt_server_watch(struct mqtt_server *s, mqtt_watch *seen, void *owner)
+{
+	mqtt_lock(s);
+	s->watch = seen;
+	s->watch_owner = owner;
+	mqtt_unlock(s);
+}
+
+struct looking {
+	mqtt_watch *seen;
+	void *owner;
+	int64_t now;
+};
+
+static void
+show_held(void *ctx, struct mqtt_msg *m)
+{
+	const struct looking *l = ctx;
+
+	if (!msg_has_expired(m, l->now))
+		l->seen(l->owner,
+		    &(struct mqtt_sight){ .topic = mqtt_msg_topic(m),
+			.payload = mqtt_msg_payload(m),
+			.qos = m->qos,
+			.retain = true,
+			.held = true });
+}
+
+void
+mqtt_server_look(
+    struct mqtt_server *s, struct str filter, mqtt_watch *seen, void *owner)
+{
+	struct looking l = { seen, owner, clock_mono() };
+
+	mqtt_lock(s);
+	mqtt_retained_match(&s->topics, filter, show_held, &l);
+	mqtt_unlock(s);
 }
 
 /* --- from inside --------------------------------------------------------- */

@@ -197,6 +197,10 @@ struct mqtt_queue_stats {
 	uint64_t messages;   /* waiting here, in its groups and sessions */
 	double publish_rate; /* per second, over the last minute */
 	double deliver_rate;
+	uint64_t bytes;   /* of those that wait for somebody to subscribe */
+	uint64_t refused; /* because it was full, since the start */
+	uint64_t expired; /* because they were too old */
+	int64_t last_ms;  /* when one came, by the wall clock; TIME_NULL: none */
 };
 void mqtt_queue_stats(
     struct mqtt_server *s, struct str name, struct mqtt_queue_stats *ret);
@@ -215,6 +219,23 @@ void mqtt_consume_retained(struct mqtt_consumer *c);
 bool mqtt_consume_is_retained(const struct mqtt_consumer *c);
 /* It hears nothing more. NULL is fine. */
 void mqtt_consume_stop(struct mqtt_consumer *c);
+
+/* Somebody looks at what passes: every message that is accepted, from clients
+ * and from inside, has it subscribers or not. To look is no subscription: queues
+ * keep what they would have kept. Called on any of the server's threads, under
+ * its lock: it copies what it wants, at once, and calls nothing here. At most
+ * one; NULL: nobody looks any more. */
+struct mqtt_sight {
+	struct str topic, payload; /* lent */
+	uint8_t qos;
+	bool retain;
+	bool held; /* it passed before, and is retained */
+};
+typedef void mqtt_watch(void *owner, const struct mqtt_sight *m);
+void mqtt_server_watch(struct mqtt_server *s, mqtt_watch *seen, void *owner);
+/* Shows what is retained under the filter, within the call. */
+void mqtt_server_look(
+    struct mqtt_server *s, struct str filter, mqtt_watch *seen, void *owner);
 
 struct str mqtt_msg_topic(const struct mqtt_msg *m);
 struct str mqtt_msg_payload(const struct mqtt_msg *m);

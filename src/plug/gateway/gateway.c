@@ -102,6 +102,7 @@ on_tell(struct loop_defer *d)
 static void
 begin(struct gateway *g)
 {
+	g->n_stages = 0;
 	set_state(g, GATEWAY_STARTING, "connecting");
 	loop_after(g->host->loop, &g->reconnect, g->host->settings->connect_ms);
 	if (g->link != NULL)
@@ -128,7 +129,7 @@ on_reconnect(struct loop_timer *t)
 static void
 end_link(struct gateway *g, enum gateway_status next, const char *why)
 {
-	bool was_up = g->state.status == GATEWAY_UP;
+	bool was_up = g->state.status == GATEWAY_UP && !g->trial;
 
 	set_state(g, next, why);
 	gateway_queue_down(g);
@@ -154,7 +155,12 @@ gateway_link_up(struct gateway *g)
 		return;
 	loop_cancel(g->host->loop, &g->reconnect);
 	g->wait_ms = g->reconnect_ms;
+	gateway_stages_end(g, NULL);
 	set_state(g, GATEWAY_UP, "connected");
+	if (g->trial) {
+		gateway_trial_up(g);
+		return;
+	}
 	if (g->ops->up != NULL)
 		g->ops->up(g->own);
 	gateway_queue_up(g);
@@ -169,7 +175,11 @@ gateway_link_down(struct gateway *g, const char *why)
 	    g->state.status != GATEWAY_UP)
 		return;
 	snprintf(text, sizeof(text), "%s", why); /* may be the link's own */
+	if (g->trial || g->state.status == GATEWAY_STARTING)
+		gateway_stages_end(g, text);
 	end_link(g, GATEWAY_DOWN, text);
+	if (g->trial)
+		return;
 	loop_after(g->host->loop, &g->reconnect, g->wait_ms);
 	g->wait_ms = MIN_OF(g->wait_ms * 2, g->reconnect_ms * RECONNECT_GROWS);
 }
@@ -341,11 +351,13 @@ struct head {
 #define H struct head
 static const struct field head_fields[] = {
 	F_TEXT(H, type, "type"),
-	F_JSON(H, protocol, "protocol", .flags = FIELD_NULL | FIELD_OBJECT),
+	F_JSON(H, protocol, "protocol", .flags = FIELD_NULL | FIELD_OBJECT,
+	    .one_of_fn = gateway_all_protocols, .spec = gateway_protocol_spec,
+	    .help = "Over what, with its `type`."),
 	{ 0 },
 };
 #undef H
-static const struct record head_record = { "provider", sizeof(struct head),
+const struct record gateway_head_record = { "provider", sizeof(struct head),
 	head_fields };
 
 /* And every protocol's. */
@@ -446,7 +458,7 @@ open_parts(struct gateway *g, const struct gateway_conf *conf, struct err *err)
 	void *row = NULL;
 	int rc;
 
-	rc = record_read(&head_record, &g->arena, json, &head, err);
+	rc = record_read(&gateway_head_record, &g->arena, json, &head, err);
 	if (rc == 0)
 		rc = choose_protocol(g, head.protocol, err);
 	if (rc == 0 && g->ops->spec != NULL) {
@@ -488,6 +500,9 @@ gateway_open_ops(const struct gateway_ops *ops, const struct gateway_conf *conf,
 	g->host = host;
 	g->name = arena_z(&g->arena, str_of(conf->name));
 	g->queue_failed = conf->queue_failed;
+	g->trial = conf->trial;
+	if (conf->echo != NULL)
+		g->echo = arena_z(&g->arena, str_of(conf->echo));
 	g->reconnect_ms =
 	    MAX_OF(conf->reconnect_ms > 0 ? conf->reconnect_ms : RECONNECT_MS,
 		RECONNECT_MIN_MS);
@@ -543,7 +558,7 @@ gateway_open(const struct gateway_conf *conf, const struct gateway_host *host,
 	struct head head;
 	int rc;
 
-	rc = record_read(&head_record, &a,
+	rc = record_read(&gateway_head_record, &a,
 	    conf->provider.ptr != NULL ? conf->provider : STR("{}"), &head,
 	    err);
 	if (rc == 0) {
@@ -611,6 +626,13 @@ gateway_protocols(const char *provider)
 
 	(void)pthread_once(&names_once, make_names);
 	return protocol_names[ops != NULL ? ops->protocols & 15 : 0];
+}
+
+const char *const *
+gateway_all_protocols(void)
+{
+	(void)pthread_once(&names_once, make_names);
+	return protocol_names[COUNT_OF(protocol_names) - 1];
 }
 
 const struct record *

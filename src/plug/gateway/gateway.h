@@ -51,6 +51,7 @@ struct gateway_settings {
 				 * sleeping nodes too */
 	int64_t heard;          /* frames handed up and not yet taken */
 	int64_t devices;        /* that come to be by being heard; the host's */
+	int64_t tests;          /* of connections at once; the host's */
 	int64_t max_frame;      /* bytes of one, either way */
 	int64_t filters;        /* of topics, of one MQTT link */
 	int64_t sleeping;       /* frames kept for one sleeping node */
@@ -183,6 +184,9 @@ const struct record *gateway_provider_spec(const char *type);
 const struct record *gateway_protocol_spec(const char *type);
 /* The protocols that a provider speaks, NULL ends. */
 const char *const *gateway_protocols(const char *provider);
+const char *const *gateway_all_protocols(void);
+/* What every provider's object has. */
+extern const struct record gateway_head_record;
 
 struct gateway_conf {
 	const char *name;     /* its code, for logs and client ids */
@@ -191,6 +195,12 @@ struct gateway_conf {
 	int64_t reconnect_ms; /* first wait */
 	bool queue_failed;    /* what can not be sent waits as for a
 			       * sleeping node */
+	/* One attempt, to see whether it would come up: nothing is sent, what
+	 * is heard is not read, heard() is never called; changed() is, at each
+	 * stage. */
+	bool trial;
+	const char *echo; /* of a trial: what is sent to this topic is to come
+			   * back. Lent for the call. NULL: it listens. */
 };
 
 /* Opens an idle gateway. Names of members are taken in any case, numbers and
@@ -284,5 +294,23 @@ struct gateway_state {
 	int64_t last_heard, last_sent; /* TIME_NULL: never */
 };
 void gateway_state(const struct gateway *g, struct gateway_state *ret);
+
+/* How far the last attempt to connect has come. */
+enum gateway_stage_end {
+	GATEWAY_STAGE_RUNS,
+	GATEWAY_STAGE_OK,
+	GATEWAY_STAGE_FAILED,
+};
+struct gateway_stage {
+	const char *name; /* "resolve", "connect", "tls", "signIn",
+			   * "subscribe"; "port", "open"; "request"; of a
+			   * trial "hear" or "echo"; else "link" */
+	enum gateway_stage_end end;
+	int64_t ms;     /* it took, so far */
+	char text[160]; /* what was found, or what is wrong */
+};
+#define GATEWAY_STAGES_MAX 16
+/* Into an array of that many; returns how many there are. */
+size_t gateway_stages(const struct gateway *g, struct gateway_stage *ret);
 
 #endif

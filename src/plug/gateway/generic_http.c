@@ -20,6 +20,7 @@
  * does; without any it is up.
  */
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "plug/gateway/generic_http.h"
@@ -277,6 +278,8 @@ run_reader(struct round *r)
 	    r->p->script.len > 0 ? r->p->script : r->p->h->on_receive;
 
 	gateway_passed(r->p->h->g, false, r->p->name, r->body);
+	if (gateway_is_trial(r->p->h->g))
+		return NEXT;
 	if (source.len == 0) {
 		take_messages(r, r->body, &good);
 		return NEXT;
@@ -372,23 +375,26 @@ static void
 note(struct place *p, bool good, const char *why)
 {
 	struct http *h = p->h;
-	bool hope = false;
+	bool hope = false, all = true;
 
+	if (!p->known)
+		gateway_stage_past(
+		    h->g, "request", good, clock_mono() - p->asked_ms, why);
 	p->known = true;
 	p->good = good;
 	loop_after(gateway_host_of(h->g)->loop, &p->timer, p->interval_ms);
-	if (good) {
-		gateway_link_up(h->g);
-		return;
-	}
-	gateway_bad(h->g, why);
 	for (size_t i = 0; i < h->n_endpoints; i++) {
 		const struct place *e = h->endpoints[i];
 
 		hope |= !e->disabled && (e->good || !e->known);
+		all &= e->disabled || e->known;
 	}
+	if (!good)
+		gateway_bad(h->g, why);
 	if (!hope)
 		gateway_link_down(h->g, why);
+	else if (gateway_is_trial(h->g) ? all : good)
+		gateway_link_up(h->g);
 }
 
 static void
@@ -405,7 +411,11 @@ end_round(struct round *r, const char *why)
 		start_over(r);
 		return;
 	}
-	snprintf(text, sizeof(text), "%s", why != NULL ? why : "");
+	if (failed || why != NULL)
+		snprintf(text, sizeof(text), "%s", why != NULL ? why : "");
+	else
+		snprintf(text, sizeof(text), STR_FMT,
+		    (int)MIN_OF(p->name.len, 100), p->name.ptr);
 	free_round(r);
 	if (job == NULL) {
 		note(p, !failed, text);
@@ -434,6 +444,7 @@ on_timer(struct loop_timer *t)
 {
 	struct place *p = container_of(t, struct place, timer);
 
+	p->asked_ms = clock_mono();
 	p->round = new_round(p, NULL);
 	start_over(p->round);
 }

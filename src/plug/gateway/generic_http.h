@@ -36,6 +36,7 @@ struct place { /* an endpoint or a node */
 	int64_t interval_ms;
 	struct loop_timer timer;
 	struct round *round; /* while it is being asked */
+	int64_t asked_ms;    /* when it began */
 	bool known, good;    /* how the last round went */
 };
 

@@ -117,6 +117,12 @@ gateway_link_heard(
 	struct gateway_later *h;
 
 	gateway_passed(g, false, in->topic, in->data);
+	if (g->trial) {
+		if (token != 0)
+			g->link->ops->ack(g->link, token);
+		gateway_trial_heard(g, in);
+		return;
+	}
 	g->token = token;
 	g->hold = NULL;
 	if (in->data.len > (uint64_t)g->host->settings->max_frame)

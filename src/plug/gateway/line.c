@@ -55,7 +55,14 @@ check_up(struct line *l)
 	unsigned epoch = l->epoch;
 
 	if (!l->up && (l->is_up == NULL || l->is_up(l->stream))) {
+		struct buf about = { 0 };
+
 		l->up = true;
+		if (l->about != NULL)
+			l->about(l->stream, &about);
+		if (about.len > 0)
+			gateway_stage_note(l->g, buf_z(&about));
+		buf_free(&about);
 		gateway_link_up(l->g);
 	}
 	return l->epoch == epoch;

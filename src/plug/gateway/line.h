@@ -23,6 +23,7 @@ struct line {
 	 * connection? Both may be NULL. */
 	bool (*is_up)(const struct stream *s);
 	void (*why)(const struct stream *s, struct buf *ret);
+	void (*about)(const struct stream *s, struct buf *ret); /* once up */
 	bool up;        /* it was told */
 	unsigned epoch; /* counts connections */
 	struct split in;

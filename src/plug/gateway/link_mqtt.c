@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/rand.h"
 #include "net/mqtt/client.h"
 #include "net/tls.h"
 #include "plug/gateway/link.h"
@@ -24,6 +25,7 @@
 #define SESSION_S (7 * 86400) /* how long the server keeps it */
 #define KEEPALIVE_S 60
 #define OUT_MAX 1000 /* messages in the client */
+#define TRIED_LEN 8
 
 struct spec {
 	struct str broker, client_id, username, password, publish, delay;
@@ -100,6 +102,8 @@ on_up(void *owner, bool session_present)
 	struct mqtt *m = owner;
 
 	(void)session_present;
+	if (m->n_filters > 0)
+		gateway_stage(m->base.g, "subscribe");
 	if (mqtt_client_is_subscribed(m->client))
 		gateway_link_up(m->base.g);
 }
@@ -112,10 +116,32 @@ on_down(void *owner, const struct err *why)
 	gateway_link_down(m->base.g, why->text);
 }
 
+static void
+on_stage(void *owner, enum mqtt_client_stage stage, const char *about,
+    const struct stream *top)
+{
+	static const char *const names[] = { [MQTT_STAGE_RESOLVE] = "resolve",
+		[MQTT_STAGE_CONNECT] = "connect",
+		[MQTT_STAGE_SECURE] = "tls",
+		[MQTT_STAGE_SIGN_IN] = "signIn" };
+	struct mqtt *m = owner;
+	struct buf text = { 0 };
+
+	if (stage == MQTT_STAGE_SIGN_IN && m->tls != NULL)
+		tls_stream_about(top, &text);
+	if (text.len > 0) /* of what it was at until now */
+		gateway_stage_note(m->base.g, buf_z(&text));
+	buf_free(&text);
+	gateway_stage(m->base.g, names[stage]);
+	if (about != NULL)
+		gateway_stage_note(m->base.g, about);
+}
+
 static const struct mqtt_client_events events = {
 	.up = on_up,
 	.down = on_down,
 	.subscribed = on_subscribed,
+	.stage = on_stage,
 };
 
 static void
@@ -173,12 +199,13 @@ make_client(struct mqtt *m, struct gateway *g, struct err *err)
 	const struct gateway_host *host = gateway_host_of(g);
 	const struct spec *s = m->spec;
 	struct mqtt_client_conf conf = { .keepalive_s = KEEPALIVE_S,
-		.keep_session = s->qos > 0,
+		.keep_session = s->qos > 0 && !gateway_is_trial(g),
 		.session_expiry_s = s->qos > 0 ? SESSION_S : 0,
 		.max_waiting = OUT_MAX,
 		.max_received =
 		    (uint16_t)MIN_OF(host->settings->heard, UINT16_MAX) };
 	struct tls_client_conf tls = { .verify = !s->insecure };
+	char tried[TRIED_LEN + 1] = "";
 	bool has_tls;
 	int rc = mqtt_client_url(&m->arena, s->broker, &conf, &has_tls, err);
 
@@ -187,7 +214,10 @@ make_client(struct mqtt *m, struct gateway *g, struct err *err)
 	rc = gateway_check_host(g, str_of(conf.address), err);
 	if (rc != 0)
 		return rc;
-	conf.client_id = s->client_id.len > 0
+	rand_text(tried, TRIED_LEN);
+	conf.client_id = gateway_is_trial(g)
+	    ? arena_printf(&m->arena, "marram-test-%s", tried).ptr
+	    : s->client_id.len > 0
 	    ? arena_z(&m->arena, s->client_id)
 	    : arena_printf(&m->arena, "marram-%s", gateway_name(g)).ptr;
 	if (s->username.len > 0) {
@@ -203,6 +233,7 @@ make_client(struct mqtt *m, struct gateway *g, struct err *err)
 			return rc;
 		conf.wrap = wrap;
 		conf.wrap_why = tls_stream_why;
+		conf.wrap_is_up = tls_stream_is_up;
 		conf.wrap_ctx = m->tls;
 	}
 	rc = mqtt_client_new(host->loop, &conf, &events, m, &m->client, err);
@@ -259,6 +290,7 @@ on_begin(struct loop_defer *d)
 	struct mqtt *m = container_of(d, struct mqtt, begin);
 	struct err err;
 
+	gateway_stage(m->base.g, "subscribe");
 	for (size_t i = 0; i < m->n_filters; i++)
 		if (m->filters[i].handle == NULL &&
 		    listen_own(m, i, &err) != 0) {
@@ -306,18 +338,6 @@ mqtt_stop(struct gateway_link *base)
 	unlisten(m);
 }
 
-static void
-add_filter(struct mqtt *m, struct str filter)
-{
-	if (m->n_filters == m->cap) {
-		m->cap = MAX_OF(m->cap * 2, 4);
-		m->filters =
-		    mem_resize(m->filters, m->cap, sizeof(*m->filters));
-	}
-	m->filters[m->n_filters++] =
-	    (struct filter){ .text = arena_str(&m->arena, filter) };
-}
-
 /* The part of a shared subscription that is compared with topics. */
 static struct str
 unshared(struct str filter)
@@ -327,6 +347,20 @@ unshared(struct str filter)
 		(void)str_cut(&filter, '/');
 	}
 	return filter;
+}
+
+static void
+add_filter(struct mqtt *m, struct str filter)
+{
+	if (m->n_filters == m->cap) {
+		m->cap = MAX_OF(m->cap * 2, 4);
+		m->filters =
+		    mem_resize(m->filters, m->cap, sizeof(*m->filters));
+	}
+	if (gateway_is_trial(m->base.g)) /* takes nothing from others */
+		filter = unshared(filter);
+	m->filters[m->n_filters++] =
+	    (struct filter){ .text = arena_str(&m->arena, filter) };
 }
 
 /* A filter that another one covers would bring everything twice. */

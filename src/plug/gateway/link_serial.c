@@ -143,10 +143,12 @@ open_port(const struct serial *l, struct err *err)
 	struct stat st;
 	int fd;
 
+	gateway_stage(l->base.g, "port");
 	if (stat(l->port, &st) < 0)
 		return err_errno(err, "%s", l->port);
 	if (!S_ISCHR(st.st_mode))
 		return err_set(err, ERR_PARAM, "%s is no serial port", l->port);
+	gateway_stage(l->base.g, "open");
 	fd = open(l->port, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(err, "%s", l->port);

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -84,8 +85,10 @@ connected(struct tcp *l)
 	l->io.fd = -1;
 	forget_attempt(l);
 	s = stream_socket(fd);
-	if (l->tls != NULL)
+	if (l->tls != NULL) {
+		gateway_stage(l->base.g, "tls");
 		s = tls_client_stream(l->tls, s, l->host, &why);
+	}
 	if (s == NULL) {
 		close(fd);
 		gateway_link_down(l->base.g, why.text);
@@ -98,7 +101,15 @@ static bool
 connect_to(struct tcp *l, const struct addrinfo *to, struct err *why)
 {
 	const int one = 1;
+	char host[NI_MAXHOST], port[NI_MAXSERV], about[160];
 
+	gateway_stage(l->base.g, "connect");
+	if (getnameinfo(to->ai_addr, to->ai_addrlen, host, sizeof(host), port,
+		sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0) {
+		(void)snprintf(
+		    about, sizeof(about), "%.100s, port %.10s", host, port);
+		gateway_stage_note(l->base.g, about);
+	}
 	if (l->io.fd >= 0) {
 		loop_unwatch(loop_of(l), &l->io);
 		close(l->io.fd);
@@ -180,6 +191,7 @@ on_begin(struct loop_defer *d)
 		on_resolved(l, found, NULL);
 		return;
 	}
+	gateway_stage(l->base.g, "resolve");
 	l->resolve =
 	    mqtt_resolve_start(loop_of(l), l->host, l->port, on_resolved, l);
 	if (l->resolve == NULL)
@@ -264,6 +276,7 @@ make_tls(
 	free(ca_file);
 	l->line.is_up = tls_stream_is_up;
 	l->line.why = tls_stream_why;
+	l->line.about = tls_stream_about;
 	return rc;
 }
 

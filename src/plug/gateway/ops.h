@@ -106,6 +106,17 @@ void gateway_secret(struct gateway *g, struct str secret);
 int gateway_check_host(
     const struct gateway *g, struct str host, struct err *err);
 
+/* Is it only tried? Then what goes over the link must not disturb the gateway
+ * that it is for: no session is kept, no group shared, no script run. */
+bool gateway_is_trial(const struct gateway *g);
+/* The attempt has passed what it was at and begins this; `name` is static. */
+void gateway_stage(struct gateway *g, const char *name);
+/* What it has found there, for people. */
+void gateway_stage_note(struct gateway *g, const char *text);
+/* A stage that went on beside others and is over. */
+void gateway_stage_past(struct gateway *g, const char *name, bool good,
+    int64_t ms, const char *text);
+
 /* A frame that is news goes up, copied. Within hear() the link's message is
  * acknowledged when all that came of it is taken. */
 void gateway_hand_up(struct gateway *g, const struct gateway_frame *f);

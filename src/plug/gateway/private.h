@@ -25,6 +25,11 @@ struct gateway {
 	struct str protocol_json;
 	struct secrets secrets;
 	bool queue_failed, closing;
+	bool trial;
+	const char *echo;     /* of a trial; NULL: none */
+	struct str echo_text; /* that is to come back */
+	struct gateway_stage stages[GATEWAY_STAGES_MAX];
+	unsigned n_stages;
 	bool *gone; /* set when the gateway is freed */
 
 	struct gateway_state state;
@@ -55,6 +60,11 @@ struct gateway {
 
 /* Cleans a sentence of secrets; returns its code. */
 int gateway_scrub(const struct gateway *g, struct err *err);
+
+/* The attempt is over: what it was at is passed, or `fault` ended it. */
+void gateway_stages_end(struct gateway *g, const char *fault);
+void gateway_trial_up(struct gateway *g);
+void gateway_trial_heard(struct gateway *g, const struct gateway_in *in);
 
 void gateway_hear_init(struct gateway *g);
 void gateway_hear_fini(struct gateway *g);

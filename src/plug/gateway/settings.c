@@ -18,6 +18,8 @@ const struct conf_field gateway_fields[] = {
 	    .help = "Devices of one gateway up to which whoever is heard "
 		    "becomes one. Beyond that he is listed in the inbox only, "
 		    "and the gateway's state says so."),
+	CONF_INT(S, tests, "tests", .def = "8", .min = 1, .max = 1000,
+	    .help = "Tests of connections that may go on at once."),
 	CONF_SIZE(S, max_frame, "maxFrame", .def = "64KiB", .min = 64,
 	    .max = 16 << 20,
 	    .help = "Largest frame, heard or sent; of a line, too. A longer "

@@ -19,14 +19,19 @@ struct spec {
 	bool history, metrics;
 };
 
+static const char *const providers[] = { "disk", NULL };
+static const char *const forms[] = { "json", "yaml", NULL };
+
 #define S struct spec
 #define ROWS(retention_def)                                                    \
 	F_TEXT(S, provider, "providerType", .def = "\"\"",                     \
+	    .flags = FIELD_BLANK, .one_of = providers,                         \
 	    .help = "Where it goes: disk."),                                   \
 	    F_TEXT(S, prefix, "prefix", .def = "\"\"", .max = 100,             \
 		.help = "Begins the file's name; the newest of each prefix "   \
 			"are kept."),                                          \
 	    F_TEXT(S, form, "storageExportType", .def = "\"\"",                \
+		.flags = FIELD_BLANK, .one_of = forms,                         \
 		.help = "json or yaml."),                                      \
 	    F_TEXT(S, dir, "targetDirectory", .def = "\"\"", .max = 1024,      \
 		.help = "Folder, as a whole path; empty: that of all "         \
@@ -70,13 +75,6 @@ struct sending {
 static int
 check(const struct spec *s, struct err *err)
 {
-	if (s->provider.len > 0 && !str_eqz(s->provider, "disk"))
-		return err_set(
-		    err, ERR_PARAM, "providerType: what there is is disk");
-	if (s->form.len > 0 && !str_eqz(s->form, "json") &&
-	    !str_eqz(s->form, "yaml"))
-		return err_set(
-		    err, ERR_PARAM, "storageExportType: must be json or yaml");
 	if (s->dir.len > 0 && s->dir.ptr[0] != '/')
 		return err_set(
 		    err, ERR_PARAM, "targetDirectory: a whole path is needed");

@@ -37,14 +37,23 @@ struct spec {
 	bool insecure;
 };
 
+enum security { TLS, STARTTLS, NONE };
+
+static const char *const securities[] = {
+	[TLS] = "tls", [STARTTLS] = "starttls", [NONE] = "none", NULL
+};
+static const char *const auth_types[] = { "plain", "crammd5", NULL };
+
 #define S struct spec
 static const struct field spec_fields[] = {
 	F_TEXT(S, host, "host", .help = "The mail server's name."),
 	F_INT(S, port, "port", .def = "465", .min = 1, .max = 65535),
-	F_TEXT(S, security, "security",
+	F_TEXT(S, security, "security", .flags = FIELD_LOWER | FIELD_BLANK,
+	    .one_of = securities,
 	    .help = "`tls`: from the first byte, `starttls`, or `none`. Empty: "
 		    "by the port, 465 is tls, others starttls."),
-	F_TEXT(S, auth_type, "authType", .help = "`plain` or `crammd5`."),
+	F_TEXT(S, auth_type, "authType", .flags = FIELD_LOWER | FIELD_BLANK,
+	    .one_of = auth_types, .help = "`plain` or `crammd5`."),
 	F_TEXT(S, username, "username", .help = "Empty: no login."),
 	F_TEXT(S, password, "password", .flags = FIELD_SECRET),
 	F_TEXT(S, from, "fromEmail", .help = "Empty: the user name."),
@@ -74,8 +83,6 @@ static const struct field parameter_fields[] = {
 #undef P
 static const struct record parameter_record = { "email parameter",
 	sizeof(struct parameter), parameter_fields };
-
-enum security { TLS, STARTTLS, NONE };
 
 #define SOCKETS_MAX 8
 
@@ -131,11 +138,6 @@ struct message {
 static int
 check_spec(struct email *e, struct err *err)
 {
-	static const struct {
-		const char *name;
-		enum security is;
-	} words[] = { { "tls", TLS }, { "starttls", STARTTLS },
-		{ "none", NONE } };
 	const struct spec *s = &e->spec;
 	struct str name, address;
 
@@ -145,23 +147,10 @@ check_spec(struct email *e, struct err *err)
 		"0123456789.-:_") < s->host.len)
 		return err_set(
 		    err, ERR_PARAM, "host: the name of a server is needed");
-	if (s->auth_type.len > 0 &&
-	    !str_eq_nocase(s->auth_type, STR("plain")) &&
-	    !str_eq_nocase(s->auth_type, STR("crammd5")))
-		return err_set(
-		    err, ERR_PARAM, "authType: must be plain or crammd5");
 	e->security = s->port == 465 ? TLS : STARTTLS;
-	if (s->security.len > 0) {
-		size_t i = 0;
-
-		while (i < COUNT_OF(words) &&
-		    !str_eq_nocase(s->security, str_of(words[i].name)))
-			i++;
-		if (i == COUNT_OF(words))
-			return err_set(err, ERR_PARAM,
-			    "security: must be tls, starttls or none");
-		e->security = words[i].is;
-	}
+	for (int i = TLS; i <= NONE; i++)
+		if (str_eqz(s->security, securities[i]))
+			e->security = (enum security)i;
 	if (s->from.len > 0 && !mail_address(s->from, &name, &address))
 		return err_set(
 		    err, ERR_PARAM, "fromEmail: is no e-mail address");

@@ -46,3 +46,8 @@ export const value = (v: unknown, unit = ''): string => {
 	const s = typeof v === 'number' ? number(v) : typeof v === 'object' ? JSON.stringify(v) : String(v);
 	return unit ? `${s} ${unit}` : s;
 };
+// A length of time in its largest unit: 300 is "5 minutes".
+export function lasting(s: number): string {
+	const [unit, of] = ([['day', 86400], ['hour', 3600], ['minute', 60], ['second', 1]] as const).find(([, n]) => s >= n && Math.abs(s / n - Math.round(s / n)) < 0.01) ?? ['second', 1];
+	return new Intl.NumberFormat(locale(), { style: 'unit', unit, unitDisplay: 'long', maximumFractionDigits: 1 }).format(s / of);
+}

@@ -1,0 +1,142 @@
+// Charts, Explore, the list of devices and the page of one.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+
+const unit = 'farm';
+let platform, page, token, unitId, networkId, barn, fields;
+const hex = (o) => Buffer.from(JSON.stringify(o)).toString('hex');
+const device = async (networkAddr, more = {}) => (await platform.post('/coremgr/api/v1/device', { unitId, networkId, networkAddr, profile: 'probe', ...more }, token)).deviceId;
+const send = (deviceId, values) => platform.post(`/coremgr/api/v1/network/${networkId}/uldata`, { deviceId, payload: hex(values) }, token);
+async function until(what) {
+	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; }
+	assert.fail('it did not happen: ' + what);
+}
+const fieldsOf = (deviceId) => platform.call('GET', `/hub/api/v1/field/list?unit=${unitId}&device=${deviceId}`, undefined, token);
+// History, as if it had come then: [s since 1970, value].
+async function past(fieldId, points) {
+	const r = await fetch(`${platform.url}/write?db=${unit}`, { method: 'POST', headers: { Authorization: 'Token ' + token }, body: points.map(([at, v]) => `past,id=${fieldId} value=${v} ${Math.round(at * 1000)}000000`).join('\n') });
+	assert.equal(r.status, 204, await r.text());
+}
+// As waitForFunction, which the CSP forbids once it has to wait.
+const sees = (p, what, arg) => until(() => p.evaluate(what, arg));
+const plot = (p, k) => p.getAttribute('.plot', 'data-' + k).then(Number);
+const explore = (names, more = '') => `/explore?f=${names.map((n) => encodeURIComponent(encodeURIComponent(`wells.${n}`))).join(',')}${more}`;
+const visit = async (p, path) => { await p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path); };
+
+before(async () => {
+	platform = await Platform.start('--admin-password', 'a long password');
+	token = await platform.token();
+	unitId = (await platform.post('/coremgr/api/v1/unit', { code: unit, name: 'Farm' }, token)).unitId;
+	networkId = (await platform.post('/coremgr/api/v1/network', { code: 'wells', unitId, hostUri: 'mqtt://localhost', name: 'Wells' }, token)).networkId;
+	await platform.post('/hub/api/v1/profile', { unitId, code: 'probe', codec: 'json', fields: { temperature: { unit: '°C', name: 'Water' }, level: { unit: 'm', name: 'Level' }, mode: { name: 'Mode' }, pump: { name: 'Pump' } } }, token);
+	barn = await device('well-1', { name: 'North well' });
+	await device('well-2', { name: 'South well' });
+	await send(barn, { temperature: 11.5, level: 3.2, mode: 'auto', pump: true });
+	fields = Object.fromEntries((await until(async () => { const all = await fieldsOf(barn); return all.length === 4 && all; })).map((f) => [f.fieldId, f]));
+	page = await openPage(platform);
+	await signIn(page, platform);
+});
+after(() => platform?.stop());
+
+test('fields are found by their device, and are drawn; a second browser sees the same by the address', async () => {
+	const now = Date.now() / 1000, each = [];
+	for (let k = 1; k <= 3 * 288; k++) if (k % 288 > 20) each.push([now - k * 300, (12 + 3 * Math.sin(k / 46)).toFixed(2)]);
+	await past(fields.temperature.id, each);
+	await past(fields.level.id, each.map(([at], i) => [at, (3 + Math.cos(i / 90)).toFixed(2)]));
+	await past(fields.mode.id, [[now - 40000, '"off"'], [now - 30000, '"auto"'], [now - 9000, '"manual"']]);
+	await past(fields.pump.id, [[now - 40000, 'false'], [now - 30000, 'true'], [now - 9000, 'false']]);
+	await page.click('nav >> text=Explore');
+	await page.waitForSelector('text=marram metric show');
+	await isGood(page, 'explore-empty-light');
+	await page.fill('[role=combobox]', 'north water');
+	await page.click('[role=option]:has-text("North well · Water")');
+	await page.fill('[role=combobox]', 'north');
+	for (const n of ['Level', 'Mode', 'Pump']) await page.click(`[role=option]:has-text("· ${n}")`);
+	await page.keyboard.press('Escape');
+	await page.waitForSelector('.legend li:nth-child(4)');
+	assert.ok((await plot(page, 'points')) > 100);
+	assert.ok((await plot(page, 'gaps')) > 0);
+	assert.match(await page.textContent('figcaption'), /Each point stands for 5 minutes; the band goes from least to most/);
+	await page.selectOption('label:has-text("Compare") select', 'day');
+	await page.waitForSelector('.legend >> text=North well · Water, 1 day earlier');
+	await isGood(page, 'explore-light');
+	const other = await openPage(platform, { locale: 'de-DE', colorScheme: 'dark' });
+	await signIn(other, platform, page.url().slice(platform.url.length));
+	await other.waitForSelector('.legend >> text=North well · Water, 1 Tag früher');
+	await isGood(other, 'explore-dark-de');
+	await other.selectOption('label:has-text("Diagramme") select', '1');
+	await sees(other, () => document.querySelectorAll('.plot').length === 4);
+	await isGood(other, 'explore-apart-dark-de');
+	await other.context().close();
+});
+
+test('100,000 values are drawn as they came, with their gaps, and finer where one zooms', async () => {
+	const n = 99_990, many = await device('well-9', { name: 'Busy' });
+	await send(many, { temperature: 1 });
+	const f = (await until(async () => { const all = await fieldsOf(many); return all.length && all; }))[0], first = Math.floor(Date.now() / 1000) - 400_000;
+	const points = Array.from({ length: n }, (_, i) => [first + i * 2 + Math.floor(i / 20_000) * 3600, i % 97]);
+	for (let i = 0; i < n; i += 20_000) await past(f.id, points.slice(i, i + 20_000));
+	await visit(page, explore(['well-9.data.temperature'], '&r=7d&fn=raw'));
+	await sees(page, (least) => Number(document.querySelector('.plot')?.dataset.points) >= least, n);
+	assert.equal(await plot(page, 'points'), n + 1);
+	assert.equal(await plot(page, 'gaps'), 5); // four, and before the last value
+	await isGood(page, 'explore-many-light');
+	await visit(page, explore(['well-9.data.temperature'], '&r=7d'));
+	await page.waitForSelector('figcaption:has-text("Each point stands for")');
+	await page.focus('.plot');
+	const wide = (await plot(page, 'to')) - (await plot(page, 'from'));
+	for (let i = 0; i < 8; i++) await page.keyboard.press('+');
+	await page.waitForSelector('figcaption:has-text("each as it came")');
+	assert.ok(Math.abs(((await plot(page, 'to')) - (await plot(page, 'from'))) / wide - 1 / 256) < 0.001);
+	await page.waitForURL(/z=/);
+	const from = await plot(page, 'from');
+	await page.keyboard.press('Shift+ArrowLeft');
+	await sees(page, (x) => Number(document.querySelector('.plot').dataset.from) < x, from);
+	await page.keyboard.press('ArrowRight');
+	await sees(page, () => /Busy · Water/.test(document.querySelector('.chart output').textContent));
+	await page.click('text=Whole range');
+	await page.waitForSelector('figcaption:has-text("Each point stands for")');
+});
+
+test('a chart is moved by mouse: wheel, drag, a part with Shift, and back', async () => {
+	const box = await (await page.$('.u-over')).boundingBox(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+	const from = await plot(page, 'from');
+	await page.mouse.click(x, y);
+	await page.mouse.wheel(0, -400);
+	await sees(page, (a) => Number(document.querySelector('.plot').dataset.from) > a, from);
+	const zoomed = await plot(page, 'from');
+	await page.mouse.move(x, y);
+	await page.mouse.down();
+	await page.mouse.move(x + 100, y, { steps: 4 });
+	await page.mouse.up();
+	await sees(page, (a) => Number(document.querySelector('.plot').dataset.from) < a, zoomed);
+	const long = (await plot(page, 'to')) - (await plot(page, 'from'));
+	await page.keyboard.down('Shift');
+	await page.mouse.move(x, y);
+	await page.mouse.down();
+	await page.mouse.move(x + box.width / 4, y, { steps: 4 });
+	await page.mouse.up();
+	await page.keyboard.up('Shift');
+	await sees(page, (l) => { const d = document.querySelector('.plot').dataset; return d.to - d.from < l / 2; }, long);
+	await page.mouse.dblclick(x, y);
+	await sees(page, (l) => { const d = document.querySelector('.plot').dataset; return d.to - d.from > l; }, long);
+});
+
+test('what is shown can be taken along as CSV, and is a table', async () => {
+	await visit(page, explore(['well-1.data.temperature', 'well-1.data.mode'], '&r=24h'));
+	await page.waitForSelector('.legend >> text=North well · Mode');
+	await page.click('button:text-is("Table")');
+	await page.waitForSelector('.rows td:has-text("11.5")');
+	await page.click('.rows th button:has-text("Water (°C)")');
+	await isGood(page, 'explore-table-light');
+	const [file] = await Promise.all([page.waitForEvent('download'), page.click('.chart button:text-is("CSV")')]);
+	const chunks = [];
+	for await (const c of await file.createReadStream()) chunks.push(c);
+	const rows = Buffer.concat(chunks).toString().trim().split('\r\n');
+	assert.equal(rows[0], 'time,North well · Water [°C],"North well · Water, least [°C]","North well · Water, most [°C]",North well · Mode');
+	assert.ok(rows.length > 200 && rows.some((r) => r.endsWith(',manual')));
+	await page.click('button:text-is("Chart")');
+});
+
+test('no page had an error or asked another host', () => finish());
