@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """Keeps the generated pages in step with the tables they are made from.
 
-docs.py [--write] PROGRAM: compares, or writes, docs/reference/.
+docs.py [--write] PROGRAM: compares, or writes, docs/reference/ and the types of
+the web application.
 """
+import json
 import pathlib
 import re
 import subprocess
 import sys
+
+import schema
 
 root = pathlib.Path(__file__).resolve().parent.parent
 write = "--write" in sys.argv
@@ -35,15 +39,23 @@ def counters():
     return text
 
 
+def types():
+    return schema.make(json.loads(subprocess.run(
+        [program, "config", "openapi"], text=True, check=True,
+        capture_output=True).stdout))
+
+
 wrong = 0
-for name, make in (("settings.md", settings), ("counters.md", counters)):
-    path = root / "docs" / "reference" / name
+for name, make in (("docs/reference/settings.md", settings),
+                   ("docs/reference/counters.md", counters),
+                   ("web/src/lib/schema.ts", types)):
+    path = root / name
     text = make()
     if write:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     elif not path.exists() or path.read_text() != text:
-        print("docs/reference/%s is not in step with the tables; run "
+        print("%s is not in step with the tables; run "
               "test/docs.py --write %s" % (name, program))
         wrong += 1
 sys.exit(wrong)

@@ -6,6 +6,8 @@
  */
 #include "app/app.h"
 #include "app/settings.h"
+#include "base/base.h"
+#include "net/http/openapi.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +41,34 @@ reference(void)
 	return 0;
 }
 
+struct routes {
+	const struct http_route *at[1000];
+	size_t n;
+};
+
+static void
+add_rows(void *ctx, const struct http_route *rows)
+{
+	struct routes *all = ctx;
+
+	for (; rows->method != NULL; rows++)
+		if (all->n < COUNT_OF(all->at) - 1)
+			all->at[all->n++] = rows;
+}
+
+static int
+document(void)
+{
+	struct routes all = { 0 };
+	struct buf b = { 0 };
+
+	app_each_route(add_rows, &all);
+	openapi_write(&b, all.at, "Marram", MARRAM_VERSION);
+	puts(buf_z(&b));
+	buf_free(&b);
+	return 0;
+}
+
 int
 config_main(int argc, char **argv)
 {
@@ -46,10 +76,13 @@ config_main(int argc, char **argv)
 		return sample();
 	if (argc == 3 && strcmp(argv[2], "reference") == 0)
 		return reference();
+	if (argc == 3 && strcmp(argv[2], "openapi") == 0)
+		return document();
 	fprintf(stderr,
-	    "Usage: %s config sample|reference\n\n"
+	    "Usage: %s config sample|reference|openapi\n\n"
 	    "  sample      prints every setting as a JSON5 file\n"
-	    "  reference   prints the settings as a page\n",
+	    "  reference   prints the settings as a page\n"
+	    "  openapi     prints the description of the API\n",
 	    argv[0]);
 	return argc == 3 && strcmp(argv[2], "--help") == 0 ? 0 : 2;
 }
@@ -69,7 +102,8 @@ static const struct {
 	{ "serve", serve, "start the platform" },
 	{ "demo", demo_main, "make a unit with simulated devices" },
 	{ "mqtt", mqtt_main, "users of an MQTT server without platform" },
-	{ "config", config_main, "print settings: sample, reference" },
+	{ "config", config_main,
+	    "print settings and API: sample, reference, openapi" },
 };
 
 int

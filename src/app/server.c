@@ -15,6 +15,7 @@
 #include "app/mqtt_users.h"
 #include "app/pages.h"
 #include "app/settings.h"
+#include "app/simulator.h"
 
 #include "base/base.h"
 #include "base/clock.h"
@@ -77,6 +78,7 @@ struct server {
 	struct mqtt_bridges *bridges;
 	struct mqtt_users *users; /* with --only mqtt */
 	struct mqtt_http *mqtt_http;
+	struct simulator *simulator;
 	struct http_server *http;
 	struct worker_pool *workers, *slow;
 	struct str tls_cert, tls_key;
@@ -739,6 +741,9 @@ start_http(struct server *s, struct err *err)
 	data_routes(s->data, add_rows, s);
 	hub_routes(s->hub, add_rows, s);
 	backup_routes(s->backup, add_rows, s);
+	s->simulator = simulator_new(
+	    &s->set.simulator, s->http, s->route, s->msg_loop, s->mqtt);
+	simulator_routes(s->simulator, add_rows, s);
 	mqtt_http_routes(s->mqtt_http, add_rows, s);
 	return http_server_start(s->http, err);
 }
@@ -753,6 +758,7 @@ app_each_route(http_add_routes *add, void *ctx)
 	coremgr_routes(NULL, NULL, NULL, add, ctx);
 	data_routes(NULL, add, ctx);
 	hub_routes(NULL, add, ctx);
+	simulator_routes(NULL, add, ctx);
 	backup_routes(NULL, add, ctx);
 }
 
@@ -1053,50 +1059,34 @@ start(struct server *s, struct err *err)
 
 /* Runs a step of the ending on the message loop and waits for it. */
 struct step {
-	struct loop_post post;
 	void (*run)(struct server *s);
 	struct server *server;
-	pthread_mutex_t lock;
-	pthread_cond_t done;
-	bool is_done;
 };
 
 static void
-run_step(struct loop_post *post)
+run_step(void *arg)
 {
-	struct step *st = container_of(post, struct step, post);
+	const struct step *st = arg;
 
 	st->run(st->server);
-	pthread_mutex_lock(&st->lock);
-	st->is_done = true;
-	pthread_cond_signal(&st->done);
-	pthread_mutex_unlock(&st->lock);
 }
 
 static void
 on_message_loop(struct server *s, void (*run)(struct server *s))
 {
-	struct step st = { .post.run = run_step,
-		.run = run,
-		.server = s,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.done = PTHREAD_COND_INITIALIZER };
+	struct step st = { run, s };
 
-	if (!s->msg_running) {
+	if (s->msg_running)
+		loop_ask(s->msg_loop, run_step, &st);
+	else
 		run(s);
-		return;
-	}
-	loop_post(s->msg_loop, &st.post);
-	pthread_mutex_lock(&st.lock);
-	while (!st.is_done)
-		pthread_cond_wait(&st.done, &st.lock);
-	pthread_mutex_unlock(&st.lock);
 }
 
 static void
 stop_routing(struct server *s)
 {
 	mqtt_bridges_stop(s->bridges);
+	simulator_stop(s->simulator);
 	if (s->route != NULL)
 		route_stop(s->route);
 	mqtt_users_stop(s->users);
@@ -1131,6 +1121,7 @@ end_messages(struct server *s)
 	if (s->msg_running)
 		pthread_join(s->msg_thread, NULL);
 	mqtt_http_free(s->mqtt_http);
+	simulator_free(s->simulator);
 	mqtt_users_close(s->users);
 }
 

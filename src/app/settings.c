@@ -24,6 +24,23 @@ static const struct conf_field log_fields[] = {
 	{ 0 },
 };
 
+#define U struct simulator_conf
+static const struct conf_field simulator_fields[] = {
+	CONF_INT(U, runs, "runs", .def = "10", .max = 1000,
+	    .help = "Units that may have simulated devices at a time; 0: "
+		    "there is no simulator."),
+	CONF_MS(U, duration_ms, "duration", .def = "8h", .min = 1000,
+	    .max = (int64_t)365 * 86400000,
+	    .help = "How long it runs when nobody stops it."),
+	CONF_MS(U, interval_ms, "interval", .def = "5s", .min = 100,
+	    .max = 86400000, .help = "Between two messages of a device."),
+	CONF_MS(U, history_ms, "history", .def = "1d",
+	    .max = (int64_t)30 * 86400000,
+	    .help = "New devices first send what they would have measured in "
+		    "this time before; 0s: nothing."),
+	{ 0 },
+};
+
 #define S struct server_conf
 static const char *const http_alias[] = { "log.httpport", NULL };
 static const char *const https_alias[] = { "log.httpsport", NULL };
@@ -349,7 +366,7 @@ settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
 	static _Thread_local struct conf_section
-	    sections[17 + MQTT_LISTENERS + MQTT_BRIDGES];
+	    sections[18 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -395,6 +412,8 @@ settings_new(struct settings *s)
 		    &s->backup },
 		{ "data", "The history of what passed.", data_fields,
 		    &s->data },
+		{ "simulator", "Simulated devices, to try everything out.",
+		    simulator_fields, &s->simulator },
 		{ "compat", "For use beside Sylvia-IoT's own programs.",
 		    auth_compat_fields, &s->compat },
 		{ "coremgrCli", "The command line.", cli_fields, &s->cli },

@@ -66,6 +66,10 @@ struct mqtt_conf {
 	struct str response_info;
 };
 
+struct simulator_conf {
+	int64_t runs, duration_ms, interval_ms, history_ms;
+};
+
 struct cli_conf {
 	struct str auth, coremgr, data, client_id, redirect_uri;
 };
@@ -80,6 +84,7 @@ struct settings {
 	struct data_conf data;
 	struct hub_conf hub;
 	struct backup_conf backup;
+	struct simulator_conf simulator;
 	struct auth_conf compat; /* only compat.* of it is set */
 	struct cli_conf cli;
 };

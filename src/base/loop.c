@@ -137,6 +137,43 @@ loop_post(struct loop *loop, struct loop_post *p)
 	pthread_mutex_unlock(&loop->lock);
 }
 
+struct errand {
+	struct loop_post post;
+	void (*fn)(void *ctx);
+	void *ctx;
+	bool done;
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+};
+
+static void
+run_errand(struct loop_post *p)
+{
+	struct errand *e = container_of(p, struct errand, post);
+
+	e->fn(e->ctx);
+	pthread_mutex_lock(&e->lock);
+	e->done = true;
+	pthread_cond_signal(&e->over);
+	pthread_mutex_unlock(&e->lock);
+}
+
+void
+loop_ask(struct loop *loop, void (*fn)(void *ctx), void *ctx)
+{
+	struct errand e = { .post.run = run_errand,
+		.fn = fn,
+		.ctx = ctx,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.over = PTHREAD_COND_INITIALIZER };
+
+	loop_post(loop, &e.post);
+	pthread_mutex_lock(&e.lock);
+	while (!e.done)
+		pthread_cond_wait(&e.over, &e.lock);
+	pthread_mutex_unlock(&e.lock);
+}
+
 static void
 run_posts(struct loop *loop)
 {

@@ -86,6 +86,10 @@ void loop_post(struct loop *loop, struct loop_post *p);
 /* Takes back one that has not run yet; else nothing. */
 void loop_unpost(struct loop *loop, struct loop_post *p);
 
+/* Runs fn(ctx) on the loop's thread and waits until it has. [any thread but the
+ * loop's, which must run] */
+void loop_ask(struct loop *loop, void (*fn)(void *ctx), void *ctx);
+
 void loop_defer(struct loop *loop, struct loop_defer *d);
 void loop_undefer(struct loop *loop, struct loop_defer *d);
 

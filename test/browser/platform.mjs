@@ -77,10 +77,10 @@ export async function openPage(platform, how = {}) {
 	return page;
 }
 
-export async function signIn(page, platform, path = '/') {
+export async function signIn(page, platform, path = '/', account = 'admin', password = 'a long password') {
 	await page.goto(platform.url + path);
-	await page.fill('[name=account]', 'admin');
-	await page.fill('[name=password]', 'a long password');
+	await page.fill('[name=account]', account);
+	await page.fill('[name=password]', password);
 	await page.press('[name=password]', 'Enter');
 	await page.waitForSelector('main h1');
 }

@@ -532,8 +532,8 @@ help_all(const struct cli *cli, const struct cli_commands *all, FILE *to)
 		    "devices\n"
 		    "  mqtt passwd          set the password of an MQTT user "
 		    "in a file\n"
-		    "  config               print settings: sample, "
-		    "reference\n\n");
+		    "  config               print settings and API: sample, "
+		    "reference, openapi\n\n");
 	}
 	fprintf(to, "Commands:\n");
 	for (size_t i = 0; i < all->n; i++) {

@@ -13,7 +13,7 @@
 #include "app/app.h"
 #include "app/cli/cli.h"
 #include "app/cli/output.h"
-#include "app/cli/sensor.h"
+#include "app/simulated.h"
 
 #include "base/base.h"
 #include "base/clock.h"
@@ -35,7 +35,6 @@
 #define API "/coremgr/api/v1"
 #define APPLICATION "demo-app"
 #define NETWORK "demo-net"
-#define PROFILE "demo-climate"
 #define DEVICES_MAX 1024 /* of one bulk call */
 #define TELL_MS 1000
 #define TELL_PLAIN_MS 10000 /* where lines can not be written over */
@@ -88,7 +87,8 @@ struct demo {
 	int64_t started;           /* clock_mono() of the first message */
 	uint64_t turn;             /* devices whose turn has come, in all */
 	uint64_t sent, skipped, answered, acked;
-	bool live; /* the progress line may be written over */
+	bool is_on[DEVICES_MAX]; /* relays */
+	bool live;               /* the progress line may be written over */
 	bool up, failed;
 };
 
@@ -348,35 +348,69 @@ make_end(struct demo *d, const char *kind, const char *id_name,
 	return 0;
 }
 
-static void
-address(char text[9], uint32_t place)
+/* Most of them climate; every tenth a door and another one a relay. */
+static struct simulated
+device_at(struct demo *d, uint32_t place)
 {
-	snprintf(text, 9, "de%06x", (unsigned)(place + 1) & 0xffffff);
+	uint32_t digit = place % 10;
+
+	return (struct simulated){ .kind = digit == 8 ? SIMULATED_DOOR
+		    : digit == 9                      ? SIMULATED_RELAY
+						      : SIMULATED_CLIMATE,
+		.place = place,
+		.on = d->is_on[place] };
+}
+
+static int
+make_profile(struct demo *d, const struct simulated_profile *p, struct err *err)
+{
+	struct buf body = { 0 };
+	struct fetched r;
+	int rc;
+
+	buf_addf(&body,
+	    "{\"data\":{\"unitId\":\"" STR_FMT "\",\"code\":\"%s\","
+	    "\"name\":\"%s\",\"codec\":\"%s\",\"fields\":%s,\"script\":",
+	    STR_ARG(d->unit_id), p->code, p->name, p->codec, p->fields);
+	json_quote(&body, str_of(p->script));
+	buf_addz(&body, "}}");
+	rc = call(
+	    d, "POST", STR("/hub/api/v1/profile"), buf_str(&body), &r, err);
+	buf_free(&body);
+	if (rc != 0 || r.status < 300)
+		return rc;
+	refused(&r, err);
+	return strstr(err->text, "\"err_hub_exist\"") != NULL ? 0 : err->code;
 }
 
 /* Those that exist are passed over by the server. */
 static int
-make_devices(struct demo *d, struct err *err)
+make_devices(struct demo *d, enum simulated_kind kind, struct err *err)
 {
+	const struct simulated_profile *p = &simulated_profiles[kind];
+	char text[SIMULATED_ADDR_LEN + 1];
 	struct buf body = { 0 };
 	struct fetched r;
-	char text[9];
-	int rc;
+	int n = 0, rc;
 
 	buf_addf(&body,
 	    "{\"data\":{\"unitId\":\"" STR_FMT "\",\"networkId\":\"" STR_FMT
-	    "\",\"profile\":\"" PROFILE "\",\"networkAddrs\":[",
-	    STR_ARG(d->unit_id), STR_ARG(d->net_id));
+	    "\",\"profile\":\"%s\",\"networkAddrs\":[",
+	    STR_ARG(d->unit_id), STR_ARG(d->net_id), p->code);
 	for (uint32_t i = 0; i < d->opt.devices; i++) {
-		address(text, i);
-		buf_addf(&body, "%s\"%s\"", i > 0 ? "," : "", text);
+		if (device_at(d, i).kind != kind)
+			continue;
+		simulated_address(text, i);
+		buf_addf(&body, "%s\"%s\"", n++ > 0 ? "," : "", text);
 	}
 	buf_addz(&body, "]}}");
-	rc = must(d, "POST", STR(API "/device/bulk"), buf_str(&body), &r, err);
+	rc = n == 0 ? 0 : make_profile(d, p, err);
+	if (rc == 0 && n > 0)
+		rc = must(d, "POST", STR(API "/device/bulk"), buf_str(&body),
+		    &r, err);
 	buf_free(&body);
-	if (rc == 0)
-		printf("%lld devices with profile " PROFILE "\n",
-		    (long long)d->opt.devices);
+	if (rc == 0 && n > 0)
+		printf("%d devices with profile %s\n", n, p->code);
 	return rc;
 }
 
@@ -409,8 +443,8 @@ make_all(struct demo *d, struct err *err)
 	if (rc == 0)
 		rc = make_end(d, "network", "networkId", NETWORK, &d->net_id,
 		    &d->net_password, err);
-	if (rc == 0)
-		rc = make_devices(d, err);
+	for (int kind = 0; rc == 0 && kind < SIMULATED_KINDS; kind++)
+		rc = make_devices(d, (enum simulated_kind)kind, err);
 	return rc == 0 ? make_route(d, err) : rc;
 }
 
@@ -457,18 +491,10 @@ on_acked(void *ctx, uint8_t reason)
 static void
 send_one(struct demo *d, uint32_t place)
 {
-	const struct sensor sensor = { place };
-	int64_t now = clock_now();
-	struct sensor_values v = sensor_read(&sensor, now);
-	char at[TIME_TEXT_LEN + 1], addr[9];
+	const struct simulated device = device_at(d, place);
 	struct buf b = { 0 };
 
-	time_format(now, at);
-	address(addr, place);
-	buf_addf(&b, "{\"time\":\"%s\",\"networkAddr\":\"%s\",\"data\":\"", at,
-	    addr);
-	sensor_encode(&b, &v);
-	buf_addz(&b, "\"}");
+	simulated_uplink(&b, &device, clock_now());
 	if (mqtt_client_publish(
 		d->mqtt, d->uldata, buf_str(&b), 1, false, on_acked, d) == 0)
 		d->sent++;
@@ -498,34 +524,44 @@ on_send(struct loop_timer *t)
 	loop_after(d->loop, t, (int64_t)(period / n > 0 ? period / n : 1));
 }
 
-/* A downlink: {"dataId":...,...}. It is done at once. */
+/* Tells a device what it is to do; one that is another then says so. */
+static void
+obey(struct demo *d, const struct simulated_order *o)
+{
+	char text[SIMULATED_ADDR_LEN + 1];
+
+	for (uint32_t i = 0; i < d->opt.devices; i++) {
+		struct simulated device = device_at(d, i);
+
+		simulated_address(text, i);
+		if (!str_eqz(o->addr, text))
+			continue;
+		if (simulated_obey(&device, o->data)) {
+			d->is_on[i] = device.on;
+			send_one(d, i);
+		}
+		return;
+	}
+}
+
+/* A downlink is done at once. */
 static void
 on_dldata(void *ctx, const struct mqtt_client_msg *m)
 {
-	struct str data_id = STR_NULL, key;
+	struct simulated_order order;
 	struct arena scratch = { 0 };
 	struct demo *d = ctx;
 	struct buf b = { 0 };
-	struct json j;
 
 	if (m->topic.ptr == NULL)
 		return;
-	json_open(&j, m->payload, 0, &scratch);
-	if (json_object(&j))
-		while (json_member(&j, &key)) {
-			if (str_eqz(key, "dataId"))
-				json_str(&j, &data_id);
-			else
-				json_skip(&j);
-		}
-	if (json_done(&j, NULL) == 0 && data_id.len > 0) {
-		buf_addz(&b, "{\"dataId\":");
-		json_quote(&b, data_id);
-		buf_addz(&b, ",\"status\":0}");
+	if (simulated_order_read(m->payload, &scratch, &order)) {
+		simulated_result(&b, order.data_id);
 		if (mqtt_client_publish(d->mqtt, d->result, buf_str(&b), 1,
 			false, NULL, NULL) == 0)
 			d->answered++;
 		buf_free(&b);
+		obey(d, &order);
 	}
 	arena_fini(&scratch);
 }

@@ -2,7 +2,7 @@
  * app/cli/output_test.c - answers, token files and simulated values.
  */
 #include "app/cli/output.h"
-#include "app/cli/sensor.h"
+#include "app/simulated.h"
 #include "app/cli/token.h"
 
 #include "base/base.h"
@@ -232,9 +232,10 @@ it_is_warmer_and_drier_at_noon_than_at_night(void **state)
 {
 	(void)state;
 	for (uint32_t i = 0; i < 50; i++) {
-		const struct sensor s = { i };
-		struct sensor_values night = sensor_read(&s, 3 * HOUR_MS);
-		struct sensor_values noon = sensor_read(&s, 15 * HOUR_MS);
+		struct simulated_climate night =
+		    simulated_climate(i, 3 * HOUR_MS);
+		struct simulated_climate noon =
+		    simulated_climate(i, 15 * HOUR_MS);
 
 		assert_true(noon.temperature > night.temperature + 5);
 		assert_true(noon.humidity < night.humidity - 10);
@@ -245,11 +246,11 @@ it_is_warmer_and_drier_at_noon_than_at_night(void **state)
 static void
 values_are_written_as_cayenne_lpp(void **state)
 {
-	const struct sensor_values v = { -4.1, 50.5, 3.25 };
+	const struct simulated_climate v = { -4.1, 50.5, 3.25 };
 	struct buf b = { 0 };
 
 	(void)state;
-	sensor_encode(&b, &v);
+	simulated_encode(&b, &v);
 	assert_string_equal(buf_z(&b), "0167ffd702686503020145");
 	buf_free(&b);
 }

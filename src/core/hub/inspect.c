@@ -33,9 +33,9 @@ struct watch {
 	struct strs filters, roots; /* in arena; no roots: all topics */
 	bool shared;                /* more than one topic may fit */
 	struct buf text;            /* messages, with commas between */
-	int64_t left;               /* that were not taken, since the last frame */
-	int64_t taken;              /* in this window... */
-	uint16_t shares[SHARES];    /* ...by topic */
+	int64_t left;            /* that were not taken, since the last frame */
+	int64_t taken;           /* in this window... */
+	uint16_t shares[SHARES]; /* ...by topic */
 	struct arena arena;
 };
 
@@ -87,8 +87,9 @@ add_message(struct watch *w, const struct mqtt_sight *m, size_t max)
 		buf_addc(b, ',');
 	buf_addz(b, "{\"topic\":");
 	json_quote(b, m->topic);
-	buf_addf(b, ",\"time\":\"%s\",\"qos\":%d,\"retain\":%s,\"held\":%s,"
-		    "\"size\":%zu",
+	buf_addf(b,
+	    ",\"time\":\"%s\",\"qos\":%d,\"retain\":%s,\"held\":%s,"
+	    "\"size\":%zu",
 	    at, m->qos, m->retain ? "true" : "false",
 	    m->held ? "true" : "false", m->payload.len);
 	add_payload(b, m->payload, max);
@@ -348,9 +349,9 @@ inspect_roots(struct arena *a, struct str unit_code)
 	struct strs roots = { arena_array(a, COUNT_OF(begins), struct str), 0 };
 
 	for (size_t i = 0; i < COUNT_OF(begins); i++)
-		roots.at[roots.n++] = arena_printf(a, "%s" STR_FMT "%s",
-		    begins[i], STR_ARG(unit_code),
-		    begins[i][0] == 'm' ? "/" : ".");
+		roots.at[roots.n++] =
+		    arena_printf(a, "%s" STR_FMT "%s", begins[i],
+			STR_ARG(unit_code), begins[i][0] == 'm' ? "/" : ".");
 	return roots;
 }
 
@@ -415,51 +416,22 @@ static const struct field delivered_fields[] = {
 static const struct record delivered_record = { "delivered",
 	sizeof(struct delivered), delivered_fields };
 
-/* On its way to the routing loop and back. */
 struct posting {
-	struct loop_post post;
-	struct hub *hub;
+	struct mqtt_server *mqtt;
 	const struct letter *letter;
 	struct str payload;
 	unsigned targets;
 	int rc;
-	bool done;
-	pthread_mutex_t lock;
-	pthread_cond_t over;
 };
 
+/* On the routing loop. */
 static void
-run_posting(struct loop_post *p)
+post(void *arg)
 {
-	struct posting *o = container_of(p, struct posting, post);
-	const struct letter *l = o->letter;
+	struct posting *p = arg;
 
-	o->rc = mqtt_publish(o->hub->mqtt, l->topic, o->payload,
-	    (uint8_t)l->qos, l->retain, &o->targets);
-	pthread_mutex_lock(&o->lock);
-	o->done = true;
-	pthread_cond_signal(&o->over);
-	pthread_mutex_unlock(&o->lock);
-}
-
-static int
-publish(struct hub *h, const struct letter *l, struct str payload,
-    struct delivered *ret)
-{
-	struct posting o = { .post.run = run_posting,
-		.hub = h,
-		.letter = l,
-		.payload = payload,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.over = PTHREAD_COND_INITIALIZER };
-
-	loop_post(h->routing, &o.post);
-	pthread_mutex_lock(&o.lock);
-	while (!o.done)
-		pthread_cond_wait(&o.over, &o.lock);
-	pthread_mutex_unlock(&o.lock);
-	ret->targets = o.targets;
-	return o.rc;
+	p->rc = mqtt_publish(p->mqtt, p->letter->topic, p->payload,
+	    (uint8_t)p->letter->qos, p->letter->retain, &p->targets);
 }
 
 /* False: answered. */
@@ -483,7 +455,8 @@ may_publish(struct hub *h, struct http_call *c, const struct letter *l)
 		http_error(c, 400, "err_hub_unit_not_exist", NULL);
 	if (may != 1)
 		return false;
-	if (route_unit_code(h->route, l->unit_id, &c->arena, &code, &err) != 1) {
+	if (route_unit_code(h->route, l->unit_id, &c->arena, &code, &err) !=
+	    1) {
 		http_error(c, 400, "err_hub_unit_not_exist", NULL);
 		return false;
 	}
@@ -502,38 +475,37 @@ static void
 handle_publish(struct http_call *c)
 {
 	struct hub *h = (struct hub *)c->route->ctx;
-	const struct letter *l;
+	struct posting p = { .mqtt = h->mqtt };
 	struct delivered done;
 	struct buf bytes = { 0 };
 	struct rest_body b;
 	struct json_out *o;
-	int rc;
 
 	if (!rest_read(c, &c->route->body, NULL, &b))
 		return;
-	l = b.row;
-	if (!may_publish(h, c, l))
+	p.letter = b.row;
+	if (!may_publish(h, c, p.letter))
 		return;
-	if (l->base64.ptr != NULL)
-		(void)base64_decode(&bytes, l->base64);
-	rc = publish(h, l,
-	    l->base64.ptr == NULL ? l->payload
-		: bytes.len > 0   ? buf_str(&bytes)
-				  : STR(""),
-	    &done);
+	p.payload = p.letter->payload;
+	if (p.letter->base64.ptr != NULL) {
+		(void)base64_decode(&bytes, p.letter->base64);
+		p.payload = bytes.len > 0 ? buf_str(&bytes) : STR("");
+	}
+	loop_ask(h->routing, post, &p);
 	buf_free(&bytes);
-	if (rc == ERR_LIMIT) {
+	if (p.rc == ERR_LIMIT) {
 		http_error(c, 503, "err_rsc",
 		    "a queue that was to keep it is full, or it can not be "
 		    "written to disk");
 		return;
 	}
-	if (rc != 0) {
+	if (p.rc != 0) {
 		http_error(c, 400, "err_param",
 		    "the topic has too many levels, or the message is too "
 		    "long");
 		return;
 	}
+	done.targets = p.targets;
 	o = rest_data(c);
 	record_members_to_json(o, &delivered_record, FIELD_ALL, &done);
 	rest_data_end(c);
@@ -543,8 +515,7 @@ const struct http_route hub_inspect_rows[] = {
 	{ "POST", "/topic/publish", HTTP_TOKEN, .scope = "topic.post.publish",
 	    .body = { .record = &letter_record,
 		.members = "unitId topic! payload base64 qos retain" },
-	    .reply = { .record = &delivered_record },
-	    .handle = handle_publish,
+	    .reply = { .record = &delivered_record }, .handle = handle_publish,
 	    .help = "Publishes a message on the MQTT server inside: for "
 		    "administrators, and owners of the unit whose topic it "
 		    "is." },

@@ -83,8 +83,8 @@ find_roots(struct live_check *k)
 {
 	struct str code;
 
-	if (route_unit_code(k->live->hub->route, k->ask.unit, &k->arena, &code,
-		NULL) != 1)
+	if (route_unit_code(
+		k->live->hub->route, k->ask.unit, &k->arena, &code, NULL) != 1)
 		return false;
 	k->roots = inspect_roots(&k->arena, code);
 	return true;

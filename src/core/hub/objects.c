@@ -88,28 +88,26 @@ hub_answer(struct hub_wait *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* An errand to the loop and back. */
-struct errand {
-	struct hub_wait wait;
+struct asking {
+	struct hub *hub;
 	void (*fn)(struct hub *h, void *ctx);
 	void *ctx;
 };
 
 static void
-run_errand(struct hub *h, struct hub_wait *w)
+run_asking(void *arg)
 {
-	struct errand *e = container_of(w, struct errand, wait);
+	const struct asking *a = arg;
 
-	e->fn(h, e->ctx);
-	hub_answer(w);
+	a->fn(a->hub, a->ctx);
 }
 
 void
 hub_ask(struct hub *h, void (*fn)(struct hub *h, void *ctx), void *ctx)
 {
-	struct errand e = { .fn = fn, .ctx = ctx };
+	struct asking a = { h, fn, ctx };
 
-	hub_await(h, run_errand, &e.wait);
+	loop_ask(h->loop, run_asking, &a);
 }
 
 /* --- access -------------------------------------------------------------- */

@@ -455,9 +455,9 @@ struct hub {
 	struct hub_counters counters;
 	struct counter_group counter_group;
 
-	struct loop *routing; /* where commits are told */
+	struct loop *routing;     /* where commits are told */
 	struct mqtt_server *mqtt; /* on that loop */
-	struct loop *loop;    /* ours */
+	struct loop *loop;        /* ours */
 	pthread_t thread;
 	bool running;
 

@@ -34,8 +34,7 @@ check_hex(struct str s, struct err *err)
 	bool ok = hex_decode(&bytes, s);
 
 	buf_free(&bytes);
-	return ok ? 0
-		  : err_set(err, ERR_PARAM, "must be hexadecimal, as 00e7");
+	return ok ? 0 : err_set(err, ERR_PARAM, "must be hexadecimal, as 00e7");
 }
 
 #define T struct trial
@@ -207,14 +206,12 @@ write_downlink(struct hub *h, struct http_call *c, const struct hub_profile *p,
 	if (str_eqz(p->codec, "json")) {
 		buf_add_str(&bytes, value);
 	} else if (!str_eqz(p->codec, "javascript")) {
-		ret->error =
-		    arena_printf(a, "the codec " STR_FMT " can not encode",
-			STR_ARG(p->codec));
+		ret->error = arena_printf(a,
+		    "the codec " STR_FMT " can not encode", STR_ARG(p->codec));
 		return ERR_PARAM;
 	} else {
 		rc = run_script(h, c, p, SCRIPT_ENCODE_DOWNLINK,
-		    arena_printf(a,
-			"{\"data\":" STR_FMT ",\"variables\":{}}",
+		    arena_printf(a, "{\"data\":" STR_FMT ",\"variables\":{}}",
 			STR_ARG(value)),
 		    ret);
 		if (rc == 0 &&
@@ -223,8 +220,7 @@ write_downlink(struct hub *h, struct http_call *c, const struct hub_profile *p,
 			ret->error = STR("encodeDownlink gave no bytes");
 			rc = ERR_PARAM;
 		}
-		if (rc == 0 &&
-		    hub_json_at(a, ret->result, STR("fPort"), &port))
+		if (rc == 0 && hub_json_at(a, ret->result, STR("fPort"), &port))
 			(void)str_to_i64(port, &ret->port);
 	}
 	if (rc == 0) {
@@ -300,8 +296,7 @@ const struct http_route hub_try_rows[] = {
 	    .body = { .record = &hub_profile_entity.record,
 		.members = "unitId! codec script paths fields",
 		.extra = &trial_record },
-	    .reply = { .record = &tried_record },
-	    .handle = handle_try,
+	    .reply = { .record = &tried_record }, .handle = handle_try,
 	    .help = "Reads a payload as a profile would, and keeps nothing: "
 		    "for those who may change the unit's profiles." },
 	{ 0 },

@@ -241,12 +241,8 @@ on_late(struct loop_timer *t)
 }
 
 static void
-run_call(struct worker_job *job)
+answer(struct http_server *s, struct http_call *c)
 {
-	struct request *r = container_of(job, struct request, job);
-	struct http_server *s = r->server;
-	struct http_call *c = &r->call;
-
 	if (c->route == NULL)
 		s->ev.unmatched(s->owner, c);
 	else if (c->route->access == HTTP_OPEN || s->ev.access(s->owner, c))
@@ -255,7 +251,53 @@ run_call(struct worker_job *job)
 		s->ev.after(s->owner, c);
 	tallies_end(
 	    s->tallies, c->route, c->status, clock_mono() - c->came_mono);
-	loop_post(s->loop, &r->done);
+}
+
+static void
+run_call(struct worker_job *job)
+{
+	struct request *r = container_of(job, struct request, job);
+
+	answer(r->server, &r->call);
+	loop_post(r->server->loop, &r->done);
+}
+
+static void
+gather_stream(struct http_call *c)
+{
+	struct buf all = { 0 };
+	bool more = true;
+
+	while (more) {
+		buf_add_str(&all, buf_str(&c->out));
+		buf_clear(&c->out);
+		more = c->stream(c);
+	}
+	buf_add_str(&all, buf_str(&c->out));
+	buf_free(&c->out);
+	c->out = all;
+	if (c->stream_end != NULL)
+		c->stream_end(c);
+}
+
+void
+http_server_call(struct http_server *s, struct http_call *c)
+{
+	struct str rest = c->target, path = str_cut(&rest, '?'), allowed;
+
+	c->came_at = clock_now();
+	c->came_mono = clock_mono();
+	c->path = url_decode(&c->arena, path, false);
+	c->query = url_form_parse(&c->arena, rest);
+	c->content_type = STR("application/json");
+	if (!router_find(&s->router, c, &allowed)) {
+		http_error(c, 404, "err_not_found", NULL);
+		return;
+	}
+	tallies_begin(s->tallies);
+	answer(s, c);
+	if (c->stream != NULL)
+		gather_stream(c);
 }
 
 static void

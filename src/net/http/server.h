@@ -80,6 +80,12 @@ void http_server_stop(struct http_server *s);
  * turned once after it. NULL is fine. */
 void http_server_free(struct http_server *s);
 
+/* A call of our own, as if it had come: found, checked, handled and told to
+ * `after`, on this worker. The caller fills in method, target, body and who
+ * asks (authorization, remote), and frees `out` and `arena`. A list comes
+ * whole. */
+void http_server_call(struct http_server *s, struct http_call *c);
+
 /* Visits the headers of a request, within the handler of a HTTP_UPGRADE route.
  * Texts last until the handler returns. */
 void http_server_headers(const struct http_call *c,

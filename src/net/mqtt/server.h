@@ -221,10 +221,10 @@ bool mqtt_consume_is_retained(const struct mqtt_consumer *c);
 void mqtt_consume_stop(struct mqtt_consumer *c);
 
 /* Somebody looks at what passes: every message that is accepted, from clients
- * and from inside, has it subscribers or not. To look is no subscription: queues
- * keep what they would have kept. Called on any of the server's threads, under
- * its lock: it copies what it wants, at once, and calls nothing here. At most
- * one; NULL: nobody looks any more. */
+ * and from inside, has it subscribers or not. To look is no subscription:
+ * queues keep what they would have kept. Called on any of the server's threads,
+ * under its lock: it copies what it wants, at once, and calls nothing here. At
+ * most one; NULL: nobody looks any more. */
 struct mqtt_sight {
 	struct str topic, payload; /* lent */
 	uint8_t qos;

@@ -10,18 +10,18 @@ export class ApiError extends Error {
 
 export type Query = Record<string, string | number | undefined>;
 
-const withQuery = (path: string, query: Query = {}) => {
+export const withQuery = (path: string, query: Query = {}) => {
 	const q = new URLSearchParams();
 	for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== '') q.set(k, String(v));
 	return String(q) ? path + (path.includes('?') ? '&' : '?') + q : path;
 };
 
-async function call(method: string, path: string, body?: unknown, again = true): Promise<any> {
+async function call(method: string, path: string, body?: Record<string, unknown>, again = true): Promise<any> {
 	const headers: Record<string, string> = { Authorization: 'Bearer ' + (await accessToken(!again)) };
 	if (body !== undefined) headers['Content-Type'] = 'application/json';
 	let r: Response;
 	try {
-		r = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify({ data: body }) });
+		r = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
 	} catch {
 		throw new ApiError(0, 'away', 'The server does not answer. Is it running, and is the network up?', path);
 	}
@@ -34,8 +34,9 @@ async function call(method: string, path: string, body?: unknown, again = true):
 }
 
 export const get = <T>(path: string, query?: Query): Promise<T> => call('GET', withQuery(path, query));
-export const post = <T>(path: string, data: unknown): Promise<T> => call('POST', path, data);
-export const patch = <T>(path: string, data: unknown): Promise<T> => call('PATCH', path, data);
+// `beside`: what stands next to "data".
+export const post = <T>(path: string, data?: unknown, beside?: object): Promise<T> => call('POST', path, { data, ...beside });
+export const patch = <T>(path: string, data?: unknown, beside?: object): Promise<T> => call('PATCH', path, { data, ...beside });
 export const del = (path: string): Promise<void> => call('DELETE', path);
 export const count = async (path: string, query?: Query) => (await get<{ count: number }>(path + '/count', query)).count;
 

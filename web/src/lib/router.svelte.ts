@@ -1,12 +1,13 @@
 // Addresses of pages: /devices, /device/ID. A click on a link of ours changes
 // the page without loading anything.
-export const route = $state({ path: location.pathname, query: new URLSearchParams(location.search) });
+export const route = $state({ path: location.pathname, query: new URLSearchParams(location.search), hash: location.hash });
 
 // Looks at the address anew.
 export function read() {
 	if (route.path !== location.pathname) scrollTo(0, 0);
 	route.path = location.pathname;
 	route.query = new URLSearchParams(location.search);
+	route.hash = location.hash;
 }
 
 export function go(path: string) {

@@ -3,6 +3,7 @@
 import { get } from './api';
 import { who } from './auth.svelte';
 import { t, tOr } from './look.svelte';
+import { findFields, nameOf, quickOf, type Picked } from './metric';
 import { site } from './site.svelte';
 
 export type Rule = Record<string, any>;
@@ -50,36 +51,15 @@ export async function findHandlers(unit: string, words: string): Promise<Found[]
 	return found;
 }
 
-export interface Field { id: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; fieldId: string; name: string; unit: string; current: { value: unknown; timestamp: string } }
-const places = ['gatewayId', 'nodeId', 'sourceId', 'fieldId'] as const;
-export const quickOf = (f: Field) => places.map((p) => f[p]).join('.');
 export const placeOf = (quick: string): Rule => {
-	const parts = quick.replace(/^field:/, '').split('.');
+	const parts = quick.replace(/^field:/, '').split('.'), places = ['gatewayId', 'nodeId', 'sourceId', 'fieldId'];
 	return parts.length < 4 ? {} : Object.fromEntries(places.map((p, i) => [p, i < 3 ? parts[i] : parts.slice(3).join('.')]));
 };
-const devices = new Map<string, Promise<string>>();
-const deviceName = (id: string, or: string) => {
-	if (!devices.has(id)) devices.set(id, get<Rule>('/broker/api/v1/device/' + id).then((d) => d.name || d.networkAddr).catch(() => or));
-	return devices.get(id)!;
-};
-export const fieldText = async (f: Field) => t('rule.fieldOf', { field: f.name || f.fieldId, device: await deviceName(f.deviceId, f.nodeId) });
-export async function fieldBy(unit: string, quick: string): Promise<Field | undefined> {
-	const q = placeOf(quick);
-	return q.fieldId ? (await get<Field[]>('/hub/api/v1/field/list', { unit, ...q, limit: 1 }))[0] : undefined;
-}
-export async function findFields(unit: string, words: string): Promise<Field[]> {
-	const list = (q: Rule) => get<Field[]>('/hub/api/v1/field/list', { unit, limit: 25, ...q });
-	if (!words.trim()) return list({ sort: 'lastSeen:desc' });
-	const parts = words.toLowerCase().split(/\s+/).filter(Boolean);
-	const near = (await Promise.all(parts.map((w) => get<Rule[]>('/broker/api/v1/device/list', { unit, contains: w, limit: 5 })))).flat();
-	const found = (await Promise.all([...parts.flatMap((w) => [list({ contains: w }), list({ fieldId: w })]), ...near.map((d) => list({ device: d.deviceId }))])).flat();
-	const all = await Promise.all([...new Map(found.map((f) => [f.id, f])).values()].map(async (f) => [f, `${await fieldText(f)} ${quickOf(f)}`.toLowerCase()] as const));
-	return all.filter(([, s]) => parts.every((w) => s.includes(w))).map(([f]) => f).slice(0, 30);
-}
+export const fieldText = (f: Picked) => t('rule.fieldOf', { field: nameOf(f, false), device: f.device ?? f.nodeId });
 
 // Things by their kind, for what acts on them; without the kind.
 export async function findThings(unit: string, kind: string, words: string): Promise<Found[]> {
-	if (kind === 'field') return Promise.all((await findFields(unit, words)).map(async (f) => ({ value: quickOf(f), text: await fieldText(f), note: quickOf(f) })));
+	if (kind === 'field') return (await findFields(unit, words)).map((f) => ({ value: quickOf(f), text: fieldText(f), note: quickOf(f) }));
 	const path = { data_repository: 'data-repository', forward_payload: 'forward-payload' }[kind] ?? kind;
 	const all = await get<Rule[]>(`/hub/api/v1/${path}/list`, { unit, contains: words || undefined, limit: 20 });
 	return all.map((x) => {

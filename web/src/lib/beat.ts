@@ -1,0 +1,18 @@
+// For what has no events: looks each second, while the page is seen, whether
+// the answer of `ask` has become another one. Returns what ends it, as $effect
+// wants it.
+export function beat(ask: () => Promise<unknown>, changed: () => unknown, every = 1000): () => void {
+	let known: string | undefined, timer: number, ended = false;
+	async function look() {
+		if (!document.hidden) {
+			try {
+				const now = JSON.stringify(await ask());
+				if (known !== undefined && now !== known && !ended) changed();
+				known = now;
+			} catch { /* who asks for the page is told; the next look may go well */ }
+		}
+		if (!ended) timer = setTimeout(look, every) as unknown as number;
+	}
+	look();
+	return () => { ended = true; clearTimeout(timer); };
+}

@@ -1,0 +1,150 @@
+// Made by test/docs.py --write from /openapi.json: not to be changed by hand.
+export interface ActionPost { unitId: string; resource: string; payload?: string; keyPath?: string }
+export interface Application { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any> }
+export interface ApplicationAdded { applicationId: string }
+export interface ApplicationDldata { dataId: string; proc: string; resp?: string | null; status: number; unitId: string; deviceId?: string | null; networkCode?: string | null; networkAddr?: string | null; profile: string; data: string; extension?: any }
+export interface ApplicationDldataPost { deviceId: string; payload: string }
+export interface ApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any> }
+export interface ApplicationPost { code: string; unitId: string; hostUri: string; name?: string; info?: Record<string, any> }
+export interface ApplicationStats { uldata: QueueFigures; dldataResp: QueueFigures; dldataResult: QueueFigures }
+export interface ApplicationUldata { dataId: string; proc: string; pub: string; unitCode: string | null; networkCode: string; networkAddr: string; unitId: string; deviceId: string; time: string; profile: string; data: string; extension?: any }
+export interface AuthSelf { account: string; createdAt: string; modifiedAt: string; verifiedAt: string | null; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; info: Record<string, any> }
+export interface BackupChange { entity: string; added: number; changed: number; removed: number; names: BackupNames }
+export interface BackupFile { backupId: string; fileName: string; fileSize: number; modifiedOn: string }
+export interface BackupFileAdded { backupId: string }
+export interface BackupImportPost { unitId: string; secret?: string }
+export interface BackupNames { added: string[]; changed: string[]; removed: string[] }
+export interface BackupPost { prefix?: string; storageExportType?: 'json' | 'yaml'; history?: boolean; metrics?: boolean }
+export interface BackupProgress { what: 'none' | 'backup' | 'restore' | 'import'; backupId: string; status: 'idle' | 'running' | 'ok' | 'error'; step: string; percent: number; message: string; startedOn: string | null; endedOn: string | null }
+export interface BackupReport { backupId: string; dryRun: boolean; version?: string; createdOn?: string; changes: BackupChange[]; rows?: number; skipped?: BackupSkipped[] }
+export interface BackupSkipped { entity: string; id: string; why: string }
+export interface Claimed { id: string; deviceId?: string | null; code?: string | null; message?: string | null }
+export interface Client { clientId?: string; createdAt?: string; modifiedAt?: string; clientSecret?: string | null; redirectUris?: string[]; scopes?: string[]; userId?: string; name?: string; image?: string | null }
+export interface ClientAdded { clientId: string }
+export interface ClientPatch { redirectUris?: string[]; scopes?: string[]; name?: string; image?: string | null }
+export interface ClientPost { redirectUris: string[]; scopes: string[]; userId?: string; name: string; image?: string | null }
+export interface CoremgrApplication { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any>; ttl?: number; length?: number }
+export interface CoremgrApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
+export interface CoremgrApplicationPost { code: string; unitId: string; hostUri: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null }
+export interface CoremgrApplicationPosted { applicationId: string; password: string }
+export interface CoremgrNetwork { networkId: string; code: string; unitId: string | null; unitCode: string | null; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any>; ttl?: number; length?: number }
+export interface CoremgrNetworkPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
+export interface CoremgrNetworkPost { code: string; unitId?: string | null; hostUri: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null }
+export interface CoremgrNetworkPosted { networkId: string; password: string }
+export interface CoremgrOpdata { dataId: string; reqTime: string; resTime: string; latencyMs: number; status: number; sourceIp: string; method: string; path: string; body?: any; userId: string; clientId: string; errCode?: string | null; errMessage?: string | null }
+export interface CoremgrSelf { account: string; createdAt: string; modifiedAt: string; verifiedAt: string | null; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; info: Record<string, any> }
+export interface Counted { count: number }
+export interface Dampening { type: 'none' | 'consecutive' | 'evaluation' | 'active_duration'; occurrences: number; evaluation: number; activeDuration: string }
+export interface DampeningGiven { type?: 'none' | 'consecutive' | 'evaluation' | 'active_duration'; occurrences?: number; evaluation?: number; activeDuration?: string }
+export interface Dashboard { id: string; unitId: string; type: string; title: string; description: string; favorite: boolean; disabled: boolean; labels: Record<string, any>; widgets: any; modifiedOn: string | null }
+export interface DashboardAdded { id: string }
+export interface DashboardPatch { type?: string; title?: string; description?: string; favorite?: boolean; disabled?: boolean; labels?: Record<string, any>; widgets?: any }
+export interface DashboardPost { unitId: string; type?: string; title: string; description?: string; favorite?: boolean; disabled?: boolean; labels?: Record<string, any>; widgets?: any }
+export interface DataRepository { id: string; unitId: string; description: string; readOnly: boolean; labels: Record<string, any>; data: Record<string, any>; modifiedOn: string | null }
+export interface DataRepositoryAdded { id: string }
+export interface DataRepositoryPatch { description?: string; readOnly?: boolean; labels?: Record<string, any>; data?: Record<string, any> }
+export interface DataRepositoryPost { id?: string; unitId: string; description?: string; readOnly?: boolean; labels?: Record<string, any>; data?: Record<string, any> }
+export interface Device { deviceId: string; unitId: string; unitCode: string | null; networkId: string; networkCode: string; networkAddr: string; createdAt: string; modifiedAt: string; profile: string; name: string; info: Record<string, any> }
+export interface DeviceAdded { deviceId: string }
+export interface DeviceBulkDeletePost { unitId: string; networkId: string; networkAddrs: string[] }
+export interface DeviceBulkPost { unitId: string; networkId: string; networkAddrs: string[]; profile?: string }
+export interface DevicePatch { networkId?: string; networkAddr?: string; profile?: string; name?: string; info?: Record<string, any> }
+export interface DevicePost { unitId: string; networkId: string; networkAddr: string; profile?: string; name?: string; info?: Record<string, any> }
+export interface DeviceRangeDeletePost { unitId: string; networkId: string; startAddr: string; endAddr: string }
+export interface DeviceRangePost { unitId: string; networkId: string; startAddr: string; endAddr: string; profile?: string }
+export interface DeviceRoute { routeId: string; unitId: string; applicationId: string; applicationCode: string; deviceId: string; networkId: string; networkCode: string; networkAddr: string; profile: string; createdAt: string; modifiedAt: string }
+export interface DeviceRouteAdded { routeId: string }
+export interface DeviceRouteBulkDeletePost { applicationId: string; networkId: string; networkAddrs: string[] }
+export interface DeviceRouteBulkPost { applicationId: string; networkId: string; networkAddrs: string[] }
+export interface DeviceRoutePost { applicationId: string; deviceId: string }
+export interface DeviceRouteRangeDeletePost { applicationId: string; networkId: string; startAddr: string; endAddr: string }
+export interface DeviceRouteRangePost { applicationId: string; networkId: string; startAddr: string; endAddr: string }
+export interface DldataBuffer { dataId: string; unitId: string; applicationId: string; applicationCode: string; deviceId: string; networkId: string; networkAddr: string; createdAt: string; expiredAt: string }
+export interface EventFilter { eventTypes: ('created' | 'updated' | 'deleted' | 'requested')[]; entityTypes: string[]; filters: Record<string, any> }
+export interface EventFilterGiven { eventTypes?: ('created' | 'updated' | 'deleted' | 'requested')[]; entityTypes?: string[]; filters?: Record<string, any> }
+export interface Field { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; fieldId: string; name: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; current: Value; previous: Value; formatter: Formatter; unit: string; labels: Record<string, any>; others: Record<string, any>; noChangeSince: string | null; lastSeen: string | null; modifiedOn: string | null }
+export interface FieldPatch { name?: string; metricType?: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; formatter?: FormatterGiven; unit?: string; labels?: Record<string, any> }
+export interface File { name: string; internalName: string; checksum: string; size: number; modifiedOn: string | null }
+export interface Firmware { id: string; unitId: string; description: string; file: File; labels: Record<string, any>; modifiedOn: string | null }
+export interface FirmwareAdded { id: string }
+export interface FirmwarePatch { description?: string; labels?: Record<string, any> }
+export interface FirmwarePost { id?: string; unitId: string; description?: string; labels?: Record<string, any> }
+export interface Formatter { onReceive: string }
+export interface FormatterGiven { onReceive?: string }
+export interface ForwardPayload { id: string; unitId: string; description: string; enabled: boolean; srcFieldId: string; dstFieldId: string; labels: Record<string, any>; modifiedOn: string | null }
+export interface ForwardPayloadAdded { id: string }
+export interface ForwardPayloadPatch { description?: string; enabled?: boolean; srcFieldId?: string; dstFieldId?: string; labels?: Record<string, any> }
+export interface ForwardPayloadPost { id?: string; unitId: string; description?: string; enabled?: boolean; srcFieldId: string; dstFieldId: string; labels?: Record<string, any> }
+export interface Gateway { id: string; unitId: string; unitCode: string; code: string; description: string; enabled: boolean; claim: 'auto' | 'inbox'; reconnectDelay: string; queueFailedMessage: boolean; provider: Record<string, any>; messageLogger: Record<string, any>; labels: Record<string, any>; createdAt: string; modifiedOn: string | null; state: State; lastTransaction: string | null; counters: GatewayCounters }
+export interface GatewayAdded { id: string }
+export interface GatewayCounters { heard: number; taken: number; sent: number; failed: number; bad: number; dropped: number; waiting: number; sleeping: number }
+export interface GatewayPatch { description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider?: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
+export interface GatewayPost { id?: string; unitId: string; code: string; description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
+export interface Handler { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec: Record<string, any>; state: State; modifiedOn: string | null }
+export interface HandlerAdded { id: string }
+export interface HandlerPatch { description?: string; enabled?: boolean; labels?: Record<string, any>; spec?: Record<string, any> }
+export interface HandlerPost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec?: Record<string, any> }
+export interface HubBackup { backupId: string; fileName: string; fileSize: number; modifiedOn: string; product: string; version: string | null; createdOn: string | null; storageExportType: string; files: number }
+export interface HubBackupUpload { backupId: string }
+export interface Inbox { id: string; unitId: string; networkId: string; networkCode: string; networkAddr: string; guess: string; data: string; count: number; firstSeen: string; lastSeen: string }
+export interface InboxClaimPost { ids: string[]; unitId?: string | null; profile?: string; name?: string }
+export interface MetricPoint { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
+export interface MetricPointAdded { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
+export interface MetricPost { unitId: string; queries: MetricQueryGiven[] }
+export interface MetricQueryGiven { name?: string; quickId?: string; start?: string; stop?: string; window?: string; functions?: string[] }
+export interface Network { networkId: string; code: string; unitId: string | null; unitCode: string | null; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any> }
+export interface NetworkAdded { networkId: string }
+export interface NetworkDldata { dataId: string; proc: string; pub: string; resp?: string | null; status: number; unitId: string; deviceId: string; networkCode: string; networkAddr: string; profile: string; data: string; extension?: any }
+export interface NetworkPatch { hostUri?: string; name?: string; info?: Record<string, any> }
+export interface NetworkPost { code: string; unitId?: string | null; hostUri: string; name?: string; info?: Record<string, any> }
+export interface NetworkRoute { routeId: string; unitId: string; applicationId: string; applicationCode: string; networkId: string; networkCode: string; createdAt: string }
+export interface NetworkRouteAdded { routeId: string }
+export interface NetworkRoutePost { applicationId: string; networkId: string }
+export interface NetworkStats { dldata: QueueFigures; ctrl: QueueFigures }
+export interface NetworkUldata { dataId: string; proc: string; unitCode: string | null; networkCode: string; networkAddr: string; unitId?: string | null; deviceId?: string | null; time: string; profile: string; data: string; extension?: any }
+export interface NetworkUldataPost { deviceId: string; payload: string }
+export interface Node { id: string; unitId: string; gatewayId: string; nodeId: string; name: string; state: State; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
+export interface NodePatch { name?: string; labels?: Record<string, any> }
+export interface Oauth2Tokens { access_token: string; refresh_token: string; token_type: string; expires_in: number; scope: string }
+export interface Profile { id: string; unitId: string; code: string; name: string; codec: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script: string; paths: Record<string, any>; fields: Record<string, any>; modifiedOn: string | null }
+export interface ProfileAdded { id: string }
+export interface ProfilePatch { name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
+export interface ProfilePost { unitId: string; code: string; name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
+export interface QueueFigures { consumers: number; messages: number; publishRate: number; deliverRate: number }
+export interface Schedule { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; validity: Validity; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables: Record<string, any>; customVariableType: 'none' | 'javascript' | 'webhook'; customVariableConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: ScheduleState; modifiedOn: string | null }
+export interface ScheduleAdded { id: string }
+export interface SchedulePatch { description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type?: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec?: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
+export interface SchedulePost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
+export interface ScheduleState { lastRun: string | null; lastStatus: boolean; message: string; executedCount: number }
+export interface SelfPatch { password?: string; name?: string; info?: Record<string, any> }
+export interface ServiceToken { id: string; userId: string; unitId: string | null; name: string; description: string; scopes: string[]; neverExpire: boolean; expiresOn: string | null; labels: Record<string, any>; createdAt: string; modifiedAt: string; lastUsedAt: string | null }
+export interface ServiceTokenAdded { id: string; token: string }
+export interface ServiceTokenPatch { name?: string; description?: string; scopes?: string[]; neverExpire?: boolean; expiresOn?: string | null; labels?: Record<string, any> }
+export interface ServiceTokenPost { userId?: string; unitId?: string | null; name: string; description?: string; scopes?: string[]; neverExpire?: boolean; expiresOn?: string | null; labels?: Record<string, any> }
+export interface Setting { id: string; type: 'text' | 'number' | 'boolean' | 'choice' | 'object' | 'size' | 'time'; value: string | null; start: string | null; default: string | null; source: 'default' | 'environment' | 'flag' | 'file' | 'runtime'; min: number | null; max: number | null; choices: string[]; help: string; userId: string | null; modifiedOn: string | null }
+export interface SettingPatch { value: string | null }
+export interface Sleeping { nodeId: string; data: string; extension: any; since: string; until: string | null }
+export interface Source { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; name: string; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
+export interface SourcePatch { name?: string; labels?: Record<string, any> }
+export interface Span { from: string; to: string }
+export interface SpanGiven { from?: string; to?: string }
+export interface State { status: 'unavailable' | 'up' | 'down' | 'ok' | 'error'; message: string; since: string | null }
+export interface Task { id: string; unitId: string; description: string; labels: Record<string, any>; enabled: boolean; ignoreDuplicate: boolean; autoDisable: boolean; reEnable: boolean; reEnableDuration: string; variables: Record<string, any>; dampening: Dampening; triggerOnEvent: boolean; eventFilter: EventFilter; executionInterval: string; evaluationType: 'rule' | 'javascript' | 'webhook'; evaluationConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: TaskState; modifiedOn: string | null }
+export interface TaskAdded { id: string }
+export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
+export interface TaskPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
+export interface TaskState { lastEvaluation: string | null; lastSuccess: string | null; message: string; lastStatus: boolean; executedCount: number; activeSince: string | null; executionsHistory: any }
+export interface Tokeninfo { userId: string; account: string; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; clientId: string; scopes: string[] }
+export interface Trace { id: string; unitId: string; rule: string; timestamp: string; event: any; variables: any; isTriggered: boolean; isFired: boolean; message: string; actions: any }
+export interface Unit { unitId: string; code: string; createdAt: string; modifiedAt: string; ownerId: string; memberIds: string[]; name: string; info: Record<string, any> }
+export interface UnitAdded { unitId: string }
+export interface UnitPatch { ownerId?: string; memberIds?: string[]; name?: string; info?: Record<string, any> }
+export interface UnitPost { code: string; ownerId?: string; name?: string; info?: Record<string, any> }
+export interface User { userId?: string; account?: string; createdAt?: string; modifiedAt?: string; verifiedAt?: string | null; expiredAt?: string | null; disabledAt?: string | null; roles?: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name?: string; info?: Record<string, any> }
+export interface UserAdded { userId: string }
+export interface UserPatch { verifiedAt?: string | null; roles?: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; password?: string; name?: string; info?: Record<string, any> }
+export interface UserPost { account: string; password: string; name?: string; info?: Record<string, any> }
+export interface Validity { enabled: boolean; date: Span; time: Span; validateTimeEveryday: boolean }
+export interface ValidityGiven { enabled?: boolean; date?: SpanGiven; time?: SpanGiven; validateTimeEveryday?: boolean }
+export interface Value { value: any; isReceived: boolean; timestamp: string | null }
+export interface Version { name: string; version: string }
