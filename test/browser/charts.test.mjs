@@ -139,4 +139,67 @@ test('what is shown can be taken along as CSV, and is a table', async () => {
 	await page.click('button:text-is("Chart")');
 });
 
+test('the page of a device: its values as they come, its history, its messages read', async () => {
+	await visit(page, '/device/' + barn);
+	await page.waitForSelector('h1:text-is("North well")');
+	await page.waitForSelector('[data-field=temperature]:text-is("11.5 °C")');
+	await page.waitForSelector('.plot canvas');
+	await isGood(page, 'device-overview-light');
+	await page.click('[role=tab]:text-is("Live")');
+	await page.waitForSelector('text=Listening');
+	await send(barn, { temperature: 12.25, level: 3.3, mode: 'manual', pump: false });
+	await page.waitForSelector('.came li:has-text("12.25 °C")');
+	await page.waitForSelector('pre:has-text("12.25")');
+	await isGood(page, 'device-live-light');
+	await page.click('[role=tab]:text-is("History")');
+	await sees(page, () => document.querySelectorAll('.plot').length === 4);
+	await page.uncheck('label:has-text("Pump") input');
+	await sees(page, () => document.querySelectorAll('.plot').length === 3);
+	await isGood(page, 'device-history-light');
+	await page.click('[role=tab]:text-is("Messages")');
+	await page.waitForSelector('td:has-text("manual") >> .. >> .values:has-text("Water 12.25 °C")');
+	await page.selectOption('label:has-text("Shown as") select', 'hex');
+	await page.waitForSelector('.payload:has-text("7b 22")');
+	await isGood(page, 'device-messages-light');
+	await page.goBack();
+	await sees(page, () => document.querySelectorAll('.plot').length >= 3);
+});
+
+test('its configuration is changed, and can be taken back; a second browser sees it', async () => {
+	const other = await openPage(platform, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
+	await signIn(other, platform, `/device/${barn}?tab=configuration`);
+	await visit(page, `/device/${barn}?tab=configuration`);
+	await page.waitForSelector('text=Nobody: no route');
+	await platform.post('/coremgr/api/v1/application', { code: 'hall', unitId, hostUri: 'mqtt://localhost', name: 'Hall' }, token);
+	await page.reload();
+	await page.selectOption('#to', { label: 'Hall' });
+	await page.click('form:has(#to) button');
+	await page.waitForSelector('li:has-text("its own route")');
+	await page.click('[aria-label="Change: Water"], [aria-label="Edit: Water"]');
+	await page.fill('dialog label:has-text("Name") input', 'Ground water');
+	await page.check('dialog label:has-text("Keep this unit") input');
+	await isGood(page, 'device-field-light');
+	await page.click('dialog button:text-is("Save")');
+	for (const p of [page, other]) await p.waitForSelector('td:has-text("Ground water")');
+	await isGood(other, 'device-configuration-phone-dark');
+	await isGood(page, 'device-configuration-light');
+	await page.click('.toast button:text-is("Undo")');
+	for (const p of [page, other]) await p.waitForSelector('td:text-is("Water")');
+	await other.context().close();
+});
+
+test('it is told something, and what became of it is shown', async () => {
+	await page.click('[role=tab]:text-is("Downlink")');
+	await page.fill('textarea', 'no hex');
+	await page.click('button:text-is("Send")');
+	await page.waitForSelector('.error:has-text("Hex is pairs")');
+	await page.fill('textarea', '01 00 ff');
+	await page.click('button:text-is("Send")');
+	await page.waitForSelector('li:has-text("0100ff"):has-text("waiting")');
+	await isGood(page, 'device-downlink-light');
+	await page.click('[role=tab]:text-is("Messages")');
+	await page.selectOption('label:has-text("Direction") select', 'down');
+	await page.waitForSelector('td:has-text("waiting")');
+});
+
 test('no page had an error or asked another host', () => finish());

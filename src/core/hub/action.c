@@ -605,6 +605,19 @@ read_wish(struct arena *a, struct str json, struct wish *w)
 	(void)hub_read_texts(a, json, wish_texts, COUNT_OF(wish_texts), w);
 }
 
+/* On record when a person does it, and not a rule. */
+static int
+update(struct hub *h, struct versions *v, struct store *s,
+    const struct entity *e, const struct filter *f,
+    const struct change *changes, size_t n_changes, int64_t *n,
+    struct err *err)
+{
+	if (h->actor == NULL)
+		return store_update(s, e, f, changes, n_changes, n, err);
+	return versions_store_update(
+	    v, h->actor, e, f, changes, n_changes, n, err);
+}
+
 static int
 toggle_rule(struct hub *h, const struct entity *e, struct str unit_id,
     struct str id, struct str payload,
@@ -625,7 +638,7 @@ toggle_rule(struct hub *h, const struct entity *e, struct str unit_id,
 		    STR_ARG(payload));
 	filter_text(&f, "id", id);
 	filter_text(&f, "unitId", unit_id);
-	rc = store_update(h->store, e, &f, &change, 1, &n, err);
+	rc = update(h, h->versions, h->store, e, &f, &change, 1, &n, err);
 	if (rc == 0 && n == 0)
 		return err_set(
 		    err, ERR_NOT_FOUND, "there is no " STR_FMT, STR_ARG(id));
@@ -667,8 +680,8 @@ set_repository(struct hub *h, struct str unit_id, struct str id,
 		changes[0] = (struct change){ "data", value_json(buf_str(&b)) };
 		changes[1] =
 		    (struct change){ "modifiedOn", value_time(clock_now()) };
-		rc = store_update(h->store, &hub_repository_entity, &f, changes,
-		    2, NULL, err);
+		rc = update(h, h->versions, h->store, &hub_repository_entity,
+		    &f, changes, 2, NULL, err);
 		if (rc == 0) /* later: a rule may have set it */
 			event_updated(
 			    h, hub_object_of(&hub_repository_entity), id);
@@ -697,8 +710,8 @@ act_on_gateway(struct hub *h, struct str unit_id, struct str code,
 		    "there is no gateway " STR_FMT, STR_ARG(code));
 	if (on || off) {
 		filter_text(&f, "id", g->row.id);
-		rc = store_update(route_store(h->route), &route_gateway_entity,
-		    &f, &change, 1, NULL, err);
+		rc = update(h, route_versions(h->route), route_store(h->route),
+		    &route_gateway_entity, &f, &change, 1, NULL, err);
 		if (rc == 0)
 			hub_post(h, gates_reload, g->row.id);
 		return rc;

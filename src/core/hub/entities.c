@@ -595,7 +595,7 @@ check_widgets(struct str s, struct err *err)
 }
 
 static const struct field dashboard_fields[] = {
-	IDS(B, .help = "Identifies the dashboard."),
+	CHOSEN(B, "dashboard"),
 	F_TEXT(B, type, "type", .def = "\"desktop\"", .max = 32,
 	    .help = "What screen it is for."),
 	F_TEXT(B, title, "title", .max = 256, .help = "What people read."),
@@ -641,7 +641,7 @@ const struct entity *const hub_entities[] = { &hub_profile_entity,
 	&hub_firmware_entity, &hub_inbox_entity, &hub_repository_entity,
 	&hub_handler_entity, &hub_forward_entity, &hub_task_entity,
 	&hub_schedule_entity, &hub_trace_entity, &hub_dashboard_entity,
-	&hub_delayed_entity, &hub_setting_entity, NULL };
+	&hub_delayed_entity, &hub_setting_entity, &rest_version_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 

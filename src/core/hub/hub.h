@@ -54,6 +54,7 @@ struct hub_conf {
 	struct metric_settings metric;
 	struct script_conf script;
 	struct live_conf live;
+	struct versions_conf versions; /* no rows: they are every store's */
 };
 
 extern const struct conf_field hub_fields[];

@@ -224,6 +224,7 @@ static const struct rest_object node_object = {
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc",
 	.patch = "name labels",
+	.fleeting = "state others lastSeen",
 	.help = "devices, as the hub knows them.",
 };
 
@@ -236,6 +237,7 @@ static const struct rest_object source_object = {
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc,sourceId:asc",
 	.patch = "name labels",
+	.fleeting = "others lastSeen",
 	.help = "sources: parts of devices.",
 };
 
@@ -251,6 +253,7 @@ static const struct rest_object field_object = {
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc,sourceId:asc,fieldId:asc",
 	.patch = "name metricType unit labels formatter",
+	.fleeting = "current previous others noChangeSince lastSeen",
 	.help = "fields: values of devices, now and before.",
 };
 
@@ -364,6 +367,7 @@ static const struct rest_object handler_object = {
 	.entity = &hub_handler_entity,
 	.add = "id unitId! type! description enabled labels spec",
 	.patch = "description enabled labels spec",
+	.fleeting = "state",
 	.help = "handlers: where what rules have decided is done.",
 	.show = handler_show,
 	.before_patch = handler_before_patch,
@@ -384,6 +388,7 @@ static const struct rest_object task_object = {
 	.entity = &hub_task_entity,
 	.add = "id unitId! " HUB_TASK_MEMBERS,
 	.patch = HUB_TASK_MEMBERS,
+	.fleeting = "state",
 	.help = "tasks: when something is so, handlers are told.",
 };
 
@@ -430,6 +435,7 @@ static const struct rest_object schedule_object = {
 	.entity = &hub_schedule_entity,
 	.add = "id unitId! type! spec! " HUB_SCHEDULE_MEMBERS,
 	.patch = "type spec " HUB_SCHEDULE_MEMBERS,
+	.fleeting = "state",
 	.help = "schedules: at some time, handlers are told.",
 	.before_patch = schedule_before_patch,
 };
@@ -444,9 +450,10 @@ static const struct rest_object dashboard_object = {
 	.sorts = SORTS({ "title", "title" }, { "favorite", "favorite" },
 	    { "modified", "modifiedOn" }),
 	.sort = "favorite:desc,title:asc",
-	.add = "unitId! title! type description favorite disabled labels "
+	.add = "id unitId! title! type description favorite disabled labels "
 	       "widgets",
 	.patch = "title type description favorite disabled labels widgets",
+	.exists = EXISTS,
 	.help = "dashboards: widgets on a page.",
 };
 
@@ -489,6 +496,7 @@ static const struct record deed_record = { "action", sizeof(A), deed_fields };
 
 struct deed_done {
 	const struct deed *deed;
+	struct http_call *c;
 	int rc;
 	struct err err;
 };
@@ -498,15 +506,17 @@ do_deed(struct hub *h, void *ctx)
 {
 	struct deed_done *d = ctx;
 
+	h->actor = d->c;
 	d->rc = hub_action(h, d->deed->unit_id, d->deed->resource,
 	    d->deed->key_path, d->deed->payload, &d->err);
+	h->actor = NULL;
 }
 
 static void
 handle_action(struct http_call *c)
 {
 	struct hub *h = (struct hub *)c->route->ctx;
-	struct deed_done e = { 0 };
+	struct deed_done e = { .c = c };
 	struct rest_body b;
 	int may_do;
 
@@ -605,12 +615,57 @@ hub_changed(struct rest *r, enum rest_verb verb, const void *row)
 		event_called(r->module, o, verb, row);
 }
 
+/* --- versions ------------------------------------------------------------ */
+
+static void
+who_calls(struct http_call *c, struct str *user_id, struct str *account)
+{
+	const struct auth_who *who = auth_who(c);
+
+	if (who == NULL)
+		return;
+	*user_id = who->user_id;
+	*account = who->account;
+}
+
+static bool
+may_call(void *module, struct http_call *c)
+{
+	return route_may_call(((struct hub *)module)->route, c);
+}
+
+void
+objects_version(struct hub *h)
+{
+	static const struct rest_object *const versioned[] = { &profile_object,
+		&node_object, &source_object, &field_object,
+		&repository_object, &handler_object, &forward_object,
+		&task_object, &schedule_object, &dashboard_object,
+		&hub_setting_object };
+
+	h->versions = versions_new(&h->conf.versions,
+	    &(struct versions_host){ .store = h->store,
+		.module = h,
+		.entities = hub_entities,
+		.who = who_calls,
+		.access = may_call,
+		.limit = hub_limit });
+	for (size_t i = 0; i < COUNT_OF(versioned); i++)
+		versions_add(h->versions, versioned[i]);
+	/* gateways lie where the networks are */
+	versions_add(route_versions(h->route), &hub_gateway_object);
+	h->mounts.versions[0] = h->versions;
+	h->mounts.versions[1] = route_versions(h->route);
+}
+
 void
 objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 {
 	struct rest_mounts *m = h != NULL ? &h->mounts : NULL;
 	struct store *s = h != NULL ? h->store : NULL;
 
+	versions_mount(m, h != NULL ? h->versions : NULL, "/hub/api/v1",
+	    REST_CSV, add, ctx);
 	rest_mount_rows(m, action_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_prom_rows, "/prom/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_write_rows, "", h, add, ctx);

@@ -452,6 +452,8 @@ struct hub {
 	bool has_key;
 	struct str key_path; /* owned */
 	struct rest_mounts mounts;
+	struct versions *versions;
+	struct http_call *actor; /* whose action the loop does, or NULL */
 	struct hub_counters counters;
 	struct counter_group counter_group;
 
@@ -726,6 +728,7 @@ void hub_await(struct hub *h, void (*fn)(struct hub *h, struct hub_wait *w),
     struct hub_wait *w);
 void hub_answer(struct hub_wait *w);
 void objects_mount(struct hub *h, http_add_routes *add, void *ctx);
+void objects_version(struct hub *h); /* what has versions */
 /* Runs fn(h, id) on the loop. [any thread] */
 void hub_post(
     struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id);
@@ -733,6 +736,7 @@ void hub_post(
 /* setting.c */
 int settings_open(struct hub *h, struct err *err);
 void settings_close(struct hub *h);
+extern const struct rest_object hub_setting_object;
 void settings_mount(struct hub *h, http_add_routes *add, void *ctx);
 int hub_check_zone(struct str s, struct err *err);
 int hub_check_latitude(struct str s, struct err *err);

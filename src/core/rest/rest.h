@@ -34,6 +34,8 @@ enum rest_verb {
 /* Verbs that a mount leaves out, by bit. */
 #define REST_NO(verb) (0x100u << (verb))
 
+struct versions; /* core/rest/version.h */
+
 /* One request at one object. */
 struct rest {
 	struct http_call *c;
@@ -42,6 +44,8 @@ struct rest {
 	void *module; /* what rest_mount() was given */
 	unsigned flags;
 	void *note; /* the decisions' own, from one of them to the next */
+	struct versions *versions; /* where changes are recorded; or NULL */
+	const struct version_how *how; /* version.c's own */
 };
 
 /* A query value that narrows a list. Empty values are ignored. */
@@ -89,6 +93,7 @@ struct rest_object {
 	const char *scope;                /* "unit"; NULL: `name` */
 	const char *scope_tail;           /* "admin": user.get.admin */
 	unsigned roles[REST_VERBS];       /* 0: whoever has a token */
+	const char *fleeting; /* members that machines write: in no version */
 	unsigned slow;    /* verbs, by bit, for the pool of slow work */
 	const char *help; /* "a tenant: ..." */
 
@@ -136,6 +141,7 @@ struct rest_object {
  * OpenAPI, which call nothing. */
 struct rest_mounts {
 	struct rest_mounted *first;
+	struct versions *versions[2]; /* of the stores it mounts, or NULL */
 };
 
 /* Gives `add` the routes of the object below `prefix` (borrowed, as all else).

@@ -20,7 +20,7 @@ async function challenge(verifier: string): Promise<Record<string, string>> {
 export async function signIn(): Promise<void> {
 	const verifier = base64url(crypto.getRandomValues(new Uint8Array(48)));
 	const state = base64url(crypto.getRandomValues(new Uint8Array(12)));
-	const back = location.pathname === '/signed-in' ? '/' : location.pathname + location.search;
+	const back = location.pathname === '/signed-in' ? '/' : location.pathname + location.search + location.hash;
 	sessionStorage.setItem(FLOW, JSON.stringify({ verifier, state, back }));
 	const q = new URLSearchParams({ response_type: 'code', client_id: ID, redirect_uri: here(), state, ...(await challenge(verifier)) });
 	location.assign('/auth/oauth2/auth?' + q);

@@ -11,8 +11,9 @@ let ws: WebSocket | undefined, next = 1, wait = 500, timer: number | undefined;
 
 const send = (o: unknown) => { if (ws?.readyState === WebSocket.OPEN) ws.send(JSON.stringify(o)); };
 const fits = (w: Wanted, e: LiveEvent) => {
-	const types = w.ask.entityTypes as string[] | undefined, filters = (w.ask.filters ?? {}) as Record<string, string>;
-	return (!types || types.includes(e.entityType)) && Object.entries(filters).every(([k, v]) => !e.entity || e.entity[k] === v);
+	const types = w.ask.entityTypes as string[] | undefined, ids = w.ask.quickIds as string[] | undefined, filters = (w.ask.filters ?? {}) as Record<string, string>;
+	const at = (path: string) => path.split('.').reduce((o, k) => o?.[k], e.entity);
+	return (!types || types.includes(e.entityType)) && (!ids || ids.includes(e.entityQuickId)) && Object.entries(filters).every(([k, v]) => !e.entity || String(at(k)) === v);
 };
 
 async function open() {
