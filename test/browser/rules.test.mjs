@@ -13,8 +13,14 @@ async function until(what) {
 }
 const visit = async (p, path) => { await p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path); await p.waitForSelector('main h1'); };
 const field = (name) => `site-net.sensor-1.data.${name}`;
-const editor = (p) => p.locator('section:has(#text) [role=textbox]');
-const text = async (p) => JSON.parse(await p.evaluate(() => [...document.querySelectorAll('section:has(> #text) .cm-line')].map((l) => l.textContent).join('\n')));
+const editor = (p) => p.locator('section:has(> #text) [role=textbox]');
+// All of it: the editor draws only the lines that are seen.
+async function text(p) {
+	await editor(p).click();
+	await p.keyboard.press('Control+a');
+	await p.keyboard.press('Control+c');
+	return JSON.parse(await p.evaluate(() => navigator.clipboard.readText()));
+}
 async function retype(p, o) {
 	await editor(p).click();
 	await p.keyboard.press('Control+a');
@@ -125,8 +131,10 @@ for (const [kind, body] of Object.entries(whole))
 		await page.waitForSelector('h1:text-is("Typed")');
 		const now = await stored(`${kind}/${body.id}`);
 		assert.deepEqual({ ...now, description: 0, modifiedOn: 0, state: 0 }, { ...before, description: 0, modifiedOn: 0, state: 0 });
-		await page.click('.toast >> text=Undo');
+		await page.click('.toast:has-text("saved") >> text=Undo');
 		await page.waitForSelector(`h1:text-is("${body.description}")`);
+		await page.click('[role=tab]:text-is("Versions")');
+		await page.waitForSelector('ol li:nth-child(3)');
 	});
 
 test('text that is no JSON holds the sentence, and is not saved', async () => {

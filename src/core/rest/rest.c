@@ -429,7 +429,6 @@ handle_add(struct http_call *c)
 	const struct record *rec = &r.o->entity->record;
 	struct value id;
 	struct rest_body b;
-	struct err err;
 
 	if (!rest_read(c, &c->route->body, NULL, &b) ||
 	    !rest_defaults(c, rec, &b))
