@@ -318,6 +318,19 @@ rest_without_default(const struct record *r)
 	return set;
 }
 
+bool
+rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b)
+{
+	struct err err;
+
+	if (record_defaults(r, &c->arena, b->present | rest_without_default(r),
+		b->row, &err) == 0)
+		return true;
+	http_error(c, 500, "err_unknown", "%s", err.text);
+	return false;
+}
+
 /* A change and what belongs to it, in one transaction. */
 struct writing {
 	struct rest *r;
@@ -378,8 +391,8 @@ static bool
 write_tx(struct rest *r, store_tx_fn *fn, struct writing *t)
 {
 	struct err err;
-	int rc = versions_tx_how(
-	    r->versions, r->store, r->c, r->how, fn, t, &err);
+	int rc =
+	    versions_tx_how(r->versions, r->store, r->c, r->how, fn, t, &err);
 
 	if (t->stale && r->c->status == 0) {
 		say_stale(r->c);
@@ -416,15 +429,10 @@ handle_add(struct http_call *c)
 	const struct record *rec = &r.o->entity->record;
 	struct value id;
 	struct rest_body b;
-	struct err err;
 
-	if (!rest_read(c, &c->route->body, NULL, &b))
+	if (!rest_read(c, &c->route->body, NULL, &b) ||
+	    !rest_defaults(c, rec, &b))
 		return;
-	if (record_defaults(rec, &c->arena, b.present | rest_without_default(rec),
-		b.row, &err) != 0) {
-		http_error(c, 500, "err_unknown", "%s", err.text);
-		return;
-	}
 	if (!(b.present & field_bit(rec, r.o->id))) {
 		id = value_text(rand_id(&c->arena, c->came_at, r.o->id_len));
 		set_value(field_named(r.o, r.o->id), b.row, &id);
@@ -681,7 +689,15 @@ add_filters(struct rest *r, struct filter *f)
 			continue;
 		}
 		v = value_text(text);
-		if (field->type == FIELD_INT || field->type == FIELD_TIME) {
+		if (field->type == FIELD_BOOL) {
+			if (!str_eqz(text, "true") && !str_eqz(text, "false")) {
+				http_error(r->c, 400, "err_param",
+				    "invalid `%s`", x->param);
+				return false;
+			}
+			v = value_bool(str_eqz(text, "true"));
+		} else if (field->type == FIELD_INT ||
+		    field->type == FIELD_TIME) {
 			int64_t n;
 
 			if (!str_to_i64(text, &n)) {

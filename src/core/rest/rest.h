@@ -167,6 +167,10 @@ struct rest_body {
 bool rest_read(struct http_call *c, const struct http_schema *s,
     const char *nulls, struct rest_body *b);
 
+/* What the body does not say of a new row gets its default. False: answered. */
+bool rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b);
+
 /* 503 err_db with what the store said. */
 void rest_db_error(struct http_call *c, const struct err *err);
 /* Begin and end of {"data":{...}}. */
