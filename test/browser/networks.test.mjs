@@ -206,7 +206,7 @@ test('German, and what was changed can be looked at and taken back', async () =>
 	await page.waitForSelector('h1:text-is("ERP 2")');
 	await tab('Versions');
 	await page.waitForSelector('text=ERP 2');
-	await page.click('.toast >> text=Undo');
+	await page.click('.toast:has-text("erp was saved") >> text=Undo');
 	await page.waitForSelector('h1:text-is("ERP")');
 	const p = await openPage(platform, { locale: 'de-DE' });
 	await signIn(p, platform, '/networks');
