@@ -751,7 +751,7 @@ get_test(struct http_call *c)
 }
 
 const struct http_route hub_trial_rows[] = {
-	{ "POST", "/gateway/test", HTTP_TOKEN, .scope = "gateway.post.test",
+	{ "POST", "/test", HTTP_TOKEN, .scope = "test.post",
 	    .body = { .record = &gateway_ask_record,
 		.members = "unitId! provider! gatewayId code listenMs" },
 	    .handle = test_new_gateway,
