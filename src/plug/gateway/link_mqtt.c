@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "net/mqtt/client.h"
+#include "net/mqtt/client_spec.h"
 #include "net/tls.h"
 #include "plug/gateway/link.h"
 
@@ -28,29 +28,19 @@
 #define TRIED_LEN 8
 
 struct spec {
-	struct str broker, client_id, username, password, publish, delay;
+	struct mqtt_client_spec server;
+	struct str publish, delay;
 	struct strs subscribe;
-	int64_t qos;
-	bool insecure;
 };
 
 #define S struct spec
 static const struct field spec_fields[] = {
-	F_TEXT(S, broker, "broker",
-	    .help = "\"tcp://host:1883\" or \"tls://host:8883\". Empty: our "
-		    "own server."),
-	F_TEXT(S, client_id, "clientId",
-	    .help = "Empty: made of the gateway's name."),
-	F_TEXT(S, username, "username"),
-	F_TEXT(S, password, "password", .flags = FIELD_SECRET),
+	MQTT_CLIENT_SPEC_FIELDS(S, "Empty: made of the gateway's name."),
 	F_TEXTS(S, subscribe, "subscribe", .max = 32,
 	    .help = "Topic filters, with commas between. Empty: what the "
 		    "provider needs."),
 	F_TEXT(S, publish, "publish",
 	    .help = "What stands before the topics that we publish to."),
-	F_INT(S, qos, "qos", .max = 2),
-	F_BOOL(S, insecure, "insecure",
-	    .help = "Do not check the certificate of the server."),
 	F_TEXT(S, delay, "transmitPreDelay", .def = "\"1µs\"",
 	    .help = "Wait before each frame is sent."),
 	{ 0 },
@@ -160,12 +150,6 @@ on_heard(void *ctx, const struct mqtt_client_msg *msg)
 	gateway_link_down(m->base.g, why);
 }
 
-static struct stream *
-wrap(void *ctx, struct stream *below, const char *host, struct err *err)
-{
-	return tls_client_stream(ctx, below, host, err);
-}
-
 /* By a filter that a device asked for: if it is refused, the others are still
  * heard. */
 static void
@@ -185,7 +169,7 @@ subscribe(struct mqtt *m, struct str filter, mqtt_client_heard *heard,
     struct err *err)
 {
 	int rc = mqtt_client_subscribe(
-	    m->client, filter, (uint8_t)m->spec->qos, heard, m);
+	    m->client, filter, (uint8_t)m->spec->server.qos, heard, m);
 
 	return rc == 0 ? 0
 		       : err_set(err, ERR_PARAM,
@@ -199,43 +183,26 @@ make_client(struct mqtt *m, struct gateway *g, struct err *err)
 	const struct gateway_host *host = gateway_host_of(g);
 	const struct spec *s = m->spec;
 	struct mqtt_client_conf conf = { .keepalive_s = KEEPALIVE_S,
-		.keep_session = s->qos > 0 && !gateway_is_trial(g),
-		.session_expiry_s = s->qos > 0 ? SESSION_S : 0,
+		.keep_session = s->server.qos > 0 && !gateway_is_trial(g),
+		.session_expiry_s = s->server.qos > 0 ? SESSION_S : 0,
 		.max_waiting = OUT_MAX,
 		.max_received =
 		    (uint16_t)MIN_OF(host->settings->heard, UINT16_MAX) };
-	struct tls_client_conf tls = { .verify = !s->insecure };
 	char tried[TRIED_LEN + 1] = "";
-	bool has_tls;
-	int rc = mqtt_client_url(&m->arena, s->broker, &conf, &has_tls, err);
+	int rc = mqtt_client_spec_conf(&s->server, host->settings->ca_file,
+	    &m->arena, &conf, &m->tls, err);
 
-	if (rc != 0)
-		return err_wrap(err, "broker");
-	rc = gateway_check_host(g, str_of(conf.address), err);
+	if (rc == 0)
+		rc = gateway_check_host(g, str_of(conf.address), err);
 	if (rc != 0)
 		return rc;
 	rand_text(tried, TRIED_LEN);
-	conf.client_id = gateway_is_trial(g)
-	    ? arena_printf(&m->arena, "marram-test-%s", tried).ptr
-	    : s->client_id.len > 0
-	    ? arena_z(&m->arena, s->client_id)
-	    : arena_printf(&m->arena, "marram-%s", gateway_name(g)).ptr;
-	if (s->username.len > 0) {
-		conf.user = arena_z(&m->arena, s->username);
-		conf.password = arena_z(&m->arena, s->password);
-	}
-	if (has_tls) {
-		if (host->settings->ca_file.len > 0)
-			tls.ca_file =
-			    arena_z(&m->arena, host->settings->ca_file);
-		rc = tls_client_new(&tls, &m->tls, err);
-		if (rc != 0)
-			return rc;
-		conf.wrap = wrap;
-		conf.wrap_why = tls_stream_why;
-		conf.wrap_is_up = tls_stream_is_up;
-		conf.wrap_ctx = m->tls;
-	}
+	if (gateway_is_trial(g))
+		conf.client_id =
+		    arena_printf(&m->arena, "marram-test-%s", tried).ptr;
+	else if (s->server.client_id.len == 0)
+		conf.client_id =
+		    arena_printf(&m->arena, "marram-%s", gateway_name(g)).ptr;
 	rc = mqtt_client_new(host->loop, &conf, &events, m, &m->client, err);
 	for (size_t i = 0; rc == 0 && i < m->n_filters; i++)
 		rc = subscribe(m, m->filters[i].text, on_heard, err);
@@ -393,7 +360,7 @@ mqtt_put(struct gateway_link *base, struct str topic, struct str data,
 {
 	struct mqtt *m = container_of(base, struct mqtt, base);
 	const struct gateway_host *host = gateway_host_of(base->g);
-	uint8_t qos = (uint8_t)m->spec->qos;
+	uint8_t qos = (uint8_t)m->spec->server.qos;
 	struct buf whole = { 0 };
 	int rc = 0;
 
@@ -456,7 +423,7 @@ mqtt_open(struct gateway *g, const void *spec, struct gateway_link **ret,
 	m->begin.run = on_begin;
 	m->tell.run = on_tell;
 	list_init(&m->sent);
-	gateway_secret(g, s->password);
+	gateway_secret(g, s->server.password);
 	m->prefix = s->publish.ptr != NULL ? s->publish : STR("");
 	while (m->prefix.len > 0 && m->prefix.ptr[m->prefix.len - 1] == '/')
 		m->prefix.len--;
@@ -468,7 +435,7 @@ mqtt_open(struct gateway *g, const void *spec, struct gateway_link **ret,
 		add_filter(m, str_cut(&left, ','));
 	rc = gateway_duration(
 	    s->delay, "transmitPreDelay", &m->base.delay_ms, err);
-	if (rc == 0 && s->broker.len > 0)
+	if (rc == 0 && s->server.broker.len > 0)
 		rc = make_client(m, g, err);
 	else if (rc == 0 && (host->publish == NULL || host->listen == NULL))
 		rc = err_set(err, ERR_PARAM,

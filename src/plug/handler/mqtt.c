@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "codec/duration.h"
 #include "codec/url.h"
-#include "net/mqtt/client.h"
+#include "net/mqtt/client_spec.h"
 #include "net/tls.h"
 #include "plug/handler/ops.h"
 
@@ -20,26 +20,15 @@
 #include <stdlib.h>
 
 struct spec {
-	struct str broker, client_id, username, password, publish, delay;
-	int64_t qos;
-	bool insecure;
+	struct mqtt_client_spec server;
+	struct str publish, delay;
 };
 
 #define S struct spec
 static const struct field spec_fields[] = {
-	F_TEXT(S, broker, "broker",
-	    .help = "\"tcp://host:1883\" or \"tls://host:8883\". Empty: our "
-		    "own server."),
-	F_TEXT(S, client_id, "clientId",
-	    .help = "Empty: the server makes one "
-		    "up."),
-	F_TEXT(S, username, "username"),
-	F_TEXT(S, password, "password", .flags = FIELD_SECRET),
+	MQTT_CLIENT_SPEC_FIELDS(S, "Empty: the server makes one up."),
 	F_TEXT(S, publish, "publish",
 	    .help = "The topic of messages that name none."),
-	F_INT(S, qos, "qos", .max = 2),
-	F_BOOL(S, insecure, "insecure",
-	    .help = "Do not check the certificate of the server."),
 	F_TEXT(S, delay, "reconnectDelay", .def = "\"30s\"",
 	    .help = "Longest wait between two attempts to connect."),
 	{ 0 },
@@ -120,51 +109,26 @@ static const struct mqtt_client_events events = {
 	.down = on_down,
 };
 
-static struct stream *
-wrap(void *ctx, struct stream *below, const char *host, struct err *err)
-{
-	return tls_client_stream(ctx, below, host, err);
-}
-
 static int
 make_client(struct mqtt *m, struct err *err)
 {
 	const struct handler_host *host = handler_host_of(m->h);
 	struct mqtt_client_conf conf = { .retry_min_ms = 1000 };
-	struct tls_client_conf tls = { .verify = !m->spec.insecure };
-	bool has_tls;
 	int64_t delay;
-	int rc;
+	int rc = mqtt_client_spec_conf(&m->spec.server, host->settings->ca_file,
+	    &m->arena, &conf, &m->tls, err);
 
-	rc = mqtt_client_url(&m->arena, m->spec.broker, &conf, &has_tls, err);
-	if (rc != 0)
-		return err_wrap(err, "broker");
-	rc = handler_check_host(m->h, str_of(conf.address), err);
+	if (rc == 0)
+		rc = handler_check_host(m->h, str_of(conf.address), err);
 	if (rc != 0)
 		return rc;
 	if (!duration_parse_ms(m->spec.delay, &delay) || delay < 1 ||
 	    delay > 86400000)
 		return err_set(err, ERR_PARAM,
 		    "reconnectDelay: a duration like 30s is needed");
-	conf.client_id = arena_z(&m->arena, m->spec.client_id);
-	if (m->spec.username.len > 0) {
-		conf.user = arena_z(&m->arena, m->spec.username);
-		conf.password = arena_z(&m->arena, m->spec.password);
-	}
 	conf.keepalive_s = 60;
 	conf.retry_max_ms = (uint32_t)delay;
 	conf.retry_min_ms = MIN_OF(conf.retry_min_ms, conf.retry_max_ms);
-	if (has_tls) {
-		if (host->settings->ca_file.len > 0)
-			tls.ca_file =
-			    arena_z(&m->arena, host->settings->ca_file);
-		rc = tls_client_new(&tls, &m->tls, err);
-		if (rc != 0)
-			return rc;
-		conf.wrap = wrap;
-		conf.wrap_why = tls_stream_why;
-		conf.wrap_ctx = m->tls;
-	}
 	rc = mqtt_client_new(host->loop, &conf, &events, m, &m->client, err);
 	if (rc == 0)
 		mqtt_client_start(m->client);
@@ -197,10 +161,10 @@ mqtt_open(struct handler *h, const void *spec, void **ret, struct err *err)
 	m->h = h;
 	list_init(&m->all);
 	record_copy(&spec_record, &m->arena, &m->spec, spec);
-	handler_secret(h, m->spec.password);
-	if (url_parse(&m->arena, m->spec.broker, &url))
+	handler_secret(h, m->spec.server.password);
+	if (url_parse(&m->arena, m->spec.server.broker, &url))
 		handler_secret(h, url.password);
-	if (m->spec.broker.len > 0)
+	if (m->spec.server.broker.len > 0)
 		rc = make_client(m, err);
 	else if (handler_host_of(h)->publish == NULL)
 		rc = err_set(err, ERR_PARAM,
@@ -225,7 +189,7 @@ mqtt_prepare(
 
 	msg->topic = p->publish.len > 0 ? p->publish : m->spec.publish;
 	msg->data = p->data;
-	msg->qos = (uint8_t)(p->qos >= 0 ? p->qos : m->spec.qos);
+	msg->qos = (uint8_t)(p->qos >= 0 ? p->qos : m->spec.server.qos);
 	if (!mqtt_topic_ok(msg->topic))
 		return err_set(err, ERR_PARAM,
 		    "publish: a topic without wildcards is needed");
