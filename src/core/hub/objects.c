@@ -146,8 +146,9 @@ hub_before_add(struct rest *r, void *row, void *extra, void *beside)
 		param, member, COND_EQ                                         \
 	}
 #define PLACES                                                                 \
-	BY("device", "deviceId"), BY("gatewayId", "gatewayId"),                \
-	    BY("nodeId", "nodeId"), BY("sourceId", "sourceId")
+	BY("device", "deviceId"), { "devices", "deviceId", COND_IN },          \
+	    BY("gatewayId", "gatewayId"), BY("nodeId", "nodeId"),              \
+	    BY("sourceId", "sourceId")
 #define SORTS(...)                                                             \
 	(const struct rest_sort[])                                             \
 	{                                                                      \
@@ -185,9 +186,11 @@ static const struct rest_object node_object = {
 	.name = "node",
 	.entity = &hub_node_entity,
 	.filters = (const struct rest_filter[]){ BY("gatewayId", "gatewayId"),
-	    BY("nodeId", "nodeId"), { "contains", "name", COND_CONTAINS },
-	    { 0 } },
+	    BY("nodeId", "nodeId"), { "ids", "id", COND_IN },
+	    { "status", "state.status", COND_IN },
+	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "nodeId", "nodeId" }, { "name", "name" },
+	    { "gatewayId", "gatewayId" }, { "status", "state.status" },
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc",
 	.patch = "name labels",
@@ -610,10 +613,9 @@ void
 objects_version(struct hub *h)
 {
 	static const struct rest_object *const versioned[] = { &profile_object,
-		&node_object, &source_object, &field_object,
-		&repository_object, &handler_object, &forward_object,
-		&task_object, &schedule_object, &dashboard_object,
-		&hub_setting_object };
+		&node_object, &source_object, &field_object, &repository_object,
+		&handler_object, &forward_object, &task_object,
+		&schedule_object, &dashboard_object, &hub_setting_object };
 
 	h->versions = versions_new(&h->conf.versions,
 	    &(struct versions_host){ .store = h->store,

@@ -378,8 +378,8 @@ static bool
 write_tx(struct rest *r, store_tx_fn *fn, struct writing *t)
 {
 	struct err err;
-	int rc = versions_tx_how(
-	    r->versions, r->store, r->c, r->how, fn, t, &err);
+	int rc =
+	    versions_tx_how(r->versions, r->store, r->c, r->how, fn, t, &err);
 
 	if (t->stale && r->c->status == 0) {
 		say_stale(r->c);
@@ -420,8 +420,8 @@ handle_add(struct http_call *c)
 
 	if (!rest_read(c, &c->route->body, NULL, &b))
 		return;
-	if (record_defaults(rec, &c->arena, b.present | rest_without_default(rec),
-		b.row, &err) != 0) {
+	if (record_defaults(rec, &c->arena,
+		b.present | rest_without_default(rec), b.row, &err) != 0) {
 		http_error(c, 500, "err_unknown", "%s", err.text);
 		return;
 	}
@@ -637,6 +637,29 @@ handle_del(struct http_call *c)
 
 /* --- lists --------------------------------------------------------------- */
 
+/* "a,b,c" */
+static bool
+add_any_of(struct rest *r, const struct rest_filter *x, struct str text,
+    struct filter *f)
+{
+	size_t n = 1;
+	struct value *list;
+
+	for (size_t i = 0; i < text.len; i++)
+		n += text.ptr[i] == ',';
+	if (n > REST_ANY_MAX) {
+		http_error(r->c, 400, "err_param",
+		    "`%s`: at most %d, joined by commas", x->param,
+		    REST_ANY_MAX);
+		return false;
+	}
+	list = arena_array(&r->c->arena, n, struct value);
+	for (size_t i = 0; i < n; i++)
+		list[i] = value_text(str_cut(&text, ','));
+	filter_in(f, x->field, list, n);
+	return true;
+}
+
 static bool
 add_filters(struct rest *r, struct filter *f)
 {
@@ -653,6 +676,11 @@ add_filters(struct rest *r, struct filter *f)
 			continue;
 		if (x->lower)
 			text = arena_lower(&r->c->arena, text);
+		if (x->op == COND_IN) {
+			if (!add_any_of(r, x, text, f))
+				return false;
+			continue;
+		}
 		v = value_text(text);
 		if (field->type == FIELD_INT || field->type == FIELD_TIME) {
 			int64_t n;
@@ -981,9 +1009,12 @@ query_of(struct mount *m)
 			continue;
 		f[n++] = (struct field){ .name = x->param,
 			.type = FIELD_TEXT,
-			.help = arena_printf(&m->arena,
-			    "Those whose %s %s this.", x->field,
-			    x->op == COND_CONTAINS ? "contains" : "is exactly")
+			.help = arena_printf(&m->arena, "Those whose %s %s.",
+			    x->field,
+			    x->op == COND_CONTAINS ? "contains this"
+				: x->op == COND_IN
+				? "is one of these, joined by commas"
+				: "is exactly this")
 				    .ptr };
 	}
 	r = arena_new(&m->arena, struct record);
