@@ -34,19 +34,27 @@ def test_lists_are_narrowed_to_what_is_shown(site):
             "%s=%s" % i for i in {"unit": site.unit, **q}.items()),
         token=site.token)
     network = site.make("network", "narrow")
+    profile = site.server.call("POST", "/hub/api/v1/profile", {"data": {
+        "unitId": site.unit, "code": "plain", "codec": "json"}}, site.token)
+    assert profile.status == 200, profile.text
     made = [site.add("device", {
         "unitId": site.unit, "networkId": network,
-        "networkAddr": "a%d" % i})["deviceId"] for i in range(4)]
+        "networkAddr": "a%d" % i,
+        "profile": "plain"})["deviceId"] for i in range(4)]
+    for device in made:
+        sent = site.call("POST", "network/%s/uldata" % network, {
+            "data": {"deviceId": device, "payload": "7b2274223a317d"}})
+        assert sent.status == 204, sent.text
     until("the nodes are there", lambda: len(hub("node/list").data) >= 4)
     ids = sorted(made[1:3])
     got = hub("node/list", ids=",".join(ids))
     assert sorted(n["id"] for n in got.data) == ids
     assert hub("node/count", ids=",".join(ids)).data["count"] == 2
     assert hub("node/list", ids="nonsense").data == []
-    assert len(hub("node/list", status="unavailable,down",
-                   sort="status:asc").data) >= 4
-    assert hub("node/list", status="up").data == []
-    assert hub("field/list", devices=",".join(ids)).data == []
+    assert len(hub("node/list", status="up,down", sort="status:asc").data) >= 4
+    assert hub("node/list", status="down").data == []
+    until("the fields are there",
+          lambda: len(hub("field/list", devices=",".join(ids)).data) == 2)
     devices = site.server.call(
         "GET", "/broker/api/v1/device/list?unit=%s&ids=%s" % (
             site.unit, ",".join(ids)), token=site.token)

@@ -24,6 +24,7 @@ export interface Client { clientId?: string; createdAt?: string; modifiedAt?: st
 export interface ClientAdded { clientId: string }
 export interface ClientPatch { redirectUris?: string[]; scopes?: string[]; name?: string; image?: string | null }
 export interface ClientPost { redirectUris: string[]; scopes: string[]; userId?: string; name: string; image?: string | null }
+export interface ConnectionTest { testId: string; unitId: string | null; done: boolean; ok: boolean; stages: TestStage[] }
 export interface CoremgrApplication { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any>; ttl?: number; length?: number }
 export interface CoremgrApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
 export interface CoremgrApplicationPost { code: string; unitId: string; hostUri: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null }
@@ -82,6 +83,7 @@ export interface GatewayAdded { id: string }
 export interface GatewayCounters { heard: number; taken: number; sent: number; failed: number; bad: number; dropped: number; waiting: number; sleeping: number }
 export interface GatewayPatch { description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider?: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
 export interface GatewayPost { id?: string; unitId: string; code: string; description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
+export interface GatewayTestNewPost { unitId: string; gatewayId?: string | null; code?: string | null; provider: Record<string, any> | null; listenMs?: number }
 export interface GatewayTestPost { listenMs?: number }
 export interface Handler { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec: Record<string, any>; state: State; modifiedOn: string | null }
 export interface HandlerAdded { id: string }
@@ -116,6 +118,8 @@ export interface ProfileAdded { id: string }
 export interface ProfilePatch { name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
 export interface ProfilePost { unitId: string; code: string; name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
 export interface ProfileTryPost { unitId: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any>; way?: string; data?: string; fPort?: number; time?: string | null; value?: Record<string, any> }
+export interface Queue { name: string; consumers: number; messages: number; publishRate: number; deliverRate: number; bytes: number; refused: number; expired: number; last: string | null }
+export interface QueueEnd { id: string; received: number; lastReceived: string | null; queues: Queue[] }
 export interface QueueFigures { consumers: number; messages: number; publishRate: number; deliverRate: number }
 export interface Schedule { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; validity: Validity; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables: Record<string, any>; customVariableType: 'none' | 'javascript' | 'webhook'; customVariableConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: ScheduleState; modifiedOn: string | null }
 export interface ScheduleAdded { id: string }
@@ -148,6 +152,7 @@ export interface TaskAdded { id: string }
 export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskState { lastEvaluation: string | null; lastSuccess: string | null; message: string; lastStatus: boolean; executedCount: number; activeSince: string | null; executionsHistory: any }
+export interface TestStage { name: string; status: 'ok' | 'failed' | 'skipped' | 'running'; ms: number; message: string; advice: string }
 export interface Tokeninfo { userId: string; account: string; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; clientId: string; scopes: string[] }
 export interface TopicPublishPost { unitId?: string | null; topic: string; payload?: string; base64?: string | null; qos?: number; retain?: boolean }
 export interface Trace { id: string; unitId: string; rule: string; timestamp: string; event: any; variables: any; isTriggered: boolean; isFired: boolean; message: string; actions: any }
