@@ -4,6 +4,7 @@
 #include "core/rest/private.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 
@@ -317,12 +318,28 @@ rest_without_default(const struct record *r)
 	return set;
 }
 
+bool
+rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b)
+{
+	struct err err;
+
+	if (record_defaults(r, &c->arena, b->present | rest_without_default(r),
+		b->row, &err) == 0)
+		return true;
+	http_error(c, 500, "err_unknown", "%s", err.text);
+	return false;
+}
+
 /* A change and what belongs to it, in one transaction. */
 struct writing {
 	struct rest *r;
 	struct str id;
 	const void *old, *row;
 	field_set_t set;
+	const char *modified; /* the field; NULL: whenever it was changed */
+	int64_t if_modified;
+	bool stale; /* somebody else has changed it */
 };
 
 static int
@@ -349,8 +366,12 @@ patch_tx(struct store *tx, void *ctx, struct err *err)
 	int rc;
 
 	filter_text(&f, o->id, t->id);
+	if (t->modified != NULL)
+		filter_add(
+		    &f, t->modified, COND_EQ, value_time(t->if_modified));
 	rc = n == 0 ? store_count(tx, o->entity, &f, &there, err)
 		    : store_update(tx, o->entity, &f, changes, n, &there, err);
+	t->stale = rc == 0 && there == 0 && t->modified != NULL;
 	if (rc == 0 && there == 0) /* deleted since we looked at it */
 		return err_set(err, ERR_NOT_FOUND, "it is gone");
 	if (rc == 0 && o->in_patch != NULL)
@@ -358,14 +379,25 @@ patch_tx(struct store *tx, void *ctx, struct err *err)
 	return rc;
 }
 
+static void
+say_stale(struct http_call *c)
+{
+	http_error(c, 412, "err_changed",
+	    "it was changed since: read it again, then change that");
+}
+
 /* A change of one object, on record. */
 static bool
 write_tx(struct rest *r, store_tx_fn *fn, struct writing *t)
 {
 	struct err err;
-	int rc = versions_tx_how(
-	    r->versions, r->store, r->c, r->how, fn, t, &err);
+	int rc =
+	    versions_tx_how(r->versions, r->store, r->c, r->how, fn, t, &err);
 
+	if (t->stale && r->c->status == 0) {
+		say_stale(r->c);
+		return false;
+	}
 	return written(r, rc, &err);
 }
 
@@ -397,15 +429,10 @@ handle_add(struct http_call *c)
 	const struct record *rec = &r.o->entity->record;
 	struct value id;
 	struct rest_body b;
-	struct err err;
 
-	if (!rest_read(c, &c->route->body, NULL, &b))
+	if (!rest_read(c, &c->route->body, NULL, &b) ||
+	    !rest_defaults(c, rec, &b))
 		return;
-	if (record_defaults(rec, &c->arena, b.present | rest_without_default(rec),
-		b.row, &err) != 0) {
-		http_error(c, 500, "err_unknown", "%s", err.text);
-		return;
-	}
 	if (!(b.present & field_bit(rec, r.o->id))) {
 		id = value_text(rand_id(&c->arena, c->came_at, r.o->id_len));
 		set_value(field_named(r.o, r.o->id), b.row, &id);
@@ -421,10 +448,27 @@ handle_add(struct http_call *c)
 		rest_data_end(c);
 }
 
+/* When the row was last changed; TIME_NULL: it does not say. */
+static int64_t
+modified_at(const struct rest_object *o, const void *row)
+{
+	const struct field *f = field_named(o, rest_modified_field(o));
+
+	return f == NULL ? TIME_NULL : value_of(f, row).num;
+}
+
+/* Its state, for If-Match: the time in quotes, as its JSON has it. */
+static struct str
+etag(struct arena *a, int64_t at)
+{
+	return arena_printf(a, "\"%s\"", time_text(a, at).ptr);
+}
+
 static void
 handle_get(struct http_call *c)
 {
 	struct rest r = rest_of(c);
+	int64_t at;
 	void *row;
 
 	if (!rest_fetch(&r, REST_GET, http_var(c, 0), &row))
@@ -433,7 +477,10 @@ handle_get(struct http_call *c)
 		http_error(c, 404, "err_not_found", NULL);
 		return;
 	}
+	at = modified_at(r.o, row);
 	http_json(c, 200);
+	if (at != TIME_NULL)
+		http_header(c, "ETag", etag(&c->arena, at));
 	json_out_object(&c->json);
 	json_out_key(&c->json, "data");
 	write_row(&r, REST_GET, row, members_of(&r, REST_GET));
@@ -466,6 +513,26 @@ rest_overlay(
 		}
 }
 
+/* May the change go on, for its If-Match? */
+static bool
+if_match(struct writing *t)
+{
+	struct http_call *c = t->r->c;
+	struct str tag = c->if_match;
+	int64_t now;
+
+	if (tag.len == 0 || str_eqz(tag, "*"))
+		return true;
+	now = modified_at(t->r->o, t->old);
+	if (now != TIME_NULL && str_eq(tag, etag(&c->arena, now))) {
+		t->modified = rest_modified_field(t->r->o);
+		t->if_modified = now;
+		return true;
+	}
+	say_stale(c);
+	return false;
+}
+
 bool
 rest_patch_row(struct rest *r, struct str id, const void *old,
     struct rest_body *b, void **ret)
@@ -473,8 +540,10 @@ rest_patch_row(struct rest *r, struct str id, const void *old,
 	const struct record *rec = &r->o->entity->record;
 	void *row = arena_alloc(&r->c->arena, rec->size);
 	const char *modified = rest_modified_field(r->o);
-	struct writing t;
+	struct writing t = { .r = r, .id = id, .old = old, .row = row };
 
+	if (!if_match(&t))
+		return false;
 	memcpy(row, old, rec->size);
 	rest_overlay(rec, b->present, row, b->row);
 	*ret = row;
@@ -488,7 +557,7 @@ rest_patch_row(struct rest *r, struct str id, const void *old,
 		stamp(r->o, row, modified, r->c->came_at);
 		b->present |= field_bit(rec, modified);
 	}
-	t = (struct writing){ r, id, old, row, b->present };
+	t.set = b->present;
 	return write_tx(r, patch_tx, &t);
 }
 
@@ -576,6 +645,28 @@ handle_del(struct http_call *c)
 
 /* --- lists --------------------------------------------------------------- */
 
+/* "a,b,c": one of them. */
+static bool
+add_choice(struct rest *r, struct filter *f, const struct rest_filter *x,
+    struct str text)
+{
+	struct value *list =
+	    arena_array(&r->c->arena, REST_CHOICE_MAX, struct value);
+	size_t n = 0;
+
+	while (text.len > 0) {
+		if (n == REST_CHOICE_MAX) {
+			http_error(r->c, 400, "err_param",
+			    "`%s`: more than %d values", x->param,
+			    REST_CHOICE_MAX);
+			return false;
+		}
+		list[n++] = value_text(str_cut(&text, ','));
+	}
+	filter_in(f, x->field, list, n);
+	return true;
+}
+
 static bool
 add_filters(struct rest *r, struct filter *f)
 {
@@ -592,8 +683,21 @@ add_filters(struct rest *r, struct filter *f)
 			continue;
 		if (x->lower)
 			text = arena_lower(&r->c->arena, text);
+		if (x->op == COND_IN) {
+			if (!add_choice(r, f, x, text))
+				return false;
+			continue;
+		}
 		v = value_text(text);
-		if (field->type == FIELD_INT || field->type == FIELD_TIME) {
+		if (field->type == FIELD_BOOL) {
+			if (!str_eqz(text, "true") && !str_eqz(text, "false")) {
+				http_error(r->c, 400, "err_param",
+				    "invalid `%s`", x->param);
+				return false;
+			}
+			v = value_bool(str_eqz(text, "true"));
+		} else if (field->type == FIELD_INT ||
+		    field->type == FIELD_TIME) {
 			int64_t n;
 
 			if (!str_to_i64(text, &n)) {
@@ -922,7 +1026,9 @@ query_of(struct mount *m)
 			.type = FIELD_TEXT,
 			.help = arena_printf(&m->arena,
 			    "Those whose %s %s this.", x->field,
-			    x->op == COND_CONTAINS ? "contains" : "is exactly")
+			    x->op == COND_CONTAINS ? "contains"
+				: x->op == COND_IN ? "is one of (a,b,c)"
+						   : "is exactly")
 				    .ptr };
 	}
 	r = arena_new(&m->arena, struct record);
