@@ -17,19 +17,20 @@ const numeric = ['gauge', 'gauge_float', 'counter'], CHARTED = 6;
 // What is sensible for each field: its value, a switch for what can be set, and
 // a chart for what has the same unit.
 export function fromFields(fields: Entity[]): Widget[] {
-	const all: Widget[] = [], units = new Map<string, Entity[]>(), named = (f: Entity) => f.name || f.fieldId;
+	const tiles: Widget[] = [], charts: Widget[] = [], units = new Map<string, Entity[]>(), named = (f: Entity) => f.name || f.fieldId;
 	for (const f of fields) {
 		if (f.metricType === 'geo') continue;
 		const settable = f.metricType === 'binary' && truth(f.labels?.writable);
-		all.push(widget(all, settable ? 'switch' : 'value', named(f), quickOf('field', f)));
+		tiles.push(widget([], settable ? 'switch' : 'value', named(f), quickOf('field', f)));
 		if (numeric.includes(f.metricType)) units.set(f.unit ?? '', [...(units.get(f.unit ?? '') ?? []), f]);
 	}
 	for (const [, of] of units)
 		for (let i = 0; i < of.length; i += CHARTED) {
 			const some = of.slice(i, i + CHARTED);
-			all.push(widget(all, 'chart', some.map(named).join(', '), '', (c) => { c.resources = some.map((f) => ({ resourceType: 'field', quickId: quickOf('field', f) })); }));
+			charts.push(widget([], 'chart', some.map(named).join(', '), '', (c) => { c.resources = some.map((f) => ({ resourceType: 'field', quickId: quickOf('field', f) })); }));
 		}
-	return all;
+	const below = Math.ceil(tiles.length / 5) * 10, row = (all: Widget[], n: number, h: number, y: number) => all.map((w, i) => ({ ...w, layout: { w: 100 / n, h, x: (i % n) * (100 / n), y: y + Math.floor(i / n) * h } }));
+	return [...row(tiles, 5, 10, 0), ...row(charts, charts.length > 1 ? 2 : 1, 27, below)];
 }
 
 // Networks and addresses are written in lower case here, as an import on the
