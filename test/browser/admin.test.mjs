@@ -418,7 +418,7 @@ test('by keyboard alone: a unit is made, found and deleted', async () => {
 		for (let i = 0; i < 120; i++) {
 			await p.keyboard.press('Tab');
 			const at = await p.evaluate(() => { const e = document.activeElement; return e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent; });
-			if (at.trim().startsWith(name)) return;
+			if (at.trim().toLowerCase().startsWith(name.toLowerCase())) return;
 		}
 		assert.fail('no way to ' + name);
 	};
