@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from certificates import Authority
-from conftest import Client, Site, until
+from conftest import LIMIT, Client, Site, until
 from mqtt_bridge_test import pytestmark, remote_with  # noqa: F401
 
 
@@ -95,9 +95,22 @@ def test_a_first_message_is_seen_and_not_taken_from_others(tester,
     remote = remote_with()
     subprocess.run(["mosquitto_pub", "-p", str(remote.port), "-t", "a/b",
                     "-m", "1", "-r"], check=True)
-    assert tester.stages(mqtt(remote.port, subscribe="$share/g/a/#"))[-1] == (
-        "hear", "ok")
+    assert tester.stages(mqtt(remote.port))[-1] == ("hear", "ok")
     assert tester.last["stages"][-1]["message"] == "a/b"
+    other = subprocess.Popen(
+        ["mosquitto_sub", "-p", str(remote.port), "-t", "$share/g/a/c", "-C",
+         "10", "-W", "20"], stdout=subprocess.PIPE)
+    until("the other", lambda: "$share/g/a/c" in remote.logged())
+    test = tester.ask("test", {
+        "unitId": tester.site.unit, "listenMs": 20000,
+        "provider": mqtt(remote.port, subscribe="$share/g/a/c")})
+    until("the subscription", lambda: len(tester.look(
+        test.data["testId"]).data["stages"]) == 5)
+    subprocess.run(["mosquitto_pub", "-p", str(remote.port), "-t", "a/c",
+                    "-m", "1", "--repeat", "10"], check=True)
+    assert tester.end(test)[-1] == ("hear", "ok")
+    assert other.wait(LIMIT) == 0  # it has all ten
+    other.stdout.close()
 
 
 def test_a_wrong_password(tester, remote_with, tmp_path):
@@ -221,10 +234,16 @@ def test_a_gateway_that_is_up_keeps_its_connection(tester, remote_with,
     until("its stages", lambda: tester.end(tester.ask(
         "gateway/%s/test" % gateway, {})) == [
         *NAMED, ("signIn", "ok"), ("subscribe", "ok"), ("hear", "skipped")])
+    def state():
+        return tester.server.call("GET", "/hub/api/v1/gateway/" + gateway,
+                                  token=tester.token).data["state"]
+    before = state()
     # what is changed of it is tried with the password that it has
-    assert tester.stages(mqtt(remote.port, username="me"),
+    assert tester.stages(mqtt(remote.port, username="me", clientId="one"),
                          gatewayId=gateway)[-1] == ("hear", "skipped")
-    assert remote.logged().count("already connected") == 0
+    until("the end of the test's connection", lambda: remote.logged().count(
+        "Received DISCONNECT") >= 1)
+    assert state() == before  # nobody has taken its session over
 
 
 def test_a_gateway_on_our_own_server(tester):
