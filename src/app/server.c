@@ -364,6 +364,7 @@ open_modules(struct server *s, struct err *err)
 {
 	int rc;
 
+	s->set.broker.versions = s->set.hub.versions = s->set.versions;
 	rc = auth_open(
 	    &s->set.auth, s->dir, s->set.broker.api_scopes, &s->auth, err);
 	if (rc == 0)

@@ -81,6 +81,7 @@ struct settings {
 	struct auth_conf auth;
 	struct route_conf broker;
 	struct coremgr_conf coremgr;
+	struct versions_conf versions;
 	struct data_conf data;
 	struct hub_conf hub;
 	struct backup_conf backup;

@@ -139,4 +139,152 @@ test('what is shown can be taken along as CSV, and is a table', async () => {
 	await page.click('button:text-is("Chart")');
 });
 
+test('the page of a device: its values as they come, its history, its messages read', async () => {
+	await visit(page, '/device/' + barn);
+	await page.waitForSelector('h1:text-is("North well")');
+	await page.waitForSelector('[data-field=temperature]:text-is("11.5 °C")');
+	await page.waitForSelector('.plot canvas');
+	await isGood(page, 'device-overview-light');
+	await page.click('[role=tab]:text-is("Live")');
+	await page.waitForSelector('text=Listening');
+	await send(barn, { temperature: 12.25, level: 3.3, mode: 'manual', pump: false });
+	await page.waitForSelector('.came li:has-text("12.25 °C")');
+	await page.waitForSelector('pre:has-text("12.25")');
+	await isGood(page, 'device-live-light');
+	await page.click('[role=tab]:text-is("History")');
+	await sees(page, () => document.querySelectorAll('.plot').length === 4);
+	await page.uncheck('label:has-text("Pump") input');
+	await sees(page, () => document.querySelectorAll('.plot').length === 3);
+	await isGood(page, 'device-history-light');
+	await page.click('[role=tab]:text-is("Messages")');
+	await page.waitForSelector('td:has-text("manual") >> .. >> .values:has-text("Water 12.25 °C")');
+	await page.selectOption('label:has-text("Shown as") select', 'hex');
+	await page.waitForSelector('.payload:has-text("7b 22")');
+	await isGood(page, 'device-messages-light');
+	await page.goBack();
+	await sees(page, () => document.querySelectorAll('.plot').length >= 3);
+});
+
+test('its configuration is changed, and can be taken back; a second browser sees it', async () => {
+	const other = await openPage(platform, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' });
+	await signIn(other, platform, `/device/${barn}?tab=configuration`);
+	await visit(page, `/device/${barn}?tab=configuration`);
+	await page.waitForSelector('text=Nobody: no route');
+	await platform.post('/coremgr/api/v1/application', { code: 'hall', unitId, hostUri: 'mqtt://localhost', name: 'Hall' }, token);
+	await page.reload();
+	await page.selectOption('#to', { label: 'Hall' });
+	await page.click('form:has(#to) button');
+	await page.waitForSelector('li:has-text("its own route")');
+	await page.click('[aria-label="Change: Water"], [aria-label="Edit: Water"]');
+	await page.fill('dialog label:has-text("Name") input', 'Ground water');
+	await page.check('dialog label:has-text("Keep this unit") input');
+	await isGood(page, 'device-field-light');
+	await page.click('dialog button:text-is("Save")');
+	for (const p of [page, other]) await p.waitForSelector('td:has-text("Ground water")');
+	await isGood(other, 'device-configuration-phone-dark');
+	await isGood(page, 'device-configuration-light');
+	await page.click('.toast button:text-is("Undo")');
+	for (const p of [page, other]) await p.waitForSelector('td:text-is("Water")');
+	await other.context().close();
+});
+
+test('it is told something, and what became of it is shown', async () => {
+	await page.click('[role=tab]:text-is("Downlink")');
+	await page.fill('textarea', 'no hex');
+	await page.click('button:text-is("Send")');
+	await page.waitForSelector('.error:has-text("Hex is pairs")');
+	await page.fill('textarea', '01 00 ff');
+	await page.click('button:text-is("Send")');
+	await page.waitForSelector('li:has-text("0100ff"):has-text("waiting")');
+	await isGood(page, 'device-downlink-light');
+	await page.click('[role=tab]:text-is("Messages")');
+	await page.selectOption('label:has-text("Direction") select', 'down');
+	await page.waitForSelector('td:has-text("waiting")');
+});
+
+test('the list of devices: search, filters, columns and views, which are kept on the server', async () => {
+	const other = await openPage(platform, { viewport: { width: 360, height: 740 } });
+	await page.click('nav >> text=Devices');
+	await page.waitForSelector('td:has-text("South well")');
+	await isGood(page, 'devices-list-light');
+	await page.fill('input[type=search]', 'south');
+	await page.waitForSelector('td:has-text("North well")', { state: 'detached' });
+	await page.fill('input[type=search]', 'well-9');
+	await page.waitForSelector('td a:text-is("Busy")');
+	await page.fill('input[type=search]', '');
+	await page.selectOption('label:has-text("State") select', 'up');
+	await page.waitForSelector('td:has-text("South well")', { state: 'detached' });
+	await page.click('.cols summary');
+	await page.uncheck('.sheet label:has-text("Profile") input');
+	await page.click('.cols summary');
+	await page.click('th button:has-text("Last heard")');
+	await page.click('text=Save view');
+	await page.fill('dialog input', 'Awake');
+	await page.click('dialog button:text-is("Save")');
+	await page.waitForSelector('.toast:has-text("The view Awake was saved")');
+	await signIn(other, platform, '/devices');
+	await other.selectOption('label:has-text("View") select', { label: 'Awake' });
+	await other.waitForSelector('td:has-text("North well")');
+	assert.equal(await other.locator('td:has-text("South well")').count(), 0);
+	await other.selectOption('label:has-text("Shown as") select', 'cards');
+	await other.waitForSelector('.cards dd:has-text("12.25 °C")');
+	await isGood(other, 'devices-cards-phone-light');
+	await send(barn, { temperature: 13.5 });
+	await other.waitForSelector('.cards dd:has-text("13.5 °C")');
+	await other.context().close();
+});
+
+test('devices are added by a list, changed and deleted many at once, with a way back', async () => {
+	await visit(page, '/devices');
+	await page.click('button:has-text("Add")');
+	await page.click('text=Paste a list');
+	await page.fill('dialog textarea', 'address,name,profile\nvat-1,"Vat, north"\nvat-2,Vat 2,probe\nvat-3');
+	await isGood(page, 'devices-paste-light');
+	await page.click('dialog button:text-is("Add 3")');
+	await page.waitForSelector('td:has-text("Vat, north")');
+	await page.fill('input[type=search]', 'vat');
+	await page.waitForSelector('td:has-text("Busy")', { state: 'detached' });
+	await page.check('[aria-label="Select all"]');
+	await page.click('.many >> text=Set profile');
+	await page.selectOption('dialog select', 'probe');
+	await page.click('dialog button:text-is("Save")');
+	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))');
+	await page.click('.toast:has-text("2 changed") >> text=Undo');
+	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))', { state: 'detached' });
+	await page.check('[aria-label="Select all"]');
+	await page.click('.many >> text=Route');
+	await page.click('dialog button:text-is("Route")');
+	await page.waitForSelector('.toast:has-text("2 routed")');
+	await page.check('[aria-label="Select all"]');
+	await page.click('.many >> text=Delete');
+	await page.waitForSelector('dialog li:has-text("Vat, north")');
+	await page.click('dialog button:text-is("Delete")');
+	await page.waitForSelector('text=Nothing fits the search.');
+});
+
+test('by keyboard alone: a device, its tabs, and its chart', async () => {
+	await visit(page, '/devices');
+	await page.focus('td a:text-is("North well")');
+	await page.keyboard.press('Enter');
+	await page.waitForSelector('[role=tab]');
+	await page.focus('[role=tab][aria-selected=true]');
+	await page.keyboard.press('ArrowRight');
+	await page.waitForSelector('text=The last 15 minutes');
+	await page.keyboard.press('ArrowRight');
+	await page.waitForSelector('.plot');
+	await page.focus('.plot');
+	await page.keyboard.press('End');
+	await sees(page, () => /\d/.test(document.querySelector('.chart output').textContent));
+});
+
+test('a device is deleted; what goes with it is said', async () => {
+	await page.click('main button:text-is("Delete")');
+	await page.waitForSelector('dialog li:has-text("4 fields")');
+	await isGood(page, 'device-delete-light');
+	await page.click('dialog button:text-is("Delete")');
+	await page.waitForURL(/devices/);
+	await page.waitForSelector('td:has-text("South well")');
+	assert.equal(await page.locator('td:has-text("North well")').count(), 0);
+});
+
 test('no page had an error or asked another host', () => finish());

@@ -85,6 +85,12 @@ export async function signIn(page, platform, path = '/', account = 'admin', pass
 	await page.waitForSelector('main h1');
 }
 
+// Asks the page until it says yes: waitForFunction() evaluates in a way that our
+// policy of scripts forbids.
+export async function until(page, check, arg) {
+	for (const end = Date.now() + LIMIT; !(await page.evaluate(check, arg)); await page.evaluate(() => new Promise(requestAnimationFrame))) assert.ok(Date.now() < end, `never: ${check}`);
+}
+
 // Everybody can use it, and nothing sticks out at the side.
 export async function isGood(page, name) {
 	await page.evaluate(axe);

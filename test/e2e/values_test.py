@@ -1,6 +1,7 @@
 """Values: from a payload to fields, and to who listens."""
 import json
 import signal
+import urllib.parse
 
 import pytest
 
@@ -361,6 +362,29 @@ def test_dashboards_are_kept(site):
     assert r.status == 400 and "list of widgets" in r.text
     assert hub(site, "DELETE", "dashboard/" + made["id"]).status == 204
     assert listed(site, "dashboard") == []
+    again = {"id": made["id"], "unitId": site.unit, "title": "Home"}
+    hub(site, "POST", "dashboard", {"data": again}, 200)  # undone
+    assert hub(site, "POST", "dashboard", {"data": again}).code == \
+        "err_hub_exist"
+
+
+def test_a_change_of_what_was_changed_since_is_refused(site):
+    made = hub(site, "POST", "dashboard", {"data": {
+        "unitId": site.unit, "title": "Home"}}, 200).data
+    path = "/hub/api/v1/dashboard/" + made["id"]
+    shown = site.server.call("GET", path, token=site.token)
+    seen = shown.headers["ETag"]
+    assert seen == '"%s"' % shown.json()["data"]["modifiedOn"]
+
+    def change(title, tag):
+        return site.server.call("PATCH", path, {"data": {"title": title}},
+                                token=site.token, headers={"If-Match": tag})
+    assert change("Mine", seen).status == 204
+    for tag in (seen, '"soon"', "soon"):
+        r = change("Theirs", tag)
+        assert (r.status, r.code) == (412, "err_changed") and "again" in r.text
+    assert hub(site, "GET", "dashboard/" + made["id"]).data["title"] == "Mine"
+    assert change("Any", "*").status == 204
 
 
 def test_a_device_that_moves_takes_its_fields_along(probe):

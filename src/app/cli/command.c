@@ -180,6 +180,7 @@ static const struct {
 	{ CM "/", "" },
 	{ DATA "/", "data." },
 	{ "/hub/api/v1/", "" },
+	{ "/hub/api/v1/", "hub." }, /* whose name is taken: hub.version */
 	{ "/fleet/api/v1/", "" },
 };
 
@@ -553,6 +554,7 @@ add_others(struct cli_commands *all)
 				continue;
 			route_options(&all->arena, &c, NULL, false);
 			*new_command(all) = c;
+			break;
 		}
 	}
 }

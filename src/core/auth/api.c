@@ -81,10 +81,12 @@ logout(struct http_call *c)
 		deny(c, "a service token ends when it is deleted");
 		return;
 	}
-	if (store_tx(auth_of(c)->store, take_pair, c, &err) != 0)
+	if (store_tx(auth_of(c)->store, take_pair, c, &err) != 0) {
 		rest_db_error(c, &err);
-	else
-		http_empty(c, 204);
+		return;
+	}
+	http_empty(c, 204);
+	auth_cookie_clear(c);
 }
 
 static int
@@ -104,8 +106,10 @@ logout_all(struct http_call *c)
 		deny(c, "a service token signs nobody out");
 	else if (store_tx(auth_of(c)->store, take_all, c, &err) != 0)
 		rest_db_error(c, &err);
-	else
+	else {
 		http_empty(c, 204);
+		auth_cookie_clear(c);
+	}
 }
 
 static bool

@@ -52,6 +52,9 @@ struct auth_who {
 #define AUTH_CODE_MS (30 * 1000)
 #define AUTH_TOKEN_MS (3600 * 1000)
 #define AUTH_REFRESH_MS ((int64_t)14 * 24 * 3600 * 1000)
+/* How long the web application's old refresh token is still good for a page
+ * that was closed before it got the new one, or for a second tab. */
+#define AUTH_GRACE_MS (10 * 1000)
 
 /* Opens the store and reads templates. `dir`, borrowed for the call: where a
  * relative path of the database begins. `scopes2` (may be null) is one more

@@ -736,7 +736,7 @@ const struct http_route auth_oauth2_rows[] = {
 	    .help = "Exchanges a code or client credentials for tokens." },
 	{ "POST", "/oauth2/refresh",
 	    .body = { .record = &auth_exchange_record,
-		.members = "grant_type! refresh_token! scope client_id",
+		.members = "grant_type! refresh_token scope client_id",
 		.form = true },
 	    .reply = { .record = &auth_issued_record, .plain = true },
 	    .handle = auth_post_refresh, .flags = BROWSER, .body_max = FORM_MAX,

@@ -204,6 +204,8 @@ struct strs auth_words(struct arena *a, struct str text);
 extern const struct record auth_exchange_record, auth_issued_record;
 void auth_post_token(struct http_call *c);
 void auth_post_refresh(struct http_call *c);
+/* Ends the web application's cookie. */
+void auth_cookie_clear(struct http_call *c);
 
 /* Is this the code_verifier of the challenge (RFC 7636)? */
 bool auth_pkce_fits(struct arena *a, struct str challenge, struct str method,

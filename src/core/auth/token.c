@@ -5,6 +5,10 @@
  * Whatever is good for one use is taken in the transaction that makes what it
  * is exchanged for: of two requests with the same code or refresh token one
  * gets tokens, and a changed password leaves none behind.
+ *
+ * The refresh token of our own web application never is where scripts can read
+ * it: it comes and goes in a cookie that only /refresh gets. What another site
+ * makes a browser send is refused, see is_from_app().
  */
 #include "core/auth/private.h"
 
@@ -141,12 +145,95 @@ take_client(struct http_call *c, struct str id, struct str secret,
 	return (found && secret_fits(cl, secret)) || not_this_client(c);
 }
 
+/* --- the cookie of our own web application -------------------------------- */
+
+/* Tokens for an address of the web application. */
+static bool
+is_app(struct http_call *c, struct str client_id, struct str redirect_uri)
+{
+	struct url u;
+
+	return str_eqz(client_id, "public") &&
+	    url_parse(&c->arena, redirect_uri, &u) &&
+	    str_eqz(u.path, AUTH_APP_PATH);
+}
+
+/* The page that asks is the one that the tokens are for. A form or picture of
+ * another site has no X-Marram, and its script may not send one. */
+static bool
+is_from_app(struct http_call *c, struct str redirect_uri)
+{
+	struct url u;
+
+	return c->app.len > 0 && url_parse(&c->arena, redirect_uri, &u) &&
+	    str_eq(c->origin, url_origin(&c->arena, &u)) &&
+	    (c->fetch_site.ptr == NULL ||
+		str_eqz(c->fetch_site, "same-origin"));
+}
+
+static bool
+not_from_app(struct http_call *c)
+{
+	return refuse(c,
+	    "tokens for this redirect_uri are for the web application's own "
+	    "pages only: they send X-Marram, and their origin");
+}
+
+/* Cookies know no ports, and several platforms may share a name. */
+static struct str
+cookie_name(struct http_call *c)
+{
+	struct str port = c->host;
+	size_t n = 0;
+
+	while (n < port.len && port.ptr[port.len - 1 - n] >= '0' &&
+	    port.ptr[port.len - 1 - n] <= '9')
+		n++;
+	if (n == port.len || port.ptr[port.len - 1 - n] != ':')
+		n = 0;
+	return arena_printf(&c->arena, "marram_refresh%s%.*s", n > 0 ? "_" : "",
+	    (int)n, n > 0 ? port.ptr + port.len - n : "");
+}
+
+static struct str
+cookie_of(struct http_call *c)
+{
+	struct str all = c->cookie, name = cookie_name(c);
+
+	while (all.ptr != NULL) {
+		struct str value = str_trim(str_cut(&all, ';'));
+
+		if (str_eq(str_cut(&value, '='), name) && value.len > 0)
+			return value;
+	}
+	return STR_NULL;
+}
+
+static void
+set_cookie(struct http_call *c, struct str secret, bool secure, int64_t ms)
+{
+	http_header(c, "Set-Cookie",
+	    arena_printf(&c->arena,
+		STR_FMT "=" STR_FMT "; Path=/auth/oauth2/refresh; HttpOnly; "
+			"SameSite=Strict; Max-Age=%lld%s",
+		STR_ARG(cookie_name(c)), STR_ARG(secret),
+		(long long)(ms / 1000), secure ? "; Secure" : ""));
+}
+
+void
+auth_cookie_clear(struct http_call *c)
+{
+	if (str_eqz(auth_who(c)->client_id, "public"))
+		set_cookie(c, STR(""), false, 0);
+}
+
 /* --- issuing ------------------------------------------------------------- */
 
 /* Tokens to be made, and made. */
 struct issue {
 	struct http_call *c;
 	const char *fault; /* an error of OAuth2: nothing was made */
+	bool app;          /* for our own web application */
 
 	/* what is given for them */
 	struct str code, verifier, redirect_uri, client_id;
@@ -220,8 +307,14 @@ answer(
 	json_out_object(o);
 	json_out_key(o, "access_token");
 	json_out_str(o, i->access);
-	json_out_key(o, "refresh_token");
-	json_out_str(o, i->refresh);
+	if (i->app) {
+		set_cookie(c, i->refresh,
+		    str_starts(i->token.redirect_uri, STR("https:")),
+		    AUTH_REFRESH_MS);
+	} else {
+		json_out_key(o, "refresh_token");
+		json_out_str(o, i->refresh);
+	}
 	json_out_key(o, "token_type");
 	json_out_str(o, STR("bearer"));
 	json_out_key(o, "expires_in"); /* the second under way does not count */
@@ -320,6 +413,11 @@ by_code(
 	if (!take_client(c, id, basic->secret, &cl))
 		return;
 	i.client_id = cl.client_id;
+	i.app = is_app(c, i.client_id, i.redirect_uri);
+	if (i.app && !is_from_app(c, i.redirect_uri)) {
+		not_from_app(c);
+		return;
+	}
 	new_secrets(&i);
 	answer(c, store_tx(auth_of(c)->store, code_tx, &i, &err), &i, &err);
 }
@@ -414,7 +512,9 @@ struct issued {
 
 static const struct field issued_fields[] = {
 	F_TEXT(struct issued, access_token, "access_token"),
-	F_TEXT(struct issued, refresh_token, "refresh_token"),
+	F_TEXT(struct issued, refresh_token, "refresh_token",
+	    .flags = FIELD_ABSENT,
+	    .help = "Our own web application has it as a cookie instead."),
 	F_TEXT(struct issued, token_type, "token_type"),
 	F_INT(struct issued, expires_in, "expires_in",
 	    .help = "Whole seconds that the access token is still good."),
@@ -468,13 +568,18 @@ static int
 refresh_tx(struct store *tx, void *ctx, struct err *err)
 {
 	struct issue *i = ctx;
+	const int64_t grace = clock_now() + AUTH_GRACE_MS;
+	const struct change end = { "expiresAt",
+		value_time(MIN_OF(grace, i->old.expires_at)) };
 	struct filter f = { 0 };
 	int64_t n;
 	int rc;
 
 	i->fault = NULL;
 	filter_text(&f, "refreshToken", i->old.refresh_token);
-	rc = store_del(tx, &auth_refresh_entity, &f, &n, err);
+	rc = i->app
+	    ? store_update(tx, &auth_refresh_entity, &f, &end, 1, &n, err)
+	    : store_del(tx, &auth_refresh_entity, &f, &n, err);
 	if (rc != 0)
 		return rc;
 	if (n == 0) {
@@ -523,12 +628,19 @@ auth_post_refresh(struct http_call *c)
 		return;
 	}
 	secret = url_form_get(&f, "refresh_token");
+	if (secret.ptr == NULL && c->app.len > 0)
+		secret = cookie_of(c);
 	if (secret.ptr == NULL) {
 		refuse(c, "refresh_token is needed");
 		return;
 	}
 	if (!find_refresh(c, secret, &i.old))
 		return;
+	i.app = is_app(c, i.old.client_id, i.old.redirect_uri);
+	if (i.app && !is_from_app(c, i.old.redirect_uri)) {
+		not_from_app(c);
+		return;
+	}
 	if (basic.id.ptr != NULL && !str_eq(basic.id, i.old.client_id)) {
 		not_this_client(c);
 		return;

@@ -830,6 +830,7 @@ coremgr_new(const struct coremgr_conf *conf, struct auth *auth,
 	m->conf = *conf;
 	m->auth = auth;
 	m->route = route;
+	m->mounts.versions[0] = route_versions(route);
 	m->data = data;
 	return m;
 }

@@ -301,6 +301,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 		rc = store_open_settings(
 		    &h->conf.db, "hub", dir, hub_entities, &h->store, err);
 	if (rc == 0)
+		objects_version(h);
+	if (rc == 0)
 		rc = seal_open(h, dir, err);
 	if (rc == 0)
 		rc = metric_open(&h->conf.metric, dir, &h->metric, err);
@@ -495,6 +497,7 @@ hub_close(struct hub *h)
 	model_free(h);
 	inbox_free(h);
 	rest_mounts_free(&h->mounts);
+	versions_free(h->versions);
 	settings_close(h);
 	metric_close(h->metric);
 	store_close(h->store);
@@ -593,7 +596,8 @@ hub_clean(struct hub *h, bool all, struct err *err)
 	if (rc != 0)
 		return rc;
 	filter_add(&f, "timestamp", COND_LT, value_time(until));
-	return store_del(h->store, &hub_trace_entity, &f, NULL, err);
+	rc = store_del(h->store, &hub_trace_entity, &f, NULL, err);
+	return rc != 0 ? rc : versions_clean(h->versions, err);
 }
 
 /* --- units that have gone ------------------------------------------------ */
@@ -625,7 +629,8 @@ unit_gone(struct hub *h, struct str unit_id)
 	firmware_unit_gone(h, unit_id);
 	filter_text(&f, "unitId", unit_id);
 	for (size_t i = 0; hub_entities[i] != &hub_setting_entity; i++)
-		(void)store_del(h->store, hub_entities[i], &f, NULL, NULL);
+		(void)versions_store_del(
+		    h->versions, NULL, hub_entities[i], &f, NULL);
 	delayed_gone(h, unit_id);
 	forget_rules(h, &h->tasks, unit_id, tasks_reload);
 	forget_rules(h, &h->schedules, unit_id, schedules_reload);

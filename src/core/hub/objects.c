@@ -55,6 +55,39 @@ hub_post(struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id)
 	loop_post(h->loop, &t->post);
 }
 
+static void
+run_wait(struct loop_post *p)
+{
+	struct hub_wait *w = container_of(p, struct hub_wait, post);
+
+	w->fn(w->hub, w);
+}
+
+void
+hub_await(struct hub *h, void (*fn)(struct hub *h, struct hub_wait *w),
+    struct hub_wait *w)
+{
+	*w = (struct hub_wait){ .post.run = run_wait,
+		.hub = h,
+		.fn = fn,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER };
+	loop_post(h->loop, &w->post);
+	pthread_mutex_lock(&w->lock);
+	while (!w->done)
+		pthread_cond_wait(&w->cond, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+hub_answer(struct hub_wait *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
 struct asking {
 	struct hub *hub;
 	void (*fn)(struct hub *h, void *ctx);
@@ -185,12 +218,15 @@ static const struct rest_object node_object = {
 	.name = "node",
 	.entity = &hub_node_entity,
 	.filters = (const struct rest_filter[]){ BY("gatewayId", "gatewayId"),
-	    BY("nodeId", "nodeId"), { "contains", "name", COND_CONTAINS },
-	    { 0 } },
+	    BY("nodeId", "nodeId"), { "ids", "id", COND_IN },
+	    { "state", "state.status", COND_IN },
+	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "nodeId", "nodeId" }, { "name", "name" },
+	    { "gatewayId", "gatewayId" }, { "state", "state.status" },
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc",
 	.patch = "name labels",
+	.fleeting = "state others lastSeen",
 	.help = "devices, as the hub knows them.",
 };
 
@@ -203,6 +239,7 @@ static const struct rest_object source_object = {
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc,sourceId:asc",
 	.patch = "name labels",
+	.fleeting = "others lastSeen",
 	.help = "sources: parts of devices.",
 };
 
@@ -212,12 +249,14 @@ static const struct rest_object field_object = {
 	.entity = &hub_field_entity,
 	.filters = (const struct rest_filter[]){ PLACES,
 	    BY("fieldId", "fieldId"), BY("metricType", "metricType"),
+	    { "devices", "deviceId", COND_IN },
 	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "fieldId", "fieldId" }, { "sourceId", "sourceId" },
 	    { "nodeId", "nodeId" }, { "name", "name" },
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc,sourceId:asc,fieldId:asc",
 	.patch = "name metricType unit labels formatter",
+	.fleeting = "current previous others noChangeSince lastSeen",
 	.help = "fields: values of devices, now and before.",
 };
 
@@ -284,12 +323,12 @@ seal_handler(struct rest *r, struct hub_handler *h)
 }
 
 /* A backup holds what every unit has. */
-static bool
-may_have_type(struct rest *r, struct str type)
+bool
+hub_may_have_handler(struct http_call *c, struct str type)
 {
-	if (!str_eqz(type, "backup") || auth_is(r->c, HTTP_ROLE_ADMIN))
+	if (!str_eqz(type, "backup") || auth_is(c, HTTP_ROLE_ADMIN))
 		return true;
-	http_error(r->c, 403, "err_perm",
+	http_error(c, 403, "err_perm",
 	    "handlers of type backup are for administrators");
 	return false;
 }
@@ -299,7 +338,7 @@ handler_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
 	const struct hub_handler *h = row;
 
-	return may_have_type(r, h->type) &&
+	return hub_may_have_handler(r->c, h->type) &&
 	    hub_before_add(r, row, extra, beside) && seal_handler(r, row);
 }
 
@@ -316,7 +355,7 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 	(void)extra_present;
 	(void)beside;
 	(void)beside_present;
-	if (!may_have_type(r, h->type))
+	if (!hub_may_have_handler(r->c, h->type))
 		return false;
 	if (!(*present & field_bit(&hub_handler_entity.record, "spec")))
 		return true;
@@ -331,6 +370,7 @@ static const struct rest_object handler_object = {
 	.entity = &hub_handler_entity,
 	.add = "id unitId! type! description enabled labels spec",
 	.patch = "description enabled labels spec",
+	.fleeting = "state",
 	.help = "handlers: where what rules have decided is done.",
 	.show = handler_show,
 	.before_patch = handler_before_patch,
@@ -345,17 +385,13 @@ static const struct rest_object forward_object = {
 	.help = "forwards: each new value of a field is sent to another.",
 };
 
-#define TASK_MEMBERS                                                           \
-	"description labels enabled ignoreDuplicate autoDisable reEnable "     \
-	"reEnableDuration variables dampening triggerOnEvent eventFilter "     \
-	"executionInterval evaluationType evaluationConfig "                   \
-	"handlerParameters handlers"
 static const struct rest_object task_object = {
 	RULE,
 	.name = "task",
 	.entity = &hub_task_entity,
-	.add = "id unitId! " TASK_MEMBERS,
-	.patch = TASK_MEMBERS,
+	.add = "id unitId! " HUB_TASK_MEMBERS,
+	.patch = HUB_TASK_MEMBERS,
+	.fleeting = "state",
 	.help = "tasks: when something is so, handlers are told.",
 };
 
@@ -396,15 +432,13 @@ schedule_before_patch(struct rest *r, const void *old, void *row,
 	return schedule_is_right(r, row);
 }
 
-#define SCHEDULE_MEMBERS                                                       \
-	"description enabled labels validity variables customVariableType "    \
-	"customVariableConfig handlerParameters handlers"
 static const struct rest_object schedule_object = {
 	RULES(schedule_before_add),
 	.name = "schedule",
 	.entity = &hub_schedule_entity,
-	.add = "id unitId! type! spec! " SCHEDULE_MEMBERS,
-	.patch = "type spec " SCHEDULE_MEMBERS,
+	.add = "id unitId! type! spec! " HUB_SCHEDULE_MEMBERS,
+	.patch = "type spec " HUB_SCHEDULE_MEMBERS,
+	.fleeting = "state",
 	.help = "schedules: at some time, handlers are told.",
 	.before_patch = schedule_before_patch,
 };
@@ -419,9 +453,10 @@ static const struct rest_object dashboard_object = {
 	.sorts = SORTS({ "title", "title" }, { "favorite", "favorite" },
 	    { "modified", "modifiedOn" }),
 	.sort = "favorite:desc,title:asc",
-	.add = "unitId! title! type description favorite disabled labels "
+	.add = "id unitId! title! type description favorite disabled labels "
 	       "widgets",
 	.patch = "title type description favorite disabled labels widgets",
+	.exists = EXISTS,
 	.help = "dashboards: widgets on a page.",
 };
 
@@ -429,7 +464,9 @@ static const struct rest_object trace_object = {
 	COMMON,
 	.name = "trace",
 	.entity = &hub_trace_entity,
-	.filters = (const struct rest_filter[]){ BY("rule", "rule"), { 0 } },
+	.filters = (const struct rest_filter[]){ BY("rule", "rule"),
+	    BY("isTriggered", "isTriggered"), BY("isFired", "isFired"),
+	    { "contains", "rule", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "timestamp", "timestamp" }),
 	.sort = "timestamp:desc",
 	.help = "traces: what rules saw, decided and did.",
@@ -451,7 +488,8 @@ static const struct field deed_fields[] = {
 	F_TEXT(A, payload, "payload", .def = "\"\"", .max = 65536,
 	    .help = "What a field or shared data is set to (toggle "
 		    "turns a field over); enable or "
-		    "disable for a rule, handler or gateway; reload, or "
+		    "disable for a rule, handler or gateway; run for a "
+		    "schedule; reload, or "
 		    "what its provider can do, as reboot of a node."),
 	F_TEXT(A, key_path, "keyPath", .def = "\"\"", .max = 1024,
 	    .help = "Of a data repository: where in its data."),
@@ -461,6 +499,7 @@ static const struct record deed_record = { "action", sizeof(A), deed_fields };
 
 struct deed_done {
 	const struct deed *deed;
+	struct http_call *c;
 	int rc;
 	struct err err;
 };
@@ -470,15 +509,17 @@ do_deed(struct hub *h, void *ctx)
 {
 	struct deed_done *d = ctx;
 
+	h->actor = d->c;
 	d->rc = hub_action(h, d->deed->unit_id, d->deed->resource,
 	    d->deed->key_path, d->deed->payload, &d->err);
+	h->actor = NULL;
 }
 
 static void
 handle_action(struct http_call *c)
 {
 	struct hub *h = (struct hub *)c->route->ctx;
-	struct deed_done e = { 0 };
+	struct deed_done e = { .c = c };
 	struct rest_body b;
 	int may_do;
 
@@ -577,12 +618,57 @@ hub_changed(struct rest *r, enum rest_verb verb, const void *row)
 		event_called(r->module, o, verb, row);
 }
 
+/* --- versions ------------------------------------------------------------ */
+
+static void
+who_calls(struct http_call *c, struct str *user_id, struct str *account)
+{
+	const struct auth_who *who = auth_who(c);
+
+	if (who == NULL)
+		return;
+	*user_id = who->user_id;
+	*account = who->account;
+}
+
+static bool
+may_call(void *module, struct http_call *c)
+{
+	return route_may_call(((struct hub *)module)->route, c);
+}
+
+void
+objects_version(struct hub *h)
+{
+	static const struct rest_object *const versioned[] = { &profile_object,
+		&node_object, &source_object, &field_object,
+		&repository_object, &handler_object, &forward_object,
+		&task_object, &schedule_object, &dashboard_object,
+		&hub_setting_object };
+
+	h->versions = versions_new(&h->conf.versions,
+	    &(struct versions_host){ .store = h->store,
+		.module = h,
+		.entities = hub_entities,
+		.who = who_calls,
+		.access = may_call,
+		.limit = hub_limit });
+	for (size_t i = 0; i < COUNT_OF(versioned); i++)
+		versions_add(h->versions, versioned[i]);
+	/* gateways lie where the networks are */
+	versions_add(route_versions(h->route), &hub_gateway_object);
+	h->mounts.versions[0] = h->versions;
+	h->mounts.versions[1] = route_versions(h->route);
+}
+
 void
 objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 {
 	struct rest_mounts *m = h != NULL ? &h->mounts : NULL;
 	struct store *s = h != NULL ? h->store : NULL;
 
+	versions_mount(m, h != NULL ? h->versions : NULL, "/hub/api/v1",
+	    REST_CSV, add, ctx);
 	rest_mount_rows(m, action_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_prom_rows, "/prom/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_write_rows, "", h, add, ctx);
@@ -593,6 +679,7 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 	rest_mount_rows(m, hub_trial_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_rehearse_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_try_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inspect_rows, "/hub/api/v1", h, add, ctx);
 	settings_mount(h, add, ctx);

@@ -234,24 +234,36 @@ hub_retake_settings(struct hub *h, struct err *err)
 
 /* --- changing ------------------------------------------------------------ */
 
-static int
-keep(struct hub *h, const struct hub_setting *row, struct err *err)
-{
-	struct filter f = { 0 };
+struct keeping {
+	const struct hub_setting *row;
+	struct str before; /* null: it was not set here */
+};
 
-	if (row->value.ptr != NULL)
-		return store_upsert(h->store, &hub_setting_entity, row, err);
-	filter_text(&f, "id", row->id);
-	return store_del(h->store, &hub_setting_entity, &f, NULL, err);
+/* On record as what people see of it. */
+static int
+keep(struct store *tx, void *ctx, struct err *err)
+{
+	const struct keeping *k = ctx;
+	struct shown was = { .id = k->row->id, .value = k->before };
+	struct shown is = { .id = k->row->id, .value = k->row->value };
+	struct filter f = { 0 };
+	int rc;
+
+	filter_text(&f, "id", k->row->id);
+	if (k->row->value.ptr != NULL)
+		rc = store_upsert(tx, &hub_setting_entity, k->row, err);
+	else
+		rc = store_del(tx, &hub_setting_entity, &f, NULL, err);
+	return rc != 0 ? rc : versions_note(tx, &shown_entity, &was, &is, err);
 }
 
 static int
-set(struct hub *h, struct arena *a, const struct hub_setting *row,
-    struct err *err)
+set(struct hub *h, struct http_call *c, const struct version_how *how,
+    const struct hub_setting *row, struct err *err)
 {
 	struct settings_view *v = h->settings;
 	struct conf_state was, is;
-	struct str before;
+	struct keeping k = { .row = row };
 	int rc;
 
 	if (!conf_live_state(v->conf, row->id, &was))
@@ -259,13 +271,14 @@ set(struct hub *h, struct arena *a, const struct hub_setting *row,
 		    STR_FMT ": no setting that can be changed while the "
 			    "program runs; others are read at the start",
 		    STR_ARG(row->id));
-	before = was.source == CONF_LIVE ? arena_str(a, was.value) : STR_NULL;
+	k.before = was.source == CONF_LIVE ? arena_str(&c->arena, was.value)
+					   : STR_NULL;
 	rc = conf_set_live(v->conf, row->id, row->value, err);
 	if (rc != 0) {
 		err_wrap(err, STR_FMT, STR_ARG(row->id));
 		return ERR_PARAM;
 	}
-	rc = keep(h, row, err);
+	rc = versions_tx_how(h->versions, h->store, c, how, keep, &k, err);
 	if (rc == 0) {
 		(void)conf_live_state(v->conf, row->id, &is);
 		rc = show(v, &is, row->value.ptr != NULL ? row : NULL, err);
@@ -273,13 +286,14 @@ set(struct hub *h, struct arena *a, const struct hub_setting *row,
 	if (rc == 0)
 		v->changed(v->owner);
 	else
-		(void)conf_set_live(v->conf, row->id, before, NULL);
+		(void)conf_set_live(v->conf, row->id, k.before, NULL);
 	return rc;
 }
 
 /* False: answered. */
 static bool
-change(struct hub *h, struct http_call *c, struct str id, struct str value)
+change(struct hub *h, struct http_call *c, const struct version_how *how,
+    struct str id, struct str value)
 {
 	const struct hub_setting row = { .id = id,
 		.value = value,
@@ -289,7 +303,7 @@ change(struct hub *h, struct http_call *c, struct str id, struct str value)
 	int rc;
 
 	pthread_mutex_lock(&h->settings->lock);
-	rc = set(h, &c->arena, &row, &err);
+	rc = set(h, c, how, &row, &err);
 	pthread_mutex_unlock(&h->settings->lock);
 	if (rc == ERR_NOT_FOUND)
 		http_error(c, 404, "err_not_found", "%s", err.text);
@@ -314,7 +328,7 @@ before_patch(struct rest *r, const void *old, void *row, field_set_t *present,
 	(void)beside;
 	(void)beside_present;
 	*present = 0; /* change() has stored it */
-	return change(r->module, r->c, was->id, s->value);
+	return change(r->module, r->c, r->how, was->id, s->value);
 }
 
 struct query {
@@ -334,7 +348,7 @@ static const struct record query_record = { "settingQuery",
 
 #define ADMIN HTTP_ROLE_ADMIN
 
-static const struct rest_object setting_object = {
+const struct rest_object hub_setting_object = {
 	.name = "setting",
 	.entity = &shown_entity,
 	.id = "id",
@@ -347,6 +361,8 @@ static const struct rest_object setting_object = {
 	.sort = "id:asc",
 	.patch = "value!",
 	.patch_null = "value",
+	.fleeting = "type start default source min max choices help userId "
+		    "modifiedOn",
 	.roles = { ADMIN, ADMIN, ADMIN, ADMIN, ADMIN, ADMIN },
 	.help = "settings: those that may change while the program runs.",
 	.before_patch = before_patch,
@@ -355,7 +371,8 @@ static const struct rest_object setting_object = {
 static void
 handle_reset(struct http_call *c)
 {
-	if (change((struct hub *)c->route->ctx, c, http_var(c, 0), STR_NULL))
+	if (change((struct hub *)c->route->ctx, c, NULL, http_var(c, 0),
+		STR_NULL))
 		http_empty(c, 204);
 }
 
@@ -371,7 +388,7 @@ settings_mount(struct hub *h, http_add_routes *add, void *ctx)
 {
 	struct rest_mounts *m = h != NULL ? &h->mounts : NULL;
 
-	rest_mount(m, &setting_object, "/hub/api/v1",
+	rest_mount(m, &hub_setting_object, "/hub/api/v1",
 	    h != NULL ? h->settings->shown : NULL, h,
 	    REST_CSV | REST_NO(REST_DEL), add, ctx);
 	rest_mount_rows(m, setting_rows, "/hub/api/v1", h, add, ctx);

@@ -1,25 +1,15 @@
 /*
  * core/rest/rest.c - see rest.h.
  */
-#include "core/rest/rest.h"
+#include "core/rest/private.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* What the generated routes point to. */
-struct mount {
-	const struct rest_object *o;
-	struct store *store;
-	void *module;
-	unsigned flags;
-	field_set_t shown, csv;
-	struct arena arena; /* paths and scopes */
-	struct http_route routes[REST_VERBS + 1];
-};
 
 static const struct mount *
 mount_of(const struct http_call *c)
@@ -32,7 +22,8 @@ rest_of(struct http_call *c)
 {
 	const struct mount *m = mount_of(c);
 
-	return (struct rest){ c, m->o, m->store, m->module, m->flags, NULL };
+	return (struct rest){ c, m->o, m->store, m->module, m->flags, NULL,
+		m->versions, NULL };
 }
 
 void
@@ -227,8 +218,8 @@ stamp(const struct rest_object *o, void *row, const char *name, int64_t at)
 }
 
 /* MyController's objects have another word for it than Sylvia-IoT's. */
-static const char *
-modified_field(const struct rest_object *o)
+const char *
+rest_modified_field(const struct rest_object *o)
 {
 	return field_named(o, "modifiedOn") != NULL ? "modifiedOn"
 						    : "modifiedAt";
@@ -292,10 +283,10 @@ write_row(
 		json_out_end_object(o);
 }
 
-/* The row of the path's id, if the caller may do this with it. False: the
+/* The row of this id, if the caller may do this with it. False: the
  * store failed and the call is answered. `*row` is NULL when there is none. */
-static bool
-fetch(struct rest *r, enum rest_verb verb, void **row)
+bool
+rest_fetch(struct rest *r, enum rest_verb verb, struct str id, void **row)
 {
 	const struct record *rec = &r->o->entity->record;
 	struct filter f = { 0 };
@@ -303,7 +294,7 @@ fetch(struct rest *r, enum rest_verb verb, void **row)
 	bool found;
 
 	*row = NULL;
-	filter_text(&f, r->o->id, http_var(r->c, 0));
+	filter_text(&f, r->o->id, id);
 	void *got = arena_alloc(&r->c->arena, rec->size);
 	if (store_get(r->store, r->o->entity, &f, &r->c->arena, got, &found,
 		&err) != 0) {
@@ -316,8 +307,8 @@ fetch(struct rest *r, enum rest_verb verb, void **row)
 }
 
 /* Fields that before_add() has to think of. */
-static field_set_t
-without_default(const struct record *r)
+field_set_t
+rest_without_default(const struct record *r)
 {
 	field_set_t set = 0;
 
@@ -327,11 +318,28 @@ without_default(const struct record *r)
 	return set;
 }
 
+bool
+rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b)
+{
+	struct err err;
+
+	if (record_defaults(r, &c->arena, b->present | rest_without_default(r),
+		b->row, &err) == 0)
+		return true;
+	http_error(c, 500, "err_unknown", "%s", err.text);
+	return false;
+}
+
 /* A change and what belongs to it, in one transaction. */
 struct writing {
 	struct rest *r;
+	struct str id;
 	const void *old, *row;
 	field_set_t set;
+	const char *modified; /* the field; NULL: whenever it was changed */
+	int64_t if_modified;
+	bool stale; /* somebody else has changed it */
 };
 
 static int
@@ -357,14 +365,61 @@ patch_tx(struct store *tx, void *ctx, struct err *err)
 	int64_t there;
 	int rc;
 
-	filter_text(&f, o->id, http_var(t->r->c, 0));
+	filter_text(&f, o->id, t->id);
+	if (t->modified != NULL)
+		filter_add(
+		    &f, t->modified, COND_EQ, value_time(t->if_modified));
 	rc = n == 0 ? store_count(tx, o->entity, &f, &there, err)
 		    : store_update(tx, o->entity, &f, changes, n, &there, err);
+	t->stale = rc == 0 && there == 0 && t->modified != NULL;
 	if (rc == 0 && there == 0) /* deleted since we looked at it */
 		return err_set(err, ERR_NOT_FOUND, "it is gone");
 	if (rc == 0 && o->in_patch != NULL)
 		rc = o->in_patch(t->r, tx, t->old, t->row, t->set, err);
 	return rc;
+}
+
+static void
+say_stale(struct http_call *c)
+{
+	http_error(c, 412, "err_changed",
+	    "it was changed since: read it again, then change that");
+}
+
+/* A change of one object, on record. */
+static bool
+write_tx(struct rest *r, store_tx_fn *fn, struct writing *t)
+{
+	struct err err;
+	int rc =
+	    versions_tx_how(r->versions, r->store, r->c, r->how, fn, t, &err);
+
+	if (t->stale && r->c->status == 0) {
+		say_stale(r->c);
+		return false;
+	}
+	return written(r, rc, &err);
+}
+
+bool
+rest_add_row(struct rest *r, struct rest_body *b)
+{
+	struct writing t = { .r = r, .row = b->row };
+
+	stamp(r->o, b->row, rest_modified_field(r->o), r->c->came_at);
+	if (r->o->before_add != NULL &&
+	    !r->o->before_add(r, b->row, b->extra, b->beside))
+		return false;
+	return write_tx(r, add_tx, &t);
+}
+
+void
+rest_added(struct rest *r, const struct rest_body *b)
+{
+	if (r->o->after_add != NULL)
+		r->o->after_add(r, b->row, b->extra);
+	if (r->o->changed != NULL)
+		r->o->changed(r, REST_ADD, b->row);
 }
 
 static void
@@ -374,52 +429,58 @@ handle_add(struct http_call *c)
 	const struct record *rec = &r.o->entity->record;
 	struct value id;
 	struct rest_body b;
-	struct writing t;
-	struct err err;
 
-	if (!rest_read(c, &c->route->body, NULL, &b))
+	if (!rest_read(c, &c->route->body, NULL, &b) ||
+	    !rest_defaults(c, rec, &b))
 		return;
-	if (record_defaults(rec, &c->arena, b.present | without_default(rec),
-		b.row, &err) != 0) {
-		http_error(c, 500, "err_unknown", "%s", err.text);
-		return;
-	}
 	if (!(b.present & field_bit(rec, r.o->id))) {
 		id = value_text(rand_id(&c->arena, c->came_at, r.o->id_len));
 		set_value(field_named(r.o, r.o->id), b.row, &id);
 	}
 	stamp(r.o, b.row, "createdAt", c->came_at);
-	stamp(r.o, b.row, modified_field(r.o), c->came_at);
-	if (r.o->before_add != NULL &&
-	    !r.o->before_add(&r, b.row, b.extra, b.beside))
-		return;
-	t = (struct writing){ .r = &r, .row = b.row };
-	if (!written(&r, store_tx(r.store, add_tx, &t, &err), &err))
+	if (!rest_add_row(&r, &b))
 		return;
 	rest_data(c);
 	json_out_key(&c->json, r.o->id);
 	json_out_str(&c->json, value_of(field_named(r.o, r.o->id), b.row).text);
-	if (r.o->after_add != NULL)
-		r.o->after_add(&r, b.row, b.extra);
-	if (r.o->changed != NULL)
-		r.o->changed(&r, REST_ADD, b.row);
+	rest_added(&r, &b);
 	if (c->status == 200)
 		rest_data_end(c);
+}
+
+/* When the row was last changed; TIME_NULL: it does not say. */
+static int64_t
+modified_at(const struct rest_object *o, const void *row)
+{
+	const struct field *f = field_named(o, rest_modified_field(o));
+
+	return f == NULL ? TIME_NULL : value_of(f, row).num;
+}
+
+/* Its state, for If-Match: the time in quotes, as its JSON has it. */
+static struct str
+etag(struct arena *a, int64_t at)
+{
+	return arena_printf(a, "\"%s\"", time_text(a, at).ptr);
 }
 
 static void
 handle_get(struct http_call *c)
 {
 	struct rest r = rest_of(c);
+	int64_t at;
 	void *row;
 
-	if (!fetch(&r, REST_GET, &row))
+	if (!rest_fetch(&r, REST_GET, http_var(c, 0), &row))
 		return;
 	if (row == NULL) {
 		http_error(c, 404, "err_not_found", NULL);
 		return;
 	}
+	at = modified_at(r.o, row);
 	http_json(c, 200);
+	if (at != TIME_NULL)
+		http_header(c, "ETag", etag(&c->arena, at));
 	json_out_object(&c->json);
 	json_out_key(&c->json, "data");
 	write_row(&r, REST_GET, row, members_of(&r, REST_GET));
@@ -428,8 +489,9 @@ handle_get(struct http_call *c)
 }
 
 /* Puts the fields in `set` of `from` over those of `to`. */
-static void
-overlay(const struct record *rec, field_set_t set, void *to, const void *from)
+void
+rest_overlay(
+    const struct record *rec, field_set_t set, void *to, const void *from)
 {
 	for (size_t i = 0; rec->fields[i].name != NULL; i++)
 		if (set >> i & 1) {
@@ -451,15 +513,71 @@ overlay(const struct record *rec, field_set_t set, void *to, const void *from)
 		}
 }
 
+/* May the change go on, for its If-Match? */
+static bool
+if_match(struct writing *t)
+{
+	struct http_call *c = t->r->c;
+	struct str tag = c->if_match;
+	int64_t now;
+
+	if (tag.len == 0 || str_eqz(tag, "*"))
+		return true;
+	now = modified_at(t->r->o, t->old);
+	if (now != TIME_NULL && str_eq(tag, etag(&c->arena, now))) {
+		t->modified = rest_modified_field(t->r->o);
+		t->if_modified = now;
+		return true;
+	}
+	say_stale(c);
+	return false;
+}
+
+bool
+rest_patch_row(struct rest *r, struct str id, const void *old,
+    struct rest_body *b, void **ret)
+{
+	const struct record *rec = &r->o->entity->record;
+	void *row = arena_alloc(&r->c->arena, rec->size);
+	const char *modified = rest_modified_field(r->o);
+	struct writing t = { .r = r, .id = id, .old = old, .row = row };
+
+	if (!if_match(&t))
+		return false;
+	memcpy(row, old, rec->size);
+	rest_overlay(rec, b->present, row, b->row);
+	*ret = row;
+	if (r->o->before_patch != NULL &&
+	    !r->o->before_patch(r, old, row, &b->present, b->extra,
+		b->extra_present, b->beside, b->beside_present))
+		return false;
+	if (b->present == 0 && r->o->in_patch == NULL)
+		return true;
+	if (b->present != 0 && field_named(r->o, modified) != NULL) {
+		stamp(r->o, row, modified, r->c->came_at);
+		b->present |= field_bit(rec, modified);
+	}
+	t.set = b->present;
+	return write_tx(r, patch_tx, &t);
+}
+
+void
+rest_patched(
+    struct rest *r, const void *old, const void *row, struct rest_body *b)
+{
+	if (r->o->after_patch != NULL)
+		r->o->after_patch(
+		    r, old, row, b->present, b->extra, b->extra_present);
+	if (r->o->changed != NULL)
+		r->o->changed(r, REST_PATCH, row);
+}
+
 static void
 handle_patch(struct http_call *c)
 {
 	struct rest r = rest_of(c);
-	const struct record *rec = &r.o->entity->record;
 	field_set_t extras;
 	struct rest_body b;
-	struct writing t;
-	struct err err;
 	void *old, *row;
 
 	if (!rest_read(c, &c->route->body, r.o->patch_null, &b))
@@ -469,64 +587,85 @@ handle_patch(struct http_call *c)
 		http_error(c, 400, "err_param", "at least one parameter");
 		return;
 	}
-	if (!fetch(&r, REST_PATCH, &old))
+	if (!rest_fetch(&r, REST_PATCH, http_var(c, 0), &old))
 		return;
 	if (old == NULL) {
 		http_error(c, 404, "err_not_found", NULL);
 		return;
 	}
-	row = arena_alloc(&c->arena, rec->size);
-	memcpy(row, old, rec->size);
-	overlay(rec, b.present, row, b.row);
-	if (r.o->before_patch != NULL &&
-	    !r.o->before_patch(&r, old, row, &b.present, b.extra,
-		b.extra_present, b.beside, b.beside_present))
+	if (!rest_patch_row(&r, http_var(c, 0), old, &b, &row))
 		return;
-	if (b.present != 0 || r.o->in_patch != NULL) {
-		const char *modified = modified_field(r.o);
-
-		if (b.present != 0 && field_named(r.o, modified) != NULL) {
-			stamp(r.o, row, modified, c->came_at);
-			b.present |= field_bit(rec, modified);
-		}
-		t = (struct writing){ &r, old, row, b.present };
-		if (!written(&r, store_tx(r.store, patch_tx, &t, &err), &err))
-			return;
-	}
 	http_empty(c, 204);
-	if (r.o->after_patch != NULL)
-		r.o->after_patch(
-		    &r, old, row, b.present, b.extra, b.extra_present);
-	if (r.o->changed != NULL)
-		r.o->changed(&r, REST_PATCH, row);
+	rest_patched(&r, old, row, &b);
+}
+
+static int
+del_tx(struct store *tx, void *ctx, struct err *err)
+{
+	const struct writing *t = ctx;
+	struct filter f = { 0 };
+
+	filter_text(&f, t->r->o->id, t->id);
+	return store_del(tx, t->r->o->entity, &f, NULL, err);
+}
+
+bool
+rest_del_row(struct rest *r, struct str id, const void *row)
+{
+	struct writing t = { .r = r, .id = id, .old = row };
+
+	if (r->o->before_del != NULL && !r->o->before_del(r, row))
+		return false;
+	return write_tx(r, del_tx, &t);
+}
+
+void
+rest_deleted(struct rest *r, const void *row)
+{
+	if (r->o->after_del != NULL)
+		r->o->after_del(r, row);
+	if (r->o->changed != NULL)
+		r->o->changed(r, REST_DEL, row);
 }
 
 static void
 handle_del(struct http_call *c)
 {
 	struct rest r = rest_of(c);
-	struct filter f = { 0 };
-	struct err err;
 	void *row;
 
-	if (!fetch(&r, REST_DEL, &row))
+	if (!rest_fetch(&r, REST_DEL, http_var(c, 0), &row))
 		return;
-	if (row != NULL) {
-		if (r.o->before_del != NULL && !r.o->before_del(&r, row))
-			return;
-		filter_text(&f, r.o->id, http_var(c, 0));
-		if (!written(&r,
-			store_del(r.store, r.o->entity, &f, NULL, &err), &err))
-			return;
-	}
+	if (row != NULL && !rest_del_row(&r, http_var(c, 0), row))
+		return;
 	http_empty(c, 204);
-	if (row != NULL && r.o->after_del != NULL)
-		r.o->after_del(&r, row);
-	if (row != NULL && r.o->changed != NULL)
-		r.o->changed(&r, REST_DEL, row);
+	if (row != NULL)
+		rest_deleted(&r, row);
 }
 
 /* --- lists --------------------------------------------------------------- */
+
+/* "a,b,c": one of them. */
+static bool
+add_choice(struct rest *r, struct filter *f, const struct rest_filter *x,
+    struct str text)
+{
+	struct value *list =
+	    arena_array(&r->c->arena, REST_CHOICE_MAX, struct value);
+	size_t n = 0;
+
+	while (text.len > 0) {
+		if (n == REST_CHOICE_MAX) {
+			http_error(r->c, 400, "err_param",
+			    "`%s`: more than %d values", x->param,
+			    REST_CHOICE_MAX);
+			return false;
+		}
+		list[n++] = value_text(str_cut(&text, ','));
+	}
+	filter_in(f, x->field, list, n);
+	return true;
+}
 
 static bool
 add_filters(struct rest *r, struct filter *f)
@@ -544,8 +683,21 @@ add_filters(struct rest *r, struct filter *f)
 			continue;
 		if (x->lower)
 			text = arena_lower(&r->c->arena, text);
+		if (x->op == COND_IN) {
+			if (!add_choice(r, f, x, text))
+				return false;
+			continue;
+		}
 		v = value_text(text);
-		if (field->type == FIELD_INT || field->type == FIELD_TIME) {
+		if (field->type == FIELD_BOOL) {
+			if (!str_eqz(text, "true") && !str_eqz(text, "false")) {
+				http_error(r->c, 400, "err_param",
+				    "invalid `%s`", x->param);
+				return false;
+			}
+			v = value_bool(str_eqz(text, "true"));
+		} else if (field->type == FIELD_INT ||
+		    field->type == FIELD_TIME) {
 			int64_t n;
 
 			if (!str_to_i64(text, &n)) {
@@ -874,7 +1026,9 @@ query_of(struct mount *m)
 			.type = FIELD_TEXT,
 			.help = arena_printf(&m->arena,
 			    "Those whose %s %s this.", x->field,
-			    x->op == COND_CONTAINS ? "contains" : "is exactly")
+			    x->op == COND_CONTAINS ? "contains"
+				: x->op == COND_IN ? "is one of (a,b,c)"
+						   : "is exactly")
 				    .ptr };
 	}
 	r = arena_new(&m->arena, struct record);
@@ -984,9 +1138,13 @@ rest_mount(struct rest_mounts *mounts, const struct rest_object *o,
 	    o->shown != NULL ? field_bits(rec, o->shown, NULL) : FIELD_ALL;
 	m->csv = o->csv != NULL ? field_bits(rec, o->csv, NULL) : m->shown;
 	for (int v = 0; v < REST_VERBS; v++)
-		if (offers(o, (enum rest_verb)v, flags))
+		if (offers(o, (enum rest_verb)v, flags)) {
+			m->by_verb[v] = &m->routes[n];
 			fill_route(
 			    m, (enum rest_verb)v, prefix, &m->routes[n++]);
+		}
+	m->versions = versions_of(mounts, store);
+	versions_mounted(mounts, m);
 	keep(mounts, m, NULL);
 	add(ctx, m->routes);
 }

@@ -34,6 +34,8 @@ enum rest_verb {
 /* Verbs that a mount leaves out, by bit. */
 #define REST_NO(verb) (0x100u << (verb))
 
+struct versions; /* core/rest/version.h */
+
 /* One request at one object. */
 struct rest {
 	struct http_call *c;
@@ -42,13 +44,17 @@ struct rest {
 	void *module; /* what rest_mount() was given */
 	unsigned flags;
 	void *note; /* the decisions' own, from one of them to the next */
+	struct versions *versions; /* where changes are recorded; or NULL */
+	const struct version_how *how; /* version.c's own */
 };
 
 /* A query value that narrows a list. Empty values are ignored. */
+#define REST_CHOICE_MAX 1000 /* values of a filter that takes several */
+
 struct rest_filter {
 	const char *param;
 	const char *field;
-	enum cond_op op;
+	enum cond_op op;    /* COND_IN: texts with commas between */
 	bool lower;         /* ASCII letters are folded */
 	const char *unless; /* ignored when this parameter is there */
 	const char *help;
@@ -89,6 +95,7 @@ struct rest_object {
 	const char *scope;                /* "unit"; NULL: `name` */
 	const char *scope_tail;           /* "admin": user.get.admin */
 	unsigned roles[REST_VERBS];       /* 0: whoever has a token */
+	const char *fleeting; /* members that machines write: in no version */
 	unsigned slow;    /* verbs, by bit, for the pool of slow work */
 	const char *help; /* "a tenant: ..." */
 
@@ -136,6 +143,7 @@ struct rest_object {
  * OpenAPI, which call nothing. */
 struct rest_mounts {
 	struct rest_mounted *first;
+	struct versions *versions[2]; /* of the stores it mounts, or NULL */
 };
 
 /* Gives `add` the routes of the object below `prefix` (borrowed, as all else).
@@ -158,6 +166,10 @@ struct rest_body {
 };
 bool rest_read(struct http_call *c, const struct http_schema *s,
     const char *nulls, struct rest_body *b);
+
+/* What the body does not say of a new row gets its default. False: answered. */
+bool rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b);
 
 /* 503 err_db with what the store said. */
 void rest_db_error(struct http_call *c, const struct err *err);

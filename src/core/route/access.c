@@ -184,6 +184,12 @@ route_access(struct route *r, struct http_call *c, struct str token)
 }
 
 bool
+route_may_call(struct route *r, struct http_call *c)
+{
+	return auth_access(r->auth, c);
+}
+
+bool
 unit_filtered(struct rest *r, struct filter *f)
 {
 	struct str unit = http_query(r->c, "unit");

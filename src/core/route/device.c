@@ -270,7 +270,8 @@ make(struct rest *rest, struct arena *a, struct device *d, bool admin,
 	d->network_addr = arena_lower(a, d->network_addr);
 	d->device_id = rand_id(a, d->created_at, ID_SHORT);
 	d->info = STR("{}");
-	return store_add(r->store, &route_device_entity, d, err);
+	return versions_store_add_many(
+	    r->versions, rest->c, &route_device_entity, d, 1, false, err);
 }
 
 int
@@ -449,8 +450,8 @@ add_many(struct http_call *c, bool range)
 			.name = m.addrs.at[i],
 			.info = STR("{}"),
 		};
-	if (store_add_many(m.route->store, &route_device_entity, rows,
-		m.addrs.n, true, NULL, &err) != 0)
+	if (versions_store_add_many(m.route->versions, c, &route_device_entity,
+		rows, m.addrs.n, true, &err) != 0)
 		rest_db_error(c, &err);
 	else
 		many_end(&m, "add-device-bulk", "add-device-range");
@@ -487,7 +488,8 @@ del_many(struct http_call *c, bool range)
 
 	if (!many_begin(&m, c, range))
 		return;
-	if (store_tx(m.route->store, del_many_tx, &m, &err) != 0) {
+	if (versions_tx(
+		m.route->versions, NULL, c, del_many_tx, &m, &err) != 0) {
 		rest_db_error(c, &err);
 		return;
 	}

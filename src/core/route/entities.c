@@ -270,7 +270,7 @@ const struct entity *const route_entities[] = { &route_unit_entity,
 	&route_application_entity, &route_network_entity, &route_gateway_entity,
 	&route_device_entity, &route_device_route_entity,
 	&route_network_route_entity, &route_dldata_entity,
-	&route_account_entity, NULL };
+	&route_account_entity, &rest_version_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 

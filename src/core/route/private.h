@@ -98,6 +98,7 @@ struct route {
 	struct route_conf conf;
 	struct auth *auth;
 	struct store *store;
+	struct versions *versions;
 	struct worker_pool *lookups; /* reads for the message path */
 	struct worker_pool *logins;  /* one thread: passwords of queues */
 	struct worker_pool *downs;   /* one thread: downlink and results */

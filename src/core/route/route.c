@@ -4,6 +4,7 @@
 #include "core/route/route.h"
 #include "core/route/private.h"
 
+#include "base/base.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "codec/url.h"
@@ -13,6 +14,102 @@
 #define LOOKUP_THREADS 2
 #define LOOKUP_QUEUE 65536
 #define LOGIN_QUEUE 16384
+
+/* --- versions ------------------------------------------------------------ */
+
+static void
+who_calls(struct http_call *c, struct str *user_id, struct str *account)
+{
+	const struct auth_who *who = auth_who(c);
+
+	if (who == NULL)
+		return;
+	*user_id = who->user_id;
+	*account = who->account;
+}
+
+static bool
+may_call(void *module, struct http_call *c)
+{
+	return route_may_call(module, c);
+}
+
+static bool
+limit_versions(struct rest *r, enum rest_verb verb, struct filter *f)
+{
+	(void)verb;
+	return unit_filtered(r, f);
+}
+
+/* A unit that was deleted is its last owner's. */
+static bool
+may_gone(struct rest *r, const struct rest_object *o, const void *row)
+{
+	const struct auth_who *who = auth_who(r->c);
+	const struct unit *u = row;
+	struct unit now;
+	bool found;
+
+	return o->entity == &route_unit_entity && who->unit_id.ptr == NULL &&
+	    str_eq(u->owner_id, who->user_id) &&
+	    get_row(r->c, r->store, &route_unit_entity, "unitId", u->unit_id,
+		&now, &found) &&
+	    !found;
+}
+
+/* The queues of a network or application have their account again. */
+static void
+revived(struct http_call *c, void *module, const struct entity *e,
+    const void *row)
+{
+	const struct route_account *account = row;
+	bool application = account->application_id.len > 0;
+	struct route *r = module;
+	struct route_end end;
+	bool found = true;
+
+	(void)e;
+	if (!application)
+		found = network_get(r, account->network_id, &c->arena, &end,
+			    NULL) == 0;
+	else if (!get_row(c, r->store, &route_application_entity,
+		     "applicationId", account->application_id, &end, &found))
+		return;
+	if (found)
+		route_account_changed(r, application, &end, account, false);
+}
+
+static struct versions *
+open_versions(struct route *r)
+{
+	static const struct rest_object *const objects[] = {
+		&route_unit_object, &route_application_object,
+		&route_network_object, &route_device_object,
+		&route_device_route_object, &route_network_route_object
+	};
+	struct versions *v = versions_new(&r->conf.versions,
+	    &(struct versions_host){ .store = r->store,
+		.module = r,
+		.entities = route_entities,
+		.who = who_calls,
+		.access = may_call,
+		.limit = limit_versions,
+		.may_gone = may_gone,
+		.revived = revived });
+
+	for (size_t i = 0; i < COUNT_OF(objects); i++)
+		versions_add(v, objects[i]);
+	versions_add_beside(v, &route_account_entity);
+	return v;
+}
+
+struct versions *
+route_versions(struct route *r)
+{
+	return r != NULL ? r->versions : NULL;
+}
+
+/* --- opening ------------------------------------------------------------- */
 
 int
 route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
@@ -42,6 +139,8 @@ route_open(const struct route_conf *conf, const char *dir, struct auth *auth,
 		route_close(r);
 		return rc;
 	}
+	r->versions = open_versions(r);
+	r->mounts.versions[0] = r->versions;
 	r->lookups = worker_pool_new("lookup", LOOKUP_THREADS, LOOKUP_QUEUE);
 	r->downs = worker_pool_new("downlink", 1, 1);
 	r->logins = worker_pool_new("sign-in", 1, LOGIN_QUEUE);
@@ -116,6 +215,7 @@ route_close(struct route *r)
 	cache_fini(&r->device_route);
 	cache_fini(&r->network_route);
 	rest_mounts_free(&r->mounts);
+	versions_free(r->versions);
 	store_close(r->store);
 	arena_fini(&r->scratch);
 	pthread_mutex_destroy(&r->verified_lock);
@@ -157,6 +257,7 @@ route_routes(struct route *r, const char *prefix, unsigned flags,
 			rest_mount_rows(m, all[i].rows, prefix, r, add, ctx);
 		rest_mount(m, all[i].object, prefix, s, r, flags, add, ctx);
 	}
+	versions_mount(m, route_versions(r), prefix, flags, add, ctx);
 }
 
 bool
@@ -180,7 +281,9 @@ int
 route_clean(struct route *r, struct err *err)
 {
 	struct filter f = { 0 };
+	int rc;
 
 	filter_add(&f, "expiredAt", COND_LE, value_time(clock_now()));
-	return store_del(r->store, &route_dldata_entity, &f, NULL, err);
+	rc = store_del(r->store, &route_dldata_entity, &f, NULL, err);
+	return rc != 0 ? rc : versions_clean(r->versions, err);
 }

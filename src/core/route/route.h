@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "core/auth/auth.h"
-#include "core/rest/rest.h"
+#include "core/rest/version.h"
 #include "plug/store/settings.h"
 #include "net/mqtt/server.h"
 
@@ -43,6 +43,7 @@ struct route_conf {
 	int64_t downlink_ms; /* how long an unreported downlink is kept */
 	bool foreign_mqtt;   /* no row: mqtt:// means another server */
 	bool public_routes;  /* network routes from public networks */
+	struct versions_conf versions; /* no rows: they are every store's */
 };
 
 extern const struct conf_field route_fields[];
@@ -156,6 +157,7 @@ extern const struct entity route_network_entity;
 /* The rows that core/coremgr varies. */
 extern const struct rest_object route_application_object, route_network_object;
 struct store *route_store(struct route *r);         /* NULL for NULL */
+struct versions *route_versions(struct route *r);   /* NULL for NULL */
 extern const struct entity *const route_entities[]; /* NULL ends */
 /* All rows may be others: queues and caches follow, and with `kick` everybody
  * signs in again. Returns when that is done. On a worker; before route_start()
@@ -324,6 +326,8 @@ int route_unit_by_code(struct route *r, struct http_call *c, struct str code,
 /* For rows that are HTTP_OPEN because their token comes in another way: the
  * access check of HTTP_TOKEN with this token. False: the call is answered. */
 bool route_access(struct route *r, struct http_call *c, struct str token);
+/* The access check for c->route again. False: the call is answered. */
+bool route_may_call(struct route *r, struct http_call *c);
 /* The address of a device the caller may see; false: not there, or the call is
  * answered (status not 0). */
 bool route_device_addr(struct route *r, struct http_call *c,

@@ -248,8 +248,8 @@ add_many(struct http_call *c, bool is_range)
 			.created_at = c->came_at,
 			.modified_at = c->came_at,
 		};
-	if (store_add_many(m.route->store, &route_device_route_entity, rows,
-		m.devices.n, true, NULL, &err) != 0)
+	if (versions_store_add_many(m.route->versions, c,
+		&route_device_route_entity, rows, m.devices.n, true, &err) != 0)
 		rest_db_error(c, &err);
 	else
 		many_end(&m);
@@ -272,8 +272,8 @@ del_many(struct http_call *c, bool is_range)
 		list[i] = value_text(d[i].device_id);
 	filter_text(&f, "applicationId", m.app.id);
 	filter_in(&f, "deviceId", list, m.devices.n);
-	if (store_del(m.route->store, &route_device_route_entity, &f, NULL,
-		&err) != 0)
+	if (versions_store_del(m.route->versions, c, &route_device_route_entity,
+		&f, &err) != 0)
 		rest_db_error(c, &err);
 	else
 		many_end(&m);

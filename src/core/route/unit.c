@@ -257,8 +257,8 @@ delete_of_user(struct http_call *c)
 			return;
 		f.n = 0;
 		filter_text(&f, "unitId", units[i].unit_id);
-		if (store_del(route->store, &route_unit_entity, &f, NULL,
-			&err) != 0) {
+		if (versions_store_del(route->versions, c, &route_unit_entity,
+			&f, &err) != 0) {
 			rest_db_error(c, &err);
 			return;
 		}

@@ -43,9 +43,12 @@ struct http_call {
 	struct str origin;
 	struct str accept;
 	struct str host;
-	struct str if_none_match;
+	struct str if_none_match, if_match;
 	struct str accept_encoding;
-	struct str remote;               /* "address:port" */
+	struct str cookie;
+	struct str fetch_site; /* Sec-Fetch-Site, of browsers */
+	struct str app;        /* X-Marram, of our own web application */
+	struct str remote;     /* "address:port" */
 	struct str vars[HTTP_PATH_VARS]; /* of the path, in its order */
 	bool secure;                     /* came by TLS */
 	int64_t came_at;                 /* wall clock */

@@ -719,7 +719,11 @@ look_at_headers(struct request *r, const char *method)
 	c->accept = header(r, "Accept");
 	c->host = header(r, "Host");
 	c->if_none_match = header(r, "If-None-Match");
+	c->if_match = header(r, "If-Match");
 	c->accept_encoding = header(r, "Accept-Encoding");
+	c->cookie = header(r, "Cookie");
+	c->fetch_site = header(r, "Sec-Fetch-Site");
+	c->app = header(r, "X-Marram");
 	c->remote = remote_of(r);
 	MHD_get_connection_values(
 	    r->connection, MHD_HEADER_KIND, count_authorization, &a);

@@ -79,6 +79,8 @@ del_rows(struct cascade *c, const struct entity *e, const struct filter *f,
 	const struct store_table *t = store_table(c->tx, e);
 	struct store_query q = { .filter = f };
 	struct store *tx = c->tx;
+	bool told = store_is_watched(tx, e);
+	struct rows olds = { 0 };
 	struct arena a = { 0 };
 	struct plan p;
 	int rc;
@@ -92,8 +94,12 @@ del_rows(struct cascade *c, const struct entity *e, const struct filter *f,
 	p.quiet = true;
 	if (rc == 0 && t->n_links > 0)
 		rc = tx->ops->list(tx->engine, true, &p, note_row, c, err);
+	if (rc == 0 && told)
+		rc = store_all(tx, e, &q, &a, &olds, err);
 	if (rc == 0)
 		rc = tx->ops->del(tx->engine, true, &p, n, err);
+	if (rc == 0 && told)
+		rc = store_tell_rows(tx, e, olds.at, NULL, olds.n, err);
 	for (size_t i = 0; i < c->n_mine; i++)
 		push_work(c, &c->mine[i]);
 	free(c->mine);

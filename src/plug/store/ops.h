@@ -123,11 +123,17 @@ struct store {
 	struct store_table *tables;
 	size_t n_tables;
 	bool tx;
+	const struct store_watch *watch; /* NULL: nobody is told */
 };
 
 /* NULL when `e` is none of this store's entities. */
 const struct store_table *store_table(
     const struct store *s, const struct entity *e);
+/* Is somebody told of rows of this entity? */
+bool store_is_watched(const struct store *s, const struct entity *e);
+/* Tells of `n` rows that are gone, or with `rows` of those that are new. */
+int store_tell_rows(struct store *s, const struct entity *e, const void *olds,
+    const void *rows, size_t n, struct err *err);
 /* store_del() for a table that others refer to; inside a transaction. */
 int cascade_del(struct store *tx, const struct entity *e,
     const struct filter *f, int64_t *n, struct err *err);

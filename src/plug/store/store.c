@@ -216,6 +216,45 @@ store_tx(struct store *s, store_tx_fn *fn, void *ctx, struct err *err)
 	return rc == 0 ? ended : rc;
 }
 
+int
+store_tx_watched(struct store *s, const struct store_watch *watch,
+    store_tx_fn *fn, void *ctx, struct err *err)
+{
+	struct store watched = *s;
+
+	watched.watch = watch;
+	return store_tx(&watched, fn, ctx, err);
+}
+
+const struct store_watch *
+store_watch_of(const struct store *tx)
+{
+	return tx->watch;
+}
+
+bool
+store_is_watched(const struct store *s, const struct entity *e)
+{
+	return s->tx && s->watch != NULL && s->watch->wants(s->watch->ctx, e);
+}
+
+int
+store_tell_rows(struct store *s, const struct entity *e, const void *olds,
+    const void *rows, size_t n, struct err *err)
+{
+	const char *old = olds, *row = rows;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		size_t at = i * e->record.size;
+
+		rc = s->watch->row(s->watch->ctx, s, e,
+		    old != NULL ? old + at : NULL,
+		    row != NULL ? row + at : NULL, err);
+	}
+	return rc;
+}
+
 /* --- filters ------------------------------------------------------------- */
 
 static struct cond *
@@ -481,6 +520,25 @@ store_all(struct store *s, const struct entity *e, const struct store_query *q,
 	return rc;
 }
 
+/* One by one, since it must be known which of them were passed over. */
+static int
+add_watched(struct store *s, const struct entity *e, const void *rows, size_t n,
+    bool skip, int64_t *count, struct err *err)
+{
+	const char *row = rows;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++, row += e->record.size) {
+		int64_t one = 0;
+
+		rc = s->ops->add(s->engine, true, e, row, 1, skip, &one, err);
+		if (rc == 0 && one > 0)
+			rc = store_tell_rows(s, e, NULL, row, 1, err);
+		*count += one;
+	}
+	return rc;
+}
+
 int
 store_add_many(struct store *s, const struct entity *e, const void *rows,
     size_t n, bool skip, int64_t *added, struct err *err)
@@ -491,7 +549,9 @@ store_add_many(struct store *s, const struct entity *e, const void *rows,
 	rc = check_known(s, e, err);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = check_row(e, (const char *)rows + i * e->record.size, err);
-	if (rc == 0 && n > 0)
+	if (rc == 0 && n > 0 && store_is_watched(s, e))
+		rc = add_watched(s, e, rows, n, skip, &count, err);
+	else if (rc == 0 && n > 0)
 		rc = s->ops->add(
 		    s->engine, s->tx, e, rows, n, skip, &count, err);
 	if (rc == 0 && added != NULL)
@@ -506,6 +566,40 @@ store_add(
 	return store_add_many(s, e, row, 1, false, NULL, err);
 }
 
+/* The row that is there by the first key of this one. */
+static int
+row_of_key(struct store *s, const struct entity *e, const void *row,
+    struct arena *a, void *ret, bool *found, struct err *err)
+{
+	const char *const *name = e->keys[0].fields;
+	struct filter f = { 0 };
+
+	for (; *name != NULL; name++) {
+		const struct field *k = own_field(e, *name);
+
+		filter_add(&f, *name, COND_EQ,
+		    field_get(k, (const char *)row + k->offset));
+	}
+	return store_get(s, e, &f, a, ret, found, err);
+}
+
+static int
+upsert_watched(
+    struct store *s, const struct entity *e, const void *row, struct err *err)
+{
+	struct arena a = { 0 };
+	void *old = arena_alloc(&a, e->record.size);
+	bool found;
+	int rc = row_of_key(s, e, row, &a, old, &found, err);
+
+	if (rc == 0)
+		rc = s->ops->upsert(s->engine, true, e, row, err);
+	if (rc == 0)
+		rc = store_tell_rows(s, e, found ? old : NULL, row, 1, err);
+	arena_fini(&a);
+	return rc;
+}
+
 int
 store_upsert(
     struct store *s, const struct entity *e, const void *row, struct err *err)
@@ -515,8 +609,34 @@ store_upsert(
 	rc = check_known(s, e, err);
 	if (rc == 0)
 		rc = check_row(e, row, err);
+	if (rc == 0 && store_is_watched(s, e))
+		return upsert_watched(s, e, row, err);
 	if (rc == 0)
 		rc = s->ops->upsert(s->engine, s->tx, e, row, err);
+	return rc;
+}
+
+static int
+update_watched(struct store *s, const struct plan *p, const struct filter *f,
+    const void *values, uint64_t which, const struct change *changes,
+    size_t n_changes, struct arena *a, int64_t *n, struct err *err)
+{
+	const struct store_query q = { .filter = f };
+	const struct entity *e = p->entity;
+	struct rows olds;
+	int rc = store_all(s, e, &q, a, &olds, err);
+
+	if (rc == 0)
+		rc = s->ops->update(s->engine, true, p, values, which, n, err);
+	for (size_t i = 0; rc == 0 && i < olds.n; i++) {
+		const char *old = (const char *)olds.at + i * e->record.size;
+		void *row = arena_alloc(a, e->record.size);
+
+		memcpy(row, old, e->record.size);
+		rc = apply_changes(e, changes, n_changes, a, row, &which, err);
+		if (rc == 0)
+			rc = store_tell_rows(s, e, old, row, 1, err);
+	}
 	return rc;
 }
 
@@ -541,6 +661,9 @@ store_update(struct store *s, const struct entity *e, const struct filter *f,
 		rc = plan_filter(&p, e, f, &a, err);
 	if (rc == 0 && which == 0)
 		rc = s->ops->count(s->engine, s->tx, &p, &count, err);
+	else if (rc == 0 && store_is_watched(s, e))
+		rc = update_watched(s, &p, f, row, which, changes, n_changes,
+		    &a, &count, err);
 	else if (rc == 0)
 		rc = s->ops->update(
 		    s->engine, s->tx, &p, row, which, &count, err);
@@ -577,7 +700,7 @@ store_del(struct store *s, const struct entity *e, const struct filter *f,
 
 	if (t == NULL)
 		return check_known(s, e, err);
-	if (t->n_links > 0) {
+	if (t->n_links > 0 || store_is_watched(s, e)) {
 		rc = store_tx(s, del_with_references, &d, err);
 	} else {
 		rc = plan_filter(&p, e, f, &a, err);

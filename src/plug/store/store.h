@@ -169,4 +169,21 @@ int store_flush(struct store *s, struct err *err);
 typedef int store_tx_fn(struct store *tx, void *ctx, struct err *err);
 int store_tx(struct store *s, store_tx_fn *fn, void *ctx, struct err *err);
 
+/* Who is told what a tx does to rows, those included that go by reference.
+ * store_clear() tells nothing. */
+struct store_watch {
+	/* Is each row of this entity to be told? */
+	bool (*wants)(void *ctx, const struct entity *e);
+	/* In the tx, after the change: `old` NULL: it was added, `row` NULL: it
+	 * was deleted. Both are lent. Other than 0 fails the call. */
+	int (*row)(void *ctx, struct store *tx, const struct entity *e,
+	    const void *old, const void *row, struct err *err);
+	void *ctx;
+};
+/* As store_tx(); `watch` is borrowed until it returns. */
+int store_tx_watched(struct store *s, const struct store_watch *watch,
+    store_tx_fn *fn, void *ctx, struct err *err);
+/* Of the tx; NULL: nobody. */
+const struct store_watch *store_watch_of(const struct store *tx);
+
 #endif

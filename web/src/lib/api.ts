@@ -16,33 +16,46 @@ export const withQuery = (path: string, query: Query = {}) => {
 	return String(q) ? path + (path.includes('?') ? '&' : '?') + q : path;
 };
 
-async function call(method: string, path: string, body?: Record<string, unknown>, again = true): Promise<any> {
-	const headers: Record<string, string> = { Authorization: 'Bearer ' + (await accessToken(!again)) };
+// `version`: where the version lies that a change has made, for lib/undo.
+export interface Changed<T = any> { data: T; version?: string }
+
+// Devices and gateways have their versions beside the networks.
+const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) ? '/broker/api/v1' : path.split('/').slice(0, 4).join('/'));
+
+async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, bad?: string): Promise<Changed> {
+	const token = await accessToken(bad);
+	const headers: Record<string, string> = { Authorization: 'Bearer ' + token };
 	if (body !== undefined) headers['Content-Type'] = 'application/json';
+	if (ifMatch) headers['If-Match'] = `"${ifMatch}"`;
 	let r: Response;
 	try {
 		r = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
 	} catch {
 		throw new ApiError(0, 'away', 'The server does not answer. Is it running, and is the network up?', path);
 	}
-	if (r.status === 401 && again) return call(method, path, body, false);
+	if (r.status === 401 && bad === undefined) return whole(method, path, body, ifMatch, token);
 	const text = await r.text();
 	let json: any;
 	try { json = text ? JSON.parse(text) : {}; } catch { json = {}; }
 	if (!r.ok) throw new ApiError(r.status, json.code ?? String(r.status), json.message ?? r.statusText, `${method} ${path.split('?')[0]}`);
-	return json.data;
+	const version = r.headers.get('X-Marram-Version');
+	return { data: json.data, version: version ? `${home(path)}/version/${encodeURIComponent(version)}` : undefined };
 }
+const call = async (method: string, path: string, body?: Record<string, unknown>, ifMatch?: string) => (await whole(method, path, body, ifMatch)).data;
 
 export const get = <T>(path: string, query?: Query): Promise<T> => call('GET', withQuery(path, query));
 // `beside`: what stands next to "data".
 export const post = <T>(path: string, data?: unknown, beside?: object): Promise<T> => call('POST', path, { data, ...beside });
-export const patch = <T>(path: string, data?: unknown, beside?: object): Promise<T> => call('PATCH', path, { data, ...beside });
+// `asOf`: the modifiedOn that was read; who changed it since is not overwritten (412).
+export const patch = <T>(path: string, data?: unknown, beside?: object, asOf?: string): Promise<T> => call('PATCH', path, { data, ...beside }, asOf);
 export const del = (path: string): Promise<void> => call('DELETE', path);
+// A change together with the version it has made: `undoable(text, () => change('PATCH', path, data))`.
+export const change = <T = any>(method: 'POST' | 'PATCH' | 'DELETE', path: string, data?: unknown, beside?: object): Promise<Changed<T>> => whole(method, path, method === 'DELETE' ? undefined : { data, ...beside });
 export const count = async (path: string, query?: Query) => (await get<{ count: number }>(path + '/count', query)).count;
 
 // The schema of what a call takes, for forms.
 let doc: Promise<any> | undefined;
-export interface Schema { type: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; items?: Schema; enum?: unknown[]; required?: string[]; minimum?: number; maximum?: number; maxLength?: number }
+export interface Schema { type: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; items?: Schema; enum?: unknown[]; required?: string[]; minimum?: number; maximum?: number; maxLength?: number; contentMediaType?: string; title?: string; anyOf?: Schema[] }
 export const openapi = () => (doc ??= fetch('/openapi.json').then((r) => r.json()));
 export async function bodySchema(method: string, path: string): Promise<Schema> {
 	return (await openapi()).paths[path][method].requestBody.content['application/json'].schema.properties.data;

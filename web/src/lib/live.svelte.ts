@@ -7,18 +7,33 @@ interface Wanted { ask: Record<string, unknown>; hear: (e: LiveEvent) => void; f
 
 export const link = $state({ up: false, tried: false });
 const wanted = new Map<string, Wanted>();
-let ws: WebSocket | undefined, next = 1, wait = 500, timer: number | undefined;
+let ws: WebSocket | undefined, next = 1, wait = 500, timer: number | undefined, refused: string | undefined;
 
 const send = (o: unknown) => { if (ws?.readyState === WebSocket.OPEN) ws.send(JSON.stringify(o)); };
 const fits = (w: Wanted, e: LiveEvent) => {
-	const types = w.ask.entityTypes as string[] | undefined, filters = (w.ask.filters ?? {}) as Record<string, string>;
-	return (!types || types.includes(e.entityType)) && Object.entries(filters).every(([k, v]) => !e.entity || e.entity[k] === v);
+	const types = w.ask.entityTypes as string[] | undefined, ids = w.ask.quickIds as string[] | undefined, filters = (w.ask.filters ?? {}) as Record<string, string>;
+	const at = (path: string) => path.split('.').reduce((o, k) => o?.[k], e.entity);
+	return (!types || types.includes(e.entityType)) && (!ids || ids.includes(e.entityQuickId)) && Object.entries(filters).every(([k, v]) => !e.entity || String(at(k)) === v);
 };
+
+function again() {
+	link.up = false;
+	link.tried = true;
+	timer ??= setTimeout(open, wait) as unknown as number;
+	wait = Math.min(wait * 2, 15_000);
+}
 
 async function open() {
 	timer = undefined;
 	const address = location.origin.replace(/^http/, 'ws') + '/ws';
-	ws = new WebSocket(address, ['marram.v1', await accessToken()]);
+	let token: string;
+	try {
+		token = await accessToken(refused);
+	} catch {
+		return again();
+	}
+	refused = undefined;
+	ws = new WebSocket(address, ['marram.v1', token]);
 	ws.onopen = () => {
 		link.up = link.tried = true;
 		wait = 500;
@@ -30,12 +45,9 @@ async function open() {
 		if (f.type === 'event') for (const w of wanted.values()) if (fits(w, f.data)) w.hear(f.data);
 		if (f.type === 'lagged') for (const [id, w] of wanted) send({ type: 'subscribe', id, ...w.ask });
 	};
-	ws.onclose = async (e) => {
-		link.up = false;
-		link.tried = true;
-		if (e.code === 4401) await accessToken(true).catch(() => {});
-		timer ??= setTimeout(open, wait) as unknown as number;
-		wait = Math.min(wait * 2, 15_000);
+	ws.onclose = (e) => {
+		if (e.code === 4401) refused = token;
+		again();
 	};
 }
 

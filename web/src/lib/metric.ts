@@ -6,7 +6,7 @@ export interface Field {
 	id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; fieldId: string; name: string; unit: string; metricType: string;
 	current: { value: any; timestamp: string | null }; labels: Record<string, string>; formatter: { onReceive: string }; noChangeSince: string | null; lastSeen: string | null;
 }
-export type Picked = Field & { device?: string };
+export type Picked = Field & { device?: string; made?: number /* ms: it was new then */ };
 
 const places = ['gatewayId', 'nodeId', 'sourceId', 'fieldId'] as const;
 export const quickOf = (f: Field) => places.map((p) => f[p]).join('.');
@@ -40,7 +40,8 @@ export async function findFields(unit: string, words: string): Promise<Picked[]>
 
 const widths: [string, number][] = [['10s', 10], ['30s', 30], ['1m', 60], ['5m', 300], ['15m', 900], ['30m', 1800], ['1h', 3600], ['3h', 10800], ['6h', 21600], ['12h', 43200], ['24h', 86400], ['168h', 604800]];
 export const windows = widths.map(([w]) => w);
-export const secondsOf = (w: string) => widths.find(([x]) => x === w)?.[1] ?? 0;
+// Of "5m", "-6h", "1h30m"; 0: of nothing.
+export const secondsOf = (w: string) => [...w.matchAll(/(\d+(?:\.\d+)?)([hms])/g)].reduce((n, [, x, u]) => n + Number(x) * { h: 3600, m: 60, s: 1 }[u]!, 0);
 // A step that gives about a point for two pixels; "": each value as it came.
 export function windowFor(span: number, px: number): string {
 	if (span <= 2 * 3600) return '';
@@ -61,10 +62,12 @@ export const valueNow = (f: Field): Value => real(f, f.current?.value);
 export async function history(unit: string, fields: Picked[], o: { from: number; to: number; window: string; fn: string; shift?: number }): Promise<Asked[]> {
 	if (fields.length === 0) return [];
 	const iso = (s: number) => new Date((s - (o.shift ?? 0)) * 1000).toISOString(), fn = o.fn || 'mean';
+	// One that was just made is told before it is stored; its first value is all.
+	const old = fields.filter((f) => !f.made || Date.now() - f.made > 5000);
 	const windowed = (f: Field) => !!o.window && isNumber(f);
-	const data = await post<Record<string, Point[]>>('/hub/api/v1/metric', {
+	const data: Record<string, Point[]> = old.length === 0 ? {} : await post('/hub/api/v1/metric', {
 		unitId: unit,
-		queries: fields.map((f) => ({ name: f.id, quickId: 'field:' + quickOf(f), start: iso(o.from), stop: iso(o.to), window: windowed(f) ? o.window : '', functions: windowed(f) ? [...new Set([fn, 'mean', 'min', 'max', 'count'])] : [] })),
+		queries: old.map((f) => ({ name: f.id, quickId: 'field:' + quickOf(f), start: iso(o.from), stop: iso(o.to), window: windowed(f) ? o.window : '', functions: windowed(f) ? [...new Set([fn, 'mean', 'min', 'max', 'count'])] : [] })),
 	});
 	return fields.map((f) => {
 		const points = inOrder(data[f.id] ?? []), step = windowed(f) ? secondsOf(o.window) : 0, at = points.map((p) => Date.parse(p.timestamp) / 1000 + (o.shift ?? 0));

@@ -10,7 +10,20 @@ export function read() {
 	route.hash = location.hash;
 }
 
+// A page with something unsaved is asked before it is left, and given what leaves.
+let held: ((leave: () => void) => void) | undefined;
+export function hold(ask: (leave: () => void) => void): () => void {
+	held = ask;
+	return () => { if (held === ask) held = undefined; };
+}
+function asked(path: string): boolean {
+	if (!held || new URL(path, location.href).pathname === route.path) return false;
+	held(() => { held = undefined; go(path); });
+	return true;
+}
+
 export function go(path: string) {
+	if (asked(path)) return;
 	history.pushState(null, '', path);
 	read();
 }
@@ -23,7 +36,11 @@ export function replace(query: Record<string, string | undefined>) {
 	read();
 }
 
-addEventListener('popstate', read);
+addEventListener('popstate', () => {
+	const to = location.pathname + location.search + location.hash, query = String(route.query);
+	if (asked(to)) history.pushState(null, '', route.path + (query ? '?' + query : ''));
+	else read();
+});
 addEventListener('click', (e) => {
 	const a = (e.target as Element).closest?.('a');
 	if (!a || e.defaultPrevented || e.button || e.ctrlKey || e.metaKey || e.shiftKey || a.target || a.hasAttribute('download') || a.hasAttribute('data-load')) return;

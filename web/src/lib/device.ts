@@ -1,0 +1,30 @@
+// A device, as the tabs of its page see it.
+import type { Picked } from './metric';
+import { bytesOf, textOf } from './payload';
+
+export interface Device { deviceId: string; unitId: string; unitCode: string | null; networkId: string; networkCode: string; networkAddr: string; profile: string; name: string; info: Record<string, unknown>; createdAt: string; modifiedAt: string }
+export interface Node { id: string; gatewayId: string; nodeId: string; name: string; state: { status: string; message: string; since: string | null }; labels: Record<string, string>; others: Record<string, any>; lastSeen: string | null }
+export interface Gateway { id: string; code: string; enabled: boolean; provider: { type?: string }; state?: { status: string; message: string } }
+export interface Profile { id: string; code: string; name: string; codec: string; script: string; paths: unknown; fields: unknown }
+export interface Message { dataId: string; proc: string; time?: string; pub?: string; resp?: string; status?: number; data: string; profile: string; extension?: unknown }
+export interface Of { device: Device; node?: Node; fields: Picked[]; gateway?: Gateway; profile?: Profile; load: () => Promise<void> }
+
+// How a payload is shown.
+export type Look = 'text' | 'hex' | 'json';
+export function shownAs(hex: string, as: Look): string {
+	if (as === 'hex') return hex.replace(/(..)(?=.)/g, '$1 ');
+	if (as === 'json') try { return JSON.stringify(JSON.parse(new TextDecoder().decode(bytesOf(hex))), null, 2); } catch { /* it is none */ }
+	return textOf(hex);
+}
+// Downlinks: what became of one.
+export const result = (m: Message) => ((m.status ?? -1) < 0 ? 'waiting' : m.status === 0 ? 'ok' : 'error');
+export const lamp = (m: Message) => ({ waiting: '', ok: 'up', error: 'error' })[result(m)];
+
+// "lat;lon[;alt]", as a field of the type geo has it.
+export function placeOf(fields: Picked[]): { lat: number; lon: number; alt?: number } | undefined {
+	const f = fields.find((x) => x.metricType === 'geo'), p = String(f?.current?.value ?? '').split(';').map(Number);
+	return p.length >= 2 && p.every(Number.isFinite) && f?.current?.value ? { lat: p[0], lon: p[1], alt: p[2] } : undefined;
+}
+// What a node can be told, by who speaks to it.
+const usual = ['refresh_node_info', 'heartbeat_request', 'reboot', 'firmware_update', 'reset'];
+export const actionsOf: Record<string, string[]> = { mysensors_v2: usual, tasmota: usual };
