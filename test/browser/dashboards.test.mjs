@@ -332,6 +332,9 @@ test('the list: favourites first, a copy, deleted and undone, in two browsers', 
 	await other.click('a:text-is("Mine")');
 	assert.ok(other.url().endsWith(home), 'it is where it was');
 	await isGood(page, 'dashboards-light');
+	await other.click('button:text-is("Versions")');
+	await other.waitForSelector('dialog[open] >> text=Restored');
+	await isGood(other, 'dashboard-versions-light');
 	await other.context().close();
 });
 
