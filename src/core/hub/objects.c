@@ -55,6 +55,39 @@ hub_post(struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id)
 	loop_post(h->loop, &t->post);
 }
 
+static void
+run_wait(struct loop_post *p)
+{
+	struct hub_wait *w = container_of(p, struct hub_wait, post);
+
+	w->fn(w->hub, w);
+}
+
+void
+hub_await(struct hub *h, void (*fn)(struct hub *h, struct hub_wait *w),
+    struct hub_wait *w)
+{
+	*w = (struct hub_wait){ .post.run = run_wait,
+		.hub = h,
+		.fn = fn,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER };
+	loop_post(h->loop, &w->post);
+	pthread_mutex_lock(&w->lock);
+	while (!w->done)
+		pthread_cond_wait(&w->cond, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+hub_answer(struct hub_wait *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
 struct asking {
 	struct hub *hub;
 	void (*fn)(struct hub *h, void *ctx);
@@ -185,9 +218,11 @@ static const struct rest_object node_object = {
 	.name = "node",
 	.entity = &hub_node_entity,
 	.filters = (const struct rest_filter[]){ BY("gatewayId", "gatewayId"),
-	    BY("nodeId", "nodeId"), { "contains", "name", COND_CONTAINS },
-	    { 0 } },
+	    BY("nodeId", "nodeId"), { "ids", "id", COND_IN },
+	    { "state", "state.status", COND_IN },
+	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "nodeId", "nodeId" }, { "name", "name" },
+	    { "gatewayId", "gatewayId" }, { "state", "state.status" },
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc",
 	.patch = "name labels",
@@ -214,6 +249,7 @@ static const struct rest_object field_object = {
 	.entity = &hub_field_entity,
 	.filters = (const struct rest_filter[]){ PLACES,
 	    BY("fieldId", "fieldId"), BY("metricType", "metricType"),
+	    { "devices", "deviceId", COND_IN },
 	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "fieldId", "fieldId" }, { "sourceId", "sourceId" },
 	    { "nodeId", "nodeId" }, { "name", "name" },
@@ -287,12 +323,12 @@ seal_handler(struct rest *r, struct hub_handler *h)
 }
 
 /* A backup holds what every unit has. */
-static bool
-may_have_type(struct rest *r, struct str type)
+bool
+hub_may_have_handler(struct http_call *c, struct str type)
 {
-	if (!str_eqz(type, "backup") || auth_is(r->c, HTTP_ROLE_ADMIN))
+	if (!str_eqz(type, "backup") || auth_is(c, HTTP_ROLE_ADMIN))
 		return true;
-	http_error(r->c, 403, "err_perm",
+	http_error(c, 403, "err_perm",
 	    "handlers of type backup are for administrators");
 	return false;
 }
@@ -302,7 +338,7 @@ handler_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
 	const struct hub_handler *h = row;
 
-	return may_have_type(r, h->type) &&
+	return hub_may_have_handler(r->c, h->type) &&
 	    hub_before_add(r, row, extra, beside) && seal_handler(r, row);
 }
 
@@ -319,7 +355,7 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 	(void)extra_present;
 	(void)beside;
 	(void)beside_present;
-	if (!may_have_type(r, h->type))
+	if (!hub_may_have_handler(r->c, h->type))
 		return false;
 	if (!(*present & field_bit(&hub_handler_entity.record, "spec")))
 		return true;
@@ -349,17 +385,12 @@ static const struct rest_object forward_object = {
 	.help = "forwards: each new value of a field is sent to another.",
 };
 
-#define TASK_MEMBERS                                                           \
-	"description labels enabled ignoreDuplicate autoDisable reEnable "     \
-	"reEnableDuration variables dampening triggerOnEvent eventFilter "     \
-	"executionInterval evaluationType evaluationConfig "                   \
-	"handlerParameters handlers"
 static const struct rest_object task_object = {
 	RULE,
 	.name = "task",
 	.entity = &hub_task_entity,
-	.add = "id unitId! " TASK_MEMBERS,
-	.patch = TASK_MEMBERS,
+	.add = "id unitId! " HUB_TASK_MEMBERS,
+	.patch = HUB_TASK_MEMBERS,
 	.fleeting = "state",
 	.help = "tasks: when something is so, handlers are told.",
 };
@@ -401,15 +432,12 @@ schedule_before_patch(struct rest *r, const void *old, void *row,
 	return schedule_is_right(r, row);
 }
 
-#define SCHEDULE_MEMBERS                                                       \
-	"description enabled labels validity variables customVariableType "    \
-	"customVariableConfig handlerParameters handlers"
 static const struct rest_object schedule_object = {
 	RULES(schedule_before_add),
 	.name = "schedule",
 	.entity = &hub_schedule_entity,
-	.add = "id unitId! type! spec! " SCHEDULE_MEMBERS,
-	.patch = "type spec " SCHEDULE_MEMBERS,
+	.add = "id unitId! type! spec! " HUB_SCHEDULE_MEMBERS,
+	.patch = "type spec " HUB_SCHEDULE_MEMBERS,
 	.fleeting = "state",
 	.help = "schedules: at some time, handlers are told.",
 	.before_patch = schedule_before_patch,
@@ -436,7 +464,9 @@ static const struct rest_object trace_object = {
 	COMMON,
 	.name = "trace",
 	.entity = &hub_trace_entity,
-	.filters = (const struct rest_filter[]){ BY("rule", "rule"), { 0 } },
+	.filters = (const struct rest_filter[]){ BY("rule", "rule"),
+	    BY("isTriggered", "isTriggered"), BY("isFired", "isFired"),
+	    { "contains", "rule", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "timestamp", "timestamp" }),
 	.sort = "timestamp:desc",
 	.help = "traces: what rules saw, decided and did.",
@@ -458,7 +488,8 @@ static const struct field deed_fields[] = {
 	F_TEXT(A, payload, "payload", .def = "\"\"", .max = 65536,
 	    .help = "What a field or shared data is set to (toggle "
 		    "turns a field over); enable or "
-		    "disable for a rule, handler or gateway; reload, or "
+		    "disable for a rule, handler or gateway; run for a "
+		    "schedule; reload, or "
 		    "what its provider can do, as reboot of a node."),
 	F_TEXT(A, key_path, "keyPath", .def = "\"\"", .max = 1024,
 	    .help = "Of a data repository: where in its data."),
@@ -648,6 +679,7 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 	rest_mount_rows(m, hub_trial_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_rehearse_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_try_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inspect_rows, "/hub/api/v1", h, add, ctx);
 	settings_mount(h, add, ctx);

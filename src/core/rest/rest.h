@@ -49,10 +49,12 @@ struct rest {
 };
 
 /* A query value that narrows a list. Empty values are ignored. */
+#define REST_CHOICE_MAX 1000 /* values of a filter that takes several */
+
 struct rest_filter {
 	const char *param;
 	const char *field;
-	enum cond_op op;
+	enum cond_op op;    /* COND_IN: texts with commas between */
 	bool lower;         /* ASCII letters are folded */
 	const char *unless; /* ignored when this parameter is there */
 	const char *help;
@@ -164,6 +166,10 @@ struct rest_body {
 };
 bool rest_read(struct http_call *c, const struct http_schema *s,
     const char *nulls, struct rest_body *b);
+
+/* What the body does not say of a new row gets its default. False: answered. */
+bool rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b);
 
 /* 503 err_db with what the store said. */
 void rest_db_error(struct http_call *c, const struct err *err);

@@ -22,8 +22,9 @@ export interface Changed<T = any> { data: T; version?: string }
 // Devices and gateways have their versions beside the networks.
 const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) ? '/broker/api/v1' : path.split('/').slice(0, 4).join('/'));
 
-async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, again = true): Promise<Changed> {
-	const headers: Record<string, string> = { Authorization: 'Bearer ' + (await accessToken(!again)) };
+async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, bad?: string): Promise<Changed> {
+	const token = await accessToken(bad);
+	const headers: Record<string, string> = { Authorization: 'Bearer ' + token };
 	if (body !== undefined) headers['Content-Type'] = 'application/json';
 	if (ifMatch) headers['If-Match'] = `"${ifMatch}"`;
 	let r: Response;
@@ -32,7 +33,7 @@ async function whole(method: string, path: string, body?: Record<string, unknown
 	} catch {
 		throw new ApiError(0, 'away', 'The server does not answer. Is it running, and is the network up?', path);
 	}
-	if (r.status === 401 && again) return whole(method, path, body, ifMatch, false);
+	if (r.status === 401 && bad === undefined) return whole(method, path, body, ifMatch, token);
 	const text = await r.text();
 	let json: any;
 	try { json = text ? JSON.parse(text) : {}; } catch { json = {}; }

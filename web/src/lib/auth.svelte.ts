@@ -1,10 +1,30 @@
 // Signing in: OAuth2 code flow with PKCE at our own server. The access token
-// is in memory only. The refresh token, which is good once, is kept for this
-// tab alone (sessionStorage) so that a reload does not ask for the password.
+// is in memory only, and the tabs of one browser give it to each other. The
+// refresh token is a cookie that scripts cannot read and that only /refresh
+// gets; it is good once, so one tab at a time exchanges it.
 
-const KEY = 'marram.refresh', FLOW = 'marram.flow', ID = 'public';
+// Whether there is a cookie to exchange: no more than a hint.
+const HINT = 'marram.in', FLOW = 'marram.flow', ID = 'public', MARGIN = 30_000;
 let token = '', ends = 0, asking: Promise<boolean> | undefined;
 export const who = $state({ account: '', name: '', roles: {} as Record<string, boolean>, userId: '' });
+
+type Word = { is: 'ask' } | { is: 'token'; token: string; ends: number } | { is: 'in'; userId: string } | { is: 'out' };
+const tabs = new BroadcastChannel('marram');
+const tell = (w: Word) => tabs.postMessage(w);
+const good = () => token !== '' && Date.now() < ends - MARGIN;
+let heard: (() => void) | undefined;
+tabs.onmessage = ({ data }: MessageEvent<Word>) => {
+	if (data.is === 'ask' && good()) tell({ is: 'token', token, ends });
+	if (data.is === 'token' && data.ends > ends) {
+		({ token, ends } = data);
+		heard?.();
+	}
+	// Somebody signed out, or in as somebody else: what is shown is not theirs.
+	if (data.is === 'out' || (data.is === 'in' && who.userId && data.userId !== who.userId)) {
+		token = '';
+		location.reload();
+	}
+};
 
 const here = () => location.origin + '/signed-in';
 const base64url = (b: Uint8Array) =>
@@ -27,28 +47,39 @@ export async function signIn(): Promise<void> {
 }
 
 async function exchange(path: string, form: Record<string, string>): Promise<boolean> {
-	const r = await fetch(path, { method: 'POST', body: new URLSearchParams({ client_id: ID, ...form }) });
-	if (!r.ok) {
-		if (r.status < 500) sessionStorage.removeItem(KEY);
-		return false;
-	}
+	const r = await fetch(path, { method: 'POST', headers: { 'X-Marram': 'app' }, body: new URLSearchParams({ client_id: ID, ...form }) });
+	if (r.status === 400) localStorage.removeItem(HINT);
+	if (!r.ok) return false;
 	const t = await r.json();
 	token = t.access_token;
 	ends = Date.now() + t.expires_in * 1000;
-	sessionStorage.setItem(KEY, t.refresh_token);
+	localStorage.setItem(HINT, '1');
+	tell({ is: 'token', token, ends });
 	return true;
 }
 
+// One tab at a time. Without TLS there are no locks; then the server takes the
+// same cookie twice for some seconds.
+const alone = (f: () => Promise<boolean>) => (navigator.locks ? navigator.locks.request('marram.refresh', f) : f()) as Promise<boolean>;
+
 function refresh(): Promise<boolean> {
-	const old = sessionStorage.getItem(KEY);
-	if (!old) return Promise.resolve(false);
-	asking ??= exchange('/auth/oauth2/refresh', { grant_type: 'refresh_token', refresh_token: old })
+	const old = token;
+	if (!localStorage.getItem(HINT)) return Promise.resolve(false);
+	asking ??= alone(async () => (token !== old && good()) || exchange('/auth/oauth2/refresh', { grant_type: 'refresh_token' }))
 		.finally(() => (asking = undefined));
 	return asking;
 }
 
-export async function accessToken(anew = false): Promise<string> {
-	if ((anew || Date.now() > ends - 30_000) && !(await refresh())) await signIn();
+// Another tab may have a token; it answers in a few milliseconds or never.
+const fromTabs = () => new Promise<boolean>((done) => {
+	const late = setTimeout(() => done(false), 40);
+	heard = () => { clearTimeout(late); done(good()); };
+	tell({ is: 'ask' });
+}).finally(() => (heard = undefined));
+
+// One that is good; not `bad`, which the server has refused.
+export async function accessToken(bad?: string): Promise<string> {
+	if ((!good() || token === bad) && !(await refresh())) await signIn();
 	return token;
 }
 
@@ -58,24 +89,31 @@ export async function start(): Promise<boolean> {
 	if (location.pathname === '/signed-in') {
 		const flow = JSON.parse(sessionStorage.getItem(FLOW) ?? 'null');
 		sessionStorage.removeItem(FLOW);
-		const good = flow && flow.state === q.get('state') && q.get('code') &&
+		const right = flow && flow.state === q.get('state') && q.get('code') &&
 			(await exchange('/auth/oauth2/token', { grant_type: 'authorization_code', code: q.get('code')!, redirect_uri: here(), code_verifier: flow.verifier }));
 		history.replaceState(null, '', flow?.back ?? '/');
-		if (!good) {
+		if (!right) {
 			await signIn();
 			return false;
 		}
-	} else if (!(await refresh())) {
+	} else if (!(await fromTabs()) && !(await refresh())) {
 		await signIn();
 		return false;
 	}
 	const r = await fetch('/auth/api/v1/auth/tokeninfo', { headers: { Authorization: 'Bearer ' + token } });
 	Object.assign(who, (await r.json()).data);
+	tell({ is: 'in', userId: who.userId });
 	return true;
+}
+
+// The server has ended the sign-in; so do the other tabs.
+export function signedOut() {
+	localStorage.removeItem(HINT);
+	tell({ is: 'out' });
+	location.assign('/');
 }
 
 export async function signOut(): Promise<void> {
 	await fetch('/auth/api/v1/auth/logout', { method: 'POST', headers: { Authorization: 'Bearer ' + token } }).catch(() => {});
-	sessionStorage.removeItem(KEY);
-	location.assign('/');
+	signedOut();
 }

@@ -6,8 +6,8 @@ import { accessToken } from './auth.svelte';
 
 type Progress = (done: number, all: number) => void;
 
-async function send(method: string, path: string, body: Blob | undefined, progress: Progress | undefined, again = true): Promise<XMLHttpRequest> {
-	const token = await accessToken(!again);
+async function send(method: string, path: string, body: Blob | undefined, progress: Progress | undefined, bad?: string): Promise<XMLHttpRequest> {
+	const token = await accessToken(bad);
 	const x = await new Promise<XMLHttpRequest>((done, fail) => {
 		const x = new XMLHttpRequest();
 		x.open(method, path);
@@ -19,7 +19,7 @@ async function send(method: string, path: string, body: Blob | undefined, progre
 		x.onerror = () => fail(new ApiError(0, 'away', 'The connection broke off. Is the server running, and the network up?', path));
 		x.send(body);
 	});
-	if (x.status === 401 && again) return send(method, path, body, progress, false);
+	if (x.status === 401 && bad === undefined) return send(method, path, body, progress, token);
 	if (x.status < 400) return x;
 	const e = await (x.response as Blob).text().then(JSON.parse).catch(() => ({}));
 	throw new ApiError(x.status, e.code ?? String(x.status), e.message ?? x.statusText, `${method} ${path.split('?')[0]}`);
