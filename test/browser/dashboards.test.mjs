@@ -73,7 +73,7 @@ test('a dashboard is made by mouse: added, dragged, resized, undone, saved at on
 	await add(page, 'Value', 'Hall', 'Air');
 	await isGood(page, 'dashboard-settings-light');
 	await page.click('dialog button:text-is("Add")');
-	await box(page, 'temperature').or(box(page, 'Air')).waitFor();
+	await box(page, 'Air').locator('[data-value]:text-is("21.5 °C")').waitFor();
 	await add(page, 'Value', 'humid', 'Humidity');
 	await page.fill('dialog[open] label:has-text("Title") input >> nth=0', 'Damp');
 	await page.click('dialog button:text-is("Add")');
@@ -339,7 +339,8 @@ test('the list: favourites first, a copy, deleted and undone, in two browsers', 
 });
 
 test('one is made from a device', async () => {
-	await page.goto(`${platform.url}/dashboards?device=${device}`);
+	await page.goto(`${platform.url}/device/${device}`);
+	await page.click('text=Make a dashboard');
 	await page.click('section button:text-is("Make it")');
 	await page.waitForURL(/\/dashboard\//);
 	await page.waitForSelector('h1:text-is("Hall")');
