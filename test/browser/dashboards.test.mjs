@@ -268,6 +268,20 @@ test('what another changes is seen, and never overwritten unseen', async () => {
 	await page.click('dialog button:text-is("Save mine over it")');
 	await other.waitForSelector('h1:text-is("Mine")');
 	await other.context().close();
+	// Saved in the very moment in which it is sent: the server says so.
+	await page.click('button:text-is("Edit")');
+	await page.fill('.bar input >> nth=1', 'mine');
+	await page.press('.bar input >> nth=1', 'Tab');
+	await page.route('**/hub/api/v1/dashboard/*', async (r) => {
+		if (r.request().method() === 'PATCH') await api('PATCH', 'dashboard/' + home, { description: 'theirs' });
+		await r.continue();
+	}, { times: 1 });
+	const answer = page.waitForResponse((r) => r.request().method() === 'PATCH');
+	await page.click('button:text-is("Save")');
+	assert.equal((await answer).status(), 412);
+	await page.click('dialog button:text-is("Take theirs, drop mine")');
+	await page.waitForSelector('main >> text="theirs"');
+	assert.match(page.faults.splice(0).join(), /^[^,]*412[^,]*$/); // Chromium says it too
 });
 
 test('leaving with unsaved changes asks', async () => {

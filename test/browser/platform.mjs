@@ -73,7 +73,7 @@ export async function openPage(platform, how = {}) {
 	page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(m.text() + ' ' + m.location().url); });
 	page.on('pageerror', (e) => faults.push(String(e)));
 	page.on('request', (r) => { if (!r.url().startsWith(platform.url) && !/^(data|blob):/.test(r.url())) faults.push('asked ' + r.url()); });
-	watched.push(faults);
+	watched.push((page.faults = faults));
 	return page;
 }
 
