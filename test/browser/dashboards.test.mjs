@@ -219,6 +219,7 @@ test('controls set fields: sent, confirmed, and failed when nobody answers', asy
 	const other = await openPage(platform);
 	await signIn(other, platform, '/dashboard/' + id);
 	await page.goto(`${platform.url}/dashboard/${id}`);
+	pub({ relay: true, level: 30 });
 	await box(page, 'Relay').locator('[role=switch][aria-checked=true]').click();
 	await box(page, 'Relay').locator('[data-state=confirmed]').waitFor();
 	await box(page, 'Relay').locator('[role=switch][aria-checked=false]').waitFor();
