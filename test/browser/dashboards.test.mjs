@@ -11,7 +11,7 @@ import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 let platform, page, token, unit, device, relay;
 const PASSWORD = 'net password', NODE = 'sensors.hall';
 const hex = (o) => Buffer.from(typeof o === 'string' ? o : JSON.stringify(o)).toString('hex');
-const pub = (o) => platform.paste(`mosquitto_pub -h localhost -p 1 -u sensors -P '${PASSWORD}' -t broker.network.home.sensors.uldata -m '${JSON.stringify({ time: new Date().toISOString(), networkAddr: 'hall', data: hex(o) })}'`);
+const pub = (o) => platform.paste(`mosquitto_pub -h localhost -p ${platform.mqtt} -u sensors -P '${PASSWORD}' -t broker.network.home.sensors.uldata -m '${JSON.stringify({ time: new Date().toISOString(), networkAddr: 'hall', data: hex(o) })}'`);
 const api = (method, path, data) => platform.call(method, '/hub/api/v1/' + path, data, token);
 const quick = (f) => `field:${NODE}.data.${f}`;
 const box = (p, title) => p.locator(`[aria-label="${title}"][data-widget]`);
