@@ -38,7 +38,8 @@ what_is_wrong_is_said(void **state)
 		    "`a.b.c.d` is no quick id" },
 		{ "{\"type\":\"subscribe\",\"id\":\"1\",\"filters\":[]}",
 		    "filters" },
-		{ "{\"type\":\"subscribe\",\"id\":\"1\",\"topics\":[\"a/#/b\"]}",
+		{ "{\"type\":\"subscribe\",\"id\":\"1\",\"topics\":[\"a/#/"
+		  "b\"]}",
 		    "`a/#/b` is no topic filter" },
 		{ "{\"type\":\"subscribe\",\"id\":\"1\",\"topics\":[\"a\"],"
 		  "\"entityTypes\":[\"field\"]}",
