@@ -32,9 +32,9 @@ export const withDevices = (fields: Field[]): Promise<Picked[]> => Promise.all(f
 export async function findFields(unit: string, words: string): Promise<Picked[]> {
 	const list = (q: Record<string, string | number>) => get<Field[]>('/hub/api/v1/field/list', { unit, limit: 25, ...q });
 	if (!words) return withDevices(await list({ sort: 'lastSeen:desc' }));
-	const [first, ...rest] = words.split(/\s+/), devices = (await get<{ deviceId: string }[]>('/broker/api/v1/device/list', { unit, contains: words, limit: 5 }).then(async (all) => all.length ? all : get<{ deviceId: string }[]>('/broker/api/v1/device/list', { unit, contains: first, limit: 5 })));
-	const found = [...(await list({ contains: words })), ...(await list({ fieldId: words })), ...(await Promise.all(devices.map((d) => list({ device: d.deviceId })))).flat()];
-	const all = await withDevices([...new Map(found.map((f) => [f.id, f])).values()]), low = [first, ...rest].map((w) => w.toLowerCase());
+	const low = words.toLowerCase().split(/\s+/).slice(0, 4), devices = (await Promise.all(low.map((w) => get<{ deviceId: string }[]>('/broker/api/v1/device/list', { unit, contains: w, limit: 5 })))).flat();
+	const found = (await Promise.all([list({ contains: words }), ...low.flatMap((w) => [list({ contains: w }), list({ fieldId: w })]), ...[...new Set(devices.map((d) => d.deviceId))].map((d) => list({ device: d }))])).flat();
+	const all = await withDevices([...new Map(found.map((f) => [f.id, f])).values()]);
 	return all.filter((f) => low.every((w) => `${f.device} ${f.name} ${quickOf(f)}`.toLowerCase().includes(w))).slice(0, 40);
 }
 
