@@ -87,7 +87,7 @@ test('100,000 values are drawn as they came, with their gaps, and finer where on
 	await page.focus('.plot');
 	const wide = (await plot(page, 'to')) - (await plot(page, 'from'));
 	for (let i = 0; i < 8; i++) await page.keyboard.press('+');
-	await page.waitForSelector('figcaption:has-text("each as it came")');
+	await page.waitForSelector('figcaption:has-text("Values as they came")');
 	assert.ok(Math.abs(((await plot(page, 'to')) - (await plot(page, 'from'))) / wide - 1 / 256) < 0.001);
 	await page.waitForURL(/z=/);
 	const from = await plot(page, 'from');
@@ -200,6 +200,91 @@ test('it is told something, and what became of it is shown', async () => {
 	await page.click('[role=tab]:text-is("Messages")');
 	await page.selectOption('label:has-text("Direction") select', 'down');
 	await page.waitForSelector('td:has-text("waiting")');
+});
+
+test('the list of devices: search, filters, columns and views, which are kept on the server', async () => {
+	const other = await openPage(platform, { viewport: { width: 360, height: 740 } });
+	await page.click('nav >> text=Devices');
+	await page.waitForSelector('td:has-text("South well")');
+	await isGood(page, 'devices-list-light');
+	await page.fill('input[type=search]', 'south');
+	await page.waitForSelector('td:has-text("North well")', { state: 'detached' });
+	await page.fill('input[type=search]', 'well-9');
+	await page.waitForSelector('td a:text-is("Busy")');
+	await page.fill('input[type=search]', '');
+	await page.selectOption('label:has-text("State") select', 'up');
+	await page.waitForSelector('td:has-text("South well")', { state: 'detached' });
+	await page.click('.cols summary');
+	await page.uncheck('.sheet label:has-text("Profile") input');
+	await page.click('.cols summary');
+	await page.click('th button:has-text("Last heard")');
+	await page.click('text=Save view');
+	await page.fill('dialog input', 'Awake');
+	await page.click('dialog button:text-is("Save")');
+	await page.waitForSelector('.toast:has-text("The view Awake was saved")');
+	await signIn(other, platform, '/devices');
+	await other.selectOption('label:has-text("View") select', { label: 'Awake' });
+	await other.waitForSelector('td:has-text("North well")');
+	assert.equal(await other.locator('td:has-text("South well")').count(), 0);
+	await other.selectOption('label:has-text("Shown as") select', 'cards');
+	await other.waitForSelector('.cards dd:has-text("12.25 °C")');
+	await isGood(other, 'devices-cards-phone-light');
+	await send(barn, { temperature: 13.5 });
+	await other.waitForSelector('.cards dd:has-text("13.5 °C")');
+	await other.context().close();
+});
+
+test('devices are added by a list, changed and deleted many at once, with a way back', async () => {
+	await visit(page, '/devices');
+	await page.click('button:has-text("Add")');
+	await page.click('text=Paste a list');
+	await page.fill('dialog textarea', 'address,name,profile\nvat-1,"Vat, north"\nvat-2,Vat 2,probe\nvat-3');
+	await isGood(page, 'devices-paste-light');
+	await page.click('dialog button:text-is("Add 3")');
+	await page.waitForSelector('td:has-text("Vat, north")');
+	await page.fill('input[type=search]', 'vat');
+	await page.waitForSelector('td:has-text("Busy")', { state: 'detached' });
+	await page.check('[aria-label="Select all"]');
+	await page.click('.many >> text=Set profile');
+	await page.selectOption('dialog select', 'probe');
+	await page.click('dialog button:text-is("Save")');
+	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))');
+	await page.click('.toast:has-text("2 changed") >> button:text-is("Undo")');
+	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))', { state: 'detached' });
+	await page.check('[aria-label="Select all"]');
+	await page.click('.many >> text=Route');
+	await page.click('dialog button:text-is("Route")');
+	await page.waitForSelector('.toast:has-text("2 routed")');
+	await page.check('[aria-label="Select all"]');
+	await page.click('.many >> text=Delete');
+	await page.waitForSelector('dialog li:has-text("Vat, north")');
+	await page.click('dialog button:text-is("Delete")');
+	await page.waitForSelector('text=Nothing fits the search.');
+});
+
+test('by keyboard alone: a device, its tabs, and its chart', async () => {
+	await visit(page, '/devices');
+	await page.focus('td a:text-is("North well")');
+	await page.keyboard.press('Enter');
+	await page.waitForSelector('[role=tab]');
+	await page.focus('[role=tab][aria-selected=true]');
+	await page.keyboard.press('ArrowRight');
+	await page.waitForSelector('text=The last 15 minutes');
+	await page.keyboard.press('ArrowRight');
+	await page.waitForSelector('.plot');
+	await page.focus('.plot');
+	await page.keyboard.press('End');
+	await sees(page, () => /\d/.test(document.querySelector('.chart output').textContent));
+});
+
+test('a device is deleted; what goes with it is said', async () => {
+	await page.click('main button:text-is("Delete")');
+	await page.waitForSelector('dialog li:has-text("4 fields")');
+	await isGood(page, 'device-delete-light');
+	await page.click('dialog button:text-is("Delete")');
+	await page.waitForURL(/devices/);
+	await page.waitForSelector('td:has-text("South well")');
+	assert.equal(await page.locator('td:has-text("North well")').count(), 0);
 });
 
 test('no page had an error or asked another host', () => finish());

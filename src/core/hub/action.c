@@ -137,6 +137,7 @@ struct fire {
 	unsigned waits; /* for handlers, and for who fires */
 	unsigned open;  /* outcomes and downlinks that are not over */
 	bool written;
+	int64_t began; /* as the rule says */
 	struct arena arena;
 	struct arena large; /* what only the first trace needs */
 };
@@ -224,6 +225,7 @@ write_trace(struct fire *f)
 		put_outcome(&o, x);
 	json_out_end_array(&o);
 	f->trace.actions = buf_str(&b);
+	f->trace.took_ms = MAX_OF(clock_now() - f->began, (int64_t)0);
 	writer_put(
 	    f->hub, &hub_trace_entity, &f->trace, !f->written, "actions");
 	buf_free(&b);
@@ -816,6 +818,10 @@ hub_action(struct hub *h, struct str unit_id, struct str resource,
 		.payload = payload,
 		.key_path = key_path };
 
+	/* by people only: schedules that ran each other would never end */
+	if (rest.len > 0 && str_eq_nocase(type, STR("schedule")) &&
+	    str_eq_nocase(payload, STR("run")))
+		return schedule_run(h, unit_id, rest, err);
 	if (rest.len == 0)
 		return err_set(err, ERR_PARAM,
 		    "resource `" STR_FMT "`: must be a quick id, as "
@@ -904,30 +910,50 @@ do_post(struct fire *f, struct slot *s, struct str name, struct str json)
 	free(p);
 }
 
-static void
-tell_handler(struct fire *f, struct str id, struct str name, struct str json)
+/* Is this handler to be told? `*ret` is it, or NULL for a resource handler.
+ * False with err->code: it can not be. */
+static bool
+is_for(struct hub *h, struct str unit_id, struct str id, const struct wish *w,
+    struct slot **ret, struct err *err)
 {
-	struct slot *s = map_get(&f->hub->handlers, id);
-	struct wish w;
+	struct slot *s = map_get(&h->handlers, id);
 	bool resource;
 
-	read_wish(&f->large, json, &w);
-	if (hub_truth(w.disabled))
-		return;
-	if (s != NULL && !str_eq(s->row.unit_id, f->trace.unit_id))
+	err->code = 0;
+	if (hub_truth(w->disabled))
+		return false;
+	if (s != NULL && !str_eq(s->row.unit_id, unit_id))
 		s = NULL;
 	resource = s != NULL ? str_eqz(s->row.type, "resource")
 			     : str_eqz(id, BUILT_IN);
+	*ret = resource ? NULL : s;
 	if (s == NULL && !resource)
-		note(f, id, name, ERR_NOT_FOUND, "there is no such handler", 0);
+		(void)err_set(err, ERR_NOT_FOUND, "there is no such handler");
 	else if (s != NULL && !s->row.enabled)
-		note(f, id, name, ERR_CLOSED, "the handler is disabled", 0);
-	else if (resource && str_starts(w.type, STR("resource_by_")))
+		(void)err_set(err, ERR_CLOSED, "the handler is disabled");
+	else if (!resource && s->plug == NULL)
+		*err = s->why;
+	else
+		return !resource || str_starts(w->type, STR("resource_by_"));
+	return false;
+}
+
+static void
+tell_handler(struct fire *f, struct str id, struct str name, struct str json)
+{
+	struct slot *s;
+	struct wish w;
+	struct err err;
+
+	read_wish(&f->large, json, &w);
+	if (!is_for(f->hub, f->trace.unit_id, id, &w, &s, &err)) {
+		if (err.code != 0)
+			note(f, id, name, err.code, err.text, 0);
+	} else if (s == NULL) {
 		do_resource(f, id, name, json, &w);
-	else if (!resource && s->plug != NULL)
+	} else {
 		do_post(f, s, name, json);
-	else if (!resource)
-		note(f, id, name, s->why.code, s->why.text, 0);
+	}
 }
 
 static struct fire *
@@ -936,6 +962,7 @@ fire_new(struct hub *h, struct str unit_id, struct str rule, int64_t at)
 	struct fire *f = mem_new(struct fire);
 	struct arena *a = &f->arena;
 
+	f->began = at;
 	/* no two at a time: they are listed in the order they ran */
 	at = MAX_OF(at, h->last_trace + 1);
 	h->last_trace = at;
@@ -1000,4 +1027,153 @@ action_fire(struct hub *h, const struct action *act)
 			buf_free(&b);
 		}
 	fire_done(f);
+}
+
+/* --- trying out ---------------------------------------------------------- */
+
+/* Would it take the parameter? ERR_NOT_FOUND without a text: it is another
+ * type's. */
+static int
+would_take(struct hub *h, struct arena *a, struct str unit_id,
+    const struct slot *s, const struct wish *w, struct str json,
+    struct err *err)
+{
+	const char *type = s != NULL ? arena_z(a, s->row.type) : NULL, *takes;
+	const struct record *r;
+	struct str found;
+
+	if (type == NULL)
+		return str_eqz(w->type, "resource_by_labels") ||
+			hub_object_by_quick_id(h, unit_id, w->resource_type,
+			    w->quick_id, a, &found)
+		    ? 0
+		    : err_set(err, ERR_NOT_FOUND,
+			  "there is no " STR_FMT " " STR_FMT,
+			  STR_ARG(w->resource_type), STR_ARG(w->quick_id));
+	takes = handler_takes(type);
+	if (takes != NULL && !str_eq_nocase(w->type, str_of(takes))) {
+		err->text[0] = '\0';
+		return ERR_NOT_FOUND;
+	}
+	r = handler_parameter(type);
+	return r == NULL
+	    ? 0
+	    : record_read(r, a, json, arena_alloc(a, r->size), err);
+}
+
+static void
+preview_one(struct hub *h, struct arena *a, struct str unit_id, struct str id,
+    struct str name, struct str json, struct json_out *o)
+{
+	struct err err = { 0 };
+	struct slot *s;
+	struct wish w;
+	int rc;
+
+	read_wish(a, json, &w);
+	if (!is_for(h, unit_id, id, &w, &s, &err)) {
+		if (err.code == 0)
+			return;
+		rc = err.code;
+	} else {
+		rc = would_take(h, a, unit_id, s, &w, json, &err);
+	}
+	if (rc != 0 && err.text[0] == '\0')
+		return;
+	json_out_object(o);
+	json_out_key(o, "handler");
+	json_out_str(o, id);
+	json_out_key(o, "parameter");
+	json_out_str(o, name);
+	json_out_key(o, "value");
+	json_out_raw(o, json);
+	json_out_key(o, "status");
+	json_out_str(o, rc == 0 ? STR("ok") : STR("error"));
+	json_out_key(o, "message");
+	json_out_str(o, str_of(rc == 0 ? "" : err.text));
+	json_out_end_object(o);
+}
+
+static void
+preview_error(struct str name, const struct err *err, struct json_out *o)
+{
+	json_out_object(o);
+	json_out_key(o, "handler");
+	json_out_str(o, STR(""));
+	json_out_key(o, "parameter");
+	json_out_str(o, name);
+	json_out_key(o, "value");
+	json_out_null(o);
+	json_out_key(o, "status");
+	json_out_str(o, STR("error"));
+	json_out_key(o, "message");
+	json_out_str(o, str_of(err->text));
+	json_out_end_object(o);
+}
+
+void
+action_preview(struct hub *h, const struct action *act, struct json_out *o)
+{
+	struct str name, raw, seen = act->variables;
+	struct arena a = { 0 };
+	struct json j, one;
+	struct err err;
+
+	if (act->more.ptr != NULL)
+		seen = hub_merged(&a, act->more, seen);
+	json_out_array(o);
+	json_open(&j, act->parameters, 0, &a);
+	if (json_object(&j))
+		while (json_member(&j, &name) && json_raw(&j, &raw)) {
+			struct buf b = { 0 };
+			struct json_out text;
+
+			json_out_init(&text, &b, false);
+			json_open(&one, raw, 0, &a);
+			if (render_value(h, &one, seen, &a, &text, &err) != 0)
+				preview_error(name, &err, o);
+			else
+				for (size_t i = 0; i < act->handlers.n; i++)
+					preview_one(h, &a, act->unit_id,
+					    act->handlers.at[i], name,
+					    arena_str(&a, buf_str(&b)), o);
+			buf_free(&b);
+		}
+	json_out_end_array(o);
+	arena_fini(&a);
+}
+
+int
+handler_try(struct hub *h, struct str unit_id, struct str id, struct str json,
+    handler_done *done, void *ctx, const char **stage, struct err *err)
+{
+	const struct handler_message m = { json, STR("{\"test\":true}") };
+	struct handler_result r = { .text = "" };
+	struct arena a = { 0 };
+	struct slot *s;
+	struct wish w;
+	int rc = 0;
+
+	*stage = "open";
+	read_wish(&a, json, &w);
+	w.disabled = STR("");
+	if (!is_for(h, unit_id, id, &w, &s, err)) {
+		rc = err->code;
+		if (rc == 0) {
+			*stage = "take";
+			rc = err_set(err, ERR_PARAM,
+			    "type: must be resource_by_quick_id or "
+			    "resource_by_labels");
+		}
+	} else if (s != NULL) {
+		*stage = "take";
+		rc = handler_post(s->plug, &m, done, ctx, err);
+	} else {
+		r.code = set_resource(h, unit_id, &w, NULL, err);
+		r.text = r.code != 0 ? err->text : "";
+		r.attempts = 1;
+		done(ctx, &r);
+	}
+	arena_fini(&a);
+	return rc;
 }

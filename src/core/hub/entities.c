@@ -550,6 +550,9 @@ static const struct field trace_fields[] = {
 	F_JSON(R, actions, "actions", .def = "[]",
 	    .help = "What each handler did, and what became of the "
 		    "downlinks it sent."),
+	F_INT(R, took_ms, "took", .def = "0",
+	    .help = "Milliseconds, from what brought it about to the last "
+		    "handler's answer."),
 	{ 0 },
 };
 const struct entity hub_trace_entity = {
@@ -725,6 +728,10 @@ const struct conf_field hub_fields[] = {
 		    "more requests wait, by their own time."),
 	CONF_INT(C, http_per_host, "httpPerHost", .def = "8", .min = 1,
 	    .max = 10000, .help = "Of them, to one host."),
+	CONF_MS(C, try_ms, "tryTimeout", .def = "30s", .min = 100,
+	    .max = 600000,
+	    .help = "How long it is waited for the end of a task, or of a "
+		    "handler's message, that is only tried."),
 	CONF_INT(C, trace_max, "traceMax", .def = "100000", .min = 100,
 	    .live = true, .max = 100000000,
 	    .help = "Runs of rules that are kept at most."),

@@ -47,6 +47,7 @@ struct hub_conf {
 	int64_t downlinks_max, downlink_result_ms;
 	int64_t webhook_ms, webhook_size;
 	int64_t http_at_once, http_per_host;
+	int64_t try_ms;
 	struct handler_settings handler;
 	struct gateway_settings gateway;
 	int64_t firmware_max; /* bytes of a file */

@@ -55,6 +55,39 @@ hub_post(struct hub *h, void (*fn)(struct hub *h, struct str id), struct str id)
 	loop_post(h->loop, &t->post);
 }
 
+static void
+run_wait(struct loop_post *p)
+{
+	struct hub_wait *w = container_of(p, struct hub_wait, post);
+
+	w->fn(w->hub, w);
+}
+
+void
+hub_await(struct hub *h, void (*fn)(struct hub *h, struct hub_wait *w),
+    struct hub_wait *w)
+{
+	*w = (struct hub_wait){ .post.run = run_wait,
+		.hub = h,
+		.fn = fn,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.cond = PTHREAD_COND_INITIALIZER };
+	loop_post(h->loop, &w->post);
+	pthread_mutex_lock(&w->lock);
+	while (!w->done)
+		pthread_cond_wait(&w->cond, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+hub_answer(struct hub_wait *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
 struct asking {
 	struct hub *hub;
 	void (*fn)(struct hub *h, void *ctx);
@@ -146,9 +179,8 @@ hub_before_add(struct rest *r, void *row, void *extra, void *beside)
 		param, member, COND_EQ                                         \
 	}
 #define PLACES                                                                 \
-	BY("device", "deviceId"), { "devices", "deviceId", COND_IN },          \
-	    BY("gatewayId", "gatewayId"), BY("nodeId", "nodeId"),              \
-	    BY("sourceId", "sourceId")
+	BY("device", "deviceId"), BY("gatewayId", "gatewayId"),                \
+	    BY("nodeId", "nodeId"), BY("sourceId", "sourceId")
 #define SORTS(...)                                                             \
 	(const struct rest_sort[])                                             \
 	{                                                                      \
@@ -187,10 +219,10 @@ static const struct rest_object node_object = {
 	.entity = &hub_node_entity,
 	.filters = (const struct rest_filter[]){ BY("gatewayId", "gatewayId"),
 	    BY("nodeId", "nodeId"), { "ids", "id", COND_IN },
-	    { "status", "state.status", COND_IN },
+	    { "state", "state.status", COND_IN },
 	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "nodeId", "nodeId" }, { "name", "name" },
-	    { "gatewayId", "gatewayId" }, { "status", "state.status" },
+	    { "gatewayId", "gatewayId" }, { "state", "state.status" },
 	    { "lastSeen", "lastSeen" }),
 	.sort = "nodeId:asc",
 	.patch = "name labels",
@@ -217,6 +249,7 @@ static const struct rest_object field_object = {
 	.entity = &hub_field_entity,
 	.filters = (const struct rest_filter[]){ PLACES,
 	    BY("fieldId", "fieldId"), BY("metricType", "metricType"),
+	    { "devices", "deviceId", COND_IN },
 	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "fieldId", "fieldId" }, { "sourceId", "sourceId" },
 	    { "nodeId", "nodeId" }, { "name", "name" },
@@ -290,12 +323,12 @@ seal_handler(struct rest *r, struct hub_handler *h)
 }
 
 /* A backup holds what every unit has. */
-static bool
-may_have_type(struct rest *r, struct str type)
+bool
+hub_may_have_handler(struct http_call *c, struct str type)
 {
-	if (!str_eqz(type, "backup") || auth_is(r->c, HTTP_ROLE_ADMIN))
+	if (!str_eqz(type, "backup") || auth_is(c, HTTP_ROLE_ADMIN))
 		return true;
-	http_error(r->c, 403, "err_perm",
+	http_error(c, 403, "err_perm",
 	    "handlers of type backup are for administrators");
 	return false;
 }
@@ -305,7 +338,7 @@ handler_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
 	const struct hub_handler *h = row;
 
-	return may_have_type(r, h->type) &&
+	return hub_may_have_handler(r->c, h->type) &&
 	    hub_before_add(r, row, extra, beside) && seal_handler(r, row);
 }
 
@@ -322,7 +355,7 @@ handler_before_patch(struct rest *r, const void *old, void *row,
 	(void)extra_present;
 	(void)beside;
 	(void)beside_present;
-	if (!may_have_type(r, h->type))
+	if (!hub_may_have_handler(r->c, h->type))
 		return false;
 	if (!(*present & field_bit(&hub_handler_entity.record, "spec")))
 		return true;
@@ -352,17 +385,12 @@ static const struct rest_object forward_object = {
 	.help = "forwards: each new value of a field is sent to another.",
 };
 
-#define TASK_MEMBERS                                                           \
-	"description labels enabled ignoreDuplicate autoDisable reEnable "     \
-	"reEnableDuration variables dampening triggerOnEvent eventFilter "     \
-	"executionInterval evaluationType evaluationConfig "                   \
-	"handlerParameters handlers"
 static const struct rest_object task_object = {
 	RULE,
 	.name = "task",
 	.entity = &hub_task_entity,
-	.add = "id unitId! " TASK_MEMBERS,
-	.patch = TASK_MEMBERS,
+	.add = "id unitId! " HUB_TASK_MEMBERS,
+	.patch = HUB_TASK_MEMBERS,
 	.fleeting = "state",
 	.help = "tasks: when something is so, handlers are told.",
 };
@@ -404,15 +432,12 @@ schedule_before_patch(struct rest *r, const void *old, void *row,
 	return schedule_is_right(r, row);
 }
 
-#define SCHEDULE_MEMBERS                                                       \
-	"description enabled labels validity variables customVariableType "    \
-	"customVariableConfig handlerParameters handlers"
 static const struct rest_object schedule_object = {
 	RULES(schedule_before_add),
 	.name = "schedule",
 	.entity = &hub_schedule_entity,
-	.add = "id unitId! type! spec! " SCHEDULE_MEMBERS,
-	.patch = "type spec " SCHEDULE_MEMBERS,
+	.add = "id unitId! type! spec! " HUB_SCHEDULE_MEMBERS,
+	.patch = "type spec " HUB_SCHEDULE_MEMBERS,
 	.fleeting = "state",
 	.help = "schedules: at some time, handlers are told.",
 	.before_patch = schedule_before_patch,
@@ -439,7 +464,9 @@ static const struct rest_object trace_object = {
 	COMMON,
 	.name = "trace",
 	.entity = &hub_trace_entity,
-	.filters = (const struct rest_filter[]){ BY("rule", "rule"), { 0 } },
+	.filters = (const struct rest_filter[]){ BY("rule", "rule"),
+	    BY("isTriggered", "isTriggered"), BY("isFired", "isFired"),
+	    { "contains", "rule", COND_CONTAINS }, { 0 } },
 	.sorts = SORTS({ "timestamp", "timestamp" }),
 	.sort = "timestamp:desc",
 	.help = "traces: what rules saw, decided and did.",
@@ -461,7 +488,8 @@ static const struct field deed_fields[] = {
 	F_TEXT(A, payload, "payload", .def = "\"\"", .max = 65536,
 	    .help = "What a field or shared data is set to (toggle "
 		    "turns a field over); enable or "
-		    "disable for a rule, handler or gateway; reload, or "
+		    "disable for a rule, handler or gateway; run for a "
+		    "schedule; reload, or "
 		    "what its provider can do, as reboot of a node."),
 	F_TEXT(A, key_path, "keyPath", .def = "\"\"", .max = 1024,
 	    .help = "Of a data repository: where in its data."),
@@ -564,9 +592,16 @@ hub_object_of(const struct entity *e)
 	return NULL;
 }
 
+/* Of others, told by WebSocket only. */
+static const char *const other_types[] = { "unit", "network", "application",
+	"device", "device_route", "network_route", "version" };
+
 bool
 hub_is_entity_type(struct str name)
 {
+	for (size_t i = 0; i < COUNT_OF(other_types); i++)
+		if (str_eqz(name, other_types[i]))
+			return true;
 	for (size_t i = 0; i < COUNT_OF(objects); i++)
 		if (str_eqz(name, objects[i].event))
 			return true;
@@ -609,13 +644,29 @@ may_call(void *module, struct http_call *c)
 	return route_may_call(((struct hub *)module)->route, c);
 }
 
+static void
+told(void *module, const struct versions_change *change)
+{
+	struct buf b = { 0 };
+
+	if (!event_is_wanted(module))
+		return;
+	rest_version_to_json(&b, change->version);
+	event_told(module,
+	    &(struct route_told){ "version", "created",
+		change->version->unit_id, change->version->version_id,
+		buf_str(&b) });
+	buf_free(&b);
+}
+
 void
 objects_version(struct hub *h)
 {
 	static const struct rest_object *const versioned[] = { &profile_object,
-		&node_object, &source_object, &field_object, &repository_object,
-		&handler_object, &forward_object, &task_object,
-		&schedule_object, &dashboard_object, &hub_setting_object };
+		&node_object, &source_object, &field_object,
+		&repository_object, &handler_object, &forward_object,
+		&task_object, &schedule_object, &dashboard_object,
+		&hub_setting_object };
 
 	h->versions = versions_new(&h->conf.versions,
 	    &(struct versions_host){ .store = h->store,
@@ -623,7 +674,8 @@ objects_version(struct hub *h)
 		.entities = hub_entities,
 		.who = who_calls,
 		.access = may_call,
-		.limit = hub_limit });
+		.limit = hub_limit,
+		.told = told });
 	for (size_t i = 0; i < COUNT_OF(versioned); i++)
 		versions_add(h->versions, versioned[i]);
 	/* gateways lie where the networks are */
@@ -650,6 +702,7 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 	rest_mount_rows(m, hub_trial_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_rehearse_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_try_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inspect_rows, "/hub/api/v1", h, add, ctx);
 	settings_mount(h, add, ctx);

@@ -221,6 +221,7 @@ struct hub_trace {
 	struct str event, variables;
 	bool triggered, fired;
 	struct str message, actions;
+	int64_t took_ms;
 };
 
 /* An action that waits for its preDelay. */
@@ -621,6 +622,9 @@ void event_node(struct device *d, const char *type);
 /* A call has added, changed or deleted a row; the loop itself has changed one
  * in the store. [any thread] */
 struct hub_object;
+/* Something that is no object of ours: to who follows. [any thread] */
+void event_told(void *hub, const struct route_told *t);
+bool event_is_wanted(void *hub);
 void event_called(struct hub *h, const struct hub_object *o,
     enum rest_verb verb, const void *row);
 void event_updated(struct hub *h, const struct hub_object *o, struct str id);
@@ -702,6 +706,8 @@ bool hub_limit(struct rest *r, enum rest_verb verb, struct filter *f);
 bool hub_may(struct rest *r, enum rest_verb verb, const void *row);
 bool hub_before_add(struct rest *r, void *row, void *extra, void *beside);
 void hub_changed(struct rest *r, enum rest_verb verb, const void *row);
+/* May the caller have handlers of this type? False: answered. */
+bool hub_may_have_handler(struct http_call *c, struct str type);
 #define HUB_SHARED                                                             \
 	.id = "id", .id_len = ID_LONG, .query = &hub_query_record,             \
 	.limit = hub_limit, .may = hub_may, .changed = hub_changed
@@ -711,6 +717,19 @@ struct str hub_secrets_hidden(struct arena *a, struct str json);
 struct str hub_secrets_kept(struct arena *a, struct str now, struct str old);
 /* Runs fn(h, ctx) on the loop and waits. [a worker] */
 void hub_ask(struct hub *h, void (*fn)(struct hub *h, void *ctx), void *ctx);
+/* The same for what takes its time: waits until hub_answer(w) is called, on the
+ * loop, by `fn` or later. Then `w` may be gone. [a worker] */
+struct hub_wait {
+	struct loop_post post;
+	struct hub *hub;
+	void (*fn)(struct hub *h, struct hub_wait *w);
+	pthread_mutex_t lock;
+	pthread_cond_t cond;
+	bool done;
+};
+void hub_await(struct hub *h, void (*fn)(struct hub *h, struct hub_wait *w),
+    struct hub_wait *w);
+void hub_answer(struct hub_wait *w);
 void objects_mount(struct hub *h, http_add_routes *add, void *ctx);
 void objects_version(struct hub *h); /* what has versions */
 /* Runs fn(h, id) on the loop. [any thread] */
@@ -882,6 +901,15 @@ struct action {
 	int64_t at;
 };
 void action_fire(struct hub *h, const struct action *act);
+/* What it would tell handlers, as a list: {handler, parameter, value, status,
+ * message}. Nobody is told. */
+void action_preview(
+    struct hub *h, const struct action *act, struct json_out *o);
+/* Gives a parameter to one handler; `done` as of handler_post(), but it may
+ * come before this returns. Else an error, in *stage "open" or "take". */
+int handler_try(struct hub *h, struct str unit_id, struct str id,
+    struct str json, handler_done *done, void *ctx, const char **stage,
+    struct err *err);
 /* Acts on what a quick id names ("field:..."). */
 int hub_action(struct hub *h, struct str unit_id, struct str resource,
     struct str key_path, struct str payload, struct err *err);
@@ -969,6 +997,16 @@ void tasks_reload(struct hub *h, struct str id);
 void tasks_begin(struct hub *h); /* messages can be sent */
 void tasks_hear(struct hub *h, const struct hub_event *e);
 void tasks_free(struct hub *h);
+/* A task that is only tried: evaluated once, nothing is done or kept. */
+struct hub_trial {
+	const struct hub_task *row; /* copied */
+	struct str event;           /* JSON, or STR_NULL; copied */
+	/* Called once, perhaps before task_try() returns. `end` is lent. */
+	void (*done)(struct hub_trial *t, const struct action *end);
+	struct task *task; /* its own */
+};
+void task_try(struct hub *h, struct hub_trial *t);
+void task_try_end(struct hub_trial *t); /* done() is not called any more */
 
 /* Variables, and over them the members of another object. */
 struct str hub_merged(struct arena *a, struct str variables, struct str more);
@@ -997,6 +1035,20 @@ void schedules_reload(struct hub *h, struct str id);
 /* The place is another: when they are due is found anew. */
 void schedules_moved(struct hub *h);
 void schedules_free(struct hub *h);
+/* Now, whatever the time; it is not counted. ERR_AGAIN: it runs. */
+int schedule_run(
+    struct hub *h, struct str unit_id, struct str id, struct err *err);
+
+/* rehearse.c */
+#define HUB_TASK_MEMBERS                                                       \
+	"description labels enabled ignoreDuplicate autoDisable reEnable "     \
+	"reEnableDuration variables dampening triggerOnEvent eventFilter "     \
+	"executionInterval evaluationType evaluationConfig "                   \
+	"handlerParameters handlers"
+#define HUB_SCHEDULE_MEMBERS                                                   \
+	"description enabled labels validity variables customVariableType "    \
+	"customVariableConfig handlerParameters handlers"
+extern const struct http_route hub_rehearse_rows[];
 
 /* forward.c */
 int forwards_load(struct hub *h, struct err *err);

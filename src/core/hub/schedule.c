@@ -347,6 +347,7 @@ struct firing {
 	struct schedule *schedule;
 	struct str variables;
 	int64_t at;
+	bool by_hand; /* not at its time */
 	struct hub_lookup lookup;
 	struct hub_hook hook;
 	struct script_call call;
@@ -435,7 +436,7 @@ finish(struct firing *f, const struct err *err)
 		.handlers = s->row.handlers,
 		.parameters = s->row.handler_parameters,
 		.at = f->at });
-	if (is_last(s, a)) {
+	if (!f->by_hand && is_last(s, a)) {
 		s->row.enabled = false;
 		loop_cancel(h->loop, &s->timer);
 	}
@@ -524,7 +525,7 @@ on_variables(struct hub_lookup *l, int rc)
 }
 
 static void
-fire(struct schedule *s, int64_t now)
+fire(struct schedule *s, int64_t now, bool by_hand)
 {
 	struct firing *f = mem_new(struct firing);
 	struct hub_extra extra;
@@ -533,8 +534,10 @@ fire(struct schedule *s, int64_t now)
 	f->schedule = s;
 	f->at = now;
 	f->variables = STR("{}");
+	f->by_hand = by_hand;
 	s->firing = f;
-	s->row.state.executed_count++;
+	if (!by_hand)
+		s->row.state.executed_count++;
 	extra = (struct hub_extra){ "schedule",
 		hub_row_json(&f->arena, &hub_schedule_entity.record, &s->row) };
 	f->lookup.hub = s->hub;
@@ -559,7 +562,21 @@ on_timer(struct loop_timer *t)
 	set_next(s, MAX_OF(now, s->due));
 	if (s->firing == NULL &&
 	    hub_schedule_valid(&s->row, &s->hub->place, now))
-		fire(s, now);
+		fire(s, now, false);
+}
+
+int
+schedule_run(struct hub *h, struct str unit_id, struct str id, struct err *err)
+{
+	struct schedule *s = map_get(&h->schedules, id);
+
+	if (s == NULL || !str_eq(s->row.unit_id, unit_id))
+		return err_set(err, ERR_NOT_FOUND,
+		    "there is no schedule " STR_FMT, STR_ARG(id));
+	if (s->firing != NULL)
+		return err_set(err, ERR_AGAIN, "it is running");
+	fire(s, clock_now(), true);
+	return 0;
 }
 
 /* --- coming and going ---------------------------------------------------- */

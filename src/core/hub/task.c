@@ -50,7 +50,8 @@ struct task {
 	struct run *running;
 	struct list waiting; /* runs */
 	int64_t n_waiting;
-	int64_t burst_ms; /* when it began; monotonic */
+	struct hub_trial *trial; /* it is only tried; NULL: it is real */
+	int64_t burst_ms;        /* when it began; monotonic */
 	unsigned burst;
 };
 
@@ -205,6 +206,26 @@ speaks_of_itself(const struct task *t)
 	return false;
 }
 
+/* What has come of it. `tells`: parameters are to be rendered. */
+static struct action
+ending(struct run *r, bool triggered, bool fired, bool tells)
+{
+	struct task *t = r->task;
+
+	return (struct action){ .unit_id = t->row.unit_id,
+		.rule = arena_printf(
+		    &r->arena, "task:" STR_FMT, STR_ARG(t->row.id)),
+		.event = r->event,
+		.variables = r->variables,
+		.triggered = triggered,
+		.fired = fired,
+		.message = t->row.state.message,
+		.handlers = t->row.handlers,
+		.parameters = t->row.handler_parameters,
+		.more = tells && speaks_of_itself(t) ? itself(r) : STR_NULL,
+		.at = r->at };
+}
+
 static void
 verdict(struct run *r, bool triggered, const struct err *err)
 {
@@ -212,7 +233,14 @@ verdict(struct run *r, bool triggered, const struct err *err)
 	struct hub_task_state *s = &t->row.state;
 	bool was = s->last_status, fired;
 	int64_t now = r->at;
+	struct action end;
 
+	if (t->trial != NULL) {
+		set_message(t, err != NULL ? err->text : "");
+		end = ending(r, triggered, triggered, true);
+		t->trial->done(t->trial, &end);
+		return;
+	}
 	if (triggered && s->active_since == TIME_NULL) {
 		s->active_since = now;
 		if (str_eqz(t->row.dampening.type, "active_duration"))
@@ -234,25 +262,15 @@ verdict(struct run *r, bool triggered, const struct err *err)
 	counter_add(&t->hub->counters.evaluations, 1);
 	if (fired)
 		counter_add(&t->hub->counters.fired, 1);
-	action_fire(t->hub,
-	    &(struct action){ .unit_id = t->row.unit_id,
-		.rule = arena_printf(
-		    &r->arena, "task:" STR_FMT, STR_ARG(t->row.id)),
-		.event = r->event,
-		.variables = r->variables,
-		.triggered = triggered,
-		.fired = fired,
-		.message = t->row.state.message,
-		.handlers = t->row.handlers,
-		.parameters = t->row.handler_parameters,
-		.more = fired && speaks_of_itself(t) ? itself(r) : STR_NULL,
-		.at = now });
+	end = ending(r, triggered, fired, fired);
+	action_fire(t->hub, &end);
 	if (fired && t->row.auto_disable)
 		disable(t);
 	keep_state(t, t->row.enabled ? "state" : "state enabled");
 }
 
 static void go(struct run *r);
+static void task_free(struct task *t);
 
 /* The run is over; the next event may have its turn. */
 static void
@@ -263,6 +281,10 @@ over(struct run *r)
 
 	t->running = NULL;
 	free_run(r);
+	if (t->trial != NULL) { /* which is gone */
+		task_free(t);
+		return;
+	}
 	next = list_first(&t->waiting, struct run, link);
 	if (next == NULL)
 		return;
@@ -622,7 +644,8 @@ task_free(struct task *t)
 	loop_cancel(h->loop, &t->timer);
 	loop_cancel(h->loop, &t->active);
 	loop_cancel(h->loop, &t->enable);
-	map_del(&h->tasks, t->key);
+	if (t->trial == NULL)
+		map_del(&h->tasks, t->key);
 	str_free(t->key);
 	str_free(t->message);
 	free(t->history);
@@ -680,14 +703,12 @@ tasks_begin(struct hub *h)
 		resume(t);
 }
 
-static int
-load(void *ctx, const void *row, struct err *err)
+static struct task *
+task_new(struct hub *h, const struct hub_task *row)
 {
 	struct task *t = mem_new(struct task);
-	struct hub *h = ctx;
 	size_t keep;
 
-	(void)err;
 	t->hub = h;
 	record_copy(&hub_task_entity.record, &t->arena, &t->row, row);
 	t->key = str_copy(t->row.id);
@@ -707,6 +728,16 @@ load(void *ctx, const void *row, struct err *err)
 	(void)hub_duration(t->row.execution_interval, 0, &t->interval_ms, NULL);
 	(void)hub_duration(
 	    t->row.dampening.active_duration, 0, &t->active_ms, NULL);
+	return t;
+}
+
+static int
+load(void *ctx, const void *row, struct err *err)
+{
+	struct hub *h = ctx;
+	struct task *t = task_new(h, row);
+
+	(void)err;
 	map_put(&h->tasks, t->key, t);
 	if (t->row.enabled)
 		task_listen(t);
@@ -750,4 +781,22 @@ tasks_free(struct hub *h)
 	}
 	map_fini(&h->tasks);
 	map_fini(&h->listeners);
+}
+
+/* --- trying one out ------------------------------------------------------ */
+
+void
+task_try(struct hub *h, struct hub_trial *trial)
+{
+	struct task *t = task_new(h, trial->row);
+
+	t->trial = trial;
+	trial->task = t;
+	begin(t, trial->event, false);
+}
+
+void
+task_try_end(struct hub_trial *trial)
+{
+	task_free(trial->task);
 }

@@ -318,6 +318,19 @@ rest_without_default(const struct record *r)
 	return set;
 }
 
+bool
+rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b)
+{
+	struct err err;
+
+	if (record_defaults(r, &c->arena, b->present | rest_without_default(r),
+		b->row, &err) == 0)
+		return true;
+	http_error(c, 500, "err_unknown", "%s", err.text);
+	return false;
+}
+
 /* A change and what belongs to it, in one transaction. */
 struct writing {
 	struct rest *r;
@@ -416,15 +429,10 @@ handle_add(struct http_call *c)
 	const struct record *rec = &r.o->entity->record;
 	struct value id;
 	struct rest_body b;
-	struct err err;
 
-	if (!rest_read(c, &c->route->body, NULL, &b))
+	if (!rest_read(c, &c->route->body, NULL, &b) ||
+	    !rest_defaults(c, rec, &b))
 		return;
-	if (record_defaults(rec, &c->arena,
-		b.present | rest_without_default(rec), b.row, &err) != 0) {
-		http_error(c, 500, "err_unknown", "%s", err.text);
-		return;
-	}
 	if (!(b.present & field_bit(rec, r.o->id))) {
 		id = value_text(rand_id(&c->arena, c->came_at, r.o->id_len));
 		set_value(field_named(r.o, r.o->id), b.row, &id);
@@ -637,25 +645,24 @@ handle_del(struct http_call *c)
 
 /* --- lists --------------------------------------------------------------- */
 
-/* "a,b,c" */
+/* "a,b,c": one of them. */
 static bool
-add_any_of(struct rest *r, const struct rest_filter *x, struct str text,
-    struct filter *f)
+add_choice(struct rest *r, struct filter *f, const struct rest_filter *x,
+    struct str text)
 {
-	size_t n = 1;
-	struct value *list;
+	struct value *list =
+	    arena_array(&r->c->arena, REST_CHOICE_MAX, struct value);
+	size_t n = 0;
 
-	for (size_t i = 0; i < text.len; i++)
-		n += text.ptr[i] == ',';
-	if (n > REST_ANY_MAX) {
-		http_error(r->c, 400, "err_param",
-		    "`%s`: at most %d, joined by commas", x->param,
-		    REST_ANY_MAX);
-		return false;
+	while (text.len > 0) {
+		if (n == REST_CHOICE_MAX) {
+			http_error(r->c, 400, "err_param",
+			    "`%s`: more than %d values", x->param,
+			    REST_CHOICE_MAX);
+			return false;
+		}
+		list[n++] = value_text(str_cut(&text, ','));
 	}
-	list = arena_array(&r->c->arena, n, struct value);
-	for (size_t i = 0; i < n; i++)
-		list[i] = value_text(str_cut(&text, ','));
 	filter_in(f, x->field, list, n);
 	return true;
 }
@@ -677,12 +684,20 @@ add_filters(struct rest *r, struct filter *f)
 		if (x->lower)
 			text = arena_lower(&r->c->arena, text);
 		if (x->op == COND_IN) {
-			if (!add_any_of(r, x, text, f))
+			if (!add_choice(r, f, x, text))
 				return false;
 			continue;
 		}
 		v = value_text(text);
-		if (field->type == FIELD_INT || field->type == FIELD_TIME) {
+		if (field->type == FIELD_BOOL) {
+			if (!str_eqz(text, "true") && !str_eqz(text, "false")) {
+				http_error(r->c, 400, "err_param",
+				    "invalid `%s`", x->param);
+				return false;
+			}
+			v = value_bool(str_eqz(text, "true"));
+		} else if (field->type == FIELD_INT ||
+		    field->type == FIELD_TIME) {
 			int64_t n;
 
 			if (!str_to_i64(text, &n)) {
@@ -1009,12 +1024,11 @@ query_of(struct mount *m)
 			continue;
 		f[n++] = (struct field){ .name = x->param,
 			.type = FIELD_TEXT,
-			.help = arena_printf(&m->arena, "Those whose %s %s.",
-			    x->field,
-			    x->op == COND_CONTAINS ? "contains this"
-				: x->op == COND_IN
-				? "is one of these, joined by commas"
-				: "is exactly this")
+			.help = arena_printf(&m->arena,
+			    "Those whose %s %s this.", x->field,
+			    x->op == COND_CONTAINS ? "contains"
+				: x->op == COND_IN ? "is one of (a,b,c)"
+						   : "is exactly")
 				    .ptr };
 	}
 	r = arena_new(&m->arena, struct record);

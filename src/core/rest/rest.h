@@ -44,14 +44,14 @@ struct rest {
 	void *module; /* what rest_mount() was given */
 	unsigned flags;
 	void *note; /* the decisions' own, from one of them to the next */
-	struct versions *versions;     /* where changes are recorded; or NULL */
+	struct versions *versions; /* where changes are recorded; or NULL */
 	const struct version_how *how; /* version.c's own */
 };
 
-#define REST_ANY_MAX 1000
-
 /* A query value that narrows a list. Empty values are ignored. With COND_IN it
- * is texts joined by commas, at most REST_ANY_MAX. */
+ * is texts joined by commas, at most REST_CHOICE_MAX. */
+#define REST_CHOICE_MAX 1000 /* values of a filter that takes several */
+
 struct rest_filter {
 	const char *param;
 	const char *field;
@@ -97,8 +97,8 @@ struct rest_object {
 	const char *scope_tail;           /* "admin": user.get.admin */
 	unsigned roles[REST_VERBS];       /* 0: whoever has a token */
 	const char *fleeting; /* members that machines write: in no version */
-	unsigned slow;        /* verbs, by bit, for the pool of slow work */
-	const char *help;     /* "a tenant: ..." */
+	unsigned slow;    /* verbs, by bit, for the pool of slow work */
+	const char *help; /* "a tenant: ..." */
 
 	/* Decisions; NULL: nothing to decide. A function that answers the call
 	 * itself (http_error) returns false. */
@@ -167,6 +167,10 @@ struct rest_body {
 };
 bool rest_read(struct http_call *c, const struct http_schema *s,
     const char *nulls, struct rest_body *b);
+
+/* What the body does not say of a new row gets its default. False: answered. */
+bool rest_defaults(
+    struct http_call *c, const struct record *r, const struct rest_body *b);
 
 /* 503 err_db with what the store said. */
 void rest_db_error(struct http_call *c, const struct err *err);

@@ -305,7 +305,8 @@ static const struct rest_object gadget_object = {
 	.filters = (const struct rest_filter[]){ { "code", "code", COND_EQ,
 						     .lower = true },
 	    { "contains", "name", COND_CONTAINS, .unless = "code" },
-	    { "size", "size", COND_EQ }, { "tag", "tags", COND_HAS }, { 0 } },
+	    { "size", "size", COND_EQ }, { "tag", "tags", COND_HAS },
+	    { "codes", "code", COND_IN }, { 0 } },
 	.sorts = (const struct rest_sort[]){ { "code", "code" },
 	    { "size", "size" }, { "created", "createdAt" }, { 0 } },
 	.sort = "code:asc",
@@ -819,6 +820,8 @@ lists_are_filtered_sorted_and_cut(void **state)
 	list_is("?contains=", " a b c");
 	list_is("?size=2", " a b");
 	list_is("?tag=t", " a");
+	list_is("?codes=c,a,none", " a c");
+	list_is("?codes=none", "");
 	call("GET /count?contains=lamp", NULL);
 	is(200, "{\"data\":{\"count\":2}}");
 	call("GET /list?limit=1&format=array", NULL);

@@ -246,6 +246,14 @@ write_record(struct json_out *o, const struct record *r, field_set_t which,
 	json_out_end_array(o);
 }
 
+void
+openapi_schema(struct json_out *o, const struct record *r)
+{
+	json_out_object(o);
+	write_record(o, r, FIELD_ALL, 0, ASKED);
+	json_out_end_object(o);
+}
+
 static field_set_t
 bits(const struct record *r, const char *members, field_set_t *required)
 {

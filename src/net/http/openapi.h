@@ -9,6 +9,9 @@
 /* The query of every list, beside its own: offset, limit, sort, format. */
 extern const struct record openapi_paging;
 
+/* A record as an object schema, as the document has it. */
+void openapi_schema(struct json_out *o, const struct record *r);
+
 /* Writes the document; routes with HTTP_HIDDEN are left out. NULL ends. */
 void openapi_write(struct buf *out, const struct http_route *const *routes,
     const char *title, const char *version);

@@ -3,7 +3,7 @@
 import { accessToken } from './auth.svelte';
 
 export interface LiveEvent { type: 'created' | 'updated' | 'deleted' | 'requested'; entityType: string; entityId: string; entityQuickId: string; entity: any }
-interface Wanted { ask: Record<string, unknown>; hear: (e: LiveEvent) => void }
+interface Wanted { ask: Record<string, unknown>; hear: (e: LiveEvent) => void; frame?: (f: any) => void }
 
 export const link = $state({ up: false, tried: false });
 const wanted = new Map<string, Wanted>();
@@ -41,6 +41,7 @@ async function open() {
 	};
 	ws.onmessage = (m) => {
 		const f = JSON.parse(m.data);
+		if (f.id) wanted.get(f.id)?.frame?.(f);
 		if (f.type === 'event') for (const w of wanted.values()) if (fits(w, f.data)) w.hear(f.data);
 		if (f.type === 'lagged') for (const [id, w] of wanted) send({ type: 'subscribe', id, ...w.ask });
 	};
@@ -51,9 +52,9 @@ async function open() {
 }
 
 // Returns what ends the subscription, as $effect wants it.
-export function follow(ask: Record<string, unknown>, hear: (e: LiveEvent) => void): () => void {
+export function follow(ask: Record<string, unknown>, hear: (e: LiveEvent) => void, frame?: (f: any) => void): () => void {
 	const id = String(next++);
-	wanted.set(id, { ask, hear });
+	wanted.set(id, { ask, hear, frame });
 	if (!ws && timer === undefined) timer = setTimeout(open, 0) as unknown as number;
 	send({ type: 'subscribe', id, ...ask });
 	return () => {
@@ -70,4 +71,14 @@ export function watch(ask: Record<string, unknown>, load: () => unknown, put: (e
 		if (!put(e)) soon ??= setTimeout(() => { soon = undefined; load(); }, 300) as unknown as number;
 	});
 	return () => { clearTimeout(soon); end(); };
+}
+
+// What passes the MQTT server: messages of topics, and how many more were not
+// shown. Not to be had: says why.
+export interface Passing { topic: string; time: string; qos: number; retain: boolean; held: boolean; size: number; payload?: string; base64?: string }
+export function topics(ask: { unit?: string; topics: string[]; initial?: boolean }, hear: (all: Passing[], left: number) => void, fault: (why: string) => void): () => void {
+	return follow(ask, () => {}, (f) => {
+		if (f.type === 'messages') hear(f.data, f.left);
+		else if (f.type === 'error' && f.code !== 'err_exist') fault(f.message ?? f.code);
+	});
 }

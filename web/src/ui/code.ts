@@ -58,7 +58,7 @@ export function edit(box: HTMLElement, text: string, how: { label: string; note:
 			lineNumbers(), highlightActiveLine(), highlightActiveLineGutter(), drawSelection(), history(), indentOnInput(), bracketMatching(), indentUnit.of('\t'), EditorState.tabSize.of(4), EditorView.lineWrapping,
 			syntaxHighlighting(colours), look, faults, kind.of([]),
 			keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
-			EditorView.contentAttributes.of({ 'aria-label': how.label, 'aria-describedby': how.note, 'aria-multiline': 'true', spellcheck: 'false', autocapitalize: 'off' }),
+			EditorView.contentAttributes.of({ 'aria-label': how.label, 'aria-describedby': how.note, 'aria-multiline': 'true', tabindex: '0', spellcheck: 'false', autocapitalize: 'off' }),
 			EditorView.updateListener.of((u) => { if (u.docChanged) how.typed(u.state.doc.toString()); }),
 		],
 	});

@@ -17,19 +17,27 @@ const numeric = ['gauge', 'gauge_float', 'counter'], CHARTED = 6;
 // What is sensible for each field: its value, a switch for what can be set, and
 // a chart for what has the same unit.
 export function fromFields(fields: Entity[]): Widget[] {
-	const all: Widget[] = [], units = new Map<string, Entity[]>(), named = (f: Entity) => f.name || f.fieldId;
+	const tiles: Widget[] = [], charts: Widget[] = [], units = new Map<string, Entity[]>(), named = (f: Entity) => f.name || f.fieldId;
 	for (const f of fields) {
 		if (f.metricType === 'geo') continue;
 		const settable = f.metricType === 'binary' && truth(f.labels?.writable);
-		all.push(widget(all, settable ? 'switch' : 'value', named(f), quickOf('field', f)));
+		tiles.push(widget([], settable ? 'switch' : 'value', named(f), quickOf('field', f)));
 		if (numeric.includes(f.metricType)) units.set(f.unit ?? '', [...(units.get(f.unit ?? '') ?? []), f]);
 	}
 	for (const [, of] of units)
 		for (let i = 0; i < of.length; i += CHARTED) {
 			const some = of.slice(i, i + CHARTED);
-			all.push(widget(all, 'chart', some.map(named).join(', '), '', (c) => { c.resources = some.map((f) => ({ resourceType: 'field', quickId: quickOf('field', f) })); }));
+			charts.push(widget([], 'chart', some.map(named).join(', '), '', (c) => { c.resources = some.map((f) => ({ resourceType: 'field', quickId: quickOf('field', f) })); }));
 		}
-	return all;
+	return [...rows(tiles, 5, 10, 0), ...rows(charts, 2, 27, Math.ceil(tiles.length / 5) * 10)];
+}
+// In rows of about as many each, without a hole at the end.
+function rows(all: Widget[], most: number, h: number, y: number): Widget[] {
+	const n = Math.ceil(all.length / Math.max(1, Math.ceil(all.length / most)));
+	return all.map((w, i) => {
+		const of = Math.min(n, all.length - Math.floor(i / n) * n), x = Math.round((i % n) * (100 / of));
+		return { ...w, layout: { w: Math.round(((i % n) + 1) * (100 / of)) - x, h, x, y: y + Math.floor(i / n) * h } };
+	});
 }
 
 // Networks and addresses are written in lower case here, as an import on the

@@ -153,7 +153,7 @@ export const kindOf = (type: string) => kinds.find((k) => k.type === type);
 const one = (c: Config, quick: string) => { c.resource = { ...c.resource, type: 'field', filterType: 'quick_id', quickId: quick }; };
 const listed = (c: Config, quick: string) => { c.resources = [{ resourceType: 'field', quickId: quick }]; };
 export const starts: Start[] = [
-	{ text: 'chart', type: 'widget_charts_panel', icon: 'M4 4v16h16M7 15l4-5 3 3 5-7', config: { subType: 'mixed_chart', chart: { chartType: 'line', duration: '-6h', interval: '', metricFunction: 'mean' }, resources: [] }, field: listed },
+	{ text: 'chart', type: 'widget_charts_panel', icon: 'M4 4v16h16M7 15l4-5 3 3 5-7', config: { subType: 'mixed_chart', chart: { chartType: 'line', duration: '-1h', interval: '', metricFunction: 'mean' }, resources: [] }, field: listed },
 	{ text: 'value', type: 'widget_value_panel', icon: 'M5 7v10M9 7h4v5H9v5h4M17 7h3v10h-3M17 12h3', config: { resource: { type: 'field' }, showTimestamp: true }, field: one },
 	{ text: 'gauge', type: 'widget_utilization_panel', icon: 'M5 18a9 9 0 1 1 14 0M12 14l4-5', config: { type: 'circle_size_75', resource: { type: 'field', filterType: 'quick_id', displayName: true, roundDecimal: 1 }, chart: { minimumValue: 0, maximumValue: 100, thickness: 20, thresholds: {} } }, field: one },
 	{ text: 'spark', type: 'widget_utilization_panel', icon: 'M3 16l5-6 4 3 4-7 5 5', size: { w: 25, h: 14 }, config: { type: 'spark_area', resource: { type: 'field', filterType: 'quick_id', displayName: true, roundDecimal: 1 }, chart: {}, metric: { duration: '-6h', metricFunction: 'mean' } }, field: one },
