@@ -8,6 +8,10 @@ let platform;
 before(async () => { platform = await Platform.start('--admin-password', 'a long password'); });
 after(async () => { await finish(); await platform.stop(); });
 
+// The page's own rules forbid what waitForFunction() does.
+async function until(page, check) {
+	for (const end = Date.now() + 20_000; !(await page.evaluate(check)); await new Promise((done) => setTimeout(done, 50))) assert.ok(Date.now() < end, String(check));
+}
 const kept = (page) => page.evaluate(async () => (await caches.keys()).filter((k) => k.startsWith('answers:')));
 
 test('it can be installed', async () => {
@@ -34,10 +38,10 @@ test('what was seen stays readable while the server is away', async () => {
 	await platform.post('/coremgr/api/v1/device', { unitId, networkId, networkAddr: '01', name: 'Barn door' }, token);
 	await signIn(page, platform);
 	await page.evaluate(() => navigator.serviceWorker.ready);
-	await page.waitForFunction(() => navigator.serviceWorker.controller);
+	await until(page, () => navigator.serviceWorker.controller);
 	await page.goto(platform.url + '/devices');
 	await page.getByText('Barn door').waitFor();
-	await page.waitForFunction(async () => {
+	await until(page, async () => {
 		const name = (await caches.keys()).find((k) => k.startsWith('answers:'));
 		return name && (await (await caches.open(name)).keys()).some((r) => r.url.includes('/device/list'));
 	});
@@ -49,9 +53,11 @@ test('what was seen stays readable while the server is away', async () => {
 	await isGood(page, 'away-phone-light');
 	await page.goto(platform.url + '/');
 	await page.waitForSelector('main h1');
+	await page.goto(platform.url + '/devices');
+	await page.getByText('Barn door').waitFor();
 
 	await platform.begin();
-	await page.waitForFunction(() => !document.querySelector('.away'), undefined, { timeout: 30_000 });
+	await page.locator('.away').waitFor({ state: 'detached', timeout: 30_000 });
 	await platform.post('/coremgr/api/v1/device', { unitId, networkId, networkAddr: '02', name: 'Barn gate' }, await platform.token());
 	await page.goto(platform.url + '/devices');
 	await page.getByText('Barn gate').waitFor();
@@ -63,14 +69,14 @@ test('signing out takes what was kept', async () => {
 	const page = await openPage(platform);
 	await signIn(page, platform);
 	await page.evaluate(() => navigator.serviceWorker.ready);
-	await page.waitForFunction(() => navigator.serviceWorker.controller);
+	await until(page, () => navigator.serviceWorker.controller);
 	await page.reload();
-	await page.waitForFunction(async () => (await caches.keys()).some((k) => k.startsWith('answers:')));
+	await until(page, async () => (await caches.keys()).some((k) => k.startsWith('answers:')));
 	assert.equal((await kept(page)).length, 1);
 	await page.getByRole('button', { name: 'admin' }).click();
 	await page.getByRole('button', { name: 'Sign out' }).click();
 	await page.waitForSelector('[name=password]');
-	await page.waitForFunction(async () => !(await caches.keys()).some((k) => k.startsWith('answers:')));
+	await until(page, async () => !(await caches.keys()).some((k) => k.startsWith('answers:')));
 	assert.equal(await page.evaluate(() => localStorage.getItem('marram.who')), null);
 	await page.context().close();
 });

@@ -20,7 +20,7 @@ addEventListener('activate', (e) => e.waitUntil((async () => {
 })()));
 
 async function file(request) {
-	const kept = await caches.match(request);
+	const kept = await caches.match(request, { ignoreVary: true });
 	if (kept) return kept;
 	const r = await fetch(request);
 	if (r.ok) await (await caches.open(files)).put(request, r.clone());
@@ -38,7 +38,7 @@ async function page(request) {
 	try {
 		return await ask(request, PAGE_MS);
 	} catch {
-		return (await caches.match('/')) ?? Response.error();
+		return (await caches.match('/', { ignoreVary: true })) ?? Response.error();
 	}
 }
 
