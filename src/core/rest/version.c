@@ -352,8 +352,9 @@ note_row(void *ctx, struct store *tx, const struct entity *e, const void *old,
 	bool same = false;
 	int rc = 0;
 
-	if (k->o == NULL && row != NULL)
-		return 0; /* it matters only when it goes */
+	if (k->o == NULL ? row != NULL : row == NULL && k->o->add == NULL)
+		return 0; /* beside others it matters only when it goes, and
+			   * what no call makes not then */
 	if (old != NULL && row != NULL)
 		rc = is_same(r, k, old, row, &same, err);
 	if (rc != 0 || same)

@@ -49,20 +49,49 @@ allowed(struct http_call *c, struct versions *v, const struct version_kind *k,
 	return ok;
 }
 
-/* May the caller do this with the object as this version has it? */
+/* The row of a version whose kind is known. False: answered. */
 static bool
-may_have(struct http_call *c, struct versions *v, const struct version_kind *k,
-    enum rest_verb verb, const void *row)
+row_of(struct http_call *c, const struct version_kind *k,
+    const struct rest_version *version, void **ret)
 {
-	struct rest r;
+	struct err err;
 
-	if (k == NULL || k->o == NULL || k->mount == NULL)
-		return false;
-	r = rest_at(c, v, k);
-	if (k->o->may == NULL || k->o->may(&r, verb, row))
+	*ret = arena_alloc(&c->arena, k->entity->record.size);
+	if (version_decode(k, &c->arena, version->object, *ret, &err) == 0)
 		return true;
-	return c->status == 0 && v->host.may_gone != NULL &&
-	    v->host.may_gone(&r, k->o, row);
+	http_error(c, 503, "err_int_msg", "this version can not be read: %s",
+	    err.text);
+	return false;
+}
+
+/* An object that is not there any more is whose it was last: not whose it was
+ * in an older version. */
+static bool
+may_last(struct http_call *c, struct versions *v, const struct version_kind *k,
+    struct str id)
+{
+	struct rest r = rest_at(c, v, k);
+	struct store_query q = {
+		.sort = { { "number", true } }, .n_sort = 1, .limit = 1
+	};
+	struct filter f = { 0 };
+	struct rows rows;
+	struct err err;
+	void *object;
+
+	if (v->host.may_gone == NULL)
+		return false;
+	filter_text(&f, "objectType", str_of(k->type));
+	filter_text(&f, "objectId", id);
+	q.filter = &f;
+	if (store_all(v->host.store, &rest_version_entity, &q, &c->arena, &rows,
+		&err) != 0) {
+		rest_db_error(c, &err);
+		return false;
+	}
+	return rows.n > 0 &&
+	    row_of(c, k, (const struct rest_version *)rows.at, &object) &&
+	    v->host.may_gone(&r, k->o, object);
 }
 
 static bool
@@ -72,20 +101,17 @@ version_may(struct rest *r, enum rest_verb verb, const void *row)
 	const struct rest_version *version = row;
 	const struct version_kind *k =
 	    version_kind_named(v, version->object_type);
+	struct rest as;
 	void *object;
-	struct err err;
 
-	if (k == NULL || k->o == NULL || k->mount == NULL)
+	if (k == NULL || k->o == NULL || k->mount == NULL ||
+	    !row_of(r->c, k, version, &object))
 		return false;
-	object = arena_alloc(&r->c->arena, k->entity->record.size);
-	if (version_decode(k, &r->c->arena, version->object, object, &err) !=
-	    0) {
-		http_error(r->c, 503, "err_int_msg",
-		    "this version can not be read: %s", err.text);
+	as = rest_at(r->c, v, k);
+	if (k->o->may != NULL && !k->o->may(&as, verb, object) &&
+	    (r->c->status != 0 || !may_last(r->c, v, k, version->object_id)))
 		return false;
-	}
-	return may_have(r->c, v, k, verb, object) &&
-	    allowed(r->c, v, k, REST_GET);
+	return allowed(r->c, v, k, REST_GET);
 }
 
 static bool
@@ -123,21 +149,6 @@ shown(struct http_call *c, struct versions *v, const struct version_kind *k,
 	ret = arena_str(&c->arena, buf_str(&b));
 	buf_free(&b);
 	return ret;
-}
-
-/* The row of a version whose kind is known. False: answered. */
-static bool
-row_of(struct http_call *c, const struct version_kind *k,
-    const struct rest_version *version, void **ret)
-{
-	struct err err;
-
-	*ret = arena_alloc(&c->arena, k->entity->record.size);
-	if (version_decode(k, &c->arena, version->object, *ret, &err) == 0)
-		return true;
-	http_error(c, 503, "err_int_msg", "this version can not be read: %s",
-	    err.text);
-	return false;
 }
 
 static void
