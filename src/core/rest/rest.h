@@ -48,13 +48,14 @@ struct rest {
 	const struct version_how *how; /* version.c's own */
 };
 
-/* A query value that narrows a list. Empty values are ignored. */
+/* A query value that narrows a list. Empty values are ignored. With COND_IN it
+ * is texts joined by commas, at most REST_CHOICE_MAX. */
 #define REST_CHOICE_MAX 1000 /* values of a filter that takes several */
 
 struct rest_filter {
 	const char *param;
 	const char *field;
-	enum cond_op op;    /* COND_IN: texts with commas between */
+	enum cond_op op;
 	bool lower;         /* ASCII letters are folded */
 	const char *unless; /* ignored when this parameter is there */
 	const char *help;
