@@ -390,7 +390,7 @@ def tenant(server, admin, name):
 
 def test_rights(site, broker, rules):
     server = site.server
-    _, ann = tenant(server, site.token, "ann")
+    ann_id, ann = tenant(server, site.token, "ann")
     bob_id, bob = tenant(server, site.token, "bob")
     mine = Site(server, ann, code="annas")
     task = hub(mine, "POST", "task", {"data": {
@@ -419,9 +419,19 @@ def test_rights(site, broker, rules):
     own = Versions(server, ann, BROKER)
     assert own.undo(version)["done"] == "changed"
     own.list(status=400, type="setting", id="hub.timeZone")
-    # a unit that was deleted is its owner's
+    # a unit that was deleted is its owner's, and not who owned it before
+    first = own.list(unit=mine.unit, type="unit", sort="number:asc")[0]
+    for owner in (bob_id, ann_id):
+        r = server.call("PATCH", MIRROR + "unit/" + mine.unit, {"data": {
+            "ownerId": owner, "memberIds": []}}, site.token)
+        assert r.status == 204, r.text
+        if owner == bob_id:
+            theirs_then = made(r)
     gone = made(mine.call("DELETE", "unit/" + mine.unit))
+    theirs[0].get(theirs_then, status=404)
+    theirs[0].restore(theirs_then, status=404)
     theirs[0].restore(gone, status=404)
+    assert own.get(first["versionId"])["object"]["code"] == "annas"
     done = own.restore(gone)
     assert done["done"] == "restored" and done["failed"] == []
     assert mine.call("GET", "device/" + mine.device).status == 200

@@ -399,8 +399,8 @@ on_ready(struct loop_post *p)
 }
 
 int
-hub_start(struct hub *h, struct loop *loop, struct mqtt_server *mqtt,
-    struct err *err)
+hub_start(
+    struct hub *h, struct loop *loop, struct mqtt_server *mqtt, struct err *err)
 {
 	const struct route_tap tap = { heard_uplink, on_changed, on_set,
 		gate_order, sent_heard, event_told, event_is_wanted, h };

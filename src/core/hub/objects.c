@@ -663,10 +663,9 @@ void
 objects_version(struct hub *h)
 {
 	static const struct rest_object *const versioned[] = { &profile_object,
-		&node_object, &source_object, &field_object,
-		&repository_object, &handler_object, &forward_object,
-		&task_object, &schedule_object, &dashboard_object,
-		&hub_setting_object };
+		&node_object, &source_object, &field_object, &repository_object,
+		&handler_object, &forward_object, &task_object,
+		&schedule_object, &dashboard_object, &hub_setting_object };
 
 	h->versions = versions_new(&h->conf.versions,
 	    &(struct versions_host){ .store = h->store,

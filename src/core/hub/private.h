@@ -470,8 +470,8 @@ struct hub {
 	enum { HUB_RUNS, HUB_PAUSING, HUB_RESTS, HUB_READS } rest;
 	pthread_cond_t rest_cond;
 	struct str listens; /* addresses of the MQTT server; owned */
-	bool rest_changed; /* everything is to be read again */
-	int rest_rc;       /* of that */
+	bool rest_changed;  /* everything is to be read again */
+	int rest_rc;        /* of that */
 	struct err rest_err;
 	struct loop_post heard_post;
 	bool heard_posted;

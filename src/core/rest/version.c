@@ -31,8 +31,8 @@ static const struct field version_fields[] = {
 	    .help = "Who did it; null: nobody's call."),
 	F_TEXT(V, account, "account", .flags = FIELD_NULL,
 	    .help = "The account of that user."),
-	F_TEXT(V, verb, "verb",
-	    .help = "created, changed, deleted or restored."),
+	F_TEXT(
+	    V, verb, "verb", .help = "created, changed, deleted or restored."),
 	F_TEXT(V, comment, "comment", .flags = FIELD_NULL,
 	    .help = "More about it."),
 	F_JSON(V, object, "object", .flags = FIELD_SECRET,
@@ -45,9 +45,9 @@ const struct entity rest_version_entity = {
 	.version = 1,
 	.keys = (const struct entity_key[]){ { "versionId", { "versionId" } },
 	    { "number", { "objectType", "objectId", "number" } }, { 0 } },
-	.indexes = (const struct entity_key[]){ { "unitId",
-						    { "unitId", "time" } },
-	    { "changeId", { "changeId" } }, { "time", { "time" } }, { 0 } },
+	.indexes =
+	    (const struct entity_key[]){ { "unitId", { "unitId", "time" } },
+		{ "changeId", { "changeId" } }, { "time", { "time" } }, { 0 } },
 	.help = "What an object was: who changed what, and when.",
 };
 
@@ -58,8 +58,7 @@ const struct conf_field versions_fields[] = {
 	CONF_MS(C, age_ms, "maxAge", .def = "365d", .min = 3600000,
 	    .max = (int64_t)36500 * 86400000,
 	    .help = "Older versions are removed."),
-	CONF_INT(C, total, "max", .def = "200000", .min = 100,
-	    .max = 100000000,
+	CONF_INT(C, total, "max", .def = "200000", .min = 100, .max = 100000000,
 	    .help = "Versions that are kept in each store; above that the "
 		    "oldest are removed."),
 	CONF_INT(C, change_max, "changeMax", .def = "10000", .min = 1,
@@ -73,8 +72,7 @@ const struct conf_field versions_fields[] = {
 /* --- kinds --------------------------------------------------------------- */
 
 struct versions *
-versions_new(
-    const struct versions_conf *conf, const struct versions_host *host)
+versions_new(const struct versions_conf *conf, const struct versions_host *host)
 {
 	struct versions *v = mem_new(struct versions);
 
@@ -135,8 +133,8 @@ versions_add_beside(struct versions *v, const struct entity *e)
 	struct version_kind *k = add_kind(v, e);
 
 	k->type = e->record.name;
-	k->id = field_find(
-	    &e->record, str_of(e->keys[0].fields[0]), NULL, NULL);
+	k->id =
+	    field_find(&e->record, str_of(e->keys[0].fields[0]), NULL, NULL);
 	v->beside = k->type;
 }
 
@@ -162,8 +160,7 @@ struct versions *
 versions_of(const struct rest_mounts *m, struct store *s)
 {
 	for (size_t i = 0; m != NULL && s != NULL && i < 2; i++)
-		if (m->versions[i] != NULL &&
-		    m->versions[i]->host.store == s)
+		if (m->versions[i] != NULL && m->versions[i]->host.store == s)
 			return m->versions[i];
 	return NULL;
 }
@@ -185,9 +182,8 @@ versions_mounted(const struct rest_mounts *all, const struct mount *m)
 struct str
 version_text(const struct field *f, const void *row)
 {
-	return f == NULL
-	    ? STR_NULL
-	    : field_get(f, (const char *)row + f->offset).text;
+	return f == NULL ? STR_NULL
+			 : field_get(f, (const char *)row + f->offset).text;
 }
 
 /* A row as JSON, with the defaults in the place of what is in `without`. */
@@ -263,9 +259,9 @@ static int
 newest_number(struct store *tx, struct str type, struct str id, int64_t *ret,
     struct err *err)
 {
-	struct store_query q = { .sort = { { "number", true } },
-		.n_sort = 1,
-		.limit = 1 };
+	struct store_query q = {
+		.sort = { { "number", true } }, .n_sort = 1, .limit = 1
+	};
 	struct filter f = { 0 };
 
 	*ret = 0;
@@ -356,8 +352,9 @@ note_row(void *ctx, struct store *tx, const struct entity *e, const void *old,
 	bool same = false;
 	int rc = 0;
 
-	if (k->o == NULL && row != NULL)
-		return 0; /* it matters only when it goes */
+	if (k->o == NULL ? row != NULL : row == NULL && k->o->add == NULL)
+		return 0; /* beside others it matters only when it goes, and
+			   * what no call makes not then */
 	if (old != NULL && row != NULL)
 		rc = is_same(r, k, old, row, &same, err);
 	if (rc != 0 || same)
@@ -375,15 +372,15 @@ note_row(void *ctx, struct store *tx, const struct entity *e, const void *old,
 		.time = r->now,
 		.user_id = r->user_id,
 		.account = r->account,
-		.verb = row == NULL      ? STR("deleted")
-		    : r->how != NULL     ? str_of(r->how->verb)
-		    : old == NULL        ? STR("created")
-					 : STR("changed"),
+		.verb = row == NULL  ? STR("deleted")
+		    : r->how != NULL ? str_of(r->how->verb)
+		    : old == NULL    ? STR("created")
+				     : STR("changed"),
 		.comment = r->how != NULL ? r->how->comment : STR_NULL };
 	if (version.unit_id.len == 0)
 		version.unit_id = STR_NULL;
-	rc = newest_number(tx, version.object_type, version.object_id,
-	    &version.number, err);
+	rc = newest_number(
+	    tx, version.object_type, version.object_id, &version.number, err);
 	if (rc == 0 && version.number++ == 0 && old != NULL && row != NULL)
 		rc = add_first(tx, r, k, &version, old, err);
 	if (rc == 0)
@@ -406,9 +403,8 @@ note_row(void *ctx, struct store *tx, const struct entity *e, const void *old,
 	version.object_id = arena_str(r->arena, version.object_id);
 	if (version.unit_id.ptr != NULL)
 		version.unit_id = arena_str(r->arena, version.unit_id);
-	r->made[r->n++] = (struct made){
-		k, copy_of(r, k, old), copy_of(r, k, row), version
-	};
+	r->made[r->n++] =
+	    (struct made){ k, copy_of(r, k, old), copy_of(r, k, row), version };
 	return 0;
 }
 
@@ -562,8 +558,7 @@ versions_store_add_many(struct versions *v, struct http_call *c,
 int
 versions_store_update(struct versions *v, struct http_call *c,
     const struct entity *e, const struct filter *f,
-    const struct change *changes, size_t n_changes, int64_t *n,
-    struct err *err)
+    const struct change *changes, size_t n_changes, int64_t *n, struct err *err)
 {
 	struct single x = {
 		.e = e, .f = f, .changes = changes, .n_changes = n_changes

@@ -65,9 +65,8 @@ struct versions_host {
 	bool (*may_gone)(
 	    struct rest *r, const struct rest_object *o, const void *row);
 	/* A row beside an object has come back with it. May be NULL. */
-	void (*revived)(
-	    struct http_call *c, void *module, const struct entity *e,
-	    const void *row);
+	void (*revived)(struct http_call *c, void *module,
+	    const struct entity *e, const void *row);
 	/* After the commit, for each change. May be NULL. [any thread] */
 	void (*told)(void *module, const struct versions_change *change);
 };
@@ -98,8 +97,7 @@ struct version_how {
 	struct str comment;
 };
 int versions_tx_how(struct versions *v, struct store *s, struct http_call *c,
-    const struct version_how *how, store_tx_fn *fn, void *ctx,
-    struct err *err);
+    const struct version_how *how, store_tx_fn *fn, void *ctx, struct err *err);
 /* Single writes of that kind. */
 int versions_store_add_many(struct versions *v, struct http_call *c,
     const struct entity *e, const void *rows, size_t n, bool skip,

@@ -41,9 +41,7 @@ allowed(struct http_call *c, struct versions *v, const struct version_kind *k,
 	const struct http_route *was = c->route, *as = k->mount->by_verb[verb];
 	bool ok;
 
-	if (as == NULL)
-		as = k->mount->by_verb[REST_PATCH];
-	if (as == NULL)
+	if (as == NULL) /* no call of its own; the decisions stand */
 		return true;
 	c->route = as;
 	ok = v->host.access(v->host.module, c);
@@ -51,20 +49,49 @@ allowed(struct http_call *c, struct versions *v, const struct version_kind *k,
 	return ok;
 }
 
-/* May the caller do this with the object as this version has it? */
+/* The row of a version whose kind is known. False: answered. */
 static bool
-may_have(struct http_call *c, struct versions *v, const struct version_kind *k,
-    enum rest_verb verb, const void *row)
+row_of(struct http_call *c, const struct version_kind *k,
+    const struct rest_version *version, void **ret)
 {
-	struct rest r;
+	struct err err;
 
-	if (k == NULL || k->o == NULL || k->mount == NULL)
-		return false;
-	r = rest_at(c, v, k);
-	if (k->o->may == NULL || k->o->may(&r, verb, row))
+	*ret = arena_alloc(&c->arena, k->entity->record.size);
+	if (version_decode(k, &c->arena, version->object, *ret, &err) == 0)
 		return true;
-	return c->status == 0 && v->host.may_gone != NULL &&
-	    v->host.may_gone(&r, k->o, row);
+	http_error(c, 503, "err_int_msg", "this version can not be read: %s",
+	    err.text);
+	return false;
+}
+
+/* An object that is not there any more is whose it was last: not whose it was
+ * in an older version. */
+static bool
+may_last(struct http_call *c, struct versions *v, const struct version_kind *k,
+    struct str id)
+{
+	struct rest r = rest_at(c, v, k);
+	struct store_query q = {
+		.sort = { { "number", true } }, .n_sort = 1, .limit = 1
+	};
+	struct filter f = { 0 };
+	struct rows rows;
+	struct err err;
+	void *object;
+
+	if (v->host.may_gone == NULL)
+		return false;
+	filter_text(&f, "objectType", str_of(k->type));
+	filter_text(&f, "objectId", id);
+	q.filter = &f;
+	if (store_all(v->host.store, &rest_version_entity, &q, &c->arena, &rows,
+		&err) != 0) {
+		rest_db_error(c, &err);
+		return false;
+	}
+	return rows.n > 0 &&
+	    row_of(c, k, (const struct rest_version *)rows.at, &object) &&
+	    v->host.may_gone(&r, k->o, object);
 }
 
 static bool
@@ -74,20 +101,17 @@ version_may(struct rest *r, enum rest_verb verb, const void *row)
 	const struct rest_version *version = row;
 	const struct version_kind *k =
 	    version_kind_named(v, version->object_type);
+	struct rest as;
 	void *object;
-	struct err err;
 
-	if (k == NULL || k->o == NULL || k->mount == NULL)
+	if (k == NULL || k->o == NULL || k->mount == NULL ||
+	    !row_of(r->c, k, version, &object))
 		return false;
-	object = arena_alloc(&r->c->arena, k->entity->record.size);
-	if (version_decode(k, &r->c->arena, version->object, object, &err) !=
-	    0) {
-		http_error(r->c, 503, "err_int_msg",
-		    "this version can not be read: %s", err.text);
+	as = rest_at(r->c, v, k);
+	if (k->o->may != NULL && !k->o->may(&as, verb, object) &&
+	    (r->c->status != 0 || !may_last(r->c, v, k, version->object_id)))
 		return false;
-	}
-	return may_have(r->c, v, k, verb, object) &&
-	    allowed(r->c, v, k, REST_GET);
+	return allowed(r->c, v, k, REST_GET);
 }
 
 static bool
@@ -98,8 +122,8 @@ version_limit(struct rest *r, enum rest_verb verb, struct filter *f)
 
 	as.module = v->host.module;
 	if (v->beside != NULL)
-		filter_add(f, "objectType", COND_NE,
-		    value_text(str_of(v->beside)));
+		filter_add(
+		    f, "objectType", COND_NE, value_text(str_of(v->beside)));
 	return v->host.limit(&as, verb, f);
 }
 
@@ -125,21 +149,6 @@ shown(struct http_call *c, struct versions *v, const struct version_kind *k,
 	ret = arena_str(&c->arena, buf_str(&b));
 	buf_free(&b);
 	return ret;
-}
-
-/* The row of a version whose kind is known. False: answered. */
-static bool
-row_of(struct http_call *c, const struct version_kind *k,
-    const struct rest_version *version, void **ret)
-{
-	struct err err;
-
-	*ret = arena_alloc(&c->arena, k->entity->record.size);
-	if (version_decode(k, &c->arena, version->object, *ret, &err) == 0)
-		return true;
-	http_error(c, 503, "err_int_msg", "this version can not be read: %s",
-	    err.text);
-	return false;
 }
 
 static void
@@ -174,8 +183,8 @@ static const struct field query_fields[] = {
 	    .help = "Of objects of this kind, as in paths: device-route."),
 	F_TEXT(Q, id, "id", .help = "Of the object with this id."),
 	F_TEXT(Q, change, "change", .help = "What one call has changed."),
-	F_TEXT(Q, verb, "verb",
-	    .help = "created, changed, deleted or restored."),
+	F_TEXT(
+	    Q, verb, "verb", .help = "created, changed, deleted or restored."),
 	F_TEXT(Q, user, "user", .help = "What this user has changed."),
 	{ 0 },
 };
@@ -249,8 +258,7 @@ struct difference {
 	size_t n;
 };
 
-static void
-differ(struct difference *d, struct str before, struct str after);
+static void differ(struct difference *d, struct str before, struct str after);
 
 /* At a place below; a text that is null is not there. */
 static void
@@ -262,8 +270,8 @@ differ_at(struct difference *d, struct str name, size_t index,
 	if (name.ptr == NULL)
 		buf_addf(&d->path, "[%zu]", index);
 	else
-		buf_addf(&d->path, "%s" STR_FMT, len > 0 ? "." : "",
-		    STR_ARG(name));
+		buf_addf(
+		    &d->path, "%s" STR_FMT, len > 0 ? "." : "", STR_ARG(name));
 	differ(d, before, after);
 	d->path.len = len;
 }
@@ -396,9 +404,9 @@ version_before(struct http_call *c, const struct rest_version *of,
     struct rest_version *ret, bool *found)
 {
 	struct versions *v = (struct versions *)c->route->ctx;
-	struct store_query q = { .sort = { { "number", true } },
-		.n_sort = 1,
-		.limit = 1 };
+	struct store_query q = {
+		.sort = { { "number", true } }, .n_sort = 1, .limit = 1
+	};
 	struct filter f = { 0 };
 	struct rows rows;
 	struct err err;
@@ -437,8 +445,8 @@ handle_diff(struct http_call *c)
 		return;
 	if (found && !str_eq(other.object_type, version.object_type)) {
 		http_error(c, 400, "err_param",
-		    "`with`: that is a version of a " STR_FMT ", this one of a "
-		    STR_FMT,
+		    "`with`: that is a version of a " STR_FMT
+		    ", this one of a " STR_FMT,
 		    STR_ARG(other.object_type), STR_ARG(version.object_type));
 		return;
 	}
@@ -499,8 +507,8 @@ read_as_body(struct http_call *c, const struct record *rec, field_set_t fields,
 	b->row = arena_alloc(&c->arena, rec->size);
 	record_init(rec, b->row);
 	json_open(&j, json, 0, &c->arena);
-	if (record_from_json(&j, rec, fields, nullable(rec), b->row,
-		&b->present, &err) == 0)
+	if (record_from_json(
+		&j, rec, fields, nullable(rec), b->row, &b->present, &err) == 0)
 		return true;
 	http_error(c, 400, "err_param",
 	    "what this version has is not accepted any more: %s", err.text);
@@ -583,6 +591,13 @@ make_again(struct restoring *x, const struct version_kind *k, const void *was)
 	struct err err;
 	bool ok;
 
+	if (k->mount->by_verb[REST_ADD] == NULL) {
+		http_error(x->c, 400, "err_param",
+		    "no call makes a %s: it comes again when its device is "
+		    "heard",
+		    k->type);
+		return FAILED;
+	}
 	if (!allowed(x->c, x->v, k, REST_ADD))
 		return FAILED;
 	json_out_init(&o, &text, false);
@@ -721,8 +736,8 @@ revive(struct restoring *x, const struct companion *it)
 	if (!exists(x->c, v->host.store, it->kind, it->version->object_id,
 		&current) ||
 	    current != NULL ||
-	    version_decode(it->kind, &x->c->arena, it->version->object, was,
-		&err) != 0 ||
+	    version_decode(
+		it->kind, &x->c->arena, it->version->object, was, &err) != 0 ||
 	    store_add(v->host.store, it->kind->entity, was, &err) != 0)
 		return;
 	if (v->host.revived != NULL)
@@ -730,8 +745,8 @@ revive(struct restoring *x, const struct companion *it)
 }
 
 static void
-write_failed(struct json_out *o, struct http_call *c,
-    const struct rest_version *version)
+write_failed(
+    struct json_out *o, struct http_call *c, const struct rest_version *version)
 {
 	struct str text = arena_str(&c->arena, buf_str(&c->out)), part;
 
@@ -896,8 +911,8 @@ restore(struct restoring *x, const struct rest_version *to)
 	const struct version_kind *k =
 	    version_kind_named(x->v, to->object_type);
 	struct version_how how = { "restored",
-		arena_printf(&x->c->arena, "version %lld",
-		    (long long)to->number) };
+		arena_printf(
+		    &x->c->arena, "version %lld", (long long)to->number) };
 	enum outcome rc;
 	struct lists l;
 	void *was;
@@ -921,9 +936,7 @@ restore(struct restoring *x, const struct rest_version *to)
 static void
 handle_restore(struct http_call *c)
 {
-	struct restoring x = {
-		.c = c, .v = (struct versions *)c->route->ctx
-	};
+	struct restoring x = { .c = c, .v = (struct versions *)c->route->ctx };
 	struct rest_version version;
 
 	if (version_get(c, http_var(c, 0), REST_PATCH, &version))
@@ -1128,8 +1141,8 @@ versions_mount(struct rest_mounts *m, struct versions *v, const char *prefix,
     unsigned flags, http_add_routes *add, void *ctx)
 {
 	rest_mount_rows(m, version_rows, prefix, v, add, ctx);
-	rest_mount(m, &version_object, prefix,
-	    v != NULL ? v->host.store : NULL, v,
+	rest_mount(m, &version_object, prefix, v != NULL ? v->host.store : NULL,
+	    v,
 	    flags | REST_NO(REST_ADD) | REST_NO(REST_PATCH) | REST_NO(REST_DEL),
 	    add, ctx);
 }

@@ -27,10 +27,10 @@ static const struct field box_fields[] = {
 	F_TEXT(struct box, id, "id"),
 	F_TEXT(struct box, unit_id, "unitId"),
 	F_TEXT(struct box, name, "name", .def = "\"\"", .max = 20),
-	F_TEXT(struct box, secret, "secret", .flags = FIELD_SECRET,
-	    .def = "\"\""),
-	F_JSON(struct box, labels, "labels", .flags = FIELD_OBJECT,
-	    .def = "{}"),
+	F_TEXT(
+	    struct box, secret, "secret", .flags = FIELD_SECRET, .def = "\"\""),
+	F_JSON(
+	    struct box, labels, "labels", .flags = FIELD_OBJECT, .def = "{}"),
 	F_INT(struct box, count, "count", .def = "0"),
 	F_TIME(struct box, modified_at, "modifiedAt"),
 	{ 0 },
@@ -52,9 +52,9 @@ static const struct entity part_entity = {
 	.table = "part",
 	.version = 1,
 	.keys = (const struct entity_key[]){ { "id", { "id" } }, { 0 } },
-	.refs = (const struct entity_ref[]){ { "boxId", "box", "id",
-						 ENTITY_CASCADE },
-	    { 0 } },
+	.refs =
+	    (const struct entity_ref[]){
+		{ "boxId", "box", "id", ENTITY_CASCADE }, { 0 } },
 };
 static const struct entity *const entities[] = { &box_entity, &part_entity,
 	&rest_version_entity, NULL };
@@ -87,8 +87,7 @@ before_add(struct rest *r, void *row, void *extra, void *beside)
 	(void)row;
 	(void)extra;
 	(void)beside;
-	if (!(r->o->entity == &part_entity ? fx->refuse_parts
-					   : fx->refuse_add))
+	if (!(r->o->entity == &part_entity ? fx->refuse_parts : fx->refuse_add))
 		return true;
 	http_error(r->c, 409, "err_refused", "no more");
 	return false;
@@ -210,14 +209,15 @@ set_up(void **state)
 	snprintf(fx->path, sizeof(fx->path), "%s/db", fx->dir);
 	conf.path = fx->path;
 	assert_int_equal(store_open(&conf, &fx->store, NULL), 0);
-	fx->versions = versions_new(&(struct versions_conf){ 5, 3600000, 20, 4 },
-	    &(struct versions_host){ .store = fx->store,
-		.module = fx,
-		.entities = entities,
-		.who = who,
-		.access = everybody,
-		.limit = limit,
-		.told = told });
+	fx->versions =
+	    versions_new(&(struct versions_conf){ 5, 3600000, 20, 4 },
+		&(struct versions_host){ .store = fx->store,
+		    .module = fx,
+		    .entities = entities,
+		    .who = who,
+		    .access = everybody,
+		    .limit = limit,
+		    .told = told });
 	versions_add(fx->versions, &box_object);
 	versions_add(fx->versions, &part_object);
 	fx->mounts.versions[0] = fx->versions;
@@ -350,8 +350,8 @@ each_change_is_recorded_once(void **state)
 		assert_true(str_eqz(v[i].account, "ann"));
 		assert_true(str_eqz(v[i].unit_id, "mine"));
 	}
-	assert_true(str_eq(
-	    versions_are("part", "p", 2)[1].change_id, v[2].change_id));
+	assert_true(
+	    str_eq(versions_are("part", "p", 2)[1].change_id, v[2].change_id));
 	assert_int_equal(fx->told, 5);
 }
 
@@ -522,8 +522,8 @@ differences_go_into_objects_and_lists(void **state)
 	     "{\"path\":\"labels.a.b[2]\",\"after\":4},"
 	     "{\"path\":\"labels.d\",\"before\":null}]}");
 	at_version(200, "GET", v,
-	    arena_printf(&fx->arena, "/diff?with=" STR_FMT,
-		STR_ARG(v[2].version_id))
+	    arena_printf(
+		&fx->arena, "/diff?with=" STR_FMT, STR_ARG(v[2].version_id))
 		.ptr);
 	says("\"path\":\"labels.a\"");
 }
@@ -571,14 +571,14 @@ no_more_are_kept_than_the_settings_say(void **state)
 	assert_int_equal(n, 0);
 	/* and the next change of what is left has a version to go back to */
 	call(204, "PATCH /box/c0", "{\"data\":{\"name\":\"x\"}}");
-	assert_true(str_starts(versions_are("box", "c0", 2)[0].comment,
-	    STR("as it was before")));
+	assert_true(str_starts(
+	    versions_are("box", "c0", 2)[0].comment, STR("as it was before")));
 }
 
 #define T(name)                                                                \
 	{ #name " (sqlite)", name, set_up, tear_down, (void *)"sqlite" },      \
 	{                                                                      \
-		#name " (memory)", name, set_up, tear_down, (void *)"memory"   \
+#name " (memory)", name, set_up, tear_down, (void *)"memory"   \
 	}
 
 int

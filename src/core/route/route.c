@@ -59,8 +59,8 @@ may_gone(struct rest *r, const struct rest_object *o, const void *row)
 
 /* The queues of a network or application have their account again. */
 static void
-revived(struct http_call *c, void *module, const struct entity *e,
-    const void *row)
+revived(
+    struct http_call *c, void *module, const struct entity *e, const void *row)
 {
 	const struct route_account *account = row;
 	bool application = account->application_id.len > 0;
@@ -70,8 +70,8 @@ revived(struct http_call *c, void *module, const struct entity *e,
 
 	(void)e;
 	if (!application)
-		found = network_get(r, account->network_id, &c->arena, &end,
-			    NULL) == 0;
+		found = network_get(
+			    r, account->network_id, &c->arena, &end, NULL) == 0;
 	else if (!get_row(c, r->store, &route_application_entity,
 		     "applicationId", account->application_id, &end, &found))
 		return;
@@ -105,7 +105,7 @@ told(void *module, const struct versions_change *change)
 	const struct rest_object *o = change->object;
 	const struct route_tap *tap = &((struct route *)module)->tap;
 	struct route_told t = { event_kind(o),
-		change->row == NULL    ? "deleted"
+		change->row == NULL       ? "deleted"
 		    : change->old == NULL ? "created"
 					  : "updated",
 		change->version->unit_id, change->version->object_id,
@@ -138,11 +138,10 @@ told(void *module, const struct versions_change *change)
 static struct versions *
 open_versions(struct route *r)
 {
-	static const struct rest_object *const objects[] = {
-		&route_unit_object, &route_application_object,
-		&route_network_object, &route_device_object,
-		&route_device_route_object, &route_network_route_object
-	};
+	static const struct rest_object *const objects[] = { &route_unit_object,
+		&route_application_object, &route_network_object,
+		&route_device_object, &route_device_route_object,
+		&route_network_route_object };
 	struct versions *v = versions_new(&r->conf.versions,
 	    &(struct versions_host){ .store = r->store,
 		.module = r,

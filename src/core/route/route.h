@@ -316,7 +316,7 @@ void route_tell(struct route_notes *n);
 struct route_look {
 	bool application;
 	const struct route_end *end; /* lent */
-	const char *queue; /* NULL: how much it has sent us */
+	const char *queue;           /* NULL: how much it has sent us */
 	struct mqtt_queue_stats stats;
 	uint64_t heard;
 	int64_t heard_at; /* TIME_NULL: nothing since the start */

@@ -1784,6 +1784,109 @@ an_unknown_engine_or_entity_is_refused(void **state)
 	store_close(NULL);
 }
 
+/* --- (7) who is told ------------------------------------------------------ */
+
+struct telling {
+	struct fixture *f;
+	struct buf said;
+	int fail;
+};
+
+static bool
+all_but_units(void *ctx, const struct entity *e)
+{
+	(void)ctx;
+	return e != &unit_entity;
+}
+
+static int
+say_row(void *ctx, struct store *tx, const struct entity *e, const void *old,
+    const void *row, struct err *err)
+{
+	struct telling *t = ctx;
+	const struct field *id = e->record.fields;
+	const char *at = row != NULL ? row : old;
+	struct str s = field_get(id, at + id->offset).text;
+	int64_t n;
+
+	/* the tx may be used, and has the change */
+	assert_int_equal(store_count(tx, e, &(struct filter){ 0 }, &n, err), 0);
+	buf_addf(&t->said, "%c" STR_FMT " ",
+	    old == NULL       ? '+'
+		: row == NULL ? '-'
+			      : '~',
+	    STR_ARG(s));
+	if (e == &device_entity && old != NULL && row != NULL) {
+		assert_str(((const struct t_device *)old)->name, "before");
+		assert_str(((const struct t_device *)row)->name, "after");
+	}
+	return t->fail != 0 ? err_set(err, t->fail, "not told") : 0;
+}
+
+static int
+change_much(struct store *tx, void *ctx, struct err *err)
+{
+	struct telling *t = ctx;
+	struct change name = { "name", value_text(STR("after")) };
+	struct t_device d[3] = { device(t->f, 11), device(t->f, 12),
+		device(t->f, 11) };
+	struct filter f = { 0 }, units = { 0 };
+	int64_t n;
+	int rc;
+
+	for (int i = 0; i < 3; i++)
+		d[i].name = STR("before");
+	rc = store_add_many(tx, &device_entity, d, 3, true, &n, err);
+	if (rc != 0)
+		return rc;
+	assert_int_equal(n, 2);
+	filter_text(&f, "deviceId", d[1].device_id);
+	rc = store_update(tx, &device_entity, &f, &name, 1, &n, err);
+	d[0].name = STR("after");
+	if (rc == 0)
+		rc = store_upsert(tx, &device_entity, &d[0], err);
+	if (rc == 0)
+		rc = store_del(tx, &device_entity, &f, NULL, err);
+	filter_text(&units, "code", STR("one"));
+	return rc != 0 ? rc : store_del(tx, &unit_entity, &units, &n, err);
+}
+
+static void
+a_watched_tx_tells_what_it_does(void **state)
+{
+	struct fixture *f = *state;
+	struct telling t = { .f = f };
+	const struct store_watch w = { all_but_units, say_row, &t };
+	static const char *const gone[] = { "-n1 ", "-d1 ", "-r1 ", "-s0 " };
+
+	add_tree(f);
+	assert_int_equal(
+	    store_tx_watched(f->s, &w, change_much, &t, &f->err), 0);
+	assert_non_null(strstr(buf_z(&t.said), "+d11 +d12 ~d12 ~d11 -d12 "));
+	for (size_t i = 0; i < COUNT_OF(gone); i++)
+		assert_non_null(strstr(buf_z(&t.said), gone[i]));
+	assert_null(strstr(buf_z(&t.said), "u1"));
+	assert_null(strstr(buf_z(&t.said), "d9"));
+	buf_free(&t.said);
+}
+
+static void
+what_can_not_be_told_does_not_happen(void **state)
+{
+	struct fixture *f = *state;
+	struct telling t = { .f = f, .fail = ERR_DENIED };
+	const struct store_watch w = { all_but_units, say_row, &t };
+	int64_t before;
+
+	add_tree(f);
+	before = count(f, &device_entity);
+	assert_int_equal(
+	    store_tx_watched(f->s, &w, change_much, &t, &f->err), ERR_DENIED);
+	assert_string_equal(f->err.text, "not told");
+	assert_int_equal(count(f, &device_entity), before);
+	buf_free(&t.said);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -1837,6 +1940,8 @@ main(void)
 		TEST(lists_within_lists_never_run_out),
 		TEST(a_list_sees_one_moment_while_others_write),
 		TEST(many_threads_write_and_pages_miss_nothing_old),
+		TEST(a_watched_tx_tells_what_it_does),
+		TEST(what_can_not_be_told_does_not_happen),
 		TEST(an_unknown_engine_or_entity_is_refused),
 	};
 	int failed = 0;

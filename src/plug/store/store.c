@@ -520,21 +520,31 @@ store_all(struct store *s, const struct entity *e, const struct store_query *q,
 	return rc;
 }
 
+struct adding {
+	const struct entity *e;
+	const char *rows;
+	size_t n;
+	bool skip;
+	int64_t count;
+};
+
 /* One by one, since it must be known which of them were passed over. */
 static int
-add_watched(struct store *s, const struct entity *e, const void *rows, size_t n,
-    bool skip, int64_t *count, struct err *err)
+add_watched(struct store *tx, void *ctx, struct err *err)
 {
-	const char *row = rows;
+	struct adding *x = ctx;
+	const char *row = x->rows;
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < n; i++, row += e->record.size) {
+	for (size_t i = 0; rc == 0 && i < x->n; i++) {
 		int64_t one = 0;
 
-		rc = s->ops->add(s->engine, true, e, row, 1, skip, &one, err);
+		rc = tx->ops->add(
+		    tx->engine, true, x->e, row, 1, x->skip, &one, err);
 		if (rc == 0 && one > 0)
-			rc = store_tell_rows(s, e, NULL, row, 1, err);
-		*count += one;
+			rc = store_tell_rows(tx, x->e, NULL, row, 1, err);
+		x->count += one;
+		row += x->e->record.size;
 	}
 	return rc;
 }
@@ -543,19 +553,19 @@ int
 store_add_many(struct store *s, const struct entity *e, const void *rows,
     size_t n, bool skip, int64_t *added, struct err *err)
 {
-	int64_t count = 0;
+	struct adding x = { .e = e, .rows = rows, .n = n, .skip = skip };
 	int rc;
 
 	rc = check_known(s, e, err);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		rc = check_row(e, (const char *)rows + i * e->record.size, err);
 	if (rc == 0 && n > 0 && store_is_watched(s, e))
-		rc = add_watched(s, e, rows, n, skip, &count, err);
+		rc = store_tx(s, add_watched, &x, err);
 	else if (rc == 0 && n > 0)
 		rc = s->ops->add(
-		    s->engine, s->tx, e, rows, n, skip, &count, err);
+		    s->engine, s->tx, e, rows, n, skip, &x.count, err);
 	if (rc == 0 && added != NULL)
-		*added = count;
+		*added = x.count;
 	return rc;
 }
 
@@ -662,8 +672,8 @@ store_update(struct store *s, const struct entity *e, const struct filter *f,
 	if (rc == 0 && which == 0)
 		rc = s->ops->count(s->engine, s->tx, &p, &count, err);
 	else if (rc == 0 && store_is_watched(s, e))
-		rc = update_watched(s, &p, f, row, which, changes, n_changes,
-		    &a, &count, err);
+		rc = update_watched(
+		    s, &p, f, row, which, changes, n_changes, &a, &count, err);
 	else if (rc == 0)
 		rc = s->ops->update(
 		    s->engine, s->tx, &p, row, which, &count, err);

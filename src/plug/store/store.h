@@ -18,7 +18,8 @@
  *      (memory: does not, what was done since the last dump), and power loss
  *      when `sync` is set.
  *  (6) A list sees one moment of the store, even while others write.
- *  (7) Nothing here writes a log line.
+ *  (7) A watched tx tells of each row it adds, changes or deletes, once.
+ *  (8) Nothing here writes a log line.
  */
 #ifndef PLUG_STORE_STORE_H
 #define PLUG_STORE_STORE_H
@@ -175,7 +176,8 @@ struct store_watch {
 	/* Is each row of this entity to be told? */
 	bool (*wants)(void *ctx, const struct entity *e);
 	/* In the tx, after the change: `old` NULL: it was added, `row` NULL: it
-	 * was deleted. Both are lent. Other than 0 fails the call. */
+	 * was deleted. Both are lent. Other than 0 fails the call, and the tx
+	 * must then fail, too. */
 	int (*row)(void *ctx, struct store *tx, const struct entity *e,
 	    const void *old, const void *row, struct err *err);
 	void *ctx;
