@@ -73,7 +73,8 @@ def answered(types, operation, schema):
     if words[-1] == "post" and len(words) == 3:
         types.add([title + "Added", pascal(operation) + "ed"], members)
     else:
-        types.add([title, pascal(".".join(words[:-1]))], members)
+        types.add([title, pascal(".".join(words[:-1])), pascal(operation)],
+                  members)
 
 
 def data_of(content):

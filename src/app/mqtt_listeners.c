@@ -413,6 +413,34 @@ mqtt_listeners_say(const struct mqtt_listeners *all, struct buf *out)
 }
 
 void
+mqtt_listeners_each(const struct mqtt_listeners *all,
+    void (*each)(void *ctx, const struct mqtt_listener_place *p), void *ctx)
+{
+	static const char *const schemes[2][2] = { { "mqtt", "mqtts" },
+		{ "ws", "wss" } };
+
+	for (size_t i = 0; i < all->n; i++) {
+		const struct listener *l = &all->at[i];
+		const char *a = l->conf.address;
+		struct mqtt_listener_place p = {
+			.scheme =
+			    schemes[l->conf.websocket][l->conf.tls != NULL],
+			.host = a,
+			.port = l->port,
+		};
+
+		if (is_unix(l))
+			continue;
+		if (a == NULL || strcmp(a, "0.0.0.0") == 0 ||
+		    strcmp(a, "::") == 0)
+			p.host = "";
+		else
+			p.local = address_is_loopback(a);
+		each(ctx, &p);
+	}
+}
+
+void
 mqtt_listeners_warn(const struct mqtt_listeners *all)
 {
 	for (size_t i = 0; i < all->n; i++) {

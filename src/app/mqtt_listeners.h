@@ -31,6 +31,14 @@ bool mqtt_listeners_durable(const struct mqtt_listeners *l);
 bool mqtt_listeners_need_password(const struct mqtt_listeners *l);
 /* Adds " mqtt://localhost:1883" for each. */
 void mqtt_listeners_say(const struct mqtt_listeners *l, struct buf *out);
+/* Those that are no sockets of this machine; texts are lent for the call. */
+struct mqtt_listener_place {
+	const char *scheme, *host; /* "mqtts"; "": any address */
+	uint16_t port;
+	bool local; /* only this machine can reach it */
+};
+void mqtt_listeners_each(const struct mqtt_listeners *l,
+    void (*each)(void *ctx, const struct mqtt_listener_place *p), void *ctx);
 /* Logs which of them are open to others, and in clear. */
 void mqtt_listeners_warn(const struct mqtt_listeners *l);
 

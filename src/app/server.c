@@ -16,6 +16,7 @@
 #include "app/pages.h"
 #include "app/settings.h"
 #include "app/simulator.h"
+#include "app/site.h"
 
 #include "base/base.h"
 #include "base/clock.h"
@@ -69,6 +70,7 @@ struct server {
 	struct backup *backup;
 	struct backup_part backup_parts[4];
 	struct pages *pages;
+	struct site *site;
 
 	struct loop *main_loop, *msg_loop;
 	pthread_t msg_thread;
@@ -735,6 +737,8 @@ start_http(struct server *s, struct err *err)
 	s->http = http_server_new(s->main_loop, &conf, &ev, s);
 	s->pages = pages_new(s->name, c->static_path, s->http);
 	pages_routes(s->pages, add_rows, s);
+	s->site = site_new(s->name, s->dir, s->listeners);
+	site_routes(s->site, add_rows, s);
 	auth_oauth2_routes(s->auth, add_rows, s);
 	auth_routes(s->auth, "/auth/api/v1", 0, add_rows, s);
 	route_routes(s->route, "/broker/api/v1", 0, add_rows, s);
@@ -753,6 +757,7 @@ void
 app_each_route(http_add_routes *add, void *ctx)
 {
 	pages_routes(NULL, add, ctx);
+	site_routes(NULL, add, ctx);
 	auth_oauth2_routes(NULL, add, ctx);
 	auth_routes(NULL, "/auth/api/v1", 0, add, ctx);
 	route_routes(NULL, "/broker/api/v1", 0, add, ctx);
@@ -879,8 +884,8 @@ tell_ready(struct server *s)
 	http_len = b.len;
 	mqtt_listeners_say(s->listeners, &b);
 	if (s->hub != NULL && b.len > http_len)
-		hub_listens(s->hub,
-		    (struct str){ b.ptr + http_len, b.len - http_len });
+		hub_listens(
+		    s->hub, (struct str){ b.ptr + http_len, b.len - http_len });
 	printf("ready:%s data %s\n", buf_z(&b), s->dir);
 	buf_free(&b);
 	fflush(stdout);
@@ -1153,6 +1158,7 @@ end(struct server *s)
 	route_close(s->route);
 	auth_close(s->auth);
 	pages_free(s->pages);
+	site_free(s->site);
 	loop_free(s->msg_loop);
 	loop_free(s->main_loop);
 	conf_free(s->conf);

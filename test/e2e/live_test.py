@@ -14,6 +14,9 @@ from conftest import LIMIT, Site, until
 from values_test import hub, listed, uplink
 
 QUICK = "field:test-net-mqtt.01000461.data."
+RULES = ["profile", "data_repository", "task", "schedule", "forward_payload",
+         "dashboard", "handler"]
+PARTS = ["node", "source", "field"]
 
 
 class Live:
@@ -380,7 +383,7 @@ def test_who_says_something_wrong_is_told_what(site, live):
 
 def test_changes_by_calls_are_told(site, live):
     client = live(site.server, site.token)
-    client.subscribe(unit=site.unit)
+    client.subscribe(unit=site.unit, entityTypes=RULES)
 
     def made(kind, name, data, change):
         got = hub(site, "POST", kind, {"data": {
@@ -422,7 +425,7 @@ def test_changes_by_calls_are_told(site, live):
 def test_changes_of_devices_and_their_parts_are_told(probe, sender, live):
     sender.send(t=1)
     client = live(probe.server, probe.token)
-    client.subscribe(unit=probe.unit)
+    client.subscribe(unit=probe.unit, entityTypes=PARTS)
     for kind, quick in (("node", "node:test-net-mqtt.01000461"),
                         ("source", None), ("field", QUICK + "t")):
         row = listed(probe, kind)[0]
@@ -512,11 +515,11 @@ def test_units_are_kept_apart(begin, live):
     assert got["code"] == "err_hub_unit_not_exist"
     got = ann.ask(type="subscribe", id="x")
     assert got["code"] == "err_param" and "unit" in got["message"]
-    ann.subscribe(unit=site.unit)
+    ann.subscribe(unit=site.unit, entityTypes=PARTS)
     bob.subscribe(unit=other.unit, initial=True)
     assert bob.get() == {"type": "initial", "id": "1", "count": 0}
     root = live(site.server, site.token)
-    root.subscribe()
+    root.subscribe(entityTypes=PARTS)
     one, two = Sender(site), Sender(other)
     for n in range(5):
         one.send(v=n)
@@ -732,3 +735,87 @@ def test_a_shell_follows(probe, sender):
     run.kill()
     run.wait(LIMIT)
     reader.join()
+
+
+# --- what lies beside the networks, and versions ---------------------------
+
+def told(client, n):
+    return [(e["type"], e["entityType"], e["entityId"])
+            for e in client.events(n)]
+
+
+def test_devices_networks_and_routes_are_told(site, live):
+    client = live(site.server, site.token)
+    kinds = ["unit", "network", "application", "device", "device_route",
+             "network_route"]
+    client.subscribe(unit=site.unit, entityTypes=kinds)
+    site.call("PATCH", "device/" + site.device, {"data": {"name": "Lamp"}})
+    event = client.event()
+    assert (event["type"], event["entityType"], event["entityId"],
+            event["entityQuickId"]) == (
+        "updated", "device", site.device, "device:" + site.device)
+    assert event["entity"]["name"] == "Lamp"
+    site.call("DELETE", "device/" + site.device)
+    assert sorted(told(client, 2)) == [
+        ("deleted", "device", site.device),
+        ("deleted", "device_route", site.route)]
+    device = site.add("device", {
+        "unitId": site.unit, "networkId": site.net,
+        "networkAddr": "0a"})["deviceId"]
+    route = site.add("network-route", {
+        "networkId": site.net, "applicationId": site.app})["routeId"]
+    site.call("PATCH", "unit/" + site.unit, {"data": {"name": "Home"}})
+    assert told(client, 3) == [("created", "device", device),
+                               ("created", "network_route", route),
+                               ("updated", "unit", site.unit)]
+    site.call("POST", "device/bulk", {"data": {
+        "unitId": site.unit, "networkId": site.net,
+        "networkAddrs": ["0a", "0b"]}})
+    assert [e[:2] for e in told(client, 1)] == [("created", "device")]
+    site.call("DELETE", "network/" + site.net)
+    assert sorted(e[:2] for e in told(client, 4)) == [
+        ("deleted", "device"), ("deleted", "device"),
+        ("deleted", "network"), ("deleted", "network_route")]
+    app = site.make("application", "another")
+    assert told(client, 1) == [("created", "application", app)]
+    assert client.silent()
+
+
+def test_versions_are_told(site, live):
+    client = live(site.server, site.token)
+    client.subscribe(unit=site.unit, entityTypes=["version"],
+                     filters={"objectType": "device",
+                              "objectId": site.device})
+    client.subscribe("2", unit=site.unit, entityTypes=["version"],
+                     filters={"objectType": "task"})
+    site.call("PATCH", "network/" + site.net, {"data": {"name": "x"}})
+    answer = site.call("PATCH", "device/" + site.device,
+                       {"data": {"name": "Lamp"}})
+    event = client.event()
+    assert event["entityId"] == answer.headers["X-Marram-Version"]
+    assert (event["entity"]["number"], event["entity"]["verb"],
+            event["entity"]["account"]) == (2, "changed", "admin")
+    assert "object" not in event["entity"]
+    hub(site, "POST", "task", {"data": {
+        "unitId": site.unit, "id": "t"}}, 200)
+    assert client.event()["entity"]["objectType"] == "task"
+    assert client.silent()
+
+
+def test_they_are_of_the_units_that_one_may_read(site, live):
+    server = site.server
+    r = server.call("POST", "/coremgr/api/v1/user", {"data": {
+        "account": "ann", "password": "ann"}}, site.token)
+    assert r.status == 200, r.text
+    ann = server.login("ann", "ann")
+    own = Site(server, ann, code="anns")
+    client = live(server, ann)
+    refused = client.ask(type="subscribe", id="0", unit=site.unit,
+                         entityTypes=["device", "version"])
+    assert refused["type"] == "error"
+    client.subscribe(unit=own.unit, entityTypes=["device", "version"])
+    site.call("PATCH", "device/" + site.device, {"data": {"name": "x"}})
+    assert client.silent()
+    own.call("PATCH", "device/" + own.device, {"data": {"name": "x"}})
+    assert [e[:2] for e in told(client, 2)] == [
+        ("updated", "device"), ("created", "version")]

@@ -789,9 +789,49 @@ static const struct record network_stats_record = { "networkStats",
 	sizeof(struct stats), network_stats_fields };
 #undef Q
 
+struct queue_now {
+	struct str name;
+	struct figures now;
+	int64_t bytes, refused, expired, last;
+};
+#define Q struct queue_now
+static const struct field queue_now_fields[] = {
+	F_TEXT(Q, name, "name"),
+	F_INT(Q, now.consumers, "consumers"),
+	F_INT(Q, now.messages, "messages"),
+	F_REAL(Q, now.published, "publishRate"),
+	F_REAL(Q, now.delivered, "deliverRate"),
+	F_INT(Q, bytes, "bytes"),
+	F_INT(Q, refused, "refused"),
+	F_INT(Q, expired, "expired"),
+	F_TIME(Q, last, "last", .flags = FIELD_NULL),
+	{ 0 },
+};
+static const struct record queue_now_record = { "queue", sizeof(Q),
+	queue_now_fields };
+struct queue_end {
+	struct str id;
+	int64_t received, last;
+	struct rows queues;
+};
+#undef Q
+#define Q struct queue_end
+static const struct field queue_end_fields[] = {
+	F_TEXT(Q, id, "id"),
+	F_INT(Q, received, "received"),
+	F_TIME(Q, last, "lastReceived", .flags = FIELD_NULL),
+	F_RECORDS(Q, queues, "queues", .record = &queue_now_record),
+	{ 0 },
+};
+static const struct record queue_end_record = { "queueEnd", sizeof(Q),
+	queue_end_fields };
+#undef Q
+
 static const struct http_route own_rows[] = {
 	{ "GET", "/queue/list", HTTP_TOKEN, .scope = "network.get",
-	    .query = &queue_record, .handle = queue_list,
+	    .query = &queue_record,
+	    .reply = { .record = &queue_end_record, .list = true },
+	    .handle = queue_list,
 	    .help = "Shows what waits in the queues of some applications, "
 		    "networks and gateways, and what came through them." },
 	{ "GET", "/application/{applicationId}/stats", HTTP_TOKEN,

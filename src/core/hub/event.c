@@ -437,3 +437,53 @@ event_gateway(struct gate *g, const char *type)
 	    type);
 	arena_fini(&a);
 }
+
+/* --- what lies elsewhere ------------------------------------------------- */
+
+struct told {
+	struct loop_post post;
+	struct hub *hub;
+	const char *kind, *type;
+	struct hub_any any;
+	struct str json;
+	struct arena arena;
+};
+
+static void
+run_told(struct loop_post *p)
+{
+	struct told *t = container_of(p, struct told, post);
+	const struct subject s = { .hub = t->hub,
+		.row = &t->any,
+		.entity_type = t->kind,
+		.json = t->json,
+		.quick = t->any.id };
+
+	if (t->hub->feed != NULL) /* else it all ends */
+		tell(&s, t->type);
+	arena_fini(&t->arena);
+	free(t);
+}
+
+bool
+event_is_wanted(void *hub)
+{
+	return feed_is_wanted(hub);
+}
+
+void
+event_told(void *hub, const struct route_told *from)
+{
+	struct told *t = mem_new(struct told);
+
+	t->post.run = run_told;
+	t->hub = hub;
+	t->kind = from->kind;
+	t->type = from->type;
+	t->any.id = arena_str(&t->arena, from->id);
+	t->any.unit_id = from->unit_id.len > 0
+	    ? arena_str(&t->arena, from->unit_id)
+	    : STR("");
+	t->json = arena_str(&t->arena, from->json);
+	loop_post(t->hub->loop, &t->post);
+}

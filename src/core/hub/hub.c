@@ -403,7 +403,7 @@ hub_start(struct hub *h, struct loop *loop, struct mqtt_server *mqtt,
     struct err *err)
 {
 	const struct route_tap tap = { heard_uplink, on_changed, on_set,
-		gate_order, sent_heard, h };
+		gate_order, sent_heard, event_told, event_is_wanted, h };
 
 	h->routing = loop;
 	h->mqtt = mqtt;

@@ -592,9 +592,16 @@ hub_object_of(const struct entity *e)
 	return NULL;
 }
 
+/* Of others, told by WebSocket only. */
+static const char *const other_types[] = { "unit", "network", "application",
+	"device", "device_route", "network_route", "version" };
+
 bool
 hub_is_entity_type(struct str name)
 {
+	for (size_t i = 0; i < COUNT_OF(other_types); i++)
+		if (str_eqz(name, other_types[i]))
+			return true;
 	for (size_t i = 0; i < COUNT_OF(objects); i++)
 		if (str_eqz(name, objects[i].event))
 			return true;
@@ -637,6 +644,21 @@ may_call(void *module, struct http_call *c)
 	return route_may_call(((struct hub *)module)->route, c);
 }
 
+static void
+told(void *module, const struct versions_change *change)
+{
+	struct buf b = { 0 };
+
+	if (!event_is_wanted(module))
+		return;
+	rest_version_to_json(&b, change->version);
+	event_told(module,
+	    &(struct route_told){ "version", "created",
+		change->version->unit_id, change->version->version_id,
+		buf_str(&b) });
+	buf_free(&b);
+}
+
 void
 objects_version(struct hub *h)
 {
@@ -652,7 +674,8 @@ objects_version(struct hub *h)
 		.entities = hub_entities,
 		.who = who_calls,
 		.access = may_call,
-		.limit = hub_limit });
+		.limit = hub_limit,
+		.told = told });
 	for (size_t i = 0; i < COUNT_OF(versioned); i++)
 		versions_add(h->versions, versioned[i]);
 	/* gateways lie where the networks are */

@@ -622,6 +622,9 @@ void event_node(struct device *d, const char *type);
 /* A call has added, changed or deleted a row; the loop itself has changed one
  * in the store. [any thread] */
 struct hub_object;
+/* Something that is no object of ours: to who follows. [any thread] */
+void event_told(void *hub, const struct route_told *t);
+bool event_is_wanted(void *hub);
 void event_called(struct hub *h, const struct hub_object *o,
     enum rest_verb verb, const void *row);
 void event_updated(struct hub *h, const struct hub_object *o, struct str id);

@@ -750,8 +750,43 @@ get_test(struct http_call *c)
 	buf_free(&l.json);
 }
 
+static const char *const stage_states[] = { "ok", "failed", "skipped",
+	"running", NULL };
+struct shown_stage {
+	struct str name, status, message, advice;
+	int64_t ms;
+};
+#define Z struct shown_stage
+static const struct field stage_fields[] = {
+	F_TEXT(Z, name, "name"),
+	F_TEXT(Z, status, "status", .one_of = stage_states),
+	F_INT(Z, ms, "ms"),
+	F_TEXT(Z, message, "message"),
+	F_TEXT(Z, advice, "advice", .help = "What to do."),
+	{ 0 },
+};
+static const struct record stage_record = { "testStage", sizeof(Z),
+	stage_fields };
+
+struct shown_trial {
+	struct str id, unit_id;
+	bool done, ok;
+	struct rows stages;
+};
+#define X struct shown_trial
+static const struct field shown_trial_fields[] = {
+	F_TEXT(X, id, "testId"),
+	F_TEXT(X, unit_id, "unitId", .flags = FIELD_NULL),
+	F_BOOL(X, done, "done"),
+	F_BOOL(X, ok, "ok"),
+	F_RECORDS(X, stages, "stages", .record = &stage_record),
+	{ 0 },
+};
+static const struct record shown_trial_record = { "connectionTest", sizeof(X),
+	shown_trial_fields };
+
 const struct http_route hub_trial_rows[] = {
-	{ "POST", "/gateway/test", HTTP_TOKEN, .scope = "gateway.post.test",
+	{ "POST", "/test", HTTP_TOKEN, .scope = "test.post",
 	    .body = { .record = &gateway_ask_record,
 		.members = "unitId! provider! gatewayId code listenMs" },
 	    .handle = test_new_gateway,
@@ -778,7 +813,7 @@ const struct http_route hub_trial_rows[] = {
 	    .help = "Tests whether a network can sign in and its messages "
 		    "get through. Its queues are not touched." },
 	{ "GET", "/test/{testId}", HTTP_TOKEN, .scope = "test.get",
-	    .handle = get_test,
+	    .reply = { .record = &shown_trial_record }, .handle = get_test,
 	    .help = "How far a connection test is: each stage with what is "
 		    "wrong and what to do." },
 	{ 0 },

@@ -48,7 +48,8 @@ struct rest {
 	const struct version_how *how; /* version.c's own */
 };
 
-/* A query value that narrows a list. Empty values are ignored. */
+/* A query value that narrows a list. Empty values are ignored. With COND_IN it
+ * is texts joined by commas, at most REST_CHOICE_MAX. */
 #define REST_CHOICE_MAX 1000 /* values of a filter that takes several */
 
 struct rest_filter {

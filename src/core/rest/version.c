@@ -470,8 +470,8 @@ tell(struct recording *r, struct http_call *c)
 
 		if (m->kind->o != NULL)
 			v->host.told(v->host.module,
-			    &(struct versions_change){ m->kind->entity, m->old,
-				m->row, &m->version });
+			    &(struct versions_change){
+				m->kind->o, m->old, m->row, &m->version });
 	}
 }
 

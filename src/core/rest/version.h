@@ -37,10 +37,13 @@ struct rest_version {
 	struct str object; /* JSON, in the store's form */
 };
 
+/* As lists show it. */
+void rest_version_to_json(struct buf *out, const struct rest_version *version);
+
 /* A row that was added (`old` NULL), changed, or deleted (`row` NULL) by a
  * committed transaction. Lent. */
 struct versions_change {
-	const struct entity *entity;
+	const struct rest_object *object;
 	const void *old, *row;
 	const struct rest_version *version;
 };

@@ -182,14 +182,14 @@ static const struct field query_fields[] = {
 static const struct record query_record = { "versionQuery", sizeof(Q),
 	query_fields };
 
-#define SHOWN                                                                  \
-	"versionId changeId unitId objectType objectId number time userId "    \
-	"account verb comment"
+static const char version_shown[] =
+    "versionId changeId unitId objectType objectId number time userId "
+    "account verb comment";
 static const struct rest_object version_object = {
 	.name = "version",
 	.entity = &rest_version_entity,
 	.id = "versionId",
-	.shown = SHOWN,
+	.shown = version_shown,
 	.filters = (const struct rest_filter[]){ { "type", "objectType",
 						     COND_EQ },
 	    { "id", "objectId", COND_EQ }, { "change", "changeId", COND_EQ },
@@ -203,6 +203,16 @@ static const struct rest_object version_object = {
 	.may = version_may,
 	.more = version_more,
 };
+
+void
+rest_version_to_json(struct buf *out, const struct rest_version *version)
+{
+	const struct record *rec = &rest_version_entity.record;
+	struct json_out o;
+
+	json_out_init(&o, out, false);
+	record_to_json(&o, rec, field_bits(rec, version_shown, NULL), version);
+}
 
 /* --- what differs -------------------------------------------------------- */
 

@@ -229,6 +229,7 @@ const struct rest_object route_device_object = {
 	.filters = (const struct rest_filter[]){ { "addr", "networkAddr",
 						     COND_EQ, .lower = true },
 	    { "profile", "profile", COND_EQ, .lower = true },
+	    { "ids", "deviceId", COND_IN },
 	    { "contains", "name", COND_CONTAINS }, { 0 } },
 	.query = &query_record,
 	.sorts = (const struct rest_sort[]){ { "network", "networkCode" },
@@ -488,8 +489,8 @@ del_many(struct http_call *c, bool range)
 
 	if (!many_begin(&m, c, range))
 		return;
-	if (versions_tx(
-		m.route->versions, NULL, c, del_many_tx, &m, &err) != 0) {
+	if (versions_tx(m.route->versions, NULL, c, del_many_tx, &m, &err) !=
+	    0) {
 		rest_db_error(c, &err);
 		return;
 	}

@@ -79,6 +79,62 @@ revived(struct http_call *c, void *module, const struct entity *e,
 		route_account_changed(r, application, &end, account, false);
 }
 
+/* Words of events, which have no "-". Gateways are told by who drives them. */
+static const char *
+event_kind(const struct rest_object *o)
+{
+	static const struct {
+		const struct rest_object *object;
+		const char *kind;
+	} all[] = { { &route_unit_object, "unit" },
+		{ &route_application_object, "application" },
+		{ &route_network_object, "network" },
+		{ &route_device_object, "device" },
+		{ &route_device_route_object, "device_route" },
+		{ &route_network_route_object, "network_route" } };
+
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		if (all[i].object == o)
+			return all[i].kind;
+	return NULL;
+}
+
+static void
+told(void *module, const struct versions_change *change)
+{
+	const struct rest_object *o = change->object;
+	const struct route_tap *tap = &((struct route *)module)->tap;
+	struct route_told t = { event_kind(o),
+		change->row == NULL    ? "deleted"
+		    : change->old == NULL ? "created"
+					  : "updated",
+		change->version->unit_id, change->version->object_id,
+		STR_NULL };
+	struct buf b = { 0 };
+	struct json_out out;
+
+	if (tap->told == NULL || !tap->listens(tap->owner))
+		return;
+	if (t.kind != NULL) {
+		json_out_init(&out, &b, false);
+		record_to_json(&out, &o->entity->record,
+		    o->shown != NULL
+			? field_bits(&o->entity->record, o->shown, NULL)
+			: FIELD_ALL,
+		    change->row != NULL ? change->row : change->old);
+		t.json = buf_str(&b);
+		tap->told(tap->owner, &t);
+		buf_clear(&b);
+	}
+	t.kind = "version";
+	t.type = "created";
+	t.id = change->version->version_id;
+	rest_version_to_json(&b, change->version);
+	t.json = buf_str(&b);
+	tap->told(tap->owner, &t);
+	buf_free(&b);
+}
+
 static struct versions *
 open_versions(struct route *r)
 {
@@ -95,7 +151,8 @@ open_versions(struct route *r)
 		.access = may_call,
 		.limit = limit_versions,
 		.may_gone = may_gone,
-		.revived = revived });
+		.revived = revived,
+		.told = told });
 
 	for (size_t i = 0; i < COUNT_OF(objects); i++)
 		versions_add(v, objects[i]);

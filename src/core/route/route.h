@@ -103,6 +103,11 @@ struct route_order {
 	struct str gateway_id, data_id, addr, data, extension; /* hex; JSON */
 };
 
+struct route_told {
+	const char *kind, *type;
+	struct str unit_id, id, json; /* unit null: of none */
+};
+
 /* Who listens. Called on the routing loop for every readable uplink, in order;
  * the message is acknowledged only when `commit` was reported, too. False:
  * nothing was taken, `done` is not called, and the sender is to repeat it. */
@@ -125,6 +130,12 @@ struct route_tap {
 	 * than 0: it was not, less: not yet. On the routing loop; lent. */
 	void (*result)(void *owner, struct str data_id, int64_t status,
 	    struct str message);
+	/* A call has changed an object, or made a version: as `json` shows it.
+	 * `kind` ("device_route") and `type` ("created", "updated", "deleted")
+	 * are lent for ever, the rest for the call. [any thread] */
+	void (*told)(void *owner, const struct route_told *t);
+	/* Does anybody want to be told now? [any thread] */
+	bool (*listens)(void *owner);
 	void *owner;
 };
 

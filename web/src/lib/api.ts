@@ -1,6 +1,7 @@
 // Calls of our API. What goes wrong is an ApiError whose text says what, where
 // and, as the server does, what to do.
-import { accessToken } from './auth.svelte';
+import { accessToken, who } from './auth.svelte';
+import { away } from './away.svelte';
 
 export class ApiError extends Error {
 	constructor(public status: number, public code: string, message: string, public where: string) {
@@ -23,8 +24,9 @@ export interface Changed<T = any> { data: T; version?: string }
 const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) ? '/broker/api/v1' : path.split('/').slice(0, 4).join('/'));
 
 async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, bad?: string): Promise<Changed> {
-	const token = await accessToken(bad);
-	const headers: Record<string, string> = { Authorization: 'Bearer ' + token };
+	// Away: the service worker may have an answer of before.
+	const token = await accessToken(bad).catch(() => '');
+	const headers: Record<string, string> = { Authorization: 'Bearer ' + token, 'X-Marram': who.userId };
 	if (body !== undefined) headers['Content-Type'] = 'application/json';
 	if (ifMatch) headers['If-Match'] = `"${ifMatch}"`;
 	let r: Response;
@@ -38,6 +40,7 @@ async function whole(method: string, path: string, body?: Record<string, unknown
 	let json: any;
 	try { json = text ? JSON.parse(text) : {}; } catch { json = {}; }
 	if (!r.ok) throw new ApiError(r.status, json.code ?? String(r.status), json.message ?? r.statusText, `${method} ${path.split('?')[0]}`);
+	away.since = r.headers.get('X-Marram-Old') ?? away.since;
 	const version = r.headers.get('X-Marram-Version');
 	return { data: json.data, version: version ? `${home(path)}/version/${encodeURIComponent(version)}` : undefined };
 }

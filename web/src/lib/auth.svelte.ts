@@ -3,6 +3,8 @@
 // refresh token is a cookie that scripts cannot read and that only /refresh
 // gets; it is good once, so one tab at a time exchanges it.
 
+import { away, forget, remember, remembered } from './away.svelte';
+
 // Whether there is a cookie to exchange: no more than a hint.
 const HINT = 'marram.in', FLOW = 'marram.flow', ID = 'public', MARGIN = 30_000;
 let token = '', ends = 0, asking: Promise<boolean> | undefined;
@@ -96,24 +98,38 @@ export async function start(): Promise<boolean> {
 			await signIn();
 			return false;
 		}
-	} else if (!(await fromTabs()) && !(await refresh())) {
-		await signIn();
-		return false;
+	} else {
+		let inside = await fromTabs();
+		try {
+			inside ||= await refresh();
+		} catch (e) {
+			// The server is away. Who was here may read what it said last.
+			if (!remembered()) throw e;
+			Object.assign(who, remembered());
+			away.since = new Date().toISOString();
+			return true;
+		}
+		if (!inside) {
+			await signIn();
+			return false;
+		}
 	}
 	const r = await fetch('/auth/api/v1/auth/tokeninfo', { headers: { Authorization: 'Bearer ' + token } });
 	Object.assign(who, (await r.json()).data);
+	remember(who);
 	tell({ is: 'in', userId: who.userId });
 	return true;
 }
 
 // The server has ended the sign-in; so do the other tabs.
-export function signedOut() {
+export async function signedOut() {
 	localStorage.removeItem(HINT);
+	await forget().catch(() => {});
 	tell({ is: 'out' });
 	location.assign('/');
 }
 
 export async function signOut(): Promise<void> {
 	await fetch('/auth/api/v1/auth/logout', { method: 'POST', headers: { Authorization: 'Bearer ' + token } }).catch(() => {});
-	signedOut();
+	await signedOut();
 }

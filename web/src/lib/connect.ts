@@ -1,14 +1,12 @@
 // What networks and applications are connected with: accounts, topics, and
 // lines to be pasted.
 import { hexOf } from './payload';
+import { mqttServer } from './site.svelte';
 
 export type EndKind = 'network' | 'application';
 export interface End { networkId?: string; applicationId?: string; code: string; name: string; unitId: string | null; unitCode: string | null; hostUri: string; createdAt: string; ttl?: number; length?: number }
 export const idOf = (e: End) => (e.networkId ?? e.applicationId)!;
 export const accountOf = (kind: EndKind, e: { unitCode: string | null; code: string }) => `${kind}.${e.unitCode ?? '_'}.${e.code}`;
-
-// Where the MQTT server is, as seen from this browser.
-export const server = { host: location.hostname, port: 1883 }; // unless the platform was told another
 
 // Easily read aloud: nothing that looks like something else.
 export const newPassword = () => Array.from(crypto.getRandomValues(new Uint8Array(20)), (b) => 'abcdefghjkmnpqrstuvwxyz23456789'[b % 31]).join('');
@@ -17,7 +15,7 @@ export interface Line { title: string; text: string }
 
 export function linesOf(kind: EndKind, e: End, password: string): Line[] {
 	const user = accountOf(kind, e), topic = (q: string) => `broker.${user}.${q}`;
-	const way = `-h ${server.host} -p ${server.port} -u ${user} -P ${password}`;
+	const way = `${mqttServer().options} -u ${user} -P ${password}`;
 	const sub = (...queues: string[]) => `mosquitto_sub ${way} -q 1 -v ${queues.map((q) => '-t ' + topic(q)).join(' ')}`;
 	if (kind === 'network') return [
 		{ title: 'lineUplink', text: `mosquitto_pub ${way} -q 1 -t ${topic('uldata')} -m '{"time":"${new Date().toISOString()}","networkAddr":"sensor-1","data":"${hexOf('{"temperature":21.5}')}"}'` },
@@ -37,7 +35,7 @@ import paho.mqtt.client as mqtt  # pip install "paho-mqtt<2"
 USER = "${user}"
 client = mqtt.Client()
 client.username_pw_set(USER, "${password}")
-`;
+${mqttServer().tls ? "client.tls_set()\n" : ""}`;
 
 const networkPython = (user: string, password: string) => `${head(user, password)}
 def on_connect(client, *_):
@@ -50,7 +48,7 @@ def on_message(client, _, message):  # a device is to be sent something
                    json.dumps({"dataId": job["dataId"], "status": 0}), qos=1)
 
 client.on_connect, client.on_message = on_connect, on_message
-client.connect("${server.host}", ${server.port})
+client.connect("${mqttServer().host}", ${mqttServer().port})
 client.loop_start()
 while True:  # a device was heard
     client.publish("broker." + USER + ".uldata", json.dumps({
@@ -76,6 +74,6 @@ def on_message(client, _, message):
         print(message.topic, heard)
 
 client.on_connect, client.on_message = on_connect, on_message
-client.connect("${server.host}", ${server.port})
+client.connect("${mqttServer().host}", ${mqttServer().port})
 client.loop_forever()
 `;

@@ -7,6 +7,7 @@ export interface ApplicationDldataPost { deviceId: string; payload: string }
 export interface ApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any> }
 export interface ApplicationPost { code: string; unitId: string; hostUri: string; name?: string; info?: Record<string, any> }
 export interface ApplicationStats { uldata: QueueFigures; dldataResp: QueueFigures; dldataResult: QueueFigures }
+export interface ApplicationTestPost { password?: string | null; url?: string | null }
 export interface ApplicationUldata { dataId: string; proc: string; pub: string; unitCode: string | null; networkCode: string; networkAddr: string; unitId: string; deviceId: string; time: string; profile: string; data: string; extension?: any }
 export interface AuthSelf { account: string; createdAt: string; modifiedAt: string; verifiedAt: string | null; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; info: Record<string, any> }
 export interface BackupChange { entity: string; added: number; changed: number; removed: number; names: BackupNames }
@@ -23,6 +24,7 @@ export interface Client { clientId?: string; createdAt?: string; modifiedAt?: st
 export interface ClientAdded { clientId: string }
 export interface ClientPatch { redirectUris?: string[]; scopes?: string[]; name?: string; image?: string | null }
 export interface ClientPost { redirectUris: string[]; scopes: string[]; userId?: string; name: string; image?: string | null }
+export interface ConnectionTest { testId: string; unitId: string | null; done: boolean; ok: boolean; stages: TestStage[] }
 export interface CoremgrApplication { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any>; ttl?: number; length?: number }
 export interface CoremgrApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
 export interface CoremgrApplicationPost { code: string; unitId: string; hostUri: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null }
@@ -39,11 +41,12 @@ export interface DampeningGiven { type?: 'none' | 'consecutive' | 'evaluation' |
 export interface Dashboard { id: string; unitId: string; type: string; title: string; description: string; favorite: boolean; disabled: boolean; labels: Record<string, any>; widgets: any; modifiedOn: string | null }
 export interface DashboardAdded { id: string }
 export interface DashboardPatch { type?: string; title?: string; description?: string; favorite?: boolean; disabled?: boolean; labels?: Record<string, any>; widgets?: any }
-export interface DashboardPost { unitId: string; type?: string; title: string; description?: string; favorite?: boolean; disabled?: boolean; labels?: Record<string, any>; widgets?: any }
+export interface DashboardPost { id?: string; unitId: string; type?: string; title: string; description?: string; favorite?: boolean; disabled?: boolean; labels?: Record<string, any>; widgets?: any }
 export interface DataRepository { id: string; unitId: string; description: string; readOnly: boolean; labels: Record<string, any>; data: Record<string, any>; modifiedOn: string | null }
 export interface DataRepositoryAdded { id: string }
 export interface DataRepositoryPatch { description?: string; readOnly?: boolean; labels?: Record<string, any>; data?: Record<string, any> }
 export interface DataRepositoryPost { id?: string; unitId: string; description?: string; readOnly?: boolean; labels?: Record<string, any>; data?: Record<string, any> }
+export interface Delivered { targets: number }
 export interface Device { deviceId: string; unitId: string; unitCode: string | null; networkId: string; networkCode: string; networkAddr: string; createdAt: string; modifiedAt: string; profile: string; name: string; info: Record<string, any> }
 export interface DeviceAdded { deviceId: string }
 export interface DeviceBulkDeletePost { unitId: string; networkId: string; networkAddrs: string[] }
@@ -80,6 +83,8 @@ export interface GatewayAdded { id: string }
 export interface GatewayCounters { heard: number; taken: number; sent: number; failed: number; bad: number; dropped: number; waiting: number; sleeping: number }
 export interface GatewayPatch { description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider?: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
 export interface GatewayPost { id?: string; unitId: string; code: string; description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
+export interface GatewayTestNewPost { unitId: string; gatewayId?: string | null; code?: string | null; provider: Record<string, any> | null; listenMs?: number }
+export interface GatewayTestPost { listenMs?: number }
 export interface Handler { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec: Record<string, any>; state: State; modifiedOn: string | null }
 export interface HandlerAdded { id: string }
 export interface HandlerPatch { description?: string; enabled?: boolean; labels?: Record<string, any>; spec?: Record<string, any> }
@@ -88,6 +93,7 @@ export interface HubBackup { backupId: string; fileName: string; fileSize: numbe
 export interface HubBackupUpload { backupId: string }
 export interface Inbox { id: string; unitId: string; networkId: string; networkCode: string; networkAddr: string; guess: string; data: string; count: number; firstSeen: string; lastSeen: string }
 export interface InboxClaimPost { ids: string[]; unitId?: string | null; profile?: string; name?: string }
+export interface Listener { scheme: string; host: string; port: number; local: boolean }
 export interface MetricPoint { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
 export interface MetricPointAdded { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
 export interface MetricPost { unitId: string; queries: MetricQueryGiven[] }
@@ -101,15 +107,19 @@ export interface NetworkRoute { routeId: string; unitId: string; applicationId: 
 export interface NetworkRouteAdded { routeId: string }
 export interface NetworkRoutePost { applicationId: string; networkId: string }
 export interface NetworkStats { dldata: QueueFigures; ctrl: QueueFigures }
+export interface NetworkTestPost { password?: string | null; url?: string | null }
 export interface NetworkUldata { dataId: string; proc: string; unitCode: string | null; networkCode: string; networkAddr: string; unitId?: string | null; deviceId?: string | null; time: string; profile: string; data: string; extension?: any }
 export interface NetworkUldataPost { deviceId: string; payload: string }
 export interface Node { id: string; unitId: string; gatewayId: string; nodeId: string; name: string; state: State; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
 export interface NodePatch { name?: string; labels?: Record<string, any> }
-export interface Oauth2Tokens { access_token: string; refresh_token: string; token_type: string; expires_in: number; scope: string }
+export interface Oauth2Tokens { access_token: string; refresh_token?: string; token_type: string; expires_in: number; scope: string }
 export interface Profile { id: string; unitId: string; code: string; name: string; codec: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script: string; paths: Record<string, any>; fields: Record<string, any>; modifiedOn: string | null }
 export interface ProfileAdded { id: string }
 export interface ProfilePatch { name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
 export interface ProfilePost { unitId: string; code: string; name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
+export interface ProfileTryPost { unitId: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any>; way?: string; data?: string; fPort?: number; time?: string | null; value?: Record<string, any> }
+export interface Queue { name: string; consumers: number; messages: number; publishRate: number; deliverRate: number; bytes: number; refused: number; expired: number; last: string | null }
+export interface QueueEnd { id: string; received: number; lastReceived: string | null; queues: Queue[] }
 export interface QueueFigures { consumers: number; messages: number; publishRate: number; deliverRate: number }
 export interface Schedule { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; validity: Validity; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables: Record<string, any>; customVariableType: 'none' | 'javascript' | 'webhook'; customVariableConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: ScheduleState; modifiedOn: string | null }
 export interface ScheduleAdded { id: string }
@@ -123,19 +133,31 @@ export interface ServiceTokenPatch { name?: string; description?: string; scopes
 export interface ServiceTokenPost { userId?: string; unitId?: string | null; name: string; description?: string; scopes?: string[]; neverExpire?: boolean; expiresOn?: string | null; labels?: Record<string, any> }
 export interface Setting { id: string; type: 'text' | 'number' | 'boolean' | 'choice' | 'object' | 'size' | 'time'; value: string | null; start: string | null; default: string | null; source: 'default' | 'environment' | 'flag' | 'file' | 'runtime'; min: number | null; max: number | null; choices: string[]; help: string; userId: string | null; modifiedOn: string | null }
 export interface SettingPatch { value: string | null }
+export interface SimulatedDevice { deviceId: string; name: string; networkAddr: string; profile: string }
+export interface SimulatorMade { kind: string; id: string; name: string }
+export interface SimulatorStartPost { unitId?: string | null }
+export interface SimulatorState { unitId: string; unitCode: string; running: boolean; available: boolean; message: string | null; startedAt: string | null; until: string | null; sent: number; answered: number; devices: SimulatedDevice[]; made: SimulatorMade[] }
+export interface SimulatorStopPost { unitId: string | null }
+export interface Site { name: string; version: string; startedAt: string; listeners: Listener[]; storage?: Storage }
 export interface Sleeping { nodeId: string; data: string; extension: any; since: string; until: string | null }
 export interface Source { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; name: string; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
 export interface SourcePatch { name?: string; labels?: Record<string, any> }
 export interface Span { from: string; to: string }
 export interface SpanGiven { from?: string; to?: string }
 export interface State { status: 'unavailable' | 'up' | 'down' | 'ok' | 'error'; message: string; since: string | null }
+export interface Storage { used: number; free: number; total: number; stores: StoredFile[] }
+export interface StoredFile { name: string; bytes: number }
 export interface Task { id: string; unitId: string; description: string; labels: Record<string, any>; enabled: boolean; ignoreDuplicate: boolean; autoDisable: boolean; reEnable: boolean; reEnableDuration: string; variables: Record<string, any>; dampening: Dampening; triggerOnEvent: boolean; eventFilter: EventFilter; executionInterval: string; evaluationType: 'rule' | 'javascript' | 'webhook'; evaluationConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: TaskState; modifiedOn: string | null }
 export interface TaskAdded { id: string }
 export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskState { lastEvaluation: string | null; lastSuccess: string | null; message: string; lastStatus: boolean; executedCount: number; activeSince: string | null; executionsHistory: any }
+export interface TestStage { name: string; status: 'ok' | 'failed' | 'skipped' | 'running'; ms: number; message: string; advice: string }
 export interface Tokeninfo { userId: string; account: string; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; clientId: string; scopes: string[] }
+export interface TopicPublishPost { unitId?: string | null; topic: string; payload?: string; base64?: string | null; qos?: number; retain?: boolean }
 export interface Trace { id: string; unitId: string; rule: string; timestamp: string; event: any; variables: any; isTriggered: boolean; isFired: boolean; message: string; actions: any }
+export interface Tried { error?: string | null; line?: number | null; tookMs: number; console: string; result?: any; timestamp?: string | null; data?: string | null; fPort?: number | null; fields: TriedField[] }
+export interface TriedField { sourceId: string; fieldId: string; name: string; value: any; metricType: string; unit: string; nodeOther?: string | null; problem?: string | null }
 export interface Unit { unitId: string; code: string; createdAt: string; modifiedAt: string; ownerId: string; memberIds: string[]; name: string; info: Record<string, any> }
 export interface UnitAdded { unitId: string }
 export interface UnitPatch { ownerId?: string; memberIds?: string[]; name?: string; info?: Record<string, any> }
@@ -147,4 +169,8 @@ export interface UserPost { account: string; password: string; name?: string; in
 export interface Validity { enabled: boolean; date: Span; time: Span; validateTimeEveryday: boolean }
 export interface ValidityGiven { enabled?: boolean; date?: SpanGiven; time?: SpanGiven; validateTimeEveryday?: boolean }
 export interface Value { value: any; isReceived: boolean; timestamp: string | null }
-export interface Version { name: string; version: string }
+export interface Version { versionId: string; changeId: string; unitId: string | null; objectType: string; objectId: string; number: number; time: string; userId: string | null; account: string | null; verb: string; comment: string | null }
+export interface VersionCompanion { objectType: string; objectId: string; code?: string | null; message?: string | null }
+export interface VersionDifference { path: string; before?: any; after?: any }
+export interface VersionGet { name: string; version: string }
+export interface VersionRestored { versionId: string | null; objectType: string; objectId: string; done: string; changed: VersionDifference[]; kept: string[]; restored: VersionCompanion[]; failed: VersionCompanion[] }
