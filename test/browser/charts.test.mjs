@@ -87,7 +87,7 @@ test('100,000 values are drawn as they came, with their gaps, and finer where on
 	await page.focus('.plot');
 	const wide = (await plot(page, 'to')) - (await plot(page, 'from'));
 	for (let i = 0; i < 8; i++) await page.keyboard.press('+');
-	await page.waitForSelector('figcaption:has-text("each as it came")');
+	await page.waitForSelector('figcaption:has-text("Values as they came")');
 	assert.ok(Math.abs(((await plot(page, 'to')) - (await plot(page, 'from'))) / wide - 1 / 256) < 0.001);
 	await page.waitForURL(/z=/);
 	const from = await plot(page, 'from');
@@ -249,7 +249,7 @@ test('devices are added by a list, changed and deleted many at once, with a way 
 	await page.selectOption('dialog select', 'probe');
 	await page.click('dialog button:text-is("Save")');
 	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))');
-	await page.click('.toast:has-text("2 changed") >> text=Undo');
+	await page.click('.toast:has-text("2 changed") >> button:text-is("Undo")');
 	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))', { state: 'detached' });
 	await page.check('[aria-label="Select all"]');
 	await page.click('.many >> text=Route');

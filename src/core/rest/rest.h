@@ -55,7 +55,7 @@ struct rest {
 struct rest_filter {
 	const char *param;
 	const char *field;
-	enum cond_op op;    /* COND_IN: texts with commas between */
+	enum cond_op op;
 	bool lower;         /* ASCII letters are folded */
 	const char *unless; /* ignored when this parameter is there */
 	const char *help;

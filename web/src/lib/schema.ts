@@ -83,12 +83,12 @@ export interface GatewayAdded { id: string }
 export interface GatewayCounters { heard: number; taken: number; sent: number; failed: number; bad: number; dropped: number; waiting: number; sleeping: number }
 export interface GatewayPatch { description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider?: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
 export interface GatewayPost { id?: string; unitId: string; code: string; description?: string; enabled?: boolean; claim?: 'auto' | 'inbox'; reconnectDelay?: string; queueFailedMessage?: boolean; provider: Record<string, any>; messageLogger?: Record<string, any>; labels?: Record<string, any>; password?: string | null }
-export interface GatewayTestNewPost { unitId: string; gatewayId?: string | null; code?: string | null; provider: Record<string, any> | null; listenMs?: number }
 export interface GatewayTestPost { listenMs?: number }
 export interface Handler { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec: Record<string, any>; state: State; modifiedOn: string | null }
 export interface HandlerAdded { id: string }
 export interface HandlerPatch { description?: string; enabled?: boolean; labels?: Record<string, any>; spec?: Record<string, any> }
 export interface HandlerPost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec?: Record<string, any> }
+export interface HandlerTestPost { parameter?: Record<string, any> | null }
 export interface HubBackup { backupId: string; fileName: string; fileSize: number; modifiedOn: string; product: string; version: string | null; createdOn: string | null; storageExportType: string; files: number }
 export interface HubBackupUpload { backupId: string }
 export interface Inbox { id: string; unitId: string; networkId: string; networkCode: string; networkAddr: string; guess: string; data: string; count: number; firstSeen: string; lastSeen: string }
@@ -118,6 +118,7 @@ export interface ProfileAdded { id: string }
 export interface ProfilePatch { name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
 export interface ProfilePost { unitId: string; code: string; name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
 export interface ProfileTryPost { unitId: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any>; way?: string; data?: string; fPort?: number; time?: string | null; value?: Record<string, any> }
+export interface ProgramVersion { name: string; version: string }
 export interface Queue { name: string; consumers: number; messages: number; publishRate: number; deliverRate: number; bytes: number; refused: number; expired: number; last: string | null }
 export interface QueueEnd { id: string; received: number; lastReceived: string | null; queues: Queue[] }
 export interface QueueFigures { consumers: number; messages: number; publishRate: number; deliverRate: number }
@@ -126,6 +127,7 @@ export interface ScheduleAdded { id: string }
 export interface SchedulePatch { description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type?: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec?: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface SchedulePost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface ScheduleState { lastRun: string | null; lastStatus: boolean; message: string; executedCount: number }
+export interface ScheduleTryPost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface SelfPatch { password?: string; name?: string; info?: Record<string, any> }
 export interface ServiceToken { id: string; userId: string; unitId: string | null; name: string; description: string; scopes: string[]; neverExpire: boolean; expiresOn: string | null; labels: Record<string, any>; createdAt: string; modifiedAt: string; lastUsedAt: string | null }
 export interface ServiceTokenAdded { id: string; token: string }
@@ -152,10 +154,12 @@ export interface TaskAdded { id: string }
 export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskState { lastEvaluation: string | null; lastSuccess: string | null; message: string; lastStatus: boolean; executedCount: number; activeSince: string | null; executionsHistory: any }
+export interface TaskTryPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[]; quickId?: string }
+export interface TestPost { unitId: string; gatewayId?: string | null; code?: string | null; provider: Record<string, any> | null; listenMs?: number }
 export interface TestStage { name: string; status: 'ok' | 'failed' | 'skipped' | 'running'; ms: number; message: string; advice: string }
 export interface Tokeninfo { userId: string; account: string; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; clientId: string; scopes: string[] }
 export interface TopicPublishPost { unitId?: string | null; topic: string; payload?: string; base64?: string | null; qos?: number; retain?: boolean }
-export interface Trace { id: string; unitId: string; rule: string; timestamp: string; event: any; variables: any; isTriggered: boolean; isFired: boolean; message: string; actions: any }
+export interface Trace { id: string; unitId: string; rule: string; timestamp: string; event: any; variables: any; isTriggered: boolean; isFired: boolean; message: string; actions: any; took: number }
 export interface Tried { error?: string | null; line?: number | null; tookMs: number; console: string; result?: any; timestamp?: string | null; data?: string | null; fPort?: number | null; fields: TriedField[] }
 export interface TriedField { sourceId: string; fieldId: string; name: string; value: any; metricType: string; unit: string; nodeOther?: string | null; problem?: string | null }
 export interface Unit { unitId: string; code: string; createdAt: string; modifiedAt: string; ownerId: string; memberIds: string[]; name: string; info: Record<string, any> }
@@ -172,5 +176,4 @@ export interface Value { value: any; isReceived: boolean; timestamp: string | nu
 export interface Version { versionId: string; changeId: string; unitId: string | null; objectType: string; objectId: string; number: number; time: string; userId: string | null; account: string | null; verb: string; comment: string | null }
 export interface VersionCompanion { objectType: string; objectId: string; code?: string | null; message?: string | null }
 export interface VersionDifference { path: string; before?: any; after?: any }
-export interface VersionGet { name: string; version: string }
 export interface VersionRestored { versionId: string | null; objectType: string; objectId: string; done: string; changed: VersionDifference[]; kept: string[]; restored: VersionCompanion[]; failed: VersionCompanion[] }
