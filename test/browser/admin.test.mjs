@@ -193,9 +193,10 @@ test('deleting a unit names what goes with it, counted by the server', async () 
 test('what people did is there at once, is filtered, and saved as CSV', async () => {
 	await open(page, '/audit');
 	await page.waitForSelector(row('/broker/api/v1/unit'));
+	const what = 'PATCH /broker/api/v1/unit/' + north, before = await page.locator(row(what)).count();
 	await call('PATCH', '/broker/api/v1/unit/' + north, { name: 'By a script' });
 	const came = Date.now();
-	await page.waitForSelector(row('PATCH /broker/api/v1/unit/' + north));
+	await until(page, ([text, n]) => [...document.querySelectorAll('tbody tr')].filter((r) => r.textContent.includes(text)).length === n + 1, [what, before]);
 	assert.ok(Date.now() - came < 3000);
 	await page.fill('label:has-text("Path contains") input', '/auth/api/v1/user');
 	await until(page, () => [...document.querySelectorAll('tbody tr')].every((r) => r.textContent.includes('/auth/api/v1/user')));
