@@ -276,8 +276,8 @@ static const struct field version_fields[] = {
 	F_TEXT(struct version, version, "version"),
 	{ 0 },
 };
-static const struct record version_record = { "version", sizeof(struct version),
-	version_fields };
+static const struct record version_record = { "programVersion",
+	sizeof(struct version), version_fields };
 
 struct version_query {
 	struct str q;

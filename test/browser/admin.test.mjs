@@ -1,11 +1,14 @@
 // Units, users, clients and tokens, what people did, backups, settings, the
 // API's reference, the guide.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { finish, isGood, openPage, Platform, signIn, until } from './platform.mjs';
 
+const root = fileURLToPath(new URL('../..', import.meta.url));
 let platform, page, token, north, south, ann;
 const call = async (method, path, data, by = token) => {
 	const r = await fetch(platform.url + path, { method, headers: { Authorization: 'Bearer ' + by, ...(data ? { 'Content-Type': 'application/json' } : {}) }, body: data ? JSON.stringify({ data }) : undefined });
@@ -179,7 +182,12 @@ test('deleting a unit names what goes with it, counted by the server', async () 
 	await page.click('button:text-is("Delete")');
 	await page.waitForSelector(dialog + 'li:has-text("Applications: 1 (secret-app)")');
 	await isGood(page, 'unit-delete');
-	await page.click(dialog + 'button:text-is("Cancel")');
+	await page.click(dialog + 'button:text-is("Delete")');
+	await page.waitForSelector('a:text-is("south")', { state: 'detached' });
+	assert.equal(await call('GET', '/broker/api/v1/unit/' + south), 404);
+	await page.click('.toast:has-text("south was deleted") >> text=Undo');
+	await page.waitForSelector('a:text-is("south")');
+	assert.equal((await call('GET', '/broker/api/v1/application/list?unit=' + south))[0].code, 'secret-app');
 });
 
 test('what people did is there at once, is filtered, and saved as CSV', async () => {
@@ -207,7 +215,13 @@ test('what people did is there at once, is filtered, and saved as CSV', async ()
 	await page.click('li button:text-is("ann")');
 	await until(page, () => [...document.querySelectorAll('tbody tr')].every((r) => r.textContent.includes('ann')));
 	await page.click('button:text-is("Show all")');
-	await page.click(`${row('PATCH /broker/api/v1/unit/' + north)} >> a`);
+	await page.click(`${row('PATCH /broker/api/v1/unit/' + north)} >> nth=0 >> button`);
+	await page.click(dialog + 'button:text-is("Its versions")');
+	await page.click(dialog + 'ol .what >> nth=0');
+	await page.waitForSelector(dialog + 'ins:text-is("By a script")');
+	await isGood(page, 'audit-versions');
+	await page.click(dialog + 'button:text-is("Close")');
+	await page.click(`${row('PATCH /broker/api/v1/unit/' + north)} >> nth=0 >> a`);
 	await page.waitForSelector('h1:text-is("By a script")');
 });
 
@@ -247,6 +261,27 @@ test('a backup is made, downloaded as it is, uploaded, compared and restored', a
 	assert.equal((await call('GET', '/broker/api/v1/unit/' + north)).name, 'By a script');
 	assert.equal((await call('GET', '/broker/api/v1/unit/' + south)).code, 'south');
 	await page.waitForSelector(row('before_restore'));
+});
+
+test('a backup of MyController is looked at, then taken into a unit', async () => {
+	const made = spawnSync('/usr/bin/python3', ['-c', 'import sys; sys.path.insert(0, sys.argv[1]); import import_test; sys.stdout.buffer.write(import_test.mycontroller("json"))', join(root, 'test/e2e')], { maxBuffer: 1 << 24 });
+	assert.equal(made.status, 0, String(made.stderr));
+	await page.setInputFiles('[type=file]', { name: 'mc.zip', mimeType: 'application/zip', buffer: made.stdout });
+	await page.click('[aria-label="Import: mc.zip"]');
+	await page.waitForSelector(dialog + 'dd:has-text("mycontroller")');
+	await page.selectOption(dialog + 'select', south);
+	await page.fill(dialog + '[type=password]', 'my-secret');
+	await page.click(dialog + 'button:text-is("Look what would come")');
+	await page.waitForSelector('dialog[open] >> text=What can not be taken');
+	assert.deepEqual(await call('GET', '/hub/api/v1/task/list?unit=' + south), []);
+	await isGood(page, 'backup-import');
+	await page.click(dialog + 'button:text-is("Import")');
+	await page.waitForSelector('.toast:has-text("mc was imported")');
+	assert.deepEqual((await call('GET', '/hub/api/v1/task/list?unit=' + south)).map((x) => x.id), ['fan_on']);
+	// one that is no backup is refused with the reason
+	page.removeAllListeners('console');
+	await page.setInputFiles('[type=file]', { name: 'no.zip', mimeType: 'application/zip', buffer: Buffer.from('no zip') });
+	await page.waitForSelector('.toast.bad');
 });
 
 test('backups come by themselves when that is planned', async () => {
@@ -383,7 +418,7 @@ test('by keyboard alone: a unit is made, found and deleted', async () => {
 		for (let i = 0; i < 120; i++) {
 			await p.keyboard.press('Tab');
 			const at = await p.evaluate(() => { const e = document.activeElement; return e.getAttribute('aria-label') || e.labels?.[0]?.textContent || e.textContent; });
-			if (at.trim().startsWith(name)) return;
+			if (at.trim().toLowerCase().startsWith(name.toLowerCase())) return;
 		}
 		assert.fail('no way to ' + name);
 	};

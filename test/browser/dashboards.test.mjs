@@ -11,7 +11,7 @@ import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 let platform, page, token, unit, device, relay;
 const PASSWORD = 'net password', NODE = 'sensors.hall';
 const hex = (o) => Buffer.from(typeof o === 'string' ? o : JSON.stringify(o)).toString('hex');
-const pub = (o) => platform.paste(`mosquitto_pub -h localhost -p 1 -u sensors -P '${PASSWORD}' -t broker.network.home.sensors.uldata -m '${JSON.stringify({ time: new Date().toISOString(), networkAddr: 'hall', data: hex(o) })}'`);
+const pub = (o) => platform.paste(`mosquitto_pub -h localhost -p ${platform.mqtt} -u sensors -P '${PASSWORD}' -t broker.network.home.sensors.uldata -m '${JSON.stringify({ time: new Date().toISOString(), networkAddr: 'hall', data: hex(o) })}'`);
 const api = (method, path, data) => platform.call(method, '/hub/api/v1/' + path, data, token);
 const quick = (f) => `field:${NODE}.data.${f}`;
 const box = (p, title) => p.locator(`[aria-label="${title}"][data-widget]`);
@@ -73,7 +73,7 @@ test('a dashboard is made by mouse: added, dragged, resized, undone, saved at on
 	await add(page, 'Value', 'Hall', 'Air');
 	await isGood(page, 'dashboard-settings-light');
 	await page.click('dialog button:text-is("Add")');
-	await box(page, 'temperature').or(box(page, 'Air')).waitFor();
+	await box(page, 'Air').locator('[data-value]:text-is("21.5 °C")').waitFor();
 	await add(page, 'Value', 'humid', 'Humidity');
 	await page.fill('dialog[open] label:has-text("Title") input >> nth=0', 'Damp');
 	await page.click('dialog button:text-is("Add")');
@@ -219,6 +219,7 @@ test('controls set fields: sent, confirmed, and failed when nobody answers', asy
 	const other = await openPage(platform);
 	await signIn(other, platform, '/dashboard/' + id);
 	await page.goto(`${platform.url}/dashboard/${id}`);
+	pub({ relay: true, level: 30 });
 	await box(page, 'Relay').locator('[role=switch][aria-checked=true]').click();
 	await box(page, 'Relay').locator('[data-state=confirmed]').waitFor();
 	await box(page, 'Relay').locator('[role=switch][aria-checked=false]').waitFor();
@@ -268,6 +269,20 @@ test('what another changes is seen, and never overwritten unseen', async () => {
 	await page.click('dialog button:text-is("Save mine over it")');
 	await other.waitForSelector('h1:text-is("Mine")');
 	await other.context().close();
+	// Saved in the very moment in which it is sent: the server says so.
+	await page.click('button:text-is("Edit")');
+	await page.fill('.bar input >> nth=1', 'mine');
+	await page.press('.bar input >> nth=1', 'Tab');
+	await page.route('**/hub/api/v1/dashboard/*', async (r) => {
+		if (r.request().method() === 'PATCH') await api('PATCH', 'dashboard/' + home, { description: 'theirs' });
+		await r.continue();
+	}, { times: 1 });
+	const answer = page.waitForResponse((r) => r.request().method() === 'PATCH');
+	await page.click('button:text-is("Save")');
+	assert.equal((await answer).status(), 412);
+	await page.click('dialog button:text-is("Take theirs, drop mine")');
+	await page.waitForSelector('main >> text="theirs"');
+	assert.match(page.faults.splice(0).join(), /^[^,]*412[^,]*$/); // Chromium says it too
 });
 
 test('leaving with unsaved changes asks', async () => {
@@ -332,11 +347,15 @@ test('the list: favourites first, a copy, deleted and undone, in two browsers', 
 	await other.click('a:text-is("Mine")');
 	assert.ok(other.url().endsWith(home), 'it is where it was');
 	await isGood(page, 'dashboards-light');
+	await other.click('button:text-is("Versions")');
+	await other.waitForSelector('dialog[open] >> text=Restored');
+	await isGood(other, 'dashboard-versions-light');
 	await other.context().close();
 });
 
 test('one is made from a device', async () => {
-	await page.goto(`${platform.url}/dashboards?device=${device}`);
+	await page.goto(`${platform.url}/device/${device}`);
+	await page.click('text=Make a dashboard');
 	await page.click('section button:text-is("Make it")');
 	await page.waitForURL(/\/dashboard\//);
 	await page.waitForSelector('h1:text-is("Hall")');

@@ -135,7 +135,7 @@ test('a gateway: its connection is tried before it is added; the list sees it li
 	await page.fill('dialog label:has-text("MQTT server") input', `tcp://localhost:${platform.mqtt}`);
 	await page.click('dialog button:text-is("Add")');
 	await page.waitForSelector('h1:text-is("attic")');
-	await seen('bad user name or password');
+	await seen('not authorized');
 	await isGood(page, 'gateway-down-light');
 	const other = await openPage(platform);
 	await signIn(other, platform, '/networks');
@@ -195,6 +195,24 @@ test('a network goes with its devices and routes, which are named', async () => 
 	await page.click('dialog button:text-is("Delete")');
 	await seen('wells was deleted.');
 	assert.equal((await api('GET', `${broker}/device/list?unit=${unitId}`)).length, 0);
+});
+
+test('German, and what was changed can be looked at and taken back', async () => {
+	const { applicationId } = (await api('GET', `${broker}/application/list?unit=${unitId}`)).find((a) => a.code === 'erp');
+	await visit(page, '/application/' + applicationId);
+	await page.click('button:text-is("Edit")');
+	await page.fill('dialog input', 'ERP 2');
+	await page.click('dialog button:text-is("Save")');
+	await page.waitForSelector('h1:text-is("ERP 2")');
+	await tab('Versions');
+	await page.waitForSelector('text=ERP 2');
+	await page.click('.toast:has-text("erp was saved") >> text=Undo');
+	await page.waitForSelector('h1:text-is("ERP")');
+	const p = await openPage(platform, { locale: 'de-DE' });
+	await signIn(p, platform, '/networks');
+	await p.waitForSelector('button:text-is("Netz hinzufügen")');
+	await isGood(p, 'networks-german-light');
+	await p.context().close();
 });
 
 test('no page complained', finish);

@@ -150,7 +150,7 @@ test('text that is no JSON holds the sentence, and is not saved', async () => {
 });
 
 test('what the server finds wrong stands at its place', async () => {
-	const p = await page.context().newPage(); // its console tells of the 400s
+	const p = await (await page.context().browser().newContext({ locale: 'en-GB' })).newPage(); // its console tells of the 400s
 	await signIn(p, platform, '/rule/task/fan');
 	await p.waitForSelector('section:has(> #text) .cm-line');
 	await p.selectOption('[aria-label="How often, or for how long"]', 'active_duration');
@@ -165,7 +165,7 @@ test('what the server finds wrong stands at its place', async () => {
 	await p.selectOption('[aria-label="When it runs"]', 'cron');
 	await p.fill('[aria-label="Cron line"]', 'nonsense');
 	await p.waitForSelector('.part.wrong[data-at=type] >> text=spec.cronExpression');
-	await p.close();
+	await p.context().close();
 });
 
 test('schedules say when they run next, and run when told to', async () => {
@@ -216,7 +216,7 @@ test('copy, switch off, delete, each with a way back; a second browser follows',
 	await visit(page, '/rule/task/fan');
 	await page.click('button:text-is("Disable")');
 	await other.waitForSelector('tr:has-text("Fan when warm") >> text=Ausgeschaltet');
-	await page.click('.toast >> text=Undo');
+	await page.click('.toast:has-text("Fan when warm: Disabled") >> text=Undo');
 	await other.waitForSelector('tr:has-text("Fan when warm") >> text=Eingeschaltet');
 	await page.click('button:text-is("Make a copy")');
 	await page.waitForSelector('label:has-text("Its id is") input');
@@ -239,7 +239,7 @@ test('copy, switch off, delete, each with a way back; a second browser follows',
 
 test('by keyboard only', async () => {
 	await visit(page, '/rule/task/new');
-	const into = async (label) => { for (let i = 0; i < 80; i++) { await page.keyboard.press('Tab'); if ((await page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent)) === label) return; } assert.fail('no way to ' + label); };
+	const into = async (label) => { for (let i = 0; i < 80; i++) { if (await page.evaluate(() => document.activeElement.matches('.cm-content'))) await page.keyboard.press('Escape'); await page.keyboard.press('Tab'); if ((await page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent)) === label) return; } assert.fail('no way to ' + label); };
 	await page.focus('main');
 	await into('+ a value');
 	await page.keyboard.type('other');

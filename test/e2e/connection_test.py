@@ -39,7 +39,7 @@ class Tester:
         return [(s["name"], s["status"]) for s in self.last["stages"]]
 
     def stages(self, provider, **more):
-        return self.end(self.ask("gateway/test", {
+        return self.end(self.ask("test", {
             "unitId": self.site.unit, "provider": provider,
             "listenMs": 200, **more}))
 
@@ -143,7 +143,7 @@ def test_certificates(start, remote_with, authority):
 
 def test_what_is_not_allowed_is_not_tried(start):
     tester = Tester(start("--hub.gateway.allow-hosts", "good.example"))
-    answer = tester.ask("gateway/test", {
+    answer = tester.ask("test", {
         "unitId": tester.site.unit, "provider": mqtt(1883)}, 400)
     assert "allowHosts" in answer.json()["message"]
     answer = tester.ask("application/" + tester.site.app + "/test",
@@ -160,7 +160,7 @@ def test_a_serial_port(start):
             "type": "serial", "portname": port}}
     assert tester.stages(serial(os.ttyname(line))) == [
         ("port", "ok"), ("open", "ok"), ("hear", "skipped")]
-    answer = tester.ask("gateway/test", {
+    answer = tester.ask("test", {
         "unitId": tester.site.unit, "provider": serial(os.ttyname(line)),
         "listenMs": 20000})
     until("the open port", lambda: len(tester.look(
@@ -327,7 +327,7 @@ def test_other_units_see_nothing(tester):
         assert tester.server.call(
             "POST", "/hub/api/v1/%s/test" % path, {"data": {}},
             token).status == 404
-    assert tester.server.call("POST", "/hub/api/v1/gateway/test", {"data": {
+    assert tester.server.call("POST", "/hub/api/v1/test", {"data": {
         "unitId": site.unit, "provider": mqtt(1)}}, token).status == 400
 
 
@@ -335,9 +335,9 @@ def test_only_so_many_at_once(start):
     tester = Tester(start("--hub.gateway.tests", "1"))
     with socket.create_server(("127.0.0.1", 0)) as s:
         silent = mqtt(s.getsockname()[1])
-        first = tester.ask("gateway/test", {
+        first = tester.ask("test", {
             "unitId": tester.site.unit, "provider": silent})
-        answer = tester.ask("gateway/test", {
+        answer = tester.ask("test", {
             "unitId": tester.site.unit, "provider": silent}, 503)
         assert "hub.gateway.tests" in answer.json()["message"]
         assert tester.end(first) == [*NAMED, ("signIn", "failed")]

@@ -59,5 +59,5 @@ def test_lists_are_narrowed_to_what_is_shown(site):
         "GET", "/broker/api/v1/device/list?unit=%s&ids=%s" % (
             site.unit, ",".join(ids)), token=site.token)
     assert sorted(d["deviceId"] for d in devices.data) == ids
-    answer = hub("node/list", ids="," * 1000)
-    assert answer.status == 400 and "at most 1000" in answer.json()["message"]
+    answer = hub("node/list", ids="," * 1001)
+    assert answer.status == 400 and "more than 1000" in answer.json()["message"]

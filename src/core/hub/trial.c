@@ -786,8 +786,7 @@ static const struct record shown_trial_record = { "connectionTest", sizeof(X),
 	shown_trial_fields };
 
 const struct http_route hub_trial_rows[] = {
-	{ "POST", "/gateway/test", HTTP_TOKEN, .name = "gateway.test-new",
-	    .scope = "gateway.post.test",
+	{ "POST", "/test", HTTP_TOKEN, .scope = "test.post",
 	    .body = { .record = &gateway_ask_record,
 		.members = "unitId! provider! gatewayId code listenMs" },
 	    .handle = test_new_gateway,

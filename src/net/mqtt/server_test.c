@@ -603,6 +603,38 @@ a_consumer_may_publish(void **state)
 	mqtt_consume_stop(b);
 }
 
+static void
+on_seen(void *owner, const struct mqtt_sight *m)
+{
+	struct fixture *f = owner;
+
+	buf_addf(&f->heard, "%s " STR_FMT "=" STR_FMT ";",
+	    m->held ? "held" : "saw", STR_ARG(m->topic), STR_ARG(m->payload));
+}
+
+static void
+who_looks_sees_everything_and_is_no_subscriber(void **state)
+{
+	struct fixture *f = *state;
+	struct mqtt_consumer *c;
+
+	mqtt_queue_declare(f->server, STR("q"), NULL);
+	mqtt_server_watch(f->server, on_seen, f);
+	(void)mqtt_publish(f->server, STR("q"), STR("1"), 1, false, NULL);
+	(void)mqtt_publish(f->server, STR("t"), STR("2"), 0, true, NULL);
+	assert_heard(f, "saw q=1;saw t=2;");
+	mqtt_server_look(f->server, STR("#"), on_seen, f);
+	assert_heard(f, "held t=2;");
+	mqtt_server_watch(f->server, NULL, NULL);
+	(void)mqtt_publish(f->server, STR("t"), STR("3"), 0, false, NULL);
+	assert_heard(f, "");
+	/* the queue kept what came while somebody looked */
+	c = mqtt_consume_start(f->server, STR("q"), on_heard, f);
+	settle(f);
+	assert_heard(f, "q=1;");
+	mqtt_consume_stop(c);
+}
+
 /* A client that is at the other end of a pair. */
 static int
 come_from_inside(struct fixture *f, const char *name)
@@ -842,6 +874,7 @@ main(void)
 		T(a_login_outlives_connection_and_server),
 		T(kicking_ends_all_sessions_of_an_account),
 		T(a_consumer_may_publish),
+		T(who_looks_sees_everything_and_is_no_subscriber),
 		T(who_is_inside_needs_no_login_and_may_do_everything),
 		T(who_is_inside_comes_back_to_its_session_until_it_is_kicked),
 		T(no_limit_holds_for_who_is_inside),

@@ -53,7 +53,7 @@ export const post = <T>(path: string, data?: unknown, beside?: object): Promise<
 export const patch = <T>(path: string, data?: unknown, beside?: object, asOf?: string): Promise<T> => call('PATCH', path, { data, ...beside }, asOf);
 export const del = (path: string): Promise<void> => call('DELETE', path);
 // A change together with the version it has made: `undoable(text, () => change('PATCH', path, data))`.
-export const change = <T = any>(method: 'POST' | 'PATCH' | 'DELETE', path: string, data?: unknown, beside?: object): Promise<Changed<T>> => whole(method, path, method === 'DELETE' ? undefined : { data, ...beside });
+export const change = <T = any>(method: 'POST' | 'PATCH' | 'DELETE', path: string, data?: unknown, beside?: object, asOf?: string): Promise<Changed<T>> => whole(method, path, method === 'DELETE' ? undefined : { data, ...beside }, asOf);
 export const count = async (path: string, query?: Query) => (await get<{ count: number }>(path + '/count', query)).count;
 
 // The schema of what a call takes, for forms.

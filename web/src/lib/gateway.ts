@@ -28,7 +28,8 @@ export const starts: Start[] = [
 	{ key: 'temp', value: d.t, metricType: 'gauge_float', unit: '°C' }] }] })` } } },
 ];
 const spellings: Record<string, string> = { tcp: 'ethernet' };
-export const startOf = (g: Gateway) => starts.find((s) => s.type === g.provider.type && s.protocol === (spellings[g.provider.protocol?.type ?? ''] ?? g.provider.protocol?.type))
+const isTtn = (g: Gateway) => String(g.provider.protocol?.broker ?? '').includes('.thethings.');
+export const startOf = (g: Gateway) => starts.find((s) => s.type === g.provider.type && s.protocol === (spellings[g.provider.protocol?.type ?? ''] ?? g.provider.protocol?.type) && (s.id !== 'ttn' || isTtn(g)))
 	?? starts.find((s) => s.type === g.provider.type) ?? starts.find((s) => s.id === 'genericMqtt')!;
 
 const common = ['description', 'enabled', 'claim'], rare = ['reconnectDelay', 'queueFailedMessage', 'messageLogger', 'labels'];

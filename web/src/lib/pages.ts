@@ -36,7 +36,7 @@ export const pages: Page[] = [
 
 	{ path: '/rules', text: 'rules', group: 'act', icon: 'M6 4v6a4 4 0 0 0 4 4h8M15 10l4 4-4 4M6 14v6', help: 'values#rules', load: () => import('../pages/Rules.svelte') },
 	{ path: '/rule', text: 'rule', of: '/rules', help: 'values#rules', load: () => import('../pages/Rule.svelte') },
-	{ path: '/messages', text: 'messages', group: 'act', icon: 'M4 5h16v11H9l-5 4z', help: 'mqtt', load: () => import('../pages/Messages.svelte') },
+	{ path: '/messages', text: 'messages', group: 'act', icon: 'M4 5h16v11H9l-5 4z', help: 'messages', load: () => import('../pages/Messages.svelte') },
 
 	{ path: '/units', text: 'units', group: 'manage', icon: 'M3 20V9l6-4 6 4v11M15 12h6v8M7 12h4M7 16h4', help: 'users#units', load: () => import('../pages/Units.svelte') },
 	{ path: '/users', text: 'users', group: 'manage', role: 'admin', icon: 'M9 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM2 21c0-4 3-7 7-7s7 3 7 7M16 3.5a4 4 0 0 1 0 7M19 14.5c2 1 3 3.5 3 6.5', help: 'users#users', load: () => import('../pages/Users.svelte') },

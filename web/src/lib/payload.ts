@@ -18,5 +18,6 @@ export function toHex(form: Form, text: string): string {
 	return hex;
 }
 export const hexOfBase64 = (s: string) => toHex('base64', s);
-// Bytes to be looked at: by twos, sixteen in a line, with what is text in them.
-export const hexLines = (hex: string) => (hex.match(/.{1,32}/g) ?? []).map((l) => l.match(/../g)!.join(' ').padEnd(48) + textOf(l).replace(/[^\x20-\x7e]/g, '·').slice(0, 16)).join('\n');
+// Bytes to be looked at, eight in a line, with what is text in them.
+const plain = (l: string) => Array.from(bytesOf(l), (b) => (b > 0x1f && b < 0x7f ? String.fromCharCode(b) : '·')).join('');
+export const hexLines = (hex: string) => (hex.match(/.{1,16}/g) ?? []).map((l) => l.match(/../g)!.join(' ').padEnd(25) + plain(l)).join('\n');

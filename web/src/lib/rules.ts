@@ -77,7 +77,7 @@ const variableMembers: Record<string, string[]> = {
 	webhook: ['server', 'method', 'headers.*', 'queryParameters.*', 'data', 'keyPath', 'responseCode', 'insecure'],
 };
 export const variableTypes = Object.keys(variableMembers);
-const ofSchema = (s: Schema | null | undefined) => Object.entries(s?.properties ?? {}).map(([m, p]) => (p.type === 'object' ? m + '.*' : m));
+const ofSchema = (s: Schema | null | undefined) => Object.entries(s?.properties ?? {}).flatMap(([m, p]) => ([p.type].flat().includes('object') ? [m, m + '.*'] : [m]));
 
 function saidBy(kind: string, r: Rule, types: HandlerType[]): string[] {
 	const said = ['id', 'unitId', 'description', 'enabled'];

@@ -29,8 +29,15 @@ export function fromFields(fields: Entity[]): Widget[] {
 			const some = of.slice(i, i + CHARTED);
 			charts.push(widget([], 'chart', some.map(named).join(', '), '', (c) => { c.resources = some.map((f) => ({ resourceType: 'field', quickId: quickOf('field', f) })); }));
 		}
-	const below = Math.ceil(tiles.length / 5) * 10, row = (all: Widget[], n: number, h: number, y: number) => all.map((w, i) => ({ ...w, layout: { w: 100 / n, h, x: (i % n) * (100 / n), y: y + Math.floor(i / n) * h } }));
-	return [...row(tiles, 5, 10, 0), ...row(charts, charts.length > 1 ? 2 : 1, 27, below)];
+	return [...rows(tiles, 5, 10, 0), ...rows(charts, 2, 27, Math.ceil(tiles.length / 5) * 10)];
+}
+// In rows of about as many each, without a hole at the end.
+function rows(all: Widget[], most: number, h: number, y: number): Widget[] {
+	const n = Math.ceil(all.length / Math.max(1, Math.ceil(all.length / most)));
+	return all.map((w, i) => {
+		const of = Math.min(n, all.length - Math.floor(i / n) * n), x = Math.round((i % n) * (100 / of));
+		return { ...w, layout: { w: Math.round(((i % n) + 1) * (100 / of)) - x, h, x, y: y + Math.floor(i / n) * h } };
+	});
 }
 
 // Networks and addresses are written in lower case here, as an import on the
