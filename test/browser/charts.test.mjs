@@ -249,12 +249,12 @@ test('devices are added by a list, changed and deleted many at once, with a way 
 	await page.selectOption('dialog select', 'probe');
 	await page.click('dialog button:text-is("Save")');
 	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))');
-	await page.click('.toast:has-text("2 changed") >> button:text-is("Undo")');
+	await page.click('.toast:has-text("3 changed") >> button:text-is("Undo")');
 	await page.waitForSelector('tr:has-text("Vat, north"):has(td:text-is("probe"))', { state: 'detached' });
 	await page.check('[aria-label="Select all"]');
 	await page.click('.many >> text=Route');
 	await page.click('dialog button:text-is("Route")');
-	await page.waitForSelector('.toast:has-text("2 routed")');
+	await page.waitForSelector('.toast:has-text("3 routed")');
 	await page.check('[aria-label="Select all"]');
 	await page.click('.many >> text=Delete');
 	await page.waitForSelector('dialog li:has-text("Vat, north")');
@@ -285,6 +285,11 @@ test('a device is deleted; what goes with it is said', async () => {
 	await page.waitForURL(/devices/);
 	await page.waitForSelector('td:has-text("South well")');
 	assert.equal(await page.locator('td:has-text("North well")').count(), 0);
+	await page.click('.toast:has-text("North well was deleted") >> button:text-is("Undo")');
+	await until(() => platform.call('GET', `/broker/api/v1/device/count?unit=${unitId}&addr=well-1`, undefined, token).then((r) => r.count === 1));
+	await visit(page, `/device/${barn}?tab=versions`);
+	await page.waitForSelector('h1:text-is("North well")');
+	await isGood(page, 'device-versions-light');
 });
 
 test('no page had an error or asked another host', () => finish());
