@@ -24,6 +24,7 @@ export interface Client { clientId?: string; createdAt?: string; modifiedAt?: st
 export interface ClientAdded { clientId: string }
 export interface ClientPatch { redirectUris?: string[]; scopes?: string[]; name?: string; image?: string | null }
 export interface ClientPost { redirectUris: string[]; scopes: string[]; userId?: string; name: string; image?: string | null }
+export interface ConnectionTest { testId: string; unitId: string | null; done: boolean; ok: boolean; stages: TestStage[] }
 export interface CoremgrApplication { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any>; ttl?: number; length?: number }
 export interface CoremgrApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
 export interface CoremgrApplicationPost { code: string; unitId: string; hostUri: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null }
@@ -92,6 +93,7 @@ export interface HubBackup { backupId: string; fileName: string; fileSize: numbe
 export interface HubBackupUpload { backupId: string }
 export interface Inbox { id: string; unitId: string; networkId: string; networkCode: string; networkAddr: string; guess: string; data: string; count: number; firstSeen: string; lastSeen: string }
 export interface InboxClaimPost { ids: string[]; unitId?: string | null; profile?: string; name?: string }
+export interface Listener { scheme: string; host: string; port: number; local: boolean }
 export interface MetricPoint { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
 export interface MetricPointAdded { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
 export interface MetricPost { unitId: string; queries: MetricQueryGiven[] }
@@ -117,6 +119,8 @@ export interface ProfilePatch { name?: string; codec?: 'none' | 'json' | 'cayenn
 export interface ProfilePost { unitId: string; code: string; name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
 export interface ProfileTryPost { unitId: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any>; way?: string; data?: string; fPort?: number; time?: string | null; value?: Record<string, any> }
 export interface ProgramVersion { name: string; version: string }
+export interface Queue { name: string; consumers: number; messages: number; publishRate: number; deliverRate: number; bytes: number; refused: number; expired: number; last: string | null }
+export interface QueueEnd { id: string; received: number; lastReceived: string | null; queues: Queue[] }
 export interface QueueFigures { consumers: number; messages: number; publishRate: number; deliverRate: number }
 export interface Schedule { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; validity: Validity; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables: Record<string, any>; customVariableType: 'none' | 'javascript' | 'webhook'; customVariableConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: ScheduleState; modifiedOn: string | null }
 export interface ScheduleAdded { id: string }
@@ -136,18 +140,23 @@ export interface SimulatorMade { kind: string; id: string; name: string }
 export interface SimulatorStartPost { unitId?: string | null }
 export interface SimulatorState { unitId: string; unitCode: string; running: boolean; available: boolean; message: string | null; startedAt: string | null; until: string | null; sent: number; answered: number; devices: SimulatedDevice[]; made: SimulatorMade[] }
 export interface SimulatorStopPost { unitId: string | null }
+export interface Site { name: string; version: string; startedAt: string; listeners: Listener[]; storage?: Storage }
 export interface Sleeping { nodeId: string; data: string; extension: any; since: string; until: string | null }
 export interface Source { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; name: string; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
 export interface SourcePatch { name?: string; labels?: Record<string, any> }
 export interface Span { from: string; to: string }
 export interface SpanGiven { from?: string; to?: string }
 export interface State { status: 'unavailable' | 'up' | 'down' | 'ok' | 'error'; message: string; since: string | null }
+export interface Storage { used: number; free: number; total: number; stores: StoredFile[] }
+export interface StoredFile { name: string; bytes: number }
 export interface Task { id: string; unitId: string; description: string; labels: Record<string, any>; enabled: boolean; ignoreDuplicate: boolean; autoDisable: boolean; reEnable: boolean; reEnableDuration: string; variables: Record<string, any>; dampening: Dampening; triggerOnEvent: boolean; eventFilter: EventFilter; executionInterval: string; evaluationType: 'rule' | 'javascript' | 'webhook'; evaluationConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: TaskState; modifiedOn: string | null }
 export interface TaskAdded { id: string }
 export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskState { lastEvaluation: string | null; lastSuccess: string | null; message: string; lastStatus: boolean; executedCount: number; activeSince: string | null; executionsHistory: any }
 export interface TaskTryPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[]; quickId?: string }
+export interface TestPost { unitId: string; gatewayId?: string | null; code?: string | null; provider: Record<string, any> | null; listenMs?: number }
+export interface TestStage { name: string; status: 'ok' | 'failed' | 'skipped' | 'running'; ms: number; message: string; advice: string }
 export interface Tokeninfo { userId: string; account: string; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; clientId: string; scopes: string[] }
 export interface TopicPublishPost { unitId?: string | null; topic: string; payload?: string; base64?: string | null; qos?: number; retain?: boolean }
 export interface Trace { id: string; unitId: string; rule: string; timestamp: string; event: any; variables: any; isTriggered: boolean; isFired: boolean; message: string; actions: any; took: number }
