@@ -114,7 +114,9 @@ export async function start(): Promise<boolean> {
 			return false;
 		}
 	}
-	const r = await fetch('/auth/api/v1/auth/tokeninfo', { headers: { Authorization: 'Bearer ' + token } });
+	const ask = () => fetch('/auth/api/v1/auth/tokeninfo', { headers: { Authorization: 'Bearer ' + token } });
+	let r = await ask();
+	if (r.status === 401 && (await refresh())) r = await ask(); // another tab was quicker
 	Object.assign(who, (await r.json()).data);
 	remember(who);
 	tell({ is: 'in', userId: who.userId });
