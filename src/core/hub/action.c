@@ -609,8 +609,7 @@ read_wish(struct arena *a, struct str json, struct wish *w)
 static int
 update(struct hub *h, struct versions *v, struct store *s,
     const struct entity *e, const struct filter *f,
-    const struct change *changes, size_t n_changes, int64_t *n,
-    struct err *err)
+    const struct change *changes, size_t n_changes, int64_t *n, struct err *err)
 {
 	if (h->actor == NULL)
 		return store_update(s, e, f, changes, n_changes, n, err);

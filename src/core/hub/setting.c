@@ -371,8 +371,8 @@ const struct rest_object hub_setting_object = {
 static void
 handle_reset(struct http_call *c)
 {
-	if (change((struct hub *)c->route->ctx, c, NULL, http_var(c, 0),
-		STR_NULL))
+	if (change(
+		(struct hub *)c->route->ctx, c, NULL, http_var(c, 0), STR_NULL))
 		http_empty(c, 204);
 }
 

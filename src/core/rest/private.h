@@ -21,14 +21,12 @@ struct mount {
 
 /* Steps of calls, for whoever makes them otherwise than by a call. Each but
  * the last answers the call when it returns false. */
-bool rest_fetch(
-    struct rest *r, enum rest_verb verb, struct str id, void **row);
+bool rest_fetch(struct rest *r, enum rest_verb verb, struct str id, void **row);
 bool rest_add_row(struct rest *r, struct rest_body *b);
 void rest_added(struct rest *r, const struct rest_body *b);
 /* `row` is made from `old`. */
-bool rest_patch_row(
-    struct rest *r, struct str id, const void *old, struct rest_body *b,
-    void **row);
+bool rest_patch_row(struct rest *r, struct str id, const void *old,
+    struct rest_body *b, void **row);
 void rest_patched(
     struct rest *r, const void *old, const void *row, struct rest_body *b);
 bool rest_del_row(struct rest *r, struct str id, const void *row);

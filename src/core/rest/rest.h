@@ -44,7 +44,7 @@ struct rest {
 	void *module; /* what rest_mount() was given */
 	unsigned flags;
 	void *note; /* the decisions' own, from one of them to the next */
-	struct versions *versions; /* where changes are recorded; or NULL */
+	struct versions *versions;     /* where changes are recorded; or NULL */
 	const struct version_how *how; /* version.c's own */
 };
 
@@ -97,8 +97,8 @@ struct rest_object {
 	const char *scope_tail;           /* "admin": user.get.admin */
 	unsigned roles[REST_VERBS];       /* 0: whoever has a token */
 	const char *fleeting; /* members that machines write: in no version */
-	unsigned slow;    /* verbs, by bit, for the pool of slow work */
-	const char *help; /* "a tenant: ..." */
+	unsigned slow;        /* verbs, by bit, for the pool of slow work */
+	const char *help;     /* "a tenant: ..." */
 
 	/* Decisions; NULL: nothing to decide. A function that answers the call
 	 * itself (http_error) returns false. */

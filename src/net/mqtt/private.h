@@ -298,7 +298,7 @@ struct queue {
 	int64_t ttl_ms;
 	struct rate in, out;
 	uint64_t refused, expired;
-	int64_t last_ms; /* wall clock: when one came */
+	int64_t last_ms;  /* wall clock: when one came */
 	int64_t retry_ms; /* consumers failed; ask them again then; 0 */
 };
 

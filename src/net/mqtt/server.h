@@ -200,7 +200,7 @@ struct mqtt_queue_stats {
 	uint64_t bytes;   /* of those that wait for somebody to subscribe */
 	uint64_t refused; /* because it was full, since the start */
 	uint64_t expired; /* because they were too old */
-	int64_t last_ms;  /* when one came, by the wall clock; TIME_NULL: none */
+	int64_t last_ms; /* when one came, by the wall clock; TIME_NULL: none */
 };
 void mqtt_queue_stats(
     struct mqtt_server *s, struct str name, struct mqtt_queue_stats *ret);
