@@ -21,16 +21,13 @@ for (const k of all) {
 	if (new Set(holes).size > 1) faults.push(`${k}: not the same {…} in each language`);
 }
 
-// t('name') and t(`area.${x}`): the first must be there, of the second at least one that begins so.
+// t('name') must be there. What is put together, `area.${x}`, 'area.' + x or
+// `${x}Text`, counts for all that begin or end so.
 const sources = files('src', /\.(svelte|ts)$/).filter((f) => !f.startsWith(root)).map((f) => [f, readFileSync(f, 'utf8')]);
-const begins = [];
-for (const [f, s] of sources) {
-	for (const m of s.matchAll(/\bt\(\s*'([^']+)'/g)) if (!all.has(m[1])) faults.push(`${f}: no text "${m[1]}"`);
-	for (const m of s.matchAll(/\bt(?:Or)?\(\s*`([^`$]*)\$\{/g)) begins.push(m[1]);
-}
-const everything = sources.map(([, s]) => s).join('\n');
-const quoted = new Set([...everything.matchAll(/'([\w.-]+)'/g)].map((m) => m[1]));
-for (const k of all) if (!quoted.has(k) && !begins.some((b) => b && k.startsWith(b))) console.warn(`"${k}" is never asked for`);
+for (const [f, s] of sources) for (const m of s.matchAll(/\bt\(\s*'([^']+)'\s*[,)]/g)) if (!all.has(m[1])) faults.push(`${f}: no text "${m[1]}"`);
+const everything = sources.map(([, s]) => s).join('\n'), found = (what) => [...new Set([...everything.matchAll(what)].map((m) => m[1]))];
+const quoted = new Set(found(/['"`]([\w.-]+)['"`]/g)), begins = found(/[`'"]([\w-]+\.(?:[\w-]+\.)*)(?:\$\{|['"])/g), ends = found(/`\$\{[^}`]+\}([\w.-]+)`/g);
+for (const k of all) if (!quoted.has(k) && !begins.some((b) => k.startsWith(b)) && !ends.some((e) => k.endsWith(e))) faults.push(`"${k}" is never asked for`);
 for (const f of faults) console.error(f);
 console.log(`texts: ${all.size} in ${Object.keys(texts).join(', ')}`);
 if (faults.length) process.exit(1);

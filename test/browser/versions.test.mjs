@@ -19,6 +19,7 @@ before(async () => {
 after(async () => { await platform?.stop(); });
 
 test('a change elsewhere is there within a second, with who and what', async () => {
+	await page.click('[role=tab]:text-is("Versions")');
 	await page.waitForSelector(row(1));
 	await platform.call('PATCH', api + profile, { name: 'Sensor', script: 'x', fields: { t: { unit: '°C' } } }, token);
 	await page.waitForSelector(row(2) + ' :text("admin")', { timeout: 1500 });
@@ -52,6 +53,7 @@ test('a restore says what it changes, and can be undone', async () => {
 });
 
 test('what was saved and deleted here is taken back', async () => {
+	await page.click('[role=tab]:text-is("Codec")');
 	await page.fill('label:has-text("Name") input', 'Mine');
 	await page.click('button:text-is("Save")');
 	await page.waitForSelector('h1:text-is("Mine")');

@@ -219,7 +219,7 @@ def test_a_unit_is_made_of_it(imported):
         assert driven or "connection" in why["gateway", "MySensor"]
         assert "not a code" in why["node", "1"]
         assert "gone" in why["field", "V_TEMP"]
-        assert "evaluation type" in why["task", "asks"]
+        assert "evaluationType" in why["task", "asks"]
         assert "hunter2" not in json.dumps(report)
     assert "hunter2" not in server.logged()
     copied = server.folder / "data" / "firmware" / "blink.hex"
