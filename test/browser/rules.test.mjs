@@ -162,6 +162,7 @@ test('what the server finds wrong stands at its place', async () => {
 	await p.fill('[aria-label="For how long"]', '1m');
 	await until(async () => (await p.locator('.part.wrong').count()) === 0);
 	await p.evaluate(() => { history.pushState(null, '', '/rule/schedule/new'); dispatchEvent(new PopStateEvent('popstate')); });
+	await p.click('dialog[open] button:text-is("Discard the changes")');
 	await p.selectOption('[aria-label="When it runs"]', 'cron');
 	await p.fill('[aria-label="Cron line"]', 'nonsense');
 	await p.waitForSelector('.part.wrong[data-at=type] >> text=spec.cronExpression');
