@@ -11,7 +11,7 @@ async function until(what) {
 	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; }
 	assert.fail('it did not happen: ' + what);
 }
-const visit = async (p, path) => { await p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path); await p.waitForSelector('main h1'); };
+const visit = async (p, path) => { await p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path); const lose = p.locator('dialog[open] button:text-is("Discard the changes")'); if (await lose.isVisible()) await lose.click(); await p.waitForSelector('main h1'); };
 const field = (name) => `site-net.sensor-1.data.${name}`;
 const editor = (p) => p.locator('section:has(> #text) [role=textbox]');
 // All of it: the editor draws only the lines that are seen.

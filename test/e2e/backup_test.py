@@ -326,17 +326,24 @@ def platform(server):
 
 def test_a_kill_leaves_the_old_or_the_new(platform):
     server, seen, round_no = platform.server, set(), 0
-    while round_no < 12 and len(seen) < 3:
+
+    def begin():
         token = server.login()
         three(server, token, "new")
-        before = time.monotonic()
         worker = threading.Thread(target=lambda: swallow(
             server, token, "POST", "/%s/restore" % platform.backup))
         worker.start()
-        # the later the round, the longer it may go on
         until("the restore", lambda: step(server, token) not in
               ("beginning", "comparing", "safety copy"))
-        time.sleep(0.03 * round_no)
+        return worker, time.monotonic()
+
+    worker, began = begin()
+    worker.join()
+    whole = time.monotonic() - began
+    while round_no < 12 and len(seen) < 3:
+        worker, before = begin()
+        # the later the round, the longer it may go on
+        time.sleep(whole * round_no / 8)
         server.stop(signal.SIGKILL)
         worker.join()
         was = (server.folder / "data" / "restore.pending").exists()

@@ -465,6 +465,58 @@ handle_test(struct http_call *c)
 	hub_await((struct hub *)c->route->ctx, begin_test, &t.wait);
 }
 
+struct shown_type {
+	struct str type, takes, spec, parameter;
+	struct strs secrets;
+};
+#define T struct shown_type
+static const struct field shown_type_fields[] = {
+	F_TEXT(T, type, "type"),
+	F_TEXT(T, takes, "takes", .flags = FIELD_NULL,
+	    .help = "The `type` of parameters it takes; null: any."),
+	F_JSON(T, spec, "spec", .flags = FIELD_OBJECT | FIELD_NULL,
+	    .help = "The schema of a handler's `spec`."),
+	F_JSON(T, parameter, "parameter", .flags = FIELD_OBJECT | FIELD_NULL,
+	    .help = "And that of what it is told to do."),
+	F_TEXTS(T, secrets, "secrets",
+	    .help = "Members of `spec` that are never shown."),
+	{ 0 },
+};
+#undef T
+static const struct record shown_type_record = { "handlerType",
+	sizeof(struct shown_type), shown_type_fields };
+
+static struct str
+schema_of(struct arena *a, const struct record *r)
+{
+	struct buf b = { 0 };
+	struct json_out o;
+	struct str ret;
+
+	if (r == NULL)
+		return STR_NULL;
+	json_out_init(&o, &b, false);
+	openapi_schema(&o, r);
+	ret = arena_str(a, buf_str(&b));
+	buf_free(&b);
+	return ret;
+}
+
+static struct strs
+secrets_of(struct arena *a, const struct record *r)
+{
+	struct strs ret = { 0 };
+	size_t n = 0;
+
+	while (r != NULL && r->fields[n].name != NULL)
+		n++;
+	ret.at = arena_array(a, n + 1, struct str);
+	for (size_t i = 0; i < n; i++)
+		if (r->fields[i].flags & FIELD_SECRET)
+			ret.at[ret.n++] = str_of(r->fields[i].name);
+	return ret;
+}
+
 /* What there is, for forms: names and schemas. */
 static void
 handle_types(struct http_call *c)
@@ -476,34 +528,15 @@ handle_types(struct http_call *c)
 	json_out_key(o, "data");
 	json_out_array(o);
 	for (; *types != NULL; types++) {
-		const struct record *both[] = { handler_spec(*types),
-			handler_parameter(*types) };
+		const struct record *spec = handler_spec(*types);
 		const char *takes = handler_takes(*types);
+		const struct shown_type row = { str_of(*types),
+			takes != NULL ? str_of(takes) : STR_NULL,
+			schema_of(&c->arena, spec),
+			schema_of(&c->arena, handler_parameter(*types)),
+			secrets_of(&c->arena, spec) };
 
-		json_out_object(o);
-		json_out_key(o, "type");
-		json_out_str(o, str_of(*types));
-		json_out_key(o, "takes");
-		if (takes != NULL)
-			json_out_str(o, str_of(takes));
-		else
-			json_out_null(o);
-		for (size_t i = 0; i < 2; i++) {
-			json_out_key(o, i == 0 ? "spec" : "parameter");
-			if (both[i] != NULL)
-				openapi_schema(o, both[i]);
-			else
-				json_out_null(o);
-		}
-		json_out_key(o, "secrets");
-		json_out_array(o);
-		for (size_t i = 0;
-		     both[0] != NULL && both[0]->fields[i].name != NULL; i++)
-			if (both[0]->fields[i].flags & FIELD_SECRET)
-				json_out_str(
-				    o, str_of(both[0]->fields[i].name));
-		json_out_end_array(o);
-		json_out_end_object(o);
+		record_to_json(o, &shown_type_record, FIELD_ALL, &row);
 	}
 	json_out_end_array(o);
 	json_out_end_object(o);
@@ -532,6 +565,7 @@ const struct http_route hub_rehearse_rows[] = {
 	    .help = "Has a handler send something, and says how far it came: "
 		    "open, take, send." },
 	{ "GET", "/handler-type/list", HTTP_TOKEN, .scope = "handler.get",
+	    .reply = { .record = &shown_type_record, .list = true },
 	    .handle = handle_types,
 	    .help = "Types of handlers, with the schemas of their spec and of "
 		    "their parameters." },

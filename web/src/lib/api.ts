@@ -2,12 +2,17 @@
 // and, as the server does, what to do.
 import { accessToken, who } from './auth.svelte';
 import { away } from './away.svelte';
+import { tOr } from './look.svelte';
 
 export class ApiError extends Error {
 	constructor(public status: number, public code: string, message: string, public where: string) {
 		super(message);
 	}
 }
+
+// What an answer with an error says; many have a code alone.
+export const refused = (status: number, e: { code?: string; message?: string }, or: string, where: string) =>
+	new ApiError(status, e.code ?? String(status), e.message ?? tOr(`error.${e.code}`, or || `HTTP ${status}`), where);
 
 export type Query = Record<string, string | number | undefined>;
 
@@ -39,7 +44,7 @@ async function whole(method: string, path: string, body?: Record<string, unknown
 	const text = await r.text();
 	let json: any;
 	try { json = text ? JSON.parse(text) : {}; } catch { json = {}; }
-	if (!r.ok) throw new ApiError(r.status, json.code ?? String(r.status), json.message ?? r.statusText, `${method} ${path.split('?')[0]}`);
+	if (!r.ok) throw refused(r.status, json, r.statusText, `${method} ${path.split('?')[0]}`);
 	away.since = r.headers.get('X-Marram-Old') ?? away.since;
 	const version = r.headers.get('X-Marram-Version');
 	return { data: json.data, version: version ? `${home(path)}/version/${encodeURIComponent(version)}` : undefined };

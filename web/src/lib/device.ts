@@ -1,11 +1,9 @@
 // A device, as the tabs of its page see it.
 import type { Picked } from './metric';
 import { bytesOf, textOf } from './payload';
+import type { Device, Gateway, Node, Profile } from './schema';
 
-export interface Device { deviceId: string; unitId: string; unitCode: string | null; networkId: string; networkCode: string; networkAddr: string; profile: string; name: string; info: Record<string, unknown>; createdAt: string; modifiedAt: string }
-export interface Node { id: string; gatewayId: string; nodeId: string; name: string; state: { status: string; message: string; since: string | null }; labels: Record<string, string>; others: Record<string, any>; lastSeen: string | null }
-export interface Gateway { id: string; code: string; enabled: boolean; provider: { type?: string }; state?: { status: string; message: string } }
-export interface Profile { id: string; code: string; name: string; codec: string; script: string; paths: unknown; fields: unknown }
+export type { Device, Gateway, Node, Profile };
 export interface Message { dataId: string; proc: string; time?: string; pub?: string; resp?: string; status?: number; data: string; profile: string; extension?: unknown }
 export interface Of { device: Device; node?: Node; fields: Picked[]; gateway?: Gateway; profile?: Profile; load: () => Promise<void> }
 

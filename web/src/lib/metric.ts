@@ -1,11 +1,9 @@
 // The history of fields: what they are, how it is asked for, and as series.
 import { get, post } from './api';
+import type { Field } from './schema';
 import type { Series, Value } from './series';
 
-export interface Field {
-	id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; fieldId: string; name: string; unit: string; metricType: string;
-	current: { value: any; timestamp: string | null }; labels: Record<string, string>; formatter: { onReceive: string }; noChangeSince: string | null; lastSeen: string | null;
-}
+export type { Field };
 export type Picked = Field & { device?: string; made?: number /* ms: it was new then */ };
 
 const places = ['gatewayId', 'nodeId', 'sourceId', 'fieldId'] as const;

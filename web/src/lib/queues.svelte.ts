@@ -1,9 +1,9 @@
 // Figures of queues, asked for every few seconds while somebody looks.
 import { get } from './api';
 import { complain } from './toast.svelte';
+import type { QueueEnd } from './schema';
 
-export interface Queue { name: string; consumers: number; messages: number; bytes: number; publishRate: number; deliverRate: number; refused: number; expired: number; last: string | null }
-export interface Figures { id: string; received: number; lastReceived: string | null; queues: Queue[]; rate?: number /* received in a second, between two looks */ }
+export type Figures = QueueEnd & { rate?: number /* received in a second, between two looks */ }
 const EVERY = 3000;
 
 // For a component: what is asked for follows `ids`.

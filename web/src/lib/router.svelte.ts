@@ -16,9 +16,14 @@ export function hold(ask: (leave: () => void) => void): () => void {
 	held = ask;
 	return () => { if (held === ask) held = undefined; };
 }
+// Does what takes the page away; at once where nothing is unsaved.
+export function leave(run: () => void) {
+	if (!held) return run();
+	held(() => { held = undefined; run(); });
+}
 function asked(path: string): boolean {
 	if (!held || new URL(path, location.href).pathname === route.path) return false;
-	held(() => { held = undefined; go(path); });
+	leave(() => go(path));
 	return true;
 }
 

@@ -1,10 +1,9 @@
 // Rules: what kinds there are, what of an object its sentence can say, and what
 // a sentence chooses from.
 import { get } from './api';
-import { who } from './auth.svelte';
 import { t, tOr } from './look.svelte';
+import type { HandlerType as Shown } from './schema';
 import { findFields, nameOf, quickOf, type Picked } from './metric';
-import { site } from './site.svelte';
 
 export type Rule = Record<string, any>;
 export interface Kind { id: string; entity: string; text: string; members: string[]; start: () => Rule; command: (unit: string) => string }
@@ -30,15 +29,12 @@ export const map = (v: unknown): Rule => (isMap(v) ? v : {});
 export const texts = (v: unknown): string[] => (Array.isArray(v) ? v.map(String) : typeof v === 'string' && v ? v.split(',').map((x) => x.trim()) : []);
 export const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);
 
-// Who may change: the owner of the unit, and those who manage the platform.
-export const mayChange = (unitId: string) => !!who.roles.admin || !!who.roles.manager || (site.units.find((u) => u.unitId === unitId) as { ownerId?: string } | undefined)?.ownerId === who.userId;
-
 // --- what there is to choose from
 
 export const operators = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'nin', 'range_in', 'range_not_in', 'regex', 'exists'];
 export const resources = ['field', 'data_repository', 'node', 'gateway', 'task', 'schedule', 'handler'];
 export interface Found { value: string; text: string; note?: string }
-export interface HandlerType { type: string; takes: string | null; spec: Schema | null; parameter: Schema | null; secrets: string[] }
+export type HandlerType = Omit<Shown, 'spec' | 'parameter'> & Record<'spec' | 'parameter', Schema | null>;
 export interface Schema { type?: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; maximum?: number; minimum?: number }
 let asked: Promise<HandlerType[]> | undefined;
 export const handlerTypes = () => (asked ??= get<HandlerType[]>('/hub/api/v1/handler-type/list').catch((e) => { asked = undefined; throw e; }));

@@ -89,6 +89,7 @@ export interface HandlerAdded { id: string }
 export interface HandlerPatch { description?: string; enabled?: boolean; labels?: Record<string, any>; spec?: Record<string, any> }
 export interface HandlerPost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec?: Record<string, any> }
 export interface HandlerTestPost { parameter?: Record<string, any> | null }
+export interface HandlerType { type: string; takes: string | null; spec: Record<string, any> | null; parameter: Record<string, any> | null; secrets: string[] }
 export interface HubBackup { backupId: string; fileName: string; fileSize: number; modifiedOn: string; product: string; version: string | null; createdOn: string | null; storageExportType: string; files: number }
 export interface HubBackupUpload { backupId: string }
 export interface Inbox { id: string; unitId: string; networkId: string; networkCode: string; networkAddr: string; guess: string; data: string; count: number; firstSeen: string; lastSeen: string }

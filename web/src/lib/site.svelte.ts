@@ -1,10 +1,10 @@
 // The unit somebody works in.
 import { get } from './api';
+import { who } from './auth.svelte';
 import { choose, look } from './look.svelte';
 import { hexOf } from './payload';
-import type { Site } from './schema';
+import type { Site, Unit } from './schema';
 
-export interface Unit { unitId: string; code: string; name: string }
 export const site = $state({ units: [] as Unit[], info: undefined as Site | undefined, loaded: false, line: '' /* that sends a first value */ });
 
 export async function loadUnits() {
@@ -12,6 +12,8 @@ export async function loadUnits() {
 	if (!site.units.some((u) => u.unitId === look.unit)) choose({ unit: site.units[0]?.unitId ?? '' });
 	site.loaded = true;
 }
+// Who may change: the owner of the unit, and those who manage the platform.
+export const mayChange = (unitId: string) => !!who.roles.admin || !!who.roles.manager || site.units.some((u) => u.unitId === unitId && u.ownerId === who.userId);
 export const unit = () => site.units.find((u) => u.unitId === look.unit);
 
 // Where the MQTT server is, as seen from this browser: in clear where that can

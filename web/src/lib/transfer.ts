@@ -1,7 +1,7 @@
 // Files, up and down, with the token in the header and never in an address.
 // The browser keeps what comes on its disk (a blob), not in the page's memory,
 // and reads what goes from there.
-import { ApiError } from './api';
+import { ApiError, refused } from './api';
 import { accessToken } from './auth.svelte';
 
 type Progress = (done: number, all: number) => void;
@@ -22,7 +22,7 @@ async function send(method: string, path: string, body: Blob | undefined, progre
 	if (x.status === 401 && bad === undefined) return send(method, path, body, progress, token);
 	if (x.status < 400) return x;
 	const e = await (x.response as Blob).text().then(JSON.parse).catch(() => ({}));
-	throw new ApiError(x.status, e.code ?? String(x.status), e.message ?? x.statusText, `${method} ${path.split('?')[0]}`);
+	throw refused(x.status, e, x.statusText, `${method} ${path.split('?')[0]}`);
 }
 
 export async function upload(path: string, file: Blob, progress?: Progress): Promise<any> {

@@ -1,15 +1,16 @@
 // Saved changes can be taken back for half a minute.
 import { change, post, type Changed } from './api';
 import { t, tOr } from './look.svelte';
+import type { VersionRestored } from './schema';
 import { complain, say } from './toast.svelte';
 
-// What a restore or an undo has done.
-export interface Restored { versionId: string | null; objectType: string; objectId: string; done: 'changed' | 'restored' | 'deleted' | 'nothing'; kept: string[]; restored: { objectType: string; objectId: string }[]; failed: { objectType: string; objectId: string; code?: string; message?: string }[] }
-
+// Says what could not come back; false: all is back.
+export function failed({ failed: all }: VersionRestored): boolean {
+	if (all.length) say(t('versions.failed', { list: all.map((f) => `${tOr('versions.type.' + f.objectType, f.objectType)} ${f.objectId}${f.message || f.code ? ` (${f.message ?? tOr(`error.${f.code}`, f.code!)})` : ''}`).join(', ') }), { bad: true });
+	return all.length > 0;
+}
 export async function undo(version: string): Promise<void> {
-	const r = await post<Restored>(version + '/undo');
-	if (r.failed.length) say(t('versions.failed', { list: r.failed.map((f) => `${tOr('versions.type.' + f.objectType, f.objectType)} ${f.objectId}${f.message || f.code ? ` (${f.message ?? f.code})` : ''}`).join(', ') }), { bad: true });
-	else say(t('versions.undone'));
+	if (!failed(await post<VersionRestored>(version + '/undo'))) say(t('versions.undone'));
 }
 
 // Makes a change, says `text`, and offers Undo, which puts back what was before:
