@@ -20,7 +20,7 @@ export async function fieldBy(unit: string, quick: string): Promise<Picked | und
 	return (await withDevices(await get<Field[]>('/hub/api/v1/field/list', { unit, ...q, limit: 1 })))[0];
 }
 const names = new Map<string, Promise<string>>();
-const deviceName = (id: string) => {
+export const deviceName = (id: string) => {
 	if (!names.has(id)) names.set(id, get<{ name: string; networkAddr: string }>('/broker/api/v1/device/' + id).then((d) => d.name || d.networkAddr).catch(() => (names.delete(id), '')));
 	return names.get(id)!;
 };
@@ -72,7 +72,7 @@ export async function history(unit: string, fields: Picked[], o: { from: number;
 		const of = (k: string) => points.map((p) => real(f, p.metric[k]));
 		const value = of(step ? fn : 'value'), band = step > 0 && !o.fn;
 		const series: Series = {
-			name: nameOf(f), unit: fn === 'count' && step ? '' : fn === 'rate' && step && f.unit ? `${f.unit}/s` : f.unit, at, value, gap: step ? step * 1.5 : silence(at),
+			name: nameOf(f), unit: fn === 'count' && step ? '' : fn === 'rate' && step && f.unit ? `${f.unit}/s` : f.unit, at, value, gap: Math.max(step * 1.5, silence(at)),
 			low: band ? (of('min') as (number | null)[]) : undefined, high: band ? (of('max') as (number | null)[]) : undefined,
 			kind: f.metricType === 'binary' ? 'step' : f.metricType === 'string' ? 'state' : step && bars.includes(fn) ? 'bar' : 'line',
 		};
