@@ -225,7 +225,7 @@ test('the list of devices: search, filters, columns and views, which are kept on
 	await signIn(other, platform, '/devices');
 	await other.selectOption('label:has-text("View") select', { label: 'Awake' });
 	await other.waitForSelector('td:has-text("North well")');
-	assert.equal(await other.locator('td:has-text("South well")').count(), 0);
+	await other.waitForSelector('td:has-text("South well")', { state: 'detached' });
 	await other.selectOption('label:has-text("Shown as") select', 'cards');
 	await other.waitForSelector('.cards dd:has-text("12.25 °C")');
 	await isGood(other, 'devices-cards-phone-light');
