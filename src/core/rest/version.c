@@ -13,6 +13,7 @@
 #include "base/rand.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #define V struct rest_version
@@ -581,28 +582,51 @@ versions_store_del(struct versions *v, struct http_call *c,
 
 /* --- upkeep -------------------------------------------------------------- */
 
+struct oldest {
+	int64_t time;
+	char id[64];
+};
+
 static int
-note_time(void *ctx, const void *row, struct err *err)
+note_oldest(void *ctx, const void *row, struct err *err)
 {
+	const struct rest_version *v = row;
+	struct oldest *oldest = ctx;
+
 	(void)err;
-	*(int64_t *)ctx = ((const struct rest_version *)row)->time;
+	oldest->time = v->time;
+	snprintf(
+	    oldest->id, sizeof(oldest->id), STR_FMT, STR_ARG(v->version_id));
 	return 0;
 }
 
+/* Many versions may be of one millisecond: the id decides among them. */
 int
 versions_clean(struct versions *v, struct err *err)
 {
-	const struct store_query q = { .sort = { { "time", true } },
-		.n_sort = 1,
+	const struct store_query q = { .sort = { { "time", true },
+					   { "versionId", true } },
+		.n_sort = 2,
 		.offset = (uint64_t)v->conf.total,
 		.limit = 1 };
-	int64_t until = clock_now() - v->conf.age_ms, over = TIME_NULL;
-	struct filter f = { 0 };
+	int64_t until = clock_now() - v->conf.age_ms;
+	struct oldest over = { TIME_NULL, "" };
+	struct filter older = { 0 }, same = { 0 };
 	int rc = store_list(
-	    v->host.store, &rest_version_entity, &q, note_time, &over, err);
+	    v->host.store, &rest_version_entity, &q, note_oldest, &over, err);
 
 	if (rc != 0)
 		return rc;
-	filter_add(&f, "time", COND_LE, value_time(MAX_OF(until, over)));
-	return store_del(v->host.store, &rest_version_entity, &f, NULL, err);
+	if (over.time <= until) {
+		filter_add(&older, "time", COND_LE, value_time(until));
+		return store_del(
+		    v->host.store, &rest_version_entity, &older, NULL, err);
+	}
+	filter_add(&older, "time", COND_LT, value_time(over.time));
+	filter_add(&same, "time", COND_EQ, value_time(over.time));
+	filter_add(&same, "versionId", COND_LE, value_text(str_of(over.id)));
+	rc = store_del(v->host.store, &rest_version_entity, &older, NULL, err);
+	return rc != 0
+	    ? rc
+	    : store_del(v->host.store, &rest_version_entity, &same, NULL, err);
 }
