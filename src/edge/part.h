@@ -1,0 +1,64 @@
+/*
+ * edge/part.h - the parts of marram-edge: the agent, and each mapper.
+ *
+ * One process runs them all; each starts, stops and restarts by itself, under
+ * the name of its service ("tedge-agent", "tedge-mapper-c8y@PROFILE"). A part
+ * takes part in the life of the device as a client of the local MQTT broker,
+ * with a persistent session of its name: what is published while it is stopped
+ * waits for it there. So it is the same to it whether that broker is the one in
+ * this process or a Mosquitto beside it.
+ *
+ * All of it runs on one loop; nothing here blocks.
+ */
+#ifndef EDGE_PART_H
+#define EDGE_PART_H
+
+#include "base/loop.h"
+#include "edge/config.h"
+#include "net/mqtt/client.h"
+
+struct edge;
+struct mqtt_server;
+
+/* Health as it is told: see edge_service(). */
+enum part_state { PART_STOPPED, PART_STARTING, PART_UP, PART_FAILED };
+
+struct part_type {
+	const char *name;  /* "tedge-agent", "tedge-mapper-c8y" */
+	const char *cloud; /* may have profiles, each a part of its own; NULL */
+	const char *help;
+	/* Begins. `*ret` is the part's own; ERR_PARAM: a setting is missing or
+	 * wrong, and the sentence names it. `e` and `profile` are borrowed. */
+	int (*start)(
+	    struct edge *e, struct str profile, void **ret, struct err *err);
+	/* Ends now, says goodbye to the broker, frees. */
+	void (*stop)(void *part);
+};
+
+extern const struct part_type *const part_types[]; /* NULL ends */
+
+/* --- what a part is given ------------------------------------------------ */
+
+struct loop *edge_loop(struct edge *e);
+const struct config *edge_config(struct edge *e);
+/* The device's external id: device.id. */
+struct str edge_device_id(struct edge *e);
+/* mqtt.topic_root and mqtt.device_topic_id: "te", "device/main//". */
+struct str edge_root(struct edge *e);
+struct str edge_device_topic(struct edge *e);
+
+/* How to reach the local broker, into `conf`: address, dial or TLS, account,
+ * retries. The caller adds client_id, keep_session, will and the rest. */
+void edge_local(struct edge *e, struct mqtt_client_conf *conf);
+
+/* The health of a service, for who looks: retained, with the last will set by
+ * the caller's client (see edge_will()), on
+ * ROOT/device/main/service/NAME/status/health, and registered. `status` is
+ * "up" or "down". */
+struct str edge_health_topic(struct edge *e, const char *service);
+void edge_will(
+    struct edge *e, const char *service, struct mqtt_client_conf *conf);
+void edge_health(struct edge *e, struct mqtt_client *c, const char *service,
+    const char *status);
+
+#endif
