@@ -65,6 +65,7 @@ struct mqtt_bridge {
 	size_t n_lanes;
 	char *topic, *up_text, *down_text; /* of the notification */
 	bool local_only;
+	uint32_t max_payload; /* to the remote side; 0: any */
 };
 
 /* --- echoes -------------------------------------------------------------- */
@@ -195,6 +196,15 @@ is_taken(const struct lane *l, struct str topic)
 	return false;
 }
 
+/* In level 4 a server does not say what it takes: it ends the connection. */
+static bool
+is_too_large(const struct side *to, struct str payload)
+{
+	return to->which == MQTT_BRIDGE_REMOTE &&
+	    to->bridge->max_payload != 0 &&
+	    payload.len > to->bridge->max_payload;
+}
+
 static void
 on_heard(void *ctx, const struct mqtt_client_msg *m)
 {
@@ -221,12 +231,18 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 	out.qos = MIN_OF(m->qos, l->qos);
 	mqtt_kept_props(m->props->raw, &kept);
 	props.raw = buf_str(&kept);
+	if (is_too_large(l->to, m->payload)) {
+		tell_refused(l->to, out.topic, MQTT_R_TOO_LARGE);
+		goto done;
+	}
 	if (mqtt_has(m->props, MQTT_P_MESSAGE_EXPIRY)) {
 		props.has = 1ull << MQTT_P_MESSAGE_EXPIRY;
 		props.message_expiry_s = m->props->message_expiry_s;
 	}
 	out.props = &props;
 	carry(l, &out);
+
+done:
 	buf_free(&topic);
 	buf_free(&kept);
 }
@@ -293,7 +309,7 @@ side_init(struct mqtt_bridge *b, enum mqtt_bridge_side which,
 	if (c.client_id == NULL || c.client_id[0] == '\0')
 		c.client_id = made = mem_printf("%s%s",
 		    which == MQTT_BRIDGE_LOCAL ? "local." : "", conf->name);
-	c.keep_session = true;
+	c.keep_session = which == MQTT_BRIDGE_LOCAL || !conf->forget_remote;
 	c.bridge = true;
 	c.lenient = true;
 	c.max_waiting = TARGET_WAITING_MAX;
@@ -395,6 +411,7 @@ mqtt_bridge_new(struct loop *loop, const struct mqtt_bridge_conf *conf,
 	b->down_text = str_dupz(
 	    str_of(conf->notify_down != NULL ? conf->notify_down : "0"));
 	b->local_only = conf->notify_local_only;
+	b->max_payload = conf->max_payload;
 	for (unsigned i = 0; i < COUNT_OF(b->sides); i++) {
 		b->sides[i].bridge = b;
 		b->sides[i].which = (enum mqtt_bridge_side)i;

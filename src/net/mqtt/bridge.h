@@ -53,8 +53,13 @@ struct mqtt_bridge_rule {
 struct mqtt_bridge_conf {
 	const char *name; /* for client ids, where none are given: NAME and
 			   * "local." NAME */
-	/* How to connect. Sessions are always kept; the will is ours. */
+	/* How to connect. The local session is always kept; the wills are
+	 * ours. */
 	struct mqtt_client_conf local, remote;
+	bool forget_remote; /* the remote server is to keep no session: what it
+			     * has to say while the bridge is away is lost */
+	uint32_t max_payload; /* of what is carried to the remote side; 0: any
+			       */
 	const struct mqtt_bridge_rule *rules;
 	size_t n_rules;
 	/* Retained, QoS 1: says whether the remote side is up. NULL: none. */
