@@ -17,6 +17,7 @@
 #include "net/mqtt/bridge.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -27,6 +28,7 @@
 
 /* More than a source can have unacknowledged: ids are 16 bits. */
 #define TARGET_WAITING_MAX (2 * 65536u)
+#define REFUSED_EVERY_MS 60000 /* told of, unless the reason changes */
 
 struct lane {
 	struct side *from, *to;
@@ -310,7 +312,7 @@ side_init(struct mqtt_bridge *b, enum mqtt_bridge_side which,
 		c.client_id = made = mem_printf("%s%s",
 		    which == MQTT_BRIDGE_LOCAL ? "local." : "", conf->name);
 	c.keep_session = which == MQTT_BRIDGE_LOCAL || !conf->forget_remote;
-	c.bridge = true;
+	c.bridge = which == MQTT_BRIDGE_LOCAL || !conf->remote_as_client;
 	c.lenient = true;
 	c.max_waiting = TARGET_WAITING_MAX;
 	c.will_topic = NULL;
@@ -478,4 +480,19 @@ bool
 mqtt_bridge_is_up(const struct mqtt_bridge *b, enum mqtt_bridge_side side)
 {
 	return mqtt_client_is_up(b->sides[side].client);
+}
+
+bool
+mqtt_bridge_refusal_due(
+    struct mqtt_bridge_refusals *r, uint8_t reason, uint64_t *untold)
+{
+	int64_t now = clock_mono();
+
+	if (reason == r->reason && now - r->told_ms < REFUSED_EVERY_MS) {
+		r->untold++;
+		return false;
+	}
+	*untold = r->untold;
+	*r = (struct mqtt_bridge_refusals){ .reason = reason, .told_ms = now };
+	return true;
 }

@@ -691,6 +691,7 @@ struct script {
 	bool echo;  /* sends back what it is sent */
 	bool mute;  /* does not answer subscriptions */
 	bool clean; /* as CONNECT said */
+	bool asked; /* with the bridge bit */
 	uint8_t level;
 	uint16_t last_id;
 	uint16_t ids[10]; /* of what it was sent on this connection */
@@ -731,6 +732,7 @@ script_connack(struct script *s, const struct mqtt_connect *c)
 
 	s->level = c->level;
 	s->clean = c->clean;
+	s->asked |= c->bridge;
 	mqtt_put_connack(&b, 4, false, known ? 0 : MQTT_BAD_LEVEL, NULL);
 	script_say(s, &b);
 	if (!known)
@@ -942,6 +944,20 @@ a_remote_session_is_kept_unless_it_is_to_be_forgotten(void **state)
 }
 
 static void
+a_remote_may_be_asked_as_by_any_client(void **state)
+{
+	struct fixture *f = *state;
+	struct script s[2];
+
+	f->conf.local.level = f->conf.remote.level = 4;
+	f->conf.remote_as_client = true;
+	start_scripts(f, s);
+	assert_true(s[0].asked);
+	assert_false(s[1].asked);
+	stop_scripts(f, s);
+}
+
+static void
 nothing_is_sent_before_the_subscriptions_were_answered(void **state)
 {
 	struct fixture *f = *state;
@@ -985,6 +1001,7 @@ main(void)
 		T(what_a_simple_server_sends_back_is_recognised),
 		T(the_source_is_acknowledged_after_the_target_has_answered),
 		T(a_remote_session_is_kept_unless_it_is_to_be_forgotten),
+		T(a_remote_may_be_asked_as_by_any_client),
 		T(nothing_is_sent_before_the_subscriptions_were_answered),
 	};
 
