@@ -19,7 +19,7 @@
 /* --- the clouds ---------------------------------------------------------- */
 
 struct kind {
-	const char *name, *title;
+	const char *name, *title, *client;
 	bool forget_remote; /* as the cloud asks for */
 	bool may_be_clear;  /* on port 1883 */
 	uint8_t level;      /* of MQTT; 0: 5, or 4 */
@@ -27,11 +27,12 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{ "c8y", "Cumulocity", .level = 4, .forget_remote = true },
-	{ "az", "Azure", .level = 4,
+	{ "c8y", "Cumulocity", "Cumulocity", .level = 4,
+	    .forget_remote = true },
+	{ "az", "Azure", "Azure", .level = 4,
 	    .user = "{host}/{id}/?api-version=2018-06-30" },
-	{ "aws", "Aws", .level = 4, .user = "{id}" },
-	{ "marram", "Marram", .may_be_clear = true },
+	{ "aws", "AWS", "Aws", .level = 4, .user = "{id}" },
+	{ "marram", "Marram", "Marram", .may_be_clear = true },
 };
 
 /* --- their topics -------------------------------------------------------- */
@@ -415,6 +416,7 @@ bridge_plan(const struct cloud *cloud, struct arena *a, struct bridge_plan *ret,
 		return err_set(
 		    err, ERR_PARAM, "there is no bridge to %s", cloud->name);
 	p.title = k->title;
+	p.client = k->client;
 	p.level = k->level;
 	p.forget_remote = k->forget_remote;
 	p.label = cloud->profile.len > 0

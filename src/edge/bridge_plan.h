@@ -14,8 +14,9 @@
 
 struct bridge_plan {
 	struct cloud cloud;
-	const char *title; /* "Cumulocity" */
-	const char *label; /* "c8y", "c8y@PROFILE" */
+	const char *title;  /* "Cumulocity", "AWS" */
+	const char *client; /* as whom a Mosquitto calls itself: "Aws" */
+	const char *label;  /* "c8y", "c8y@PROFILE" */
 	const char *host;
 	uint16_t port;
 	bool tls;
