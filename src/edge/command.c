@@ -20,6 +20,9 @@
 
 const struct command *const command_arrays[] = {
 	config_commands,
+	connect_commands,
+	run_commands,
+	part_commands,
 	NULL,
 };
 
