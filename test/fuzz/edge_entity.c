@@ -5,7 +5,7 @@
  * hand. Whatever comes: the tree stays whole, every entity is reached from the
  * main device, and a store that hears what was kept has the same entities.
  */
-#include "base/arena.h"
+#include "codec/mqtt.h"
 #include "edge/entity.h"
 
 #include <stdlib.h>
@@ -104,7 +104,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (topic.len > 0 && topic.ptr[0] == '!')
 			ask(s, (struct str){ topic.ptr + 1, topic.len - 1 },
 			    payload);
-		else if (te_topic_read(STR("te"), topic, &t, NULL) == 0)
+		else if (mqtt_topic_ok(topic) &&
+		    te_topic_read(STR("te"), topic, &t, NULL) == 0)
 			(void)te_store_hear(s, &t, payload);
 	}
 	te_store_each(s, STR_NULL, STR_NULL, 0, reach, &n);
