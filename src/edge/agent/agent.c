@@ -76,8 +76,7 @@ agent_publish_capability(struct agent *a, const struct job_type *t)
 		else
 			buf_addz(&text, "{}");
 	} /* else what an earlier run said is cleared */
-	agent_publish(
-	    a, agent_topic(a, "cmd/%s", t->op), buf_str(&text), true);
+	agent_publish(a, agent_topic(a, "cmd/%s", t->op), buf_str(&text), true);
 	buf_free(&text);
 }
 
@@ -91,7 +90,7 @@ agent_tell_capability(struct agent *a, const char *op)
 		    (t->family == NULL || strcmp(op, t->family) != 0))
 			continue;
 		if (t->reload != NULL)
-			t->reload(a);
+			t->reload(a, t);
 		else
 			agent_publish_capability(a, t);
 	}
@@ -106,7 +105,8 @@ tell_twin(struct agent *a, struct str key, struct str value)
 	    memchr(key.ptr, '/', key.len) != NULL ||
 	    memchr(key.ptr, '+', key.len) != NULL ||
 	    memchr(key.ptr, '#', key.len) != NULL) {
-		log_warn("inventory.json: \"" STR_FMT "\" is not a key of a twin",
+		log_warn("inventory.json: \"" STR_FMT
+			 "\" is not a key of a twin",
 		    STR_ARG(key));
 		return;
 	}
@@ -117,7 +117,8 @@ tell_twin(struct agent *a, struct str key, struct str value)
 static void
 tell_inventory(struct agent *a)
 {
-	char *path = mem_printf("%s/device/inventory.json", a->conf->config_dir);
+	char *path =
+	    mem_printf("%s/device/inventory.json", a->conf->config_dir);
 	struct buf text = { 0 }, value = { 0 };
 	struct arena arena = { 0 };
 	struct err err = { 0 };
@@ -179,8 +180,8 @@ recover_once(struct agent *a)
 }
 
 void
-agent_filters(const struct agent *a,
-    void (*each)(void *ctx, struct str filter), void *ctx)
+agent_filters(const struct agent *a, void (*each)(void *ctx, struct str filter),
+    void *ctx)
 {
 	static const char *const own[] = { "cmd/+/+", "signal/+" };
 	struct buf b = { 0 };
@@ -210,9 +211,6 @@ agent_up(struct agent *a)
 	recover_once(a);
 	tell_device(a);
 	tedge_up(a);
-	if (!a->was_up)
-		software_scan(a);
-	a->was_up = true;
 	agent_tell_capability(a, NULL);
 }
 
