@@ -17,6 +17,7 @@
 #include "net/mqtt/bridge.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -27,6 +28,7 @@
 
 /* More than a source can have unacknowledged: ids are 16 bits. */
 #define TARGET_WAITING_MAX (2 * 65536u)
+#define REFUSED_EVERY_MS 60000 /* told of, unless the reason changes */
 
 struct lane {
 	struct side *from, *to;
@@ -65,6 +67,7 @@ struct mqtt_bridge {
 	size_t n_lanes;
 	char *topic, *up_text, *down_text; /* of the notification */
 	bool local_only;
+	uint32_t max_payload; /* to the remote side; 0: any */
 };
 
 /* --- echoes -------------------------------------------------------------- */
@@ -195,6 +198,15 @@ is_taken(const struct lane *l, struct str topic)
 	return false;
 }
 
+/* In level 4 a server does not say what it takes: it ends the connection. */
+static bool
+is_too_large(const struct side *to, struct str payload)
+{
+	return to->which == MQTT_BRIDGE_REMOTE &&
+	    to->bridge->max_payload != 0 &&
+	    payload.len > to->bridge->max_payload;
+}
+
 static void
 on_heard(void *ctx, const struct mqtt_client_msg *m)
 {
@@ -221,12 +233,18 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 	out.qos = MIN_OF(m->qos, l->qos);
 	mqtt_kept_props(m->props->raw, &kept);
 	props.raw = buf_str(&kept);
+	if (is_too_large(l->to, m->payload)) {
+		tell_refused(l->to, out.topic, MQTT_R_TOO_LARGE);
+		goto done;
+	}
 	if (mqtt_has(m->props, MQTT_P_MESSAGE_EXPIRY)) {
 		props.has = 1ull << MQTT_P_MESSAGE_EXPIRY;
 		props.message_expiry_s = m->props->message_expiry_s;
 	}
 	out.props = &props;
 	carry(l, &out);
+
+done:
 	buf_free(&topic);
 	buf_free(&kept);
 }
@@ -293,8 +311,8 @@ side_init(struct mqtt_bridge *b, enum mqtt_bridge_side which,
 	if (c.client_id == NULL || c.client_id[0] == '\0')
 		c.client_id = made = mem_printf("%s%s",
 		    which == MQTT_BRIDGE_LOCAL ? "local." : "", conf->name);
-	c.keep_session = true;
-	c.bridge = true;
+	c.keep_session = which == MQTT_BRIDGE_LOCAL || !conf->forget_remote;
+	c.bridge = which == MQTT_BRIDGE_LOCAL || !conf->remote_as_client;
 	c.lenient = true;
 	c.max_waiting = TARGET_WAITING_MAX;
 	c.will_topic = NULL;
@@ -395,6 +413,7 @@ mqtt_bridge_new(struct loop *loop, const struct mqtt_bridge_conf *conf,
 	b->down_text = str_dupz(
 	    str_of(conf->notify_down != NULL ? conf->notify_down : "0"));
 	b->local_only = conf->notify_local_only;
+	b->max_payload = conf->max_payload;
 	for (unsigned i = 0; i < COUNT_OF(b->sides); i++) {
 		b->sides[i].bridge = b;
 		b->sides[i].which = (enum mqtt_bridge_side)i;
@@ -461,4 +480,19 @@ bool
 mqtt_bridge_is_up(const struct mqtt_bridge *b, enum mqtt_bridge_side side)
 {
 	return mqtt_client_is_up(b->sides[side].client);
+}
+
+bool
+mqtt_bridge_refusal_due(
+    struct mqtt_bridge_refusals *r, uint8_t reason, uint64_t *untold)
+{
+	int64_t now = clock_mono();
+
+	if (reason == r->reason && now - r->told_ms < REFUSED_EVERY_MS) {
+		r->untold++;
+		return false;
+	}
+	*untold = r->untold;
+	*r = (struct mqtt_bridge_refusals){ .reason = reason, .told_ms = now };
+	return true;
 }
