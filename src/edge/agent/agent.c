@@ -2,7 +2,7 @@
  * edge/agent/agent.c - see agent.h: what it says of the device, and who hears
  * what comes in.
  */
-#include "edge/agent/job.h"
+#include "edge/agent/types.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -18,7 +18,8 @@
 #define LOG_MODULE "agent"
 
 const struct job_type *const job_types[] = { &job_restart, &job_software_list,
-	&job_software_update, NULL };
+	&job_software_update, &job_config_snapshot, &job_config_update,
+	&job_log_upload, NULL };
 
 /* --- publishing ----------------------------------------------------------- */
 
@@ -235,12 +236,17 @@ agent_new(const struct agent_conf *conf, const struct agent_host *host,
 		list_init(&a->queues[i].jobs);
 	}
 	list_init(&a->ended);
+	a->config_env = mem_printf("TEDGE_CONFIG_DIR=%s", conf->config_dir);
+	a->env[0] = a->config_env;
+	a->config_types = types_new(a, &types_config, conf->config_plugins);
+	a->log_types = types_new(a, &types_log, conf->log_plugins);
 	(void)mkdir(conf->state_dir, 0775); /* or writing to it says why not */
 	rc = software_open(a, err);
 	if (rc != 0) {
 		agent_free(a);
 		return rc;
 	}
+	watch_open(a);
 	*ret = a;
 	return 0;
 }
@@ -252,6 +258,10 @@ agent_free(struct agent *a)
 		return;
 	jobs_free(a);
 	software_close(a);
+	watch_close(a);
+	types_free(a->config_types);
+	types_free(a->log_types);
+	free(a->config_env);
 	free(a->queues);
 	buf_free(&a->text);
 	free(a);

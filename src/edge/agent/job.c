@@ -320,6 +320,7 @@ job_run(struct job *j, const struct job_program *p, job_step *next)
 	j->step = next;
 	if (child_start(j->agent->loop,
 		&(struct child_conf){ .argv = r->argv,
+		    .env = j->agent->env,
 		    .cwd = conf->tmp_dir,
 		    .input = p->input,
 		    .output_max = p->output_max,

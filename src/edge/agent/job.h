@@ -153,6 +153,9 @@ struct agent {
 	bool recovered;        /* what the last run left behind has been told */
 	struct software *software; /* its plugins */
 	struct types *config_types, *log_types;
+	struct folder_watch *watch;
+	char *config_env;
+	const char *env[2]; /* of the programs it runs */
 	struct buf text;
 };
 
@@ -201,6 +204,10 @@ void te_heard(struct agent *a, const struct agent_msg *m);
 bool tedge_heard(struct agent *a, const struct agent_msg *m);
 void tedge_up(struct agent *a);
 void tedge_recover(struct agent *a);
+
+/* Looks at the folders of plugins and lists; what changes there is told. */
+void watch_open(struct agent *a);
+void watch_close(struct agent *a);
 
 /* --- software ------------------------------------------------------------- */
 

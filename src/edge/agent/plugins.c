@@ -162,6 +162,7 @@ probe(struct sm_plugin *p)
 
 	if (child_start(p->agent->loop,
 		&(struct child_conf){ .argv = argv + agent_without_sudo(conf),
+		    .env = p->agent->env,
 		    .cwd = conf->tmp_dir,
 		    .output_max = 1,
 		    .timeout_ms = conf->plugin_timeout_ms },
