@@ -24,8 +24,9 @@
 
 #include <stdint.h>
 
-#define MAPPER_ORIGIN "origin" /* a user property: the topic it came on first  \
-				*/
+#define MAPPER_ORIGIN                                                          \
+	"origin" /* a user property: the topic it came on first                \
+		  */
 
 struct mapper_msg {
 	struct str topic, payload; /* lent */

@@ -15,9 +15,9 @@
 #include "edge/bridge_plan.h"
 #include "edge/edge.h"
 #include "edge/exchange.h"
+#include "edge/local.h"
 #include "edge/mosquitto.h"
 #include "edge/system.h"
-#include "net/tls.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -43,8 +43,7 @@ struct job {
 	struct cloud cloud;
 	struct bridge_plan plan;
 	struct system system;
-	struct mqtt_client_conf local;
-	struct tls_client *local_tls;
+	struct local local;
 	bool offline;
 	bool unserved;        /* nothing is there to start services with */
 	bool old_certificate; /* the new one was not taken */
@@ -267,7 +266,7 @@ restart_mosquitto(struct job *j)
 static int
 wait_for_mosquitto(struct job *j)
 {
-	struct exchange x = { .conf = &j->local, .timeout_ms = ANSWER_MS };
+	struct exchange x = { .conf = &j->local.conf, .timeout_ms = ANSWER_MS };
 	time_t end = time(NULL) + LISTEN_MS / 1000;
 
 	while (exchange(&x, NULL, &j->err) != 0) {
@@ -320,7 +319,7 @@ verify_once(struct job *j)
 {
 	const struct bridge_plan *p = &j->plan;
 	const struct check *c = check_of(p);
-	struct exchange x = { .conf = &j->local,
+	struct exchange x = { .conf = &j->local.conf,
 		.filter =
 		    bridge_health_topic(p, !bridges_by_mosquitto(j), &j->arena)
 			.ptr,
@@ -490,14 +489,6 @@ take_step(struct job *j, const struct step *s)
 
 /* --- before and around --------------------------------------------------- */
 
-/* Where commands find the device's broker. */
-static int
-read_local(struct job *j)
-{
-	return broker_client(
-	    j->config, &j->arena, &j->local, &j->local_tls, &j->err);
-}
-
 /* False: what was wrong is told. */
 static bool
 job_begin(struct job *j, struct command_call *call)
@@ -510,7 +501,7 @@ job_begin(struct job *j, struct command_call *call)
 static void
 job_end(struct job *j)
 {
-	tls_client_free(j->local_tls);
+	local_close(&j->local);
 	buf_free(&j->answer);
 	arena_fini(&j->arena);
 }
@@ -535,7 +526,7 @@ read_plan(struct job *j)
 	if (rc == 0)
 		rc = system_read(j->config, &j->arena, &j->system, &j->err);
 	if (rc == 0)
-		rc = read_local(j);
+		rc = local_open(&j->local, j->config, &j->err);
 	return rc;
 }
 

@@ -65,8 +65,8 @@ struct mqtt_bridge {
 	struct side sides[2];
 	struct lane *lanes;
 	size_t n_lanes;
-	char *topic, *up_text, *down_text; /* of the notification */
-	bool local_only;
+	/* of the notification; topics by side, NULL: none */
+	char *topics[2], *up_texts[2], *down_texts[2];
 	uint32_t max_payload; /* to the remote side; 0: any */
 };
 
@@ -254,11 +254,13 @@ done:
 static void
 notify(struct mqtt_bridge *b, enum mqtt_bridge_side side, bool up, uint8_t qos)
 {
-	if (b->topic == NULL || (side == MQTT_BRIDGE_REMOTE && b->local_only) ||
+	if (b->topics[side] == NULL ||
 	    !mqtt_client_is_up(b->sides[side].client))
 		return; /* if it is down it will be told when it is up */
-	(void)mqtt_client_publish(b->sides[side].client, str_of(b->topic),
-	    str_of(up ? b->up_text : b->down_text), qos, true, NULL, NULL);
+	(void)mqtt_client_publish(b->sides[side].client,
+	    str_of(b->topics[side]),
+	    str_of(up ? b->up_texts[side] : b->down_texts[side]), qos, true,
+	    NULL, NULL);
 }
 
 static void
@@ -316,10 +318,9 @@ side_init(struct mqtt_bridge *b, enum mqtt_bridge_side which,
 	c.lenient = true;
 	c.max_waiting = TARGET_WAITING_MAX;
 	c.will_topic = NULL;
-	if (b->topic != NULL &&
-	    (which == MQTT_BRIDGE_LOCAL || !b->local_only)) {
-		c.will_topic = b->topic;
-		c.will_payload = str_of(b->down_text);
+	if (b->topics[which] != NULL) {
+		c.will_topic = b->topics[which];
+		c.will_payload = str_of(b->down_texts[which]);
 		c.will_qos = 1;
 		c.will_retain = true;
 	}
@@ -396,6 +397,24 @@ add_rules(
 
 /* --- life ---------------------------------------------------------------- */
 
+static void
+set_notification(struct mqtt_bridge *b, const struct mqtt_bridge_conf *conf)
+{
+	const char *up = conf->notify_up != NULL ? conf->notify_up : "1";
+	const char *down = conf->notify_down != NULL ? conf->notify_down : "0";
+	const bool own = conf->notify_local_only;
+	const char *const topics[] = { conf->notification_topic,
+		own ? conf->remote_topic : conf->notification_topic };
+
+	for (unsigned i = 0; i < COUNT_OF(topics); i++) {
+		bool plain = i == MQTT_BRIDGE_REMOTE && own;
+
+		b->topics[i] = str_dupz(str_of(topics[i]));
+		b->up_texts[i] = str_dupz(str_of(plain ? "1" : up));
+		b->down_texts[i] = str_dupz(str_of(plain ? "0" : down));
+	}
+}
+
 int
 mqtt_bridge_new(struct loop *loop, const struct mqtt_bridge_conf *conf,
     const struct mqtt_bridge_events *events, void *owner,
@@ -407,12 +426,7 @@ mqtt_bridge_new(struct loop *loop, const struct mqtt_bridge_conf *conf,
 	b->loop = loop;
 	b->events = events;
 	b->owner = owner;
-	b->topic = str_dupz(str_of(conf->notification_topic));
-	b->up_text =
-	    str_dupz(str_of(conf->notify_up != NULL ? conf->notify_up : "1"));
-	b->down_text = str_dupz(
-	    str_of(conf->notify_down != NULL ? conf->notify_down : "0"));
-	b->local_only = conf->notify_local_only;
+	set_notification(b, conf);
 	b->max_payload = conf->max_payload;
 	for (unsigned i = 0; i < COUNT_OF(b->sides); i++) {
 		b->sides[i].bridge = b;
@@ -470,9 +484,11 @@ mqtt_bridge_free(struct mqtt_bridge *b)
 		str_free(b->lanes[i].to_prefix);
 	}
 	free(b->lanes);
-	free(b->topic);
-	free(b->up_text);
-	free(b->down_text);
+	for (unsigned i = 0; i < COUNT_OF(b->topics); i++) {
+		free(b->topics[i]);
+		free(b->up_texts[i]);
+		free(b->down_texts[i]);
+	}
 	loop_free_later(b->loop, b);
 }
 

@@ -69,6 +69,9 @@ struct mqtt_bridge_conf {
 	const char *notification_topic;
 	const char *notify_up, *notify_down; /* NULL: "1", "0" */
 	bool notify_local_only; /* else to the remote server, too */
+	/* With notify_local_only: what the remote server is told instead, on a
+	 * topic of its own: "1" and "0". NULL: nothing. */
+	const char *remote_topic;
 };
 
 enum mqtt_bridge_side { MQTT_BRIDGE_LOCAL, MQTT_BRIDGE_REMOTE };

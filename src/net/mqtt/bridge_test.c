@@ -656,6 +656,23 @@ the_notification_says_whether_the_remote_is_up(void **state)
 }
 
 static void
+the_remote_may_be_told_on_a_topic_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+
+	f->conf.notification_topic = "state";
+	f->conf.notify_up = "here";
+	f->conf.notify_local_only = true;
+	f->conf.remote_topic = "online";
+	start_both(f);
+	build(f);
+	wait_for(f, &f->remote.heard, "online=1 retained;");
+	mqtt_bridge_stop(f->bridge);
+	wait_for(f, &f->remote.heard, "online=0 retained;");
+	assert_non_null(strstr(buf_z(&f->local.heard), "state=here retained;"));
+}
+
+static void
 bad_rules_are_refused(void **state)
 {
 	static const struct mqtt_bridge_rule bad[] = {
@@ -997,6 +1014,7 @@ main(void)
 		T(what_the_target_refuses_does_not_hold_the_rest),
 		T(what_is_too_large_for_the_remote_is_not_carried),
 		T(the_notification_says_whether_the_remote_is_up),
+		T(the_remote_may_be_told_on_a_topic_of_its_own),
 		T(bad_rules_are_refused),
 		T(what_a_simple_server_sends_back_is_recognised),
 		T(the_source_is_acknowledged_after_the_target_has_answered),
