@@ -84,12 +84,17 @@ agent_publish_capability(struct agent *a, const struct job_type *t)
 void
 agent_tell_capability(struct agent *a, const char *op)
 {
+	const char *told = NULL; /* a family is looked up at once */
+
 	for (size_t i = 0; job_types[i] != NULL; i++) {
 		const struct job_type *t = job_types[i];
 
 		if (op != NULL && strcmp(op, t->op) != 0 &&
 		    (t->family == NULL || strcmp(op, t->family) != 0))
 			continue;
+		if (t->family != NULL && t->family == told)
+			continue;
+		told = t->family;
 		if (t->reload != NULL)
 			t->reload(a, t);
 		else

@@ -39,7 +39,7 @@ struct fake_owed {
 	void *ctx;
 };
 
-static char *
+static inline char *
 fake_path(struct fake *f, const char *name)
 {
 	static char path[256];
@@ -48,7 +48,7 @@ fake_path(struct fake *f, const char *name)
 	return path;
 }
 
-static void
+static inline void
 fake_file(struct fake *f, const char *name, const char *text, mode_t mode)
 {
 	struct err err;
@@ -60,7 +60,7 @@ fake_file(struct fake *f, const char *name, const char *text, mode_t mode)
 }
 
 /* A script; its first argument is $1. */
-static void
+static inline void
 fake_plugin(struct fake *f, const char *name, const char *script)
 {
 	char *path = mem_printf("sm-plugins/%s", name);
@@ -71,7 +71,7 @@ fake_plugin(struct fake *f, const char *name, const char *script)
 	free(path);
 }
 
-static void
+static inline void
 fake_publish(void *owner, struct str topic, struct str payload, bool retain,
     void (*done)(void *ctx), void *ctx)
 {
@@ -88,7 +88,7 @@ fake_publish(void *owner, struct str topic, struct str payload, bool retain,
 	}
 }
 
-static void
+static inline void
 fake_forget_owed(struct fake *f, bool call)
 {
 	struct fake_owed *o;
@@ -102,7 +102,7 @@ fake_forget_owed(struct fake *f, bool call)
 }
 
 /* Turns until `text` has been published. */
-static void
+static inline void
 fake_wait(struct fake *f, const char *text)
 {
 	time_t end = time(NULL) + 20;
@@ -118,7 +118,7 @@ fake_wait(struct fake *f, const char *text)
 		fake_forget_owed(f, true);
 }
 
-static void
+static inline void
 fake_send_as(
     struct fake *f, const char *topic, const char *payload, bool retain)
 {
@@ -126,13 +126,13 @@ fake_send_as(
 	    &(struct agent_msg){ str_of(topic), str_of(payload), retain });
 }
 
-static void
+static inline void
 fake_send(struct fake *f, const char *topic, const char *payload)
 {
 	fake_send_as(f, topic, payload, false);
 }
 
-static void
+static inline void
 fake_start(struct fake *f)
 {
 	struct err err;
@@ -143,7 +143,7 @@ fake_start(struct fake *f)
 }
 
 /* As if the process had been killed. */
-static void
+static inline void
 fake_crash(struct fake *f)
 {
 	fake_forget_owed(f, false);
@@ -152,7 +152,7 @@ fake_crash(struct fake *f)
 	buf_clear(&f->heard);
 }
 
-static int
+static inline int
 fake_setup(void **state)
 {
 	static const char *const dirs[] = { "sm-plugins", "plugins", "device",
@@ -194,7 +194,7 @@ fake_setup(void **state)
 	return 0;
 }
 
-static int
+static inline int
 fake_remove(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	(void)st;
@@ -203,7 +203,7 @@ fake_remove(const char *path, const struct stat *st, int type, struct FTW *at)
 	return remove(path);
 }
 
-static int
+static inline int
 fake_teardown(void **state)
 {
 	struct fake *f = *state;

@@ -118,15 +118,12 @@ upload_url(struct job *j)
 	struct str url = job_member(j, "tedgeUrl"), ret;
 	struct files *f = j->data;
 	struct buf b = { 0 };
-	size_t at;
 
 	if (url.len > 0)
 		return url;
 	buf_addf(&b, STR_FMT "/%s/", STR_ARG(j->agent->conf->files_url),
 	    j->type->op);
-	at = b.len;
 	url_encode(&b, f->type);
-	(void)at;
 	buf_addc(&b, '-');
 	url_encode(&b, str_of(j->id));
 	ret = arena_str(&j->arena, buf_str(&b));
@@ -461,6 +458,8 @@ log_sent(struct job *j)
 
 /* -------------------------------------------------------------------------- */
 
+static const char family[] = "config";
+
 static bool
 snapshot_enabled(const struct agent_conf *conf)
 {
@@ -509,7 +508,7 @@ log_reload(struct agent *a, const struct job_type *t)
 const struct job_type job_config_snapshot = {
 	.op = "config_snapshot",
 	.title = "Config Snapshot",
-	.family = "config",
+	.family = family,
 	.read = snapshot_read,
 	.first = snapshot_begin,
 	.enabled = snapshot_enabled,
@@ -520,7 +519,7 @@ const struct job_type job_config_snapshot = {
 const struct job_type job_config_update = {
 	.op = "config_update",
 	.title = "Config Update",
-	.family = "config",
+	.family = family,
 	.read = update_read,
 	.first = update_begin,
 	.enabled = update_enabled,
