@@ -12,17 +12,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 65536 /* a longer one counts as several */
-
-extern char **environ;
 
 struct part {
 	FILE *f;
@@ -34,26 +30,6 @@ struct tail {
 	uint64_t lines, bytes; /* at most, of each */
 	const char *search;
 };
-
-static int
-start(const char *const *argv, pid_t *pid, FILE **out)
-{
-	posix_spawn_file_actions_t files;
-	int fds[2], rc;
-
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return errno;
-	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_adddup2(&files, fds[1], 1);
-	rc = posix_spawnp(
-	    pid, argv[0], &files, NULL, (char *const *)argv, environ);
-	posix_spawn_file_actions_destroy(&files);
-	close(fds[1]);
-	*out = rc == 0 ? fdopen(fds[0], "r") : NULL;
-	if (rc != 0)
-		close(fds[0]);
-	return rc;
-}
 
 static bool
 take_line(struct tail *t, const char *line, size_t len)
@@ -154,7 +130,7 @@ collect_main(int argc, char **argv)
 	const char *values[4] = { 0 }, *words[64] = { 0 };
 	struct tail tail = { 0 };
 	FILE *in = NULL, *out;
-	int fd, rc, status = 0;
+	int fd, rc, status;
 	uint64_t max, lines;
 	pid_t pid;
 	size_t n;
@@ -171,7 +147,7 @@ collect_main(int argc, char **argv)
 	if (out == NULL)
 		return program_fail(
 		    1, "make %s: %s", values[0], strerror(errno));
-	rc = start(words, &pid, &in);
+	rc = program_start(words, &pid, &in);
 	if (rc != 0)
 		return program_fail(1, "start %s: %s", words[0], strerror(rc));
 	if (lines > 0) {
@@ -185,13 +161,12 @@ collect_main(int argc, char **argv)
 	fclose(in); /* who writes on is ended by that */
 	if (fclose(out) != 0 && rc == 0)
 		rc = ERR_IO;
-	if (waitpid(pid, &status, 0) != pid)
-		rc = ERR_IO;
+	status = program_wait(pid);
 	if (rc == ERR_LIMIT)
 		return program_fail(
 		    1, "it is larger than %llu bytes", (unsigned long long)max);
 	if (rc != 0)
 		return program_fail(
 		    1, "write %s: %s", values[0], strerror(errno));
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 4;
+	return status;
 }

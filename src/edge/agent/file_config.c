@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define OWN "tedge-configuration-plugin"
@@ -107,7 +106,6 @@ put_by_sudo(const struct target *t, int from, struct err *err)
 	const char *const options[][2] = { { "--mode", t->mode },
 		{ "--user", t->user }, { "--group", t->group } };
 	size_t n = 3;
-	int status;
 	pid_t pid;
 
 	for (size_t i = 0; i < COUNT_OF(options); i++)
@@ -115,16 +113,13 @@ put_by_sudo(const struct target *t, int from, struct err *err)
 			argv[n++] = options[i][0];
 			argv[n++] = options[i][1];
 		}
-	if (lseek(from, 0, SEEK_SET) < 0 || (pid = fork()) < 0)
+	if (lseek(from, 0, SEEK_SET) < 0 || dup2(from, STDIN_FILENO) < 0)
 		return err_errno(err, "sudo tedge-write");
-	if (pid == 0) {
-		dup2(from, 0);
-		execvp(argv[0], (char *const *)argv);
-		program_fail(0, "start sudo: %s", strerror(errno));
-		_exit(127);
-	}
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
-	    WEXITSTATUS(status) != 0)
+	errno = program_start(argv, &pid, NULL);
+	if (errno != 0)
+		return err_errno(
+		    err, "replace %s: not permitted, and sudo", t->path);
+	if (program_wait(pid) != 0)
 		return err_set(err, ERR_IO,
 		    "replace %s: not permitted, and `sudo tedge-write` failed",
 		    t->path);

@@ -12,12 +12,16 @@
 #include <grp.h>
 #include <libgen.h>
 #include <pwd.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+extern char **environ;
 
 const struct program edge_programs[] = {
 	{ "tedge-file-config-plugin",
@@ -28,6 +32,10 @@ const struct program edge_programs[] = {
 	{ "tedge-collect",
 	    "Runs a program and keeps what it writes, or its last lines.",
 	    collect_main },
+	{ "tedge-apt-plugin", "Manages Debian packages, for the agent.",
+	    apt_plugin_main },
+	{ "apt", "The same, by the name of the software's type.",
+	    apt_plugin_main },
 	{ "tedge-write",
 	    "Replaces a file by its standard input, in one moment.",
 	    write_main },
@@ -136,6 +144,39 @@ program_args(int argc, char **argv, const char *const *names,
 		}
 	}
 	return true;
+}
+
+int
+program_start(const char *const *argv, pid_t *pid, FILE **out)
+{
+	posix_spawn_file_actions_t files;
+	int fds[2] = { -1, -1 }, rc;
+
+	if (out != NULL && pipe2(fds, O_CLOEXEC) < 0)
+		return errno;
+	posix_spawn_file_actions_init(&files);
+	if (out != NULL)
+		posix_spawn_file_actions_adddup2(&files, fds[1], 1);
+	rc = posix_spawnp(
+	    pid, argv[0], &files, NULL, (char *const *)argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	if (out == NULL)
+		return rc;
+	close(fds[1]);
+	*out = rc == 0 ? fdopen(fds[0], "r") : NULL;
+	if (rc != 0)
+		close(fds[0]);
+	return rc;
+}
+
+int
+program_wait(pid_t pid)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 4;
 }
 
 /* --- whole files ---------------------------------------------------------- */

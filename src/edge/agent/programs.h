@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 struct program {
@@ -53,6 +54,12 @@ bool program_args(int argc, char **argv, const char *const *names,
 /* "NAME: sentence" on standard error; returns `status`. */
 int program_fail(int status, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Starts it; `out` reads what it writes, NULL: it has our output. 0, or errno.
+ */
+int program_start(const char *const *argv, pid_t *pid, FILE **out);
+/* Its exit status; 4: it was killed. */
+int program_wait(pid_t pid);
 
 /* Writes the file to standard output. */
 int program_cat(const char *path, struct err *err);
