@@ -3,7 +3,7 @@
  * behind them, and files that are brought and taken away.
  */
 #include "edge/agent/fake.h"
-#include "edge/agent/programs.h"
+#include "edge/command.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -554,11 +554,8 @@ main(int argc, char **argv)
 	};
 
 	/* The agent runs itself as its small programs. */
-	if (argc > 2 && strcmp(argv[1], "run") == 0) {
-		const struct program *p = edge_program(str_of(argv[2]));
-
-		return p != NULL ? p->main(argc - 2, argv + 2) : 99;
-	}
+	if (argc > 2 && strcmp(argv[1], "run") == 0)
+		return command_main(argc, argv);
 	alarm(120);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

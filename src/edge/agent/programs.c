@@ -23,34 +23,6 @@
 
 extern char **environ;
 
-const struct program edge_programs[] = {
-	{ "tedge-file-config-plugin",
-	    "Reads and replaces the files of tedge-configuration-plugin.toml.",
-	    file_config_main },
-	{ "tedge-file-log-plugin",
-	    "Reads the log files of tedge-log-plugin.toml.", file_log_main },
-	{ "tedge-collect",
-	    "Runs a program and keeps what it writes, or its last lines.",
-	    collect_main },
-	{ "tedge-apt-plugin", "Manages Debian packages, for the agent.",
-	    apt_plugin_main },
-	{ "apt", "The same, by the name of the software's type.",
-	    apt_plugin_main },
-	{ "tedge-write",
-	    "Replaces a file by its standard input, in one moment.",
-	    write_main },
-	{ 0 },
-};
-
-const struct program *
-edge_program(struct str name)
-{
-	for (const struct program *p = edge_programs; p->name != NULL; p++)
-		if (str_eqz(name, p->name))
-			return p;
-	return NULL;
-}
-
 const char *
 program_config_dir(void)
 {

@@ -19,15 +19,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-struct program {
-	const char *name;
-	const char *help;
-	int (*main)(int argc, char **argv); /* its exit status */
-};
-
-extern const struct program edge_programs[];         /* name NULL ends */
-const struct program *edge_program(struct str name); /* NULL: there is none */
-
+/* Rows of command_programs. */
 int apt_plugin_main(int argc, char **argv);
 int collect_main(int argc, char **argv);
 int file_config_main(int argc, char **argv);
