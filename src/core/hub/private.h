@@ -901,10 +901,10 @@ struct action {
 	int64_t at;
 };
 void action_fire(struct hub *h, const struct action *act);
-/* What it would tell handlers, as a list: {handler, parameter, value, status,
- * message}. Nobody is told. */
-void action_preview(
-    struct hub *h, const struct action *act, struct json_out *o);
+/* What it would tell handlers, as rows of the record. Nobody is told. */
+extern const struct record hub_preview_record;
+struct rows action_preview(
+    struct hub *h, const struct action *act, struct arena *a);
 /* Gives a parameter to one handler; `done` as of handler_post(), but it may
  * come before this returns. Else an error, in *stage "open" or "take". */
 int handler_try(struct hub *h, struct str unit_id, struct str id,
