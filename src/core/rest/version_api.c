@@ -225,32 +225,6 @@ rest_version_to_json(struct buf *out, const struct rest_version *version)
 
 /* --- what differs -------------------------------------------------------- */
 
-static bool
-member(struct arena *a, struct str json, struct str name, struct str *ret)
-{
-	struct str key, value;
-	struct json j;
-	bool found = false;
-
-	json_open(&j, json, 0, a);
-	if (json_object(&j))
-		while (json_member(&j, &key) && json_raw(&j, &value))
-			if (!found && str_eq(key, name)) {
-				*ret = value;
-				found = true;
-			}
-	return found;
-}
-
-static enum json_type
-type_of(struct arena *a, struct str json)
-{
-	struct json j;
-
-	json_open(&j, json, 0, a);
-	return json_peek(&j);
-}
-
 struct difference {
 	struct json_out *o;
 	struct arena *arena;
@@ -285,14 +259,13 @@ differ_objects(struct difference *d, struct str before, struct str after)
 	json_open(&j, before, 0, d->arena);
 	if (json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &value)) {
-			if (!member(d->arena, after, key, &other))
-				other = STR_NULL;
+			other = json_find(d->arena, after, key);
 			differ_at(d, key, 0, value, other);
 		}
 	json_open(&j, after, 0, d->arena);
 	if (json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &value))
-			if (!member(d->arena, before, key, &other))
+			if (json_find(d->arena, before, key).ptr == NULL)
 				differ_at(d, key, 0, STR_NULL, value);
 }
 
@@ -319,8 +292,8 @@ differ_arrays(struct difference *d, struct str before, struct str after)
 static void
 differ(struct difference *d, struct str before, struct str after)
 {
-	enum json_type x = before.ptr != NULL ? type_of(d->arena, before) : 0;
-	enum json_type y = after.ptr != NULL ? type_of(d->arena, after) : 0;
+	enum json_type x = before.ptr != NULL ? json_type_of(before) : 0;
+	enum json_type y = after.ptr != NULL ? json_type_of(after) : 0;
 
 	if (before.ptr != NULL && after.ptr != NULL && str_eq(before, after))
 		return;
@@ -362,10 +335,8 @@ write_difference(struct json_out *o, struct arena *a,
 
 		if (k->modified >> i & 1)
 			continue;
-		if (!member(a, before, name, &x))
-			x = STR_NULL;
-		if (!member(a, after, name, &y))
-			y = STR_NULL;
+		x = json_find(a, before, name);
+		y = json_find(a, after, name);
 		if (x.ptr != NULL || y.ptr != NULL)
 			differ_at(&d, name, 0, x, y);
 	}
@@ -540,8 +511,11 @@ to_change(struct arena *a, const struct version_kind *k, struct str now,
 	for (size_t i = 0; rec->fields[i].name != NULL; i++) {
 		struct str name = str_of(rec->fields[i].name);
 
-		if (set >> i & 1 && member(a, wanted, name, &y) &&
-		    member(a, now, name, &x) && str_eq(x, y))
+		if (!(set >> i & 1))
+			continue;
+		x = json_find(a, now, name);
+		y = json_find(a, wanted, name);
+		if (x.ptr != NULL && y.ptr != NULL && str_eq(x, y))
 			set &= ~((field_set_t)1 << i);
 	}
 	return set;
@@ -755,11 +729,13 @@ write_failed(
 	json_out_str(o, version->object_type);
 	json_out_key(o, "objectId");
 	json_out_str(o, version->object_id);
-	if (member(&c->arena, text, STR("code"), &part)) {
+	part = json_find(&c->arena, text, STR("code"));
+	if (part.ptr != NULL) {
 		json_out_key(o, "code");
 		json_out_raw(o, part);
 	}
-	if (member(&c->arena, text, STR("message"), &part)) {
+	part = json_find(&c->arena, text, STR("message"));
+	if (part.ptr != NULL) {
 		json_out_key(o, "message");
 		json_out_raw(o, part);
 	}
@@ -863,8 +839,9 @@ write_kept(struct json_out *o, struct arena *a, const struct version_kind *k,
 
 		if (k->modified >> i & 1 || str_eqz(name, "createdAt"))
 			continue;
-		if (member(a, wanted, name, &y) && member(a, is, name, &x) &&
-		    !str_eq(x, y))
+		x = json_find(a, is, name);
+		y = json_find(a, wanted, name);
+		if (x.ptr != NULL && y.ptr != NULL && !str_eq(x, y))
 			json_out_str(o, name);
 	}
 	json_out_end_array(o);
