@@ -800,6 +800,9 @@ void gates_forget(struct hub *h); /* they may be loaded again */
 void gates_free(struct hub *h);
 void event_gateway(struct gate *g, const char *type);
 /* gateway_api.c */
+/* gateway_host.publish of one that is only tried: refuses. */
+int hub_no_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
+    bool retain, struct err *err);
 extern const struct rest_object hub_gateway_object;
 extern const struct http_route hub_gateway_rows[];
 /* trial.c: connection tests. */

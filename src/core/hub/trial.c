@@ -212,18 +212,6 @@ on_timer(struct loop_timer *timer)
 	}
 }
 
-static int
-no_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
-    bool retain, struct err *err)
-{
-	(void)ctx;
-	(void)topic;
-	(void)payload;
-	(void)qos;
-	(void)retain;
-	return err_set(err, ERR_CLOSED, "it is only tried");
-}
-
 static void *
 on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
     struct err *err)
@@ -292,7 +280,7 @@ new_test(struct hub *h, const struct order *of)
 		.loop = h->loop,
 		.settings = &t->settings,
 		.changed = on_changed,
-		.publish = no_publish,
+		.publish = hub_no_publish,
 		.listen = on_listen,
 		.unlisten = on_unlisten };
 	list_add(&h->tests, &t->link);
