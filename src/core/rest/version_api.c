@@ -151,12 +151,25 @@ shown(struct http_call *c, struct versions *v, const struct version_kind *k,
 	return ret;
 }
 
+struct version_more {
+	struct str object;
+};
+static const struct field version_more_fields[] = {
+	F_JSON(struct version_more, object, "object",
+	    .flags = FIELD_OBJECT | FIELD_NULL | FIELD_ABSENT,
+	    .help = "What it was; not in lists."),
+	{ 0 },
+};
+static const struct record version_more_record = { "versionMore",
+	sizeof(struct version_more), version_more_fields };
+
 static void
 version_more(struct rest *r, enum rest_verb verb, const void *row)
 {
 	struct versions *v = versions_in(r);
 	const struct rest_version *version = row;
 	const struct version_kind *k;
+	struct version_more more;
 	struct err err;
 	void *object;
 
@@ -164,11 +177,11 @@ version_more(struct rest *r, enum rest_verb verb, const void *row)
 		return;
 	k = version_kind_named(v, version->object_type);
 	object = arena_alloc(&r->c->arena, k->entity->record.size);
-	json_out_key(&r->c->json, "object");
-	if (version_decode(k, &r->c->arena, version->object, object, &err) == 0)
-		json_out_raw(&r->c->json, shown(r->c, v, k, object));
-	else
-		json_out_null(&r->c->json);
+	if (version_decode(k, &r->c->arena, version->object, object, &err) != 0)
+		return;
+	more.object = shown(r->c, v, k, object);
+	record_members_to_json(
+	    &r->c->json, &version_more_record, FIELD_ALL, &more);
 }
 
 struct version_query {
@@ -203,6 +216,7 @@ static const struct rest_object version_object = {
 						     COND_EQ },
 	    { "id", "objectId", COND_EQ }, { "change", "changeId", COND_EQ },
 	    { "verb", "verb", COND_EQ }, { "user", "userId", COND_EQ }, { 0 } },
+	.shown_more = &version_more_record,
 	.query = &query_record,
 	.sorts = (const struct rest_sort[]){ { "time", "time" },
 	    { "number", "number" }, { "type", "objectType" }, { 0 } },

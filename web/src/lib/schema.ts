@@ -178,7 +178,7 @@ export interface UserPost { account: string; password: string; name?: string; in
 export interface Validity { enabled: boolean; date: Span; time: Span; validateTimeEveryday: boolean }
 export interface ValidityGiven { enabled?: boolean; date?: SpanGiven; time?: SpanGiven; validateTimeEveryday?: boolean }
 export interface Value { value: any; isReceived: boolean; timestamp: string | null }
-export interface Version { versionId: string; changeId: string; unitId: string | null; objectType: string; objectId: string; number: number; time: string; userId: string | null; account: string | null; verb: string; comment: string | null }
+export interface Version { versionId: string; changeId: string; unitId: string | null; objectType: string; objectId: string; number: number; time: string; userId: string | null; account: string | null; verb: string; comment: string | null; object?: Record<string, any> }
 export interface VersionCompanion { objectType: string; objectId: string; code?: string; message?: string }
 export interface VersionDifference { path: string; before?: any; after?: any }
 export interface VersionRestored { versionId: string | null; objectType: string; objectId: string; done: string; changed: VersionDifference[]; kept: string[]; restored: VersionCompanion[]; failed: VersionCompanion[] }
