@@ -323,7 +323,7 @@ get(struct config *c, const struct config_key *row, struct str profile)
 	if (profile.ptr != NULL) {
 		known = spelt(c, cloud_of(str_of(row->key)), profile);
 		s->profile =
-		    known.ptr != NULL ? known : arena_lower(&c->arena, profile);
+		    known.ptr != NULL ? known : arena_str(&c->arena, profile);
 	}
 	if (c->last != NULL)
 		c->last->next = s;
@@ -513,7 +513,7 @@ take_env(struct config *c, struct str name, struct str value, struct err *err)
 	}
 	if (value.len > 0 && check(row, value, err) != 0)
 		goto bad;
-	s = get(c, row, profile);
+	s = get(c, row, arena_lower(&c->arena, profile));
 	s->env = arena_str(&c->arena, value);
 	return 0;
 bad:
