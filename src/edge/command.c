@@ -2,6 +2,7 @@
  * edge/command.c - from the words of a call to the row of a command, and what a
  * command may ask. See command.h.
  */
+#include "edge/agent/programs.h"
 #include "edge/command_private.h"
 
 #include "base/arena.h"
@@ -21,6 +22,7 @@
 const struct command *const command_arrays[] = {
 	config_commands,
 	connect_commands,
+	mqtt_commands,
 	run_commands,
 	part_commands,
 	NULL,
@@ -210,6 +212,45 @@ wrong(const struct command *row, const char *fmt, ...)
 	command_usage(stderr, row);
 	fputs("\nFor more information, try '--help'.\n", stderr);
 	return USAGE;
+}
+
+int
+command_wrong(const struct command_call *c, const char *option, const char *why)
+{
+	const struct command_option *o =
+	    find_option(c->row, option, strlen(option), '\0');
+
+	return wrong(c->row, "invalid value '%s' for '--%s <%s>': %s",
+	    command_option(c, option), o->name, o->arg, why);
+}
+
+bool
+command_number(const struct command_call *c, const char *option, int64_t min,
+    int64_t max, int64_t *ret)
+{
+	const char *text = command_option(c, option);
+	char why[80];
+
+	if (text == NULL)
+		return true;
+	if (str_to_i64(str_of(text), ret) && *ret >= min && *ret <= max)
+		return true;
+	snprintf(why, sizeof(why), "it must be a number of %lld to %lld",
+	    (long long)min, (long long)max);
+	command_wrong(c, option, why);
+	return false;
+}
+
+bool
+command_ms(const struct command_call *c, const char *option, int64_t *ret)
+{
+	const char *text = command_option(c, option);
+
+	if (text == NULL || config_duration(str_of(text), ret))
+		return true;
+	command_wrong(
+	    c, option, "it must be seconds, or a time such as 60s, 10m, 1h");
+	return false;
 }
 
 /* --- what a command asks ------------------------------------------------- */
@@ -676,12 +717,16 @@ const struct command_program command_programs[] = {
 	{ "tedge-agent", "tedge_agent", "the agent alone", USAGE, agent_main },
 	{ "tedge-mapper", "tedge_mapper", "one mapper alone", USAGE,
 	    mapper_main },
-	{ "tedge-apt-plugin", "apt", "software of type apt", 1, NULL },
+	{ "tedge-apt-plugin", "apt", "software of type apt", 1,
+	    apt_plugin_main },
 	{ "tedge-watchdog", NULL, "watches the services", USAGE, NULL },
-	{ "tedge-write", NULL, "writes a file as another user", USAGE, NULL },
+	{ "tedge-write", NULL, "replaces a file by its input", USAGE,
+	    write_main },
 	{ "tedge-file-config-plugin", NULL, "configuration files", USAGE,
-	    NULL },
-	{ "tedge-file-log-plugin", NULL, "log files", USAGE, NULL },
+	    file_config_main },
+	{ "tedge-file-log-plugin", NULL, "log files", USAGE, file_log_main },
+	{ "tedge-collect", NULL, "keeps what a program writes", USAGE,
+	    collect_main },
 	{ "tedge-flows-plugin", "flow", "software of type flow", USAGE, NULL },
 	{ "c8y-firmware-plugin", NULL, "firmware of child devices", USAGE,
 	    NULL },

@@ -142,9 +142,8 @@ config_find(struct str key)
 
 /* --- values -------------------------------------------------------------- */
 
-/* Plain seconds, or with a unit. */
-static bool
-read_duration(struct str text, int64_t *ms)
+bool
+config_duration(struct str text, int64_t *ms)
 {
 	uint64_t s;
 
@@ -231,7 +230,7 @@ check(const struct config_key *k, struct str text, struct err *err)
 			    STR_ARG(text));
 		return 0;
 	case CONFIG_DURATION:
-		if (!read_duration(text, &n))
+		if (!config_duration(text, &n))
 			return err_set(err, ERR_PARAM,
 			    "must be seconds, or a time such as 60s, 10m, 1h, "
 			    "30d, not \"" STR_FMT "\"",
@@ -716,7 +715,7 @@ as_ms(struct str text)
 	int64_t ms = 0;
 
 	if (text.ptr != NULL)
-		(void)read_duration(text, &ms);
+		(void)config_duration(text, &ms);
 	return ms;
 }
 

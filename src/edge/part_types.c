@@ -4,5 +4,6 @@
 #include "edge/part.h"
 
 const struct part_type *const part_types[] = {
+	&part_agent,
 	NULL,
 };
