@@ -32,19 +32,19 @@ struct agent_part {
 
 struct owed {
 	struct list link;
-	void (*done)(void *ctx);
+	void (*done)(void *ctx, bool taken);
 	void *ctx;
 };
 
 static void
-settle(struct owed *o)
+settle(struct owed *o, bool taken)
 {
-	void (*done)(void *ctx) = o->done;
+	void (*done)(void *ctx, bool taken) = o->done;
 	void *ctx = o->ctx;
 
 	list_del(&o->link);
 	free(o);
-	done(ctx);
+	done(ctx, taken);
 }
 
 static void
@@ -53,12 +53,12 @@ on_taken(void *ctx, uint8_t reason)
 	if (reason >= 0x80)
 		log_warn("the broker has refused a message: %s",
 		    mqtt_reason_text(reason));
-	settle(ctx);
+	settle(ctx, reason < 0x80);
 }
 
 static void
 publish(void *owner, struct str topic, struct str payload, bool retain,
-    void (*done)(void *ctx), void *ctx)
+    void (*done)(void *ctx, bool taken), void *ctx)
 {
 	struct agent_part *p = owner;
 	struct owed *o = NULL;
@@ -78,7 +78,7 @@ publish(void *owner, struct str topic, struct str payload, bool retain,
 	    rc == ERR_LIMIT ? "the broker does not take them"
 			    : "no message that MQTT can carry");
 	if (o != NULL)
-		settle(o);
+		settle(o, false);
 }
 
 static void
