@@ -2,6 +2,7 @@
  * edge/command.c - from the words of a call to the row of a command, and what a
  * command may ask. See command.h.
  */
+#include "edge/agent/programs.h"
 #include "edge/command_private.h"
 
 #include "base/arena.h"
@@ -676,12 +677,16 @@ const struct command_program command_programs[] = {
 	{ "tedge-agent", "tedge_agent", "the agent alone", USAGE, agent_main },
 	{ "tedge-mapper", "tedge_mapper", "one mapper alone", USAGE,
 	    mapper_main },
-	{ "tedge-apt-plugin", "apt", "software of type apt", 1, NULL },
+	{ "tedge-apt-plugin", "apt", "software of type apt", 1,
+	    apt_plugin_main },
 	{ "tedge-watchdog", NULL, "watches the services", USAGE, NULL },
-	{ "tedge-write", NULL, "writes a file as another user", USAGE, NULL },
+	{ "tedge-write", NULL, "replaces a file by its input", USAGE,
+	    write_main },
 	{ "tedge-file-config-plugin", NULL, "configuration files", USAGE,
-	    NULL },
-	{ "tedge-file-log-plugin", NULL, "log files", USAGE, NULL },
+	    file_config_main },
+	{ "tedge-file-log-plugin", NULL, "log files", USAGE, file_log_main },
+	{ "tedge-collect", NULL, "keeps what a program writes", USAGE,
+	    collect_main },
 	{ "tedge-flows-plugin", "flow", "software of type flow", USAGE, NULL },
 	{ "c8y-firmware-plugin", NULL, "firmware of child devices", USAGE,
 	    NULL },

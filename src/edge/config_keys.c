@@ -509,6 +509,11 @@ const struct config_key config_keys[] = {
 	    .doc = "Those whose names match this one are not, unless included.",
 	    .example = "^(glibc|lib|kernel-|iptables-module).*" },
 
+	{ "software.plugin.timeout", CONFIG_DURATION, .def = "5m",
+	    .doc = "How long a plugin may take for one call.",
+	    .note = "Then it is ended, and the call has failed.",
+	    .example = "30m" },
+
 	/* --- places, logs ------------------------------------------------ */
 	{ "run.path", CONFIG_PATH, .def = "/run",
 	    .doc = "The folder of locks and sockets.", .example = "/run" },
