@@ -90,7 +90,8 @@ c8y_error(struct c8y *c, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (!first && str_starts(c->now_on, c->root))
+	if (!first && str_starts(c->now_on, c->root) &&
+	    c->now_on.len > c->root.len)
 		buf_addf(&text,
 		    "Failed to convert a message on topic '" STR_FMT "': ",
 		    STR_ARG(c->now_on));
@@ -280,6 +281,12 @@ legacy(struct c8y *c, const struct mapper_msg *msg, struct arena *a)
 
 	if (tedge_topic_read(msg->topic, &t, NULL) != 0)
 		return;
+	if (msg->payload.len > C8Y_LEGACY_MAX) {
+		c8y_error(c,
+		    "The input size %zu is too big. The threshold is %d.",
+		    msg->payload.len, C8Y_LEGACY_MAX);
+		return;
+	}
 	switch (t.kind) {
 	case TEDGE_MEASUREMENT:
 		c8y_measure_legacy(c, t.child, msg->payload, a);

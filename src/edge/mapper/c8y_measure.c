@@ -234,8 +234,8 @@ c8y_measure_legacy(
 	struct c8y_entity *e;
 
 	buf_clear(&c->extra);
-	if (thin_edge_json_read(payload, THIN_EDGE_STRICT, C8Y_LEGACY_MAX, a,
-		&visitor, &m, &err) != 0) {
+	if (thin_edge_json_read(
+		payload, THIN_EDGE_STRICT, 0, a, &visitor, &m, &err) != 0) {
 		c8y_error(c, "%s", err.text);
 		return;
 	}
