@@ -174,58 +174,6 @@ listen_outside(struct edge *e, struct arena *a, struct err *err)
 	return 0;
 }
 
-/* --- another ------------------------------------------------------------- */
-
-static struct stream *
-wrap(void *ctx, struct stream *below, const char *host, struct err *err)
-{
-	const struct edge *e = ctx;
-
-	return tls_client_stream(e->local_tls, below, host, err);
-}
-
-static int
-read_client(struct edge *e, struct err *err)
-{
-	const struct config *c = e->conf.config;
-	struct arena *a = &e->arena;
-	struct mqtt_client_conf *conf = &e->local;
-	const char *password = text_z(a, c, "mqtt.client.auth.password_file");
-	struct tls_client_conf tls = {
-		.ca_file = text_z(a, c, "mqtt.client.auth.ca_file"),
-		.cert_file = text_z(a, c, "mqtt.client.auth.cert_file"),
-		.key_file = text_z(a, c, "mqtt.client.auth.key_file"),
-		.verify = true,
-	};
-	struct buf text = { 0 };
-	int rc = 0;
-
-	conf->address = text_z(a, c, "mqtt.client.host");
-	conf->port = (uint16_t)config_int(c, "mqtt.client.port");
-	conf->user = text_z(a, c, "mqtt.client.auth.username");
-	if ((conf->user == NULL) != (password == NULL))
-		return err_set(err, ERR_PARAM,
-		    "mqtt.client.auth.username and password_file go together");
-	if ((tls.cert_file == NULL) != (tls.key_file == NULL))
-		return err_set(err, ERR_PARAM,
-		    "mqtt.client.auth.cert_file and key_file go together");
-	if (password != NULL) {
-		rc = file_read(password, &text, err);
-		if (rc == 0)
-			conf->password = arena_z(a, str_trim(buf_str(&text)));
-		buf_free(&text);
-	}
-	if (tls.ca_file == NULL)
-		tls.ca_file = text_z(a, c, "mqtt.client.auth.ca_dir");
-	if (rc == 0 && tls.ca_file != NULL) {
-		rc = tls_client_new(&tls, &e->local_tls, err);
-		conf->wrap = wrap;
-		conf->wrap_why = tls_stream_why;
-		conf->wrap_ctx = e;
-	}
-	return rc == 0 ? 0 : err_wrap(err, "mqtt.client.auth");
-}
-
 /* --- start and end ------------------------------------------------------- */
 
 int
@@ -236,7 +184,7 @@ broker_open(struct edge *e, struct err *err)
 
 	if (!e->conf.broker ||
 	    !config_bool(e->conf.config, "mqtt.broker.built_in"))
-		return read_client(e, err);
+		return local_open(&e->local, e->conf.config, err);
 	rc = open_server(e, &a, err);
 	if (rc == 0)
 		rc = listen_inside(e, &a, err);
@@ -251,6 +199,5 @@ broker_close(struct edge *e)
 {
 	mqtt_server_close(e->broker);
 	tls_server_free(e->tls);
-	tls_client_free(e->local_tls);
-	arena_fini(&e->arena);
+	local_close(&e->local);
 }

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "edge/edge.h"
+#include "edge/local.h"
 #include "net/mqtt/server.h"
 
 struct part {
@@ -29,11 +30,9 @@ struct edge {
 	struct loop_io signals;
 	bool ending;
 
-	struct mqtt_server *broker;    /* NULL: another process's */
-	struct tls_server *tls;        /* of the external listener */
-	struct mqtt_client_conf local; /* how another broker is reached */
-	struct tls_client *local_tls;
-	struct arena arena; /* of its texts */
+	struct mqtt_server *broker; /* NULL: another process's */
+	struct tls_server *tls;     /* of the external listener */
+	struct local local;         /* how another process's is reached */
 
 	struct list parts;
 	struct control *control;

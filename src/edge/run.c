@@ -70,7 +70,7 @@ dial(void *ctx, struct err *err)
 void
 edge_local(struct edge *e, struct mqtt_client_conf *conf)
 {
-	*conf = e->local;
+	*conf = e->local.conf;
 	conf->retry_min_ms = 500;
 	conf->retry_max_ms = 10000;
 	if (e->broker == NULL)

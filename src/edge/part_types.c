@@ -1,0 +1,12 @@
+/*
+ * edge/part_types.c - every part there is.
+ */
+#include "edge/mapper_part.h"
+
+const struct part_type *const part_types[] = {
+	&part_agent,
+	&mapper_part_c8y,
+	&mapper_part_az,
+	&mapper_part_aws,
+	NULL,
+};
