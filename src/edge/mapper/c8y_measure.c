@@ -137,7 +137,7 @@ on_time(void *owner, const struct thin_edge_time *t)
 		comma(m);
 	buf_addz(out, "\"time\":\"");
 	if (t->unix_time)
-		c8y_add_time(out, t->seconds, t->nanos, 0, true);
+		mapper_add_time(out, t->seconds, t->nanos, 0, true);
 	else
 		buf_add_str(out, t->text);
 	buf_addc(out, '"');
