@@ -12,10 +12,8 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "codec/zone.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
