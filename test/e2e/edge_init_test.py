@@ -127,8 +127,9 @@ START = {"bash": ["bash", "--norc", "-c"], "zsh": ["zsh", "-f", "-c"],
 def complete(edge, shell, *words):
     (edge.bin / "tedge").unlink(missing_ok=True)
     (edge.bin / "tedge").symlink_to(edge.program)
-    # fish has no name of the script before its arguments
-    name = [] if shell == "fish" else [shell]
+    # before its arguments a shell wants the name of the script; fish an end
+    # of its own options
+    name = ["--" if shell == "fish" else shell]
     done = subprocess.run(
         [*START[shell], ASK[shell], *name, *words], capture_output=True,
         text=True, timeout=30, check=True, env={
