@@ -494,7 +494,9 @@ struct hub {
 	struct map places;           /* "unit_id network addr" -> device */
 	struct map gates;            /* by id */
 	struct map gate_places;      /* "unit_id code" -> gate */
-	struct list tests;           /* of connections, see trial.c */
+	struct map held;             /* messages to gateways; see gateway.c */
+	uint64_t last_held;
+	struct list tests; /* of connections, see trial.c */
 	struct worker_pool *errands; /* of gateways: the store, files */
 	char *log_dir, *firmware_dir;
 	struct map profiles; /* "unit code" -> profile */
@@ -643,6 +645,8 @@ void event_level(struct buf *b, struct str s);
 /* Publishes; frees both. */
 void event_note(
     struct hub *h, struct buf *topic, struct buf *payload, bool retain);
+void event_note_at(struct hub *h, struct buf *topic, struct buf *payload,
+    uint8_t qos, bool retain);
 
 /* announce.c: Home Assistant. */
 void announce_device(struct device *d);
@@ -787,6 +791,8 @@ int gate_act(
 void *gate_ear(struct hub *h, struct str root, struct str filter,
     gateway_heard *heard, void *heard_ctx);
 void gate_ear_end(void *handle);
+/* What was heard with this number is stored. */
+void gate_taken(struct hub *h, uint64_t number);
 struct str gate_json(struct arena *a, const struct gate *g);
 /* Devices have changed: "CODE\nADDR", all on networks of that code (ADDR
  * empty), any (""). */

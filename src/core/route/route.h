@@ -296,12 +296,16 @@ int route_device_born(struct route *r, const struct route_newborn *n,
     struct arena *a, struct str *device_id, struct err *err);
 /* Hears what is published on the embedded server under a filter, from any
  * loop's thread but the routing one; `heard` runs on the routing loop, `topic`
- * and `payload` are lent. route_unlisten() may be called from anywhere; `heard`
- * may run until `ended` was called. */
+ * and `payload` are lent. With a `token` (not 0) the sender waits until
+ * route_ear_done() is called with it, from the thread of route_ear_free() and
+ * before that; what is open then counts as not taken, and is sent again.
+ * `heard` may run until `ended` was called. */
 struct route_ear;
 struct route_ear *route_ear_new(struct route *r, struct str filter,
-    void (*heard)(void *ctx, struct str topic, struct str payload, bool retain),
+    void (*heard)(void *ctx, struct str topic, struct str payload, bool retain,
+	uint64_t token),
     void (*ended)(void *ctx), void *ctx);
+void route_ear_done(struct route_ear *e, uint64_t token);
 void route_ear_free(struct route_ear *e);
 
 /* Messages for anybody who subscribes: gathered, then published in one turn of
