@@ -205,7 +205,9 @@ look_again(struct gate *g, struct str addr)
 		NULL) != 0) {
 		g->stale = true;
 	} else if (there && k == NULL) {
-		(void)known_new(g, addr, spoken_of(g, &a, addr));
+		k = known_new(g, addr, spoken_of(g, &a, addr));
+		if (g->plug != NULL)
+			gateway_claimed(g->plug, k->spoken);
 	} else if (!there && k != NULL) {
 		map_del(&g->known, k->addr);
 		known_free(k);

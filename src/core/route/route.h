@@ -251,6 +251,20 @@ struct route_gateway {
 	int64_t created_at, modified_at;
 };
 extern const struct entity route_gateway_entity;
+/* A device of a gateway `marram_edge`. It signs in at our MQTT server as
+ * edge.UNIT.GATEWAY.ID, the first time with SECRET:KEY, where KEY is the
+ * gateway's password, then with its SECRET alone or as before. It opens what is
+ * below ID/ at the gateway's root, and nothing else. */
+#define ROUTE_EDGE "marram_edge"
+struct route_enrolment {
+	struct str id, unit_id, gateway_id;
+	struct str addr, name;
+	struct str secret; /* hash; "": it has a certificate */
+	int64_t created_at;
+};
+extern const struct entity route_enrolment_entity;
+/* The row is gone: the device is not let in with what it had. [any thread] */
+void route_enrolment_gone(struct route *r, struct str id);
 /* As a network; texts are shared. */
 void route_gateway_end(const struct route_gateway *g, struct route_end *ret);
 /* "marram/demo/gateway/code/": where the devices of a gateway without a broker

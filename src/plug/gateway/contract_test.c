@@ -2501,7 +2501,6 @@ our_own_server_is_told_what_is_taken(void **state)
 	struct fixture *f = *state;
 
 	f->tokens = true;
-	f->settings.heard = 3;
 	f->keep = true;
 	open_up(f);
 	for (int i = 0; i < 5; i++)

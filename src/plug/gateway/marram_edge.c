@@ -59,12 +59,12 @@ struct edge {
 	int64_t timeout_ms;
 	struct str root; /* the link's `publish` with a slash, or "" */
 	struct arena arena;
-	struct map devices; /* ID -> device */
+	struct map devices; /* ID in lower case -> device */
 	struct map orders;  /* number -> order */
 };
 
 struct device {
-	struct str id; /* owned */
+	struct str key, id; /* owned; the latter as it is spoken */
 	bool online, told;
 	struct list orders;
 };
@@ -84,15 +84,29 @@ struct order {
 static struct device *
 device_of(struct edge *e, struct str id)
 {
-	struct device *d = map_get(&e->devices, id);
+	struct arena a = { 0 };
+	struct str key = arena_lower(&a, id);
+	struct device *d = map_get(&e->devices, key);
 
-	if (d != NULL)
-		return d;
-	d = mem_new(struct device);
-	d->id = str_copy(id);
-	list_init(&d->orders);
-	(void)map_put(&e->devices, d->id, d);
+	if (d == NULL) {
+		d = mem_new(struct device);
+		d->key = str_copy(key);
+		d->id = str_copy(id);
+		list_init(&d->orders);
+		(void)map_put(&e->devices, d->key, d);
+	}
+	arena_fini(&a);
 	return d;
+}
+
+/* An address is folded to lower case where a device was made by hand, or
+ * claimed. */
+static struct str
+spoken(struct edge *e, struct arena *a, struct str id)
+{
+	const struct device *d = map_get(&e->devices, arena_lower(a, id));
+
+	return d != NULL ? d->id : id;
 }
 
 static void
@@ -218,16 +232,16 @@ split_node(struct str node, struct str *id, struct str *device)
 }
 
 static struct str
-down_topic(struct arena *a, struct str node, struct str service,
-    struct str command, struct str no)
+down_topic(struct edge *e, struct arena *a, struct str node,
+    struct str service, struct str command, struct str no)
 {
 	struct str id, device;
 
 	split_node(node, &id, &device);
 	return arena_printf(a,
 	    STR_FMT "/down/" STR_FMT "/" STR_FMT "/cmd/" STR_FMT "/" STR_FMT,
-	    STR_ARG(id), STR_ARG(device), STR_ARG(service), STR_ARG(command),
-	    STR_ARG(no));
+	    STR_ARG(spoken(e, a, id)), STR_ARG(device), STR_ARG(service),
+	    STR_ARG(command), STR_ARG(no));
 }
 
 static int
@@ -264,7 +278,7 @@ edge_prepare(void *own, struct gateway_job *j, struct err *err)
 	o->e = e;
 	o->job = j;
 	o->device = device_of(e, id);
-	o->topic = down_topic(a, j->frame.node, service, command, o->no);
+	o->topic = down_topic(e, a, j->frame.node, service, command, o->no);
 	list_init(&o->link);
 	j->own = o;
 	return 0;
@@ -307,9 +321,11 @@ hand_up(struct edge *e, struct str node, struct str service, struct str rest,
 static void
 on_online(struct edge *e, struct str id, const struct gateway_in *in)
 {
-	struct device *d = map_get(&e->devices, id);
+	struct arena a = { 0 };
+	struct device *d = map_get(&e->devices, arena_lower(&a, id));
 	bool online = str_eqz(in->data, "1");
 
+	arena_fini(&a);
 	if (!online && !str_eqz(in->data, "0")) {
 		gateway_bad(e->g, "online: neither 1 nor 0");
 		return;
@@ -319,6 +335,10 @@ on_online(struct edge *e, struct str id, const struct gateway_in *in)
 		return;
 	}
 	d = device_of(e, id);
+	if (!str_eq(d->id, id)) {
+		str_free(d->id);
+		d->id = str_copy(id);
+	}
 	if (in->retained && d->told && d->online == online)
 		return; /* told again, since we subscribed again */
 	d->told = true;
@@ -427,7 +447,7 @@ sync(struct edge *e, struct str node, struct err *err)
 	rc = gateway_put(e->g,
 	    arena_printf(&a,
 		STR_FMT "/down/" EDGE_MAIN "/" EDGE_NO_SERVICE "/sync",
-		STR_ARG(id)),
+		STR_ARG(spoken(e, &a, id))),
 	    STR("{}"), NULL, NULL, err);
 	arena_fini(&a);
 	return rc;
@@ -447,7 +467,7 @@ edge_act(void *own, struct str node, struct str action, struct err *err)
 		return sync(e, node, err);
 	rand_text(no, NO_LEN);
 	rc = gateway_put(e->g,
-	    down_topic(&a, node, STR(EDGE_NO_SERVICE),
+	    down_topic(e, &a, node, STR(EDGE_NO_SERVICE),
 		str_eqz(action, "reboot") ? STR("restart")
 					  : STR("software_list"),
 		str_of(no)),
@@ -498,7 +518,8 @@ edge_close(void *own)
 	size_t pos = 0;
 
 	while ((d = map_next(&e->devices, &pos)) != NULL) {
-		(void)map_del(&e->devices, d->id);
+		(void)map_del(&e->devices, d->key);
+		str_free(d->key);
 		str_free(d->id);
 		free(d);
 		pos = 0;
