@@ -525,10 +525,20 @@ const struct rest_object hub_software_object = {
 	.help = "software: what is installed on devices.",
 };
 
+static void
+enrolment_show(struct rest *r, enum rest_verb verb, void *row)
+{
+	(void)r;
+	(void)verb;
+	((struct route_enrolment *)row)->secret = STR("");
+}
+
 const struct rest_object hub_enrolment_object = {
 	HUB_SHARED,
 	.name = "enrolment",
 	.entity = &route_enrolment_entity,
+	.shown = "id unitId gatewayId networkAddr name createdAt",
+	.show = enrolment_show,
 	.filters = (const struct rest_filter[]){ BY("gateway", "gatewayId"),
 	    { "contains", "networkAddr", COND_CONTAINS }, { 0 } },
 	.sorts = (const struct rest_sort[]){ { "networkAddr", "networkAddr" },
