@@ -858,7 +858,8 @@ answer_as_edge(struct fixture *f, struct str topic, struct str payload)
 		   way = str_cut(&rest, '/');
 
 	(void)payload;
-	if (str_eqz(way, "down") && !str_ends(rest, STR("/sync")))
+	if (str_eqz(way, "down") && !str_ends(rest, STR("/sync")) &&
+	    !str_starts(rest, STR("main/-/done/")))
 		say_bytes(f,
 		    arena_z(&a,
 			arena_printf(&a, STR_FMT "/up/" STR_FMT, STR_ARG(id),

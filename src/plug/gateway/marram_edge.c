@@ -168,19 +168,45 @@ on_timeout(struct loop_timer *t)
 	end(o, &err);
 }
 
+/* A device keeps the end of an operation until it is told that it is known. It
+ * may tell one twice, of which the order is answered long since. */
 static void
-on_state(struct edge *e, struct str no, struct str data)
+confirm(struct edge *e, struct arena *a, struct str id, struct str rest)
+{
+	struct str device = str_cut(&rest, '/'), service = str_cut(&rest, '/'),
+		   op;
+	struct err err;
+
+	(void)str_cut(&rest, '/');
+	op = str_cut(&rest, '/');
+	(void)gateway_put(e->g,
+	    arena_printf(a,
+		STR_FMT "/down/" STR_FMT "/" STR_FMT "/done/" STR_FMT
+			"/" STR_FMT,
+		STR_ARG(id), STR_ARG(device), STR_ARG(service), STR_ARG(op),
+		STR_ARG(rest)),
+	    STR("{}"), NULL, NULL, &err);
+}
+
+/* `rest` is DEVICE/SERVICE/cmd/OP/NO. */
+static void
+on_state(struct edge *e, struct str id, struct str rest, struct str no,
+    struct str data)
 {
 	struct order *o = map_get(&e->orders, no);
 	struct arena a = { 0 };
 	struct str status, reason;
 	struct err err;
 
-	if (o == NULL)
-		return; /* it is answered, or of another life */
-	o->said = true;
 	status = marram_edge_member(&a, data, "status", NULL);
 	reason = marram_edge_member(&a, data, "reason", NULL);
+	if (str_eqz(status, "successful") || str_eqz(status, "failed"))
+		confirm(e, &a, id, rest);
+	if (o == NULL) {
+		arena_fini(&a); /* it is answered, or of another life */
+		return;
+	}
+	o->said = true;
 	if (str_eqz(status, "successful")) {
 		end(o, NULL);
 	} else if (str_eqz(status, "failed")) {
@@ -232,8 +258,8 @@ split_node(struct str node, struct str *id, struct str *device)
 }
 
 static struct str
-down_topic(struct edge *e, struct arena *a, struct str node,
-    struct str service, struct str command, struct str no)
+down_topic(struct edge *e, struct arena *a, struct str node, struct str service,
+    struct str command, struct str no)
 {
 	struct str id, device;
 
@@ -364,7 +390,8 @@ static void
 on_up(
     struct edge *e, struct str id, struct str rest, const struct gateway_in *in)
 {
-	struct str device = str_cut(&rest, '/'), service = str_cut(&rest, '/');
+	struct str all = rest, device = str_cut(&rest, '/'),
+		   service = str_cut(&rest, '/');
 	struct arena a = { 0 };
 	struct str node = id, no;
 
@@ -380,7 +407,7 @@ on_up(
 	hand_up(e, node, service, rest, in->data);
 	no = number_of(rest);
 	if (no.len > 0)
-		on_state(e, no, in->data);
+		on_state(e, id, all, no, in->data);
 	else if (!in->retained)
 		gateway_awake(e->g, node);
 	arena_fini(&a);

@@ -16,6 +16,7 @@
  *	up/DEVICE/SERVICE/cmd/OP/NO        how far it has come
  *	up/DEVICE/SERVICE/software/N/OF    a page of what is installed
  *	down/DEVICE/SERVICE/cmd/OP/NO      do that
+ *	down/DEVICE/SERVICE/done/OP/NO     its end is known
  *	down/main/-/sync                   tell everything again
  *
  * DEVICE is "main", or a child's topic id with ":" for its slashes; SERVICE is

@@ -1,0 +1,8 @@
+/*
+ * edge/mapper.c - the mappers there are.
+ */
+#include "edge/mapper.h"
+
+#include <stddef.h>
+
+const struct mapper_ops *const mapper_list[] = { &mapper_marram, NULL };
