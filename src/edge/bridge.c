@@ -118,6 +118,7 @@ build(struct bridge *b, struct edge *e, struct err *err)
 		    "{\"pid\":%ld,\"status\":\"down\"}", (long)getpid())
 				   .ptr,
 		.notify_local_only = true,
+		.remote_topic = p->online,
 	};
 	int rc;
 

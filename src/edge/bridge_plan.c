@@ -7,23 +7,25 @@
 #include "base/file.h"
 #include "codec/toml.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define PORT_TLS 8883
-#define PORT_CLEAR 1883
 #define PORT_SERVICE 9883 /* of Cumulocity's MQTT service */
 
 /* --- the clouds ---------------------------------------------------------- */
 
+/* Of one device, at a gateway of the platform. */
+#define MARRAM_ROOT "marram/{unit}/gateway/{gateway}/{id}/"
+
 struct kind {
 	const char *name, *title, *client;
 	bool forget_remote; /* as the cloud asks for */
-	bool may_be_clear;  /* on port 1883 */
+	bool may_be_clear;  /* where the url says mqtt:// */
 	uint8_t level;      /* of MQTT; 0: 5, or 4 */
-	const char *user;   /* "{host}", "{id}"; NULL: none */
+	const char *user;   /* with its certificate; NULL: none */
+	const char *online; /* told there: the remote_topic of a bridge */
 };
 
 static const struct kind kinds[] = {
@@ -32,7 +34,9 @@ static const struct kind kinds[] = {
 	{ "az", "Azure", "Azure", .level = 4,
 	    .user = "{host}/{id}/?api-version=2018-06-30" },
 	{ "aws", "AWS", "Aws", .level = 4, .user = "{id}" },
-	{ "marram", "Marram", "Marram", .may_be_clear = true },
+	{ "marram", "Marram", "Marram", .may_be_clear = true,
+	    .user = "edge.{unit}.{gateway}.{id}",
+	    .online = MARRAM_ROOT "online" },
 };
 
 /* --- their topics -------------------------------------------------------- */
@@ -48,7 +52,7 @@ struct row {
 	enum mqtt_bridge_direction direction;
 	uint8_t qos;
 	const char *local;  /* behind the prefix and a slash */
-	const char *remote; /* "{id}": the device */
+	const char *remote; /* with "{id}" and the like: see filled() */
 	enum when when;
 	const char *each; /* a list of the cloud: a rule for each item */
 };
@@ -117,8 +121,8 @@ static const struct row aws_rows[] = {
 };
 
 static const struct row marram_rows[] = {
-	{ "up/#", OUT, 1, .remote = "edge/{id}/" },
-	{ "down/#", IN, 1, .remote = "edge/{id}/" },
+	{ "up/#", OUT, 1, .remote = MARRAM_ROOT },
+	{ "down/#", IN, 1, .remote = MARRAM_ROOT },
 	{ 0 },
 };
 
@@ -165,7 +169,7 @@ not_set(const struct bridge_plan *p, const char *key, const char *example,
 	    profile.len > 0 ? " --profile " : "", STR_ARG(profile));
 }
 
-/* `text` with "{host}" and "{id}" replaced, and "{}" by `item`. */
+/* `text` with what stands in braces replaced, and "{}" by `item`. */
 static const char *
 filled(const struct bridge_plan *p, struct arena *a, const char *text,
     struct str item)
@@ -175,6 +179,8 @@ filled(const struct bridge_plan *p, struct arena *a, const char *text,
 	} names[] = {
 		{ STR("{host}"), str_of(p->host) },
 		{ STR("{id}"), str_of(p->device_id) },
+		{ STR("{unit}"), text_of(&p->cloud, "unit") },
+		{ STR("{gateway}"), text_of(&p->cloud, "gateway") },
 		{ STR("{}"), item },
 	};
 	struct str rest = str_of(text);
@@ -284,20 +290,19 @@ read_address(struct bridge_plan *p, struct arena *a, const struct kind *k,
     struct err *err)
 {
 	const char *key = is_key(&p->cloud, "mqtt") ? "mqtt" : "url";
-	struct str text = cloud_text(&p->cloud, key);
+	struct str text = cloud_text(&p->cloud, key), url = text;
 	struct mqtt_client_conf c = { 0 };
-	bool tls;
 
 	if (text.len == 0)
 		return not_set(p, "url", "HOST", err);
-	if (mqtt_client_url(a, arena_printf(a, "tls://" STR_FMT, STR_ARG(text)),
-		&c, &tls, err) != 0)
+	if (!k->may_be_clear || !str_contains_nocase(text, STR("://")))
+		url = arena_printf(a, "tls://" STR_FMT, STR_ARG(text));
+	if (mqtt_client_url(a, url, &c, &p->tls, err) != 0)
 		return err_set(err, ERR_PARAM,
 		    "%s.%s: \"" STR_FMT "\" is no host, nor HOST:PORT",
 		    p->cloud.name, key, STR_ARG(text));
 	p->host = c.address;
 	p->port = c.port;
-	p->tls = !k->may_be_clear || p->port != PORT_CLEAR;
 	if (p->port == PORT_TLS && is_key(&p->cloud, "mqtt_service.enabled") &&
 	    cloud_bool(&p->cloud, "mqtt_service.enabled"))
 		p->port = PORT_SERVICE;
@@ -306,13 +311,13 @@ read_address(struct bridge_plan *p, struct arena *a, const struct kind *k,
 
 /* [c8y] username = "...", password = "..." */
 static int
-read_credentials(
-    struct bridge_plan *p, struct arena *a, const char *path, struct err *err)
+read_credentials(struct bridge_plan *p, struct arena *a, const struct kind *k,
+    struct err *err)
 {
 	const struct toml *table, *user, *password;
 	struct buf text = { 0 };
 	struct toml *all;
-	int rc = file_read(path, &text, err);
+	int rc = file_read(p->credentials, &text, err);
 
 	if (rc == 0)
 		rc = toml_read(a, arena_str(a, buf_str(&text)), &all, err);
@@ -320,17 +325,19 @@ read_credentials(
 		memset(text.ptr, 0, text.len);
 	buf_free(&text);
 	if (rc != 0)
-		return err_wrap(err, "load %s", path);
+		return err_wrap(err, "load %s", p->credentials);
 	table = toml_get(all, str_of(p->cloud.name));
 	user = table != NULL ? toml_get(table, STR("username")) : NULL;
 	password = table != NULL ? toml_get(table, STR("password")) : NULL;
-	if (user == NULL || user->type != TOML_TEXT || password == NULL ||
+	if ((user == NULL && k->user == NULL) ||
+	    (user != NULL && user->type != TOML_TEXT) || password == NULL ||
 	    password->type != TOML_TEXT)
 		return err_set(err, ERR_PARAM,
 		    "load %s: username and password are expected as texts "
 		    "under [%s]",
-		    path, p->cloud.name);
-	p->user = arena_z(a, user->text);
+		    p->credentials, p->cloud.name);
+	p->user = user != NULL ? arena_z(a, user->text)
+			       : filled(p, a, k->user, STR_NULL);
 	p->password = arena_z(a, password->text);
 	return 0;
 }
@@ -358,17 +365,22 @@ read_identity(struct bridge_plan *p, struct arena *a, const struct kind *k,
     struct err *err)
 {
 	struct str method = text_of(&p->cloud, "auth_method");
-	const char *credentials =
-	    zero(a, text_of(&p->cloud, "credentials_path"));
-	bool basic = str_eqz(method, "basic") ||
-	    (str_eqz(method, "auto") && credentials != NULL &&
-		access(credentials, F_OK) == 0);
 
-	if (!basic)
+	p->credentials = zero(a, text_of(&p->cloud, "credentials_path"));
+	p->by_account = str_eqz(method, "basic") ||
+	    (str_eqz(method, "auto") && p->credentials != NULL &&
+		access(p->credentials, F_OK) == 0);
+	if (!p->by_account && !p->tls)
+		return err_set(err, ERR_PARAM,
+		    "%s.url says mqtt://, where no certificate can be shown; "
+		    "give the device a secret of its own by: tedge connect %s "
+		    "--key KEY",
+		    p->cloud.name, p->cloud.name);
+	if (!p->by_account)
 		return read_certificate(p, a, k, err);
-	if (credentials == NULL)
+	if (p->credentials == NULL)
 		return not_set(p, "credentials_path", "FILE", err);
-	return read_credentials(p, a, credentials, err);
+	return read_credentials(p, a, k, err);
 }
 
 static uint32_t
@@ -435,11 +447,17 @@ bridge_plan(const struct cloud *cloud, struct arena *a, struct bridge_plan *ret,
 	if (p.prefix == NULL)
 		return not_set(&p, "bridge.topic_prefix", cloud->name, err);
 	p.service = arena_printf(a, "tedge-mapper-bridge-%s", p.prefix).ptr;
+	if (is_key(cloud, "unit") && cloud_text(cloud, "unit").len == 0)
+		return not_set(&p, "unit", "CODE", err);
+	if (is_key(cloud, "gateway") && cloud_text(cloud, "gateway").len == 0)
+		return not_set(&p, "gateway", "CODE", err);
 	rc = read_address(&p, a, k, err);
 	if (rc == 0)
 		rc = read_identity(&p, a, k, err);
 	if (rc != 0)
 		return rc;
+	if (k->online != NULL)
+		p.online = filled(&p, a, k->online, STR_NULL);
 	read_policy(&p, cloud->config);
 	rc = make_rules(&p, a, rows_of[k - kinds], err);
 	if (rc == 0)

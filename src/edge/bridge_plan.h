@@ -25,10 +25,13 @@ struct bridge_plan {
 	const char *service; /* "tedge-mapper-bridge-PREFIX" */
 	const char *mapper;  /* "tedge-mapper-c8y@PROFILE" */
 
+	bool by_account;                  /* without a certificate */
+	const char *credentials;          /* the file of the account */
 	const char *user, *password;      /* NULL: none */
 	const char *cert_file, *key_file; /* NULL: by account */
 	const char *ca_path;              /* a file or a folder */
 
+	const char *online; /* retained there: "1" or "0"; NULL: not told */
 	uint8_t level;      /* of MQTT; 0: 5, or 4 */
 	bool forget_remote; /* the cloud is to keep no session */
 	uint16_t keepalive_s;

@@ -291,14 +291,21 @@ find(const struct config *c, const struct config_key *row, struct str profile)
 	return NULL;
 }
 
+/* Of some profile of this cloud? */
+static bool
+is_of(const struct setting *s, const char *cloud)
+{
+	const char *its = cloud_of(str_of(s->row->key));
+
+	return s->profile.ptr != NULL && its != NULL && strcmp(its, cloud) == 0;
+}
+
 /* How the file, or whoever came first, spells a profile. */
 static struct str
 spelt(const struct config *c, const char *cloud, struct str profile)
 {
 	for (struct setting *s = c->first; s != NULL; s = s->next)
-		if (s->profile.ptr != NULL &&
-		    cloud_of(str_of(s->row->key)) == cloud &&
-		    str_eq_nocase(s->profile, profile))
+		if (is_of(s, cloud) && str_eq_nocase(s->profile, profile))
 			return s->profile;
 	return STR_NULL;
 }
@@ -803,6 +810,44 @@ cloud_list(const struct cloud *of, const char *key)
 	return as_list(of->config, cloud_text(of, key));
 }
 
+void
+config_profiles(const struct config *c, const char *cloud,
+    void (*each)(void *ctx, struct str profile), void *ctx)
+{
+	for (const struct setting *s = c->first; s != NULL; s = s->next) {
+		bool first = true;
+
+		if (!is_of(s, cloud))
+			continue;
+		for (const struct setting *t = c->first; t != s; t = t->next)
+			if (is_of(t, cloud) &&
+			    str_eq_nocase(t->profile, s->profile))
+				first = false;
+		if (first)
+			each(ctx, s->profile);
+	}
+}
+
+int
+config_cloud(const struct config *c, const char *name, struct str profile,
+    struct cloud *ret, struct err *err)
+{
+	for (size_t i = 0; i < COUNT_OF(clouds); i++) {
+		if (strcmp(clouds[i], name) != 0)
+			continue;
+		if (profile.ptr != NULL && spelt(c, name, profile).ptr == NULL)
+			return err_set(err, ERR_NOT_FOUND,
+			    "there is no profile \"" STR_FMT "\" of %s; "
+			    "`tedge config set %s.url URL --profile " STR_FMT
+			    "` makes it",
+			    STR_ARG(profile), name, name, STR_ARG(profile));
+		*ret = (struct cloud){ c, clouds[i], profile };
+		return 0;
+	}
+	return err_set(err, ERR_NOT_FOUND,
+	    "\"%s\" is no cloud; they are c8y, az, aws and marram", name);
+}
+
 /* --- changing ------------------------------------------------------------ */
 
 /* The path of a key in the file: its words, and those of the profile. */
@@ -1102,27 +1147,6 @@ config_remove(
 
 /* --- all of them --------------------------------------------------------- */
 
-/* Calls `each` for every profile of a cloud, once. */
-static void
-each_profile(const struct config *c, const char *cloud,
-    void (*each)(void *ctx, struct str profile), void *ctx)
-{
-	for (const struct setting *s = c->first; s != NULL; s = s->next) {
-		bool first = true;
-
-		if (s->profile.ptr == NULL ||
-		    cloud_of(str_of(s->row->key)) != cloud)
-			continue;
-		for (const struct setting *t = c->first; t != s; t = t->next)
-			if (t->profile.ptr != NULL &&
-			    cloud_of(str_of(t->row->key)) == cloud &&
-			    str_eq_nocase(t->profile, s->profile))
-				first = false;
-		if (first)
-			each(ctx, s->profile);
-	}
-}
-
 struct visit {
 	const struct config *c;
 	const struct config_key *row; /* the cloud's first */
@@ -1166,7 +1190,7 @@ config_each(const struct config *c,
 		each(ctx, k, str_of(k->key), value_of(c, k, STR_NULL));
 		if (cloud != NULL &&
 		    (k[1].key == NULL || cloud_of(str_of(k[1].key)) != cloud))
-			each_profile(c, cloud, visit_profile, &v);
+			config_profiles(c, cloud, visit_profile, &v);
 	}
 }
 

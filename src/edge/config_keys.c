@@ -298,14 +298,21 @@ const struct config_key config_keys[] = {
 	CLOUD_BRIDGE("aws"),
 
 	/* --- Marram ------------------------------------------------------ */
-	{ "marram.url", CONFIG_HOST, .exposed = true,
+	{ "marram.url", .exposed = true,
 	    .doc = "The host of the Marram platform.",
+	    .note = "With mqtt:// before it nothing is encrypted.",
 	    .example = "marram.example.org" },
+	{ "marram.unit", .exposed = true,
+	    .doc = "The code of the unit that the device belongs to.",
+	    .example = "demo" },
+	{ "marram.gateway", .exposed = true,
+	    .doc = "The code of the gateway that the device signs in to.",
+	    .example = "edge" },
 	{ "marram.http", CONFIG_HOST, .from = "marram.url", .exposed = true,
 	    .doc = "Where its HTTP is, if not at marram.url.",
 	    .note = "The port is 443 where none is said.",
 	    .example = "marram.example.org:1443" },
-	{ "marram.mqtt", CONFIG_HOST, .from = "marram.url", .exposed = true,
+	{ "marram.mqtt", .from = "marram.url", .exposed = true,
 	    .doc = "Where its MQTT is, if not at marram.url.",
 	    .note = "The port is 8883 where none is said.",
 	    .example = "marram.example.org:8883" },
@@ -518,6 +525,11 @@ const struct config_key config_keys[] = {
 	{ "software.plugin.exclude",
 	    .doc = "Those whose names match this one are not, unless included.",
 	    .example = "^(glibc|lib|kernel-|iptables-module).*" },
+
+	{ "software.plugin.timeout", CONFIG_DURATION, .def = "5m",
+	    .doc = "How long a plugin may take for one call.",
+	    .note = "Then it is ended, and the call has failed.",
+	    .example = "30m" },
 
 	/* --- places, logs ------------------------------------------------ */
 	{ "run.path", CONFIG_PATH, .def = "/run",

@@ -6,7 +6,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "edge/system.h"
+#include "edge/program.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -45,7 +45,7 @@ mosquitto_version(struct buf *out, struct err *err)
 	static const char *const argv[] = { "mosquitto", "-h", NULL };
 	struct buf said = { 0 };
 	struct str rest, word = STR_NULL;
-	int rc = system_run(argv, &said, err);
+	int rc = program_run(argv, &said, err);
 
 	/* It ends with 3 when it was only asked: what it says counts. */
 	rest = buf_str(&said);

@@ -35,6 +35,7 @@ struct part_type {
 	void (*stop)(void *part);
 };
 
+extern const struct part_type part_agent;
 extern const struct part_type *const part_types[]; /* NULL ends */
 
 /* --- what a part is given ------------------------------------------------ */

@@ -4,19 +4,17 @@
 #include "edge/system.h"
 
 #include "base/base.h"
-#include "base/child.h"
 #include "base/file.h"
-#include "base/loop.h"
 #include "base/mem.h"
 #include "codec/toml.h"
 #include "edge/edge.h"
+#include "edge/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define COMMAND_MS 90000 /* a service may take its time to stop */
 #define REBOOT_S 120
 
 #define ARGV(...) ((const char *const[]){ __VA_ARGS__, NULL })
@@ -186,55 +184,6 @@ system_read(const struct config *c, struct arena *a, struct system *ret,
 	return 0;
 }
 
-/* --- programs ------------------------------------------------------------ */
-
-struct running {
-	struct loop *loop;
-	struct buf *out;
-	struct err *err;
-	const char *name;
-	bool over;
-	int rc;
-};
-
-static void
-on_end(void *ctx, const struct child_end *end)
-{
-	struct running *r = ctx;
-	struct buf why = { 0 };
-	struct str said = str_trim(end->err.len > 0 ? end->err : end->out);
-
-	r->over = true;
-	buf_add_str(r->out, end->out);
-	if (end->status != 0) {
-		child_end_text(end, &why);
-		r->rc = err_set(r->err, ERR_IO, "%s " STR_FMT "%s" STR_FMT,
-		    r->name, STR_ARG(buf_str(&why)), said.len > 0 ? ": " : "",
-		    STR_ARG(said));
-	}
-	buf_free(&why);
-	loop_stop(r->loop);
-}
-
-int
-system_run(const char *const *argv, struct buf *out, struct err *err)
-{
-	const struct child_conf conf = { .argv = argv,
-		.timeout_ms = COMMAND_MS };
-	struct running r = {
-		.loop = loop_new(), .out = out, .err = err, .name = argv[0]
-	};
-	struct child *child;
-	int rc = child_start(r.loop, &conf, on_end, &r, &child, err);
-
-	if (rc == 0) {
-		loop_run(r.loop);
-		rc = r.rc;
-	}
-	loop_free(r.loop);
-	return rc;
-}
-
 /* --- services ------------------------------------------------------------ */
 
 static int
@@ -260,7 +209,7 @@ run_command(const struct system *s, enum system_do what, const char *service,
 			  argv[i], service, hole + 2)
 			  .ptr;
 	}
-	rc = system_run(own, &out, err);
+	rc = program_run(own, &out, err);
 	buf_free(&out);
 	arena_fini(&a);
 	return rc;

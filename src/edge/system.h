@@ -48,8 +48,4 @@ int system_service(const struct system *s, enum system_do what,
     const char *service, struct err *err);
 bool system_is_active(const struct system *s, const char *service);
 
-/* Runs a program to its end and adds what it wrote. ERR_NOT_FOUND: there is no
- * such program; ERR_IO: it ended with another status than 0. */
-int system_run(const char *const *argv, struct buf *out, struct err *err);
-
 #endif

@@ -2,7 +2,7 @@
  * edge/agent/agent.c - see agent.h: what it says of the device, and who hears
  * what comes in.
  */
-#include "edge/agent/job.h"
+#include "edge/agent/types.h"
 
 #include "base/file.h"
 #include "base/log.h"
@@ -18,7 +18,8 @@
 #define LOG_MODULE "agent"
 
 const struct job_type *const job_types[] = { &job_restart, &job_software_list,
-	&job_software_update, NULL };
+	&job_software_update, &job_config_snapshot, &job_config_update,
+	&job_log_upload, NULL };
 
 /* --- publishing ----------------------------------------------------------- */
 
@@ -76,22 +77,26 @@ agent_publish_capability(struct agent *a, const struct job_type *t)
 		else
 			buf_addz(&text, "{}");
 	} /* else what an earlier run said is cleared */
-	agent_publish(
-	    a, agent_topic(a, "cmd/%s", t->op), buf_str(&text), true);
+	agent_publish(a, agent_topic(a, "cmd/%s", t->op), buf_str(&text), true);
 	buf_free(&text);
 }
 
 void
 agent_tell_capability(struct agent *a, const char *op)
 {
+	const char *told = NULL; /* a family is looked up at once */
+
 	for (size_t i = 0; job_types[i] != NULL; i++) {
 		const struct job_type *t = job_types[i];
 
 		if (op != NULL && strcmp(op, t->op) != 0 &&
 		    (t->family == NULL || strcmp(op, t->family) != 0))
 			continue;
+		if (t->family != NULL && t->family == told)
+			continue;
+		told = t->family;
 		if (t->reload != NULL)
-			t->reload(a);
+			t->reload(a, t);
 		else
 			agent_publish_capability(a, t);
 	}
@@ -106,7 +111,8 @@ tell_twin(struct agent *a, struct str key, struct str value)
 	    memchr(key.ptr, '/', key.len) != NULL ||
 	    memchr(key.ptr, '+', key.len) != NULL ||
 	    memchr(key.ptr, '#', key.len) != NULL) {
-		log_warn("inventory.json: \"" STR_FMT "\" is not a key of a twin",
+		log_warn("inventory.json: \"" STR_FMT
+			 "\" is not a key of a twin",
 		    STR_ARG(key));
 		return;
 	}
@@ -117,7 +123,8 @@ tell_twin(struct agent *a, struct str key, struct str value)
 static void
 tell_inventory(struct agent *a)
 {
-	char *path = mem_printf("%s/device/inventory.json", a->conf->config_dir);
+	char *path =
+	    mem_printf("%s/device/inventory.json", a->conf->config_dir);
 	struct buf text = { 0 }, value = { 0 };
 	struct arena arena = { 0 };
 	struct err err = { 0 };
@@ -179,8 +186,8 @@ recover_once(struct agent *a)
 }
 
 void
-agent_filters(const struct agent *a,
-    void (*each)(void *ctx, struct str filter), void *ctx)
+agent_filters(const struct agent *a, void (*each)(void *ctx, struct str filter),
+    void *ctx)
 {
 	static const char *const own[] = { "cmd/+/+", "signal/+" };
 	struct buf b = { 0 };
@@ -210,9 +217,6 @@ agent_up(struct agent *a)
 	recover_once(a);
 	tell_device(a);
 	tedge_up(a);
-	if (!a->was_up)
-		software_scan(a);
-	a->was_up = true;
 	agent_tell_capability(a, NULL);
 }
 
@@ -237,12 +241,17 @@ agent_new(const struct agent_conf *conf, const struct agent_host *host,
 		list_init(&a->queues[i].jobs);
 	}
 	list_init(&a->ended);
+	a->config_env = mem_printf("TEDGE_CONFIG_DIR=%s", conf->config_dir);
+	a->env[0] = a->config_env;
+	a->config_types = types_new(a, &types_config, conf->config_plugins);
+	a->log_types = types_new(a, &types_log, conf->log_plugins);
 	(void)mkdir(conf->state_dir, 0775); /* or writing to it says why not */
 	rc = software_open(a, err);
 	if (rc != 0) {
 		agent_free(a);
 		return rc;
 	}
+	watch_open(a);
 	*ret = a;
 	return 0;
 }
@@ -254,6 +263,10 @@ agent_free(struct agent *a)
 		return;
 	jobs_free(a);
 	software_close(a);
+	watch_close(a);
+	types_free(a->config_types);
+	types_free(a->log_types);
+	free(a->config_env);
 	free(a->queues);
 	buf_free(&a->text);
 	free(a);

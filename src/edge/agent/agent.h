@@ -32,9 +32,9 @@ struct agent_conf {
 	const char *config_dir;  /* of sm-plugins/, plugins/, device/ */
 	const char *state_dir;   /* what must outlive a restart */
 	const char *tmp_dir, *log_dir;
-	const char *proc_dir;  /* "/proc" */
-	struct strs program;   /* how to run ourselves as another program */
-	struct strs log_keep;  /* logs.max_per_operation: "*:5" */
+	const char *proc_dir; /* "/proc" */
+	struct strs program;  /* how to run ourselves as another program */
+	struct strs log_keep; /* logs.max_per_operation: "*:5" */
 	bool sudo;
 
 	struct str software_default; /* STR_NULL: the only one there is */
@@ -43,7 +43,7 @@ struct agent_conf {
 	int64_t plugin_timeout_ms;
 
 	bool config_snapshot, config_update, log_upload; /* enabled? */
-	struct strs config_plugins, log_plugins;	  /* folders */
+	struct strs config_plugins, log_plugins;         /* folders */
 
 	struct strs reboot; /* the command */
 	int64_t reboot_timeout_ms;
@@ -61,7 +61,7 @@ struct agent_host {
 
 struct agent_msg {
 	struct str topic, payload; /* lent */
-	bool retain;		   /* it was there when we subscribed */
+	bool retain;               /* it was there when we subscribed */
 };
 
 /* Borrows `conf` with all it points to, and `host`. ERR_PARAM: a setting is

@@ -320,6 +320,7 @@ job_run(struct job *j, const struct job_program *p, job_step *next)
 	j->step = next;
 	if (child_start(j->agent->loop,
 		&(struct child_conf){ .argv = r->argv,
+		    .env = j->agent->env,
 		    .cwd = conf->tmp_dir,
 		    .input = p->input,
 		    .output_max = p->output_max,
@@ -359,8 +360,8 @@ job_fetch(struct job *j, const struct fetch_request *r, job_step *next)
 	    buf_z(&url));
 	buf_free(&url);
 	j->step = next;
-	if (fetch_start(j->agent->loop, &mine, on_fetched, j, &j->fetch,
-		&err) == 0)
+	if (fetch_start(
+		j->agent->loop, &mine, on_fetched, j, &j->fetch, &err) == 0)
 		return JOB_WAIT;
 	outcome(j, false);
 	buf_addz(&j->why, err.text);
@@ -439,8 +440,8 @@ open_log(struct job *j)
 		log_warn("no log of %s %s: %s", j->type->op, j->id, err.text);
 	buf_free(&prefix);
 	buf_free(&name);
-	oplog_line(&j->log, "===== %s, asked for on %s\n", j->type->op,
-	    j->topic);
+	oplog_line(
+	    &j->log, "===== %s, asked for on %s\n", j->type->op, j->topic);
 }
 
 static enum job_move
@@ -449,8 +450,8 @@ begin(struct job *j)
 	struct err err;
 
 	if (j->type->enabled != NULL && !j->type->enabled(j->agent->conf))
-		return job_fail(j, "%s is switched off on this device",
-		    j->type->op);
+		return job_fail(
+		    j, "%s is switched off on this device", j->type->op);
 	if (j->type->read != NULL && j->type->read(j, &err) != 0)
 		return job_fail(j, "%s", err.text);
 	return job_go_to(j, j->type->first);
@@ -506,7 +507,8 @@ agent_take_lost(struct agent *a, struct agent_queue *q,
 		drive(j);
 		return;
 	}
-	(void)job_fail(j, "%s command cancelled due to unexpected agent restart",
+	(void)job_fail(j,
+	    "%s command cancelled due to unexpected agent restart",
 	    q->type->title);
 	finish(j);
 }

@@ -30,7 +30,7 @@ enum job_move { JOB_NEXT, JOB_WAIT, JOB_END };
 typedef enum job_move job_step(struct job *j);
 
 struct job_type {
-	const char *op; /* "software_list" */
+	const char *op;    /* "software_list" */
 	const char *title; /* "Software List": in sentences */
 	/* Reads the members of its payload that it knows into job->data.
 	 * ERR_PARAM: the command fails with that sentence. */
@@ -46,7 +46,7 @@ struct job_type {
 	void (*capability)(struct agent *a, struct buf *out);
 	/* Finds out anew what it can, and then tells it by
 	 * agent_publish_capability(); NULL: it is known. */
-	void (*reload)(struct agent *a);
+	void (*reload)(struct agent *a, const struct job_type *t);
 	const char *family; /* of signals: "config"; NULL: its own name */
 };
 
@@ -58,8 +58,8 @@ struct job_front {
 	void (*state)(struct job *j, const char *status, struct buf *topic,
 	    struct buf *payload);
 	/* The beginning of its log's name: those of an operation are alike. */
-	void (*log_name)(const struct job *j, struct buf *prefix,
-	    struct buf *name);
+	void (*log_name)(
+	    const struct job *j, struct buf *prefix, struct buf *name);
 };
 
 struct job {
@@ -68,12 +68,12 @@ struct job {
 	const struct job_front *front;
 	struct agent_queue *queue;
 	struct list link; /* of its queue, or of those that have ended */
-	char *topic;	  /* where it was asked for */
+	char *topic;      /* where it was asked for */
 	char *id;
 	struct buf payload; /* as asked */
 	bool running, over;
-	bool cleared;	  /* who asked wants to hear no more of it */
-	struct buf told;  /* its last state, and where; until the broker */
+	bool cleared;       /* who asked wants to hear no more of it */
+	struct buf told;    /* its last state, and where; until the broker */
 	struct buf told_to; /* has it, it stays in the state file */
 
 	job_step *step;
@@ -84,14 +84,14 @@ struct job {
 	bool ok;
 	struct child_end end; /* of a child, without its texts */
 	struct buf out;       /* what it wrote on standard output */
-	struct buf why;	      /* not ok: in words */
+	struct buf why;       /* not ok: in words */
 
 	struct buf result; /* a JSON object: members of its last state */
 	struct buf reason; /* not empty: it has failed */
 	struct oplog log;
-	char *temp; /* its folder; NULL: none yet */
+	char *temp;         /* its folder; NULL: none yet */
 	struct arena arena; /* lives as long as the job */
-	void *data;	    /* the operation's own, in the arena */
+	void *data;         /* the operation's own, in the arena */
 };
 
 extern const struct job_type job_software_list, job_software_update,
@@ -102,7 +102,7 @@ extern const struct job_type *const job_types[]; /* NULL ends */
 
 struct job_program {
 	const char *const *argv; /* NULL ends */
-	bool sudo;		 /* with sudo, if that is set */
+	bool sudo;               /* with sudo, if that is set */
 	struct str input;
 	size_t output_max; /* 0: 1 MiB */
 	int64_t timeout_ms;
@@ -150,10 +150,12 @@ struct agent {
 	struct list ended; /* not yet with the broker, or (te) not cleared */
 	size_t n_ended;
 	bool first_generation; /* something stands in current-operation */
-	bool was_up;
-	bool recovered; /* what the last run left behind has been told */
+	bool recovered;        /* what the last run left behind has been told */
 	struct software *software; /* its plugins */
 	struct types *config_types, *log_types;
+	struct folder_watch *watch;
+	char *config_env;
+	const char *env[2]; /* of the programs it runs */
 	struct buf text;
 };
 
@@ -203,12 +205,17 @@ bool tedge_heard(struct agent *a, const struct agent_msg *m);
 void tedge_up(struct agent *a);
 void tedge_recover(struct agent *a);
 
+/* Looks at the folders of plugins and lists; what changes there is told. */
+void watch_open(struct agent *a);
+void watch_close(struct agent *a);
+
 /* --- software ------------------------------------------------------------- */
 
 /* Looks for plugins and asks those that are new whether they are any. */
 int software_open(struct agent *a, struct err *err);
 void software_close(struct agent *a);
 void software_scan(struct agent *a);
+void software_reload(struct agent *a, const struct job_type *t);
 /* Is the payload's updateList one? Without members that are unknown. */
 int software_check(struct str payload, struct err *err);
 

@@ -22,7 +22,7 @@
 #include "base/str.h"
 
 struct oplog {
-	int fd;	    /* -1: it could not be opened; all goes on without it */
+	int fd;     /* -1: it could not be opened; all goes on without it */
 	char *path; /* NULL: it was not opened */
 };
 

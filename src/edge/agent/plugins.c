@@ -101,8 +101,8 @@ tell_types(struct software *s)
 {
 	if (!s->settled)
 		return;
-	agent_tell_capability(s->agent, "software_list");
-	agent_tell_capability(s->agent, "software_update");
+	agent_publish_capability(s->agent, &job_software_list);
+	agent_publish_capability(s->agent, &job_software_update);
 }
 
 void
@@ -162,6 +162,7 @@ probe(struct sm_plugin *p)
 
 	if (child_start(p->agent->loop,
 		&(struct child_conf){ .argv = argv + agent_without_sudo(conf),
+		    .env = p->agent->env,
 		    .cwd = conf->tmp_dir,
 		    .output_max = 1,
 		    .timeout_ms = conf->plugin_timeout_ms },
@@ -179,6 +180,7 @@ software_scan(struct agent *a)
 	DIR *d = opendir(dir);
 	struct dirent *e;
 	size_t n = 0;
+	bool gone = false;
 
 	for (size_t i = 0; i < s->n; i++)
 		s->at[i]->seen = false;
@@ -196,6 +198,7 @@ software_scan(struct agent *a)
 		}
 		if (s->at[i]->probe != NULL)
 			s->probing--;
+		gone = gone || s->at[i]->valid;
 		plugin_free(s->at[i]);
 	}
 	s->n = n;
@@ -206,28 +209,35 @@ software_scan(struct agent *a)
 			probe(s->at[i]);
 	if (s->probing == 0)
 		settle(s);
-	tell_types(s);
+	if (gone)
+		tell_types(s);
+}
+
+void
+software_reload(struct agent *a, const struct job_type *t)
+{
+	software_scan(a);
+	if (a->software->settled)
+		agent_publish_capability(a, t);
 }
 
 /* --- which packages are told of ------------------------------------------- */
 
-static bool
-matches(const regex_t *re, struct str name)
-{
-	regmatch_t m = { 0, (regoff_t)name.len };
-
-	return regexec(re, name.ptr, 0, &m, REG_STARTEND) == 0;
-}
-
 /* With one of the two alone, the other is "nothing": include keeps what
  * matches, exclude what does not; with both, what either keeps. */
 static bool
-is_told(const struct software *s, struct str name)
+is_told(struct software *s, struct str text)
 {
+	const char *name;
+
 	if (!s->has_include && !s->has_exclude)
 		return true;
-	return (s->has_include && matches(&s->include, name)) ||
-	    (s->has_exclude && !matches(&s->exclude, name));
+	buf_clear(&s->name);
+	buf_add_str(&s->name, text);
+	name = buf_z(&s->name);
+	return (s->has_include &&
+		   regexec(&s->include, name, 0, NULL, 0) == 0) ||
+	    (s->has_exclude && regexec(&s->exclude, name, 0, NULL, 0) != 0);
 }
 
 int
@@ -265,8 +275,8 @@ sm_read_list(
 /* --- begin and end -------------------------------------------------------- */
 
 static int
-compile(struct str text, const char *key, regex_t *re, bool *has,
-    struct err *err)
+compile(
+    struct str text, const char *key, regex_t *re, bool *has, struct err *err)
 {
 	char *z, why[128];
 	int rc;
@@ -315,6 +325,7 @@ software_close(struct agent *a)
 	for (size_t i = 0; i < s->n; i++)
 		plugin_free(s->at[i]);
 	free(s->at);
+	buf_free(&s->name);
 	if (s->has_include)
 		regfree(&s->include);
 	if (s->has_exclude)

@@ -96,7 +96,8 @@ has_rebooted(const struct agent *a)
 		when = str_trim(str_cut(&rest, '\n'));
 		was = str_trim(str_cut(&rest, '\n'));
 		add_proc_line(a, "sys/kernel/random/boot_id", &id);
-		ret = (was.len > 0 && id.len > 0 && !str_eq(was, buf_str(&id))) ||
+		ret =
+		    (was.len > 0 && id.len > 0 && !str_eq(was, buf_str(&id))) ||
 		    (str_to_i64(when, &at) && boot != TIME_NULL && boot > at);
 	}
 	(void)unlink(path);
@@ -128,7 +129,8 @@ static enum job_move
 sync_disks(struct job *j)
 {
 	return job_run(j,
-	    &(struct job_program){ .argv = (const char *const[]){ "sync", NULL },
+	    &(struct job_program){
+		.argv = (const char *const[]){ "sync", NULL },
 		.sudo = true,
 		.timeout_ms = COMMAND_TIMEOUT_MS },
 	    reboot);
@@ -138,8 +140,7 @@ static enum job_move
 reboot(struct job *j)
 {
 	const struct strs *words = &j->agent->conf->reboot;
-	const char **argv =
-	    arena_array(&j->arena, words->n + 1, const char *);
+	const char **argv = arena_array(&j->arena, words->n + 1, const char *);
 
 	if (!j->ok) /* not a reason to stay up */
 		log_warn("sync: %s", buf_z(&j->why));
@@ -166,7 +167,8 @@ wait_for_it(struct job *j)
 	/* One that the reboot itself has killed did what it should. */
 	if (!j->ok && j->end.signal == 0) {
 		drop_marker(j);
-		return job_fail(j, "the command to restart the device failed: %s",
+		return job_fail(j,
+		    "the command to restart the device failed: %s",
 		    buf_z(&j->why));
 	}
 	return job_sleep(j, j->agent->conf->reboot_timeout_ms, too_late);
@@ -185,8 +187,7 @@ resumed(struct job *j)
 {
 	if (has_rebooted(j->agent))
 		return job_succeed(j);
-	return job_fail(
-	    j, "the agent was restarted, but the device was not");
+	return job_fail(j, "the agent was restarted, but the device was not");
 }
 
 const struct job_type job_restart = {

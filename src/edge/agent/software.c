@@ -112,7 +112,8 @@ read_module(struct json *in, bool strict, struct module *m, struct err *err)
 	if (m->name.len == 0 || m->name.ptr[0] == '-' || !is_clean(m->name))
 		return err_set(err, ERR_PARAM,
 		    "updateList: a module's \"name\" is missing, or is none");
-	if (!is_clean(m->version) || (m->version.len > 0 && m->version.ptr[0] == '-'))
+	if (!is_clean(m->version) ||
+	    (m->version.len > 0 && m->version.ptr[0] == '-'))
 		return err_set(err, ERR_PARAM,
 		    "updateList: the version of \"" STR_FMT "\" is none",
 		    STR_ARG(m->name));
@@ -396,7 +397,8 @@ list_end(struct job *j)
 		}
 		json_out_end_object(&o);
 	}
-	if (w->update) { /* it may have brought plugins, or what they speak of */
+	if (w->update) { /* it may have brought plugins, or what they speak of
+			  */
 		software_scan(j->agent);
 		agent_tell_capability(j->agent, "config");
 		agent_tell_capability(j->agent, "log_upload");
@@ -495,8 +497,7 @@ update_type(struct job *j)
 static enum job_move
 update_known(struct job *j)
 {
-	struct sm_plugin *p =
-	    sm_find(j->agent->software, type_of(j)->name);
+	struct sm_plugin *p = sm_find(j->agent->software, type_of(j)->name);
 
 	if (p != NULL)
 		sm_judge(p, j->ok);
@@ -513,8 +514,8 @@ update_known(struct job *j)
 static enum job_move
 update_prepare(struct job *j)
 {
-	return run_plugin(
-	    j, (const char *const[]){ "prepare" }, 1, STR_NULL, update_prepared);
+	return run_plugin(j, (const char *const[]){ "prepare" }, 1, STR_NULL,
+	    update_prepared);
 }
 
 static enum job_move
@@ -691,6 +692,7 @@ const struct job_type job_software_list = {
 	.first = list_begin,
 	.free = sw_free,
 	.capability = capability,
+	.reload = software_reload,
 };
 
 const struct job_type job_software_update = {
@@ -700,4 +702,5 @@ const struct job_type job_software_update = {
 	.first = update_begin,
 	.free = sw_free,
 	.capability = capability,
+	.reload = software_reload,
 };

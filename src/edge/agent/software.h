@@ -13,10 +13,10 @@
 struct sm_plugin {
 	struct agent *agent;
 	char *type, *path;
-	struct stat was;      /* the file, when it was last looked at */
-	bool seen;	      /* in this scan */
-	bool valid;	      /* its `list` ends with 0 */
-	struct child *probe;  /* it is being asked */
+	struct stat was;     /* the file, when it was last looked at */
+	bool seen;           /* in this scan */
+	bool valid;          /* its `list` ends with 0 */
+	struct child *probe; /* it is being asked */
 };
 
 struct software {
@@ -28,6 +28,7 @@ struct software {
 	struct loop_timer settle;
 	regex_t include, exclude;
 	bool has_include, has_exclude;
+	struct buf name; /* of a package, for those two */
 };
 
 #define SM_LIST_MAX (4u << 20) /* bytes of a plugin's list */

@@ -154,7 +154,8 @@ read_records(struct agent *a, struct str text, struct err *err)
 			} rows[] = { { "front", &r.front }, { "op", &r.op },
 				{ "topic", &r.topic }, { "id", &r.id },
 				{ "payload", &r.payload },
-				{ "told_to", &r.told_to }, { "told", &r.told } };
+				{ "told_to", &r.told_to },
+				{ "told", &r.told } };
 
 			if (!json_object(&in))
 				break;
@@ -163,8 +164,8 @@ read_records(struct agent *a, struct str text, struct err *err)
 
 				for (size_t i = 0; i < COUNT_OF(rows); i++)
 					if (str_eqz(key, rows[i].name))
-						known = json_str(
-						    &in, rows[i].to);
+						known =
+						    json_str(&in, rows[i].to);
 				if (!known)
 					json_skip(&in);
 			}
@@ -189,8 +190,8 @@ state_recover(struct agent *a)
 	    text.len <= FILE_MAX)
 		read_records(a, buf_str(&text), &err);
 	if (err.code != 0)
-		log_error("what ran before is not known: %s: %s", path,
-		    err.text);
+		log_error(
+		    "what ran before is not known: %s: %s", path, err.text);
 	free(path);
 	buf_free(&text);
 	tedge_recover(a);

@@ -56,11 +56,10 @@ add_members(struct json_out *o, struct str object, struct str over)
 }
 
 static void
-te_state(struct job *j, const char *status, struct buf *topic,
-    struct buf *payload)
+te_state(
+    struct job *j, const char *status, struct buf *topic, struct buf *payload)
 {
-	struct str result =
-	    j->result.len > 0 ? buf_str(&j->result) : STR("{}");
+	struct str result = j->result.len > 0 ? buf_str(&j->result) : STR("{}");
 	struct json_out o;
 
 	buf_addz(topic, j->topic);
@@ -133,7 +132,8 @@ on_command(struct agent *a, const struct te_topic *t, const struct agent_msg *m)
 	if (!read_status(m->payload, &status, &arena)) {
 		agent_error(a, "errors",
 		    "Invalid command on " STR_FMT
-		    ": the payload must be a JSON object whose status is a text",
+		    ": the payload must be a JSON object whose status is a "
+		    "text",
 		    STR_ARG(m->topic));
 		goto done;
 	}
@@ -164,7 +164,8 @@ on_signal(struct agent *a, struct str type)
 		char op[64];
 
 		if (rest.ptr == NULL || str_eqz(rest, "config")) {
-			agent_tell_capability(a, rest.ptr == NULL ? NULL : "config");
+			agent_tell_capability(
+			    a, rest.ptr == NULL ? NULL : "config");
 		} else if (rest.len < sizeof(op)) {
 			memcpy(op, rest.ptr, rest.len);
 			op[rest.len] = '\0';

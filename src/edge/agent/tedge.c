@@ -68,8 +68,8 @@ add_failures(struct json_out *o, struct json *in)
 }
 
 static void
-tedge_state(struct job *j, const char *status, struct buf *topic,
-    struct buf *payload)
+tedge_state(
+    struct job *j, const char *status, struct buf *topic, struct buf *payload)
 {
 	struct arena a = { 0 };
 	struct json_out o;
@@ -181,8 +181,9 @@ tedge_heard(struct agent *a, const struct agent_msg *m)
 	if (row == NULL)
 		return true;
 	if (read_request(m->payload, row, &arena, &id, &err) != 0)
-		agent_error(a, "tedge/errors", "Invalid request on " STR_FMT
-		    ": %s", STR_ARG(m->topic), err.text);
+		agent_error(a, "tedge/errors",
+		    "Invalid request on " STR_FMT ": %s", STR_ARG(m->topic),
+		    err.text);
 	else if (agent_find(a, m->topic, id) != NULL)
 		log_warn("a second request of id \"" STR_FMT "\" on " STR_FMT
 			 " is passed over",
@@ -194,7 +195,8 @@ tedge_heard(struct agent *a, const struct agent_msg *m)
 	return true;
 }
 
-/* --- what was left behind -------------------------------------------------- */
+/* --- what was left behind --------------------------------------------------
+ */
 
 /* A line of the state file: name = "value". */
 static bool
@@ -235,8 +237,9 @@ tedge_recover(struct agent *a)
 			continue;
 		topic = arena_printf(&arena, REQUEST "%s", rows[i].name);
 		if (agent_find(a, topic, id) == NULL)
-			agent_take_lost(a, agent_queue_of(a, str_of(rows[i].op)),
-			    &front_tedge, topic, id, STR("{}"));
+			agent_take_lost(a,
+			    agent_queue_of(a, str_of(rows[i].op)), &front_tedge,
+			    topic, id, STR("{}"));
 	}
 	free(path);
 	buf_free(&text);
@@ -247,7 +250,8 @@ tedge_recover(struct agent *a)
 void
 tedge_up(struct agent *a)
 {
-	agent_publish(a, STR("tedge/capabilities/software/list"), STR(""), true);
+	agent_publish(
+	    a, STR("tedge/capabilities/software/list"), STR(""), true);
 	agent_publish(
 	    a, STR("tedge/capabilities/software/update"), STR(""), true);
 }

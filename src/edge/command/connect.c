@@ -9,8 +9,11 @@
 #include "edge/command.h"
 
 #include "base/base.h"
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/rand.h"
 #include "codec/json.h"
+#include "codec/toml.h"
 #include "edge/bridge_link.h"
 #include "edge/bridge_plan.h"
 #include "edge/edge.h"
@@ -29,6 +32,7 @@
 
 #define EXIT_OLD_CERTIFICATE 3
 
+#define SECRET_LEN 40
 #define ANSWER_MS 10000 /* of the cloud */
 #define CLOUD_MS 20000  /* to be let in by it */
 #define LISTEN_MS 20000 /* until Mosquitto answers */
@@ -193,12 +197,64 @@ create_device(struct job *j)
 	return ask_cloud(j, &j->plan, &x);
 }
 
+/* The first time with the key of the gateway, behind the secret. */
 static int
 try_cloud(struct job *j)
 {
+	const char *key = command_option(j->call, "key");
+	struct bridge_plan p = j->plan;
 	struct exchange x = { .conf = NULL };
 
-	return ask_cloud(j, &j->plan, &x);
+	if (key != NULL)
+		p.password =
+		    arena_printf(&j->arena, "%s:%s", p.password, key).ptr;
+	return ask_cloud(j, &p, &x);
+}
+
+/* --- enrolment ----------------------------------------------------------- */
+
+/* A secret that only this device has, in the file of credentials; one that is
+ * there stays. */
+static int
+make_secret(struct job *j)
+{
+	struct str words[] = { str_of(j->cloud.name), STR("password") };
+	char *path = str_dupz(cloud_text(&j->cloud, "credentials_path"));
+	struct buf before = { 0 }, after = { 0 }, quoted = { 0 };
+	char secret[SECRET_LEN + 1];
+	struct toml *all;
+	int rc = 0;
+
+	if (access(path, F_OK) == 0)
+		rc = file_read(path, &before, &j->err);
+	if (rc == 0)
+		rc = toml_read(&j->arena, buf_str(&before), &all, &j->err);
+	if (rc == 0 && toml_get(toml_get(all, words[0]), words[1]) == NULL) {
+		rand_text(secret, SECRET_LEN);
+		toml_quote(&quoted, str_of(secret));
+		rc = toml_set(buf_str(&before),
+		    (struct strs){ words, COUNT_OF(words) }, buf_str(&quoted),
+		    &after, &j->err);
+		if (rc == 0)
+			rc = file_write(path, buf_str(&after), &j->err);
+	}
+	if (rc != 0)
+		(void)err_wrap(&j->err, "keep a secret in %s", path);
+	free(path);
+	buf_free(&before);
+	buf_free(&after);
+	buf_free(&quoted);
+	return rc;
+}
+
+static int
+enrol(struct job *j)
+{
+	if (command_option(j->call, "key") == NULL)
+		return 0;
+	if (strcmp(j->cloud.name, "marram") != 0)
+		return err_set(&j->err, ERR_PARAM, "--key is for marram only");
+	return make_secret(j);
 }
 
 /* --- the device ---------------------------------------------------------- */
@@ -221,7 +277,8 @@ give_certificate(const struct job *j)
 {
 	const char *user =
 	    bridges_by_mosquitto(j) ? "mosquitto" : j->system.user;
-	const char *const files[] = { j->plan.cert_file, j->plan.key_file };
+	const char *const files[] = { j->plan.cert_file, j->plan.key_file,
+		j->plan.by_account ? j->plan.credentials : NULL };
 	const struct passwd *pw;
 
 	if (geteuid() != 0 || (pw = getpwnam(user)) == NULL)
@@ -521,8 +578,10 @@ job_failed(struct job *j, const char *verb)
 static int
 read_plan(struct job *j)
 {
-	int rc = bridge_plan(&j->cloud, &j->arena, &j->plan, &j->err);
+	int rc = enrol(j);
 
+	if (rc == 0)
+		rc = bridge_plan(&j->cloud, &j->arena, &j->plan, &j->err);
 	if (rc == 0)
 		rc = system_read(j->config, &j->arena, &j->system, &j->err);
 	if (rc == 0)
@@ -904,6 +963,10 @@ run_refresh(struct command_call *c)
 	}
 
 static const struct command_option connect_options[] = {
+	{ .name = "key",
+	    .arg = "KEY",
+	    .help = "marram: the key of the gateway, by which the device is "
+		    "let in the first time" },
 	{ .name = "test", .help = "only see whether the connection works" },
 	{ .name = "offline",
 	    .help = "set it up without asking the cloud anything" },

@@ -124,6 +124,7 @@ part_disable(struct command_call *c)
 const struct command run_commands[] = {
 	{ .words = "run",
 	    .args = "",
+	    .serves = true,
 	    .options = run_options,
 	    .help = "run the broker and every part that is enabled, in the "
 		    "foreground",

@@ -1,0 +1,49 @@
+/*
+ * edge/expose.c - see expose.h.
+ */
+#include "edge/expose.h"
+
+#include "base/base.h"
+
+void
+expose_tell(struct expose *x)
+{
+	(void)mqtt_client_publish(
+	    x->client, x->topic, x->payload, 1, true, NULL, NULL);
+}
+
+static void
+on_again(struct loop_timer *t)
+{
+	expose_tell(container_of(t, struct expose, again));
+}
+
+static void
+on_heard(void *ctx, const struct mqtt_client_msg *m)
+{
+	struct expose *x = ctx;
+
+	if (m->topic.ptr == NULL || loop_is_running(&x->again))
+		return;
+	if (!str_eq(m->payload, x->payload))
+		loop_after(x->loop, &x->again, EXPOSE_AGAIN_MS);
+}
+
+void
+expose_init(struct expose *x, struct loop *loop, struct mqtt_client *c,
+    struct str topic, struct str payload)
+{
+	*x = (struct expose){ .loop = loop, .client = c };
+	x->topic = str_copy(topic);
+	x->payload = str_copy(payload);
+	x->again.fire = on_again;
+	(void)mqtt_client_subscribe(c, x->topic, 1, on_heard, x);
+}
+
+void
+expose_fini(struct expose *x)
+{
+	loop_cancel(x->loop, &x->again);
+	str_free(x->topic);
+	str_free(x->payload);
+}

@@ -1,0 +1,9 @@
+/*
+ * edge/part_types.c - every part there is.
+ */
+#include "edge/part.h"
+
+const struct part_type *const part_types[] = {
+	&part_agent,
+	NULL,
+};
