@@ -273,8 +273,8 @@ check(struct arena *a, const struct te_topic *t, struct str payload,
 		return thin_edge_json_read(
 		    payload, 0, 0, a, &nothing, NULL, err);
 	case TE_EVENT:
-	case TE_CMD:
 		return check_object(a, payload, err);
+	case TE_CMD:
 	case TE_ALARM:
 	case TE_ENTITY:
 	case TE_CMD_META:
@@ -479,12 +479,34 @@ tell_software(
 /* --- what happens on the device ---------------------------------------------
  */
 
+static void
+tell_state(struct marram *m, struct arena *a, const struct te_topic *t,
+    struct str where, const struct mapper_msg *msg, struct str status)
+{
+	struct str no = { t->id.ptr + sizeof(OURS) - 1,
+		t->id.len - (sizeof(OURS) - 1) };
+	struct command *c = command_new(m, msg->topic,
+	    arena_printf(a, "up/" STR_FMT "/cmd/" STR_FMT "/" STR_FMT,
+		STR_ARG(where), STR_ARG(t->type), STR_ARG(no)));
+	struct str state;
+
+	if (str_eqz(status, "init"))
+		return;
+	state = short_state(a, msg->payload);
+	if (c->state.ptr != NULL && str_eq(c->state, state))
+		return;
+	str_free(c->state);
+	c->state = str_copy(state);
+	c->ended = has_ended(status);
+	tell(m, a, c->where, c->state);
+}
+
 /* The end of any list of software is of use, whoever asked for it. */
 static void
 on_command(struct marram *m, struct arena *a, const struct te_topic *t,
     struct str where, const struct mapper_msg *msg)
 {
-	struct str status = member(a, msg->payload, "status"), state, no;
+	struct str status = member(a, msg->payload, "status");
 	struct command *c = map_get(&m->commands, msg->topic);
 
 	if (msg->payload.len == 0) {
@@ -499,26 +521,12 @@ on_command(struct marram *m, struct arena *a, const struct te_topic *t,
 			publish(m, msg->topic, STR(""), true);
 		return;
 	}
+	if (str_starts(t->id, STR(OURS)))
+		tell_state(m, a, t, where, msg, status);
 	/* whoever has ordered it, what is installed may be another */
 	if (str_eqz(t->type, "software_update") && has_ended(status) &&
 	    !msg->retain)
 		ask_list(m, a, t->entity);
-	if (!str_starts(t->id, STR(OURS)))
-		return;
-	no = (struct str){ t->id.ptr + sizeof(OURS) - 1,
-		t->id.len - (sizeof(OURS) - 1) };
-	c = command_new(m, msg->topic,
-	    arena_printf(a, "up/" STR_FMT "/cmd/" STR_FMT "/" STR_FMT,
-		STR_ARG(where), STR_ARG(t->type), STR_ARG(no)));
-	if (str_eqz(status, "init"))
-		return;
-	state = short_state(a, msg->payload);
-	if (c->state.ptr != NULL && str_eq(c->state, state))
-		return;
-	str_free(c->state);
-	c->state = str_copy(state);
-	c->ended = has_ended(status);
-	tell(m, a, c->where, c->state);
 }
 
 static void begin_orders(struct marram *m, struct arena *a);
