@@ -24,6 +24,7 @@ const struct command *const command_arrays[] = {
 	config_commands,
 	connect_commands,
 	mqtt_commands,
+	diag_commands,
 	run_commands,
 	part_commands,
 	completions_commands,
