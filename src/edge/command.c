@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <libgen.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -640,8 +641,9 @@ run_command(int argc, char **argv)
 	buf_free(&words);
 	config_close(c.config);
 	arena_fini(&c.arena);
-	if (fflush(stdout) != 0 && rc == 0) {
-		perror("error: standard output");
+	if ((fflush(stdout) != 0 || ferror(stdout)) && rc == 0) {
+		if (errno != EPIPE) /* whoever reads it has had enough */
+			perror("error: standard output");
 		rc = 1;
 	}
 	return rc;
