@@ -158,6 +158,13 @@ test('the page of a device: its values as they come, its history, its messages r
 	await isGood(page, 'device-history-light');
 	await page.click('[role=tab]:text-is("Messages")');
 	await page.waitForSelector('td:has-text("manual") >> .. >> .values:has-text("Water 12.25 °C")');
+	// one that comes late stands where it belongs, however it was stored
+	const password = 'net password';
+	await platform.call('PATCH', '/coremgr/api/v1/network/' + networkId, { password }, token);
+	platform.paste(`mosquitto_pub -h localhost -p ${platform.mqtt} -u network.${unit}.wells -P '${password}' -q 1 -t broker.network.${unit}.wells.uldata -m '${JSON.stringify({ time: new Date(Date.now() - 3600_000).toISOString(), networkAddr: 'well-1', data: hex({ temperature: 9.75 }) })}'`);
+	await page.waitForSelector('td:has-text("9.75")');
+	const times = await page.$$eval('.payload', (all) => all.map((x) => x.textContent));
+	assert.ok(times[0].includes('12.25') && times.at(-1).includes('9.75'), times.join());
 	await page.selectOption('label:has-text("Shown as") select', 'hex');
 	await page.waitForSelector('.payload:has-text("7b 22")');
 	await isGood(page, 'device-messages-light');
