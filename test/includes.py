@@ -11,6 +11,7 @@ import sys
 
 ORDER = ["base", "codec", "net", "plug", "core", "app"]
 MAY = {name: set(ORDER[: i + 1]) for i, name in enumerate(ORDER)}
+MAY["app"].add("edge")
 MAY["edge"] = {"base", "codec", "net", "edge"}
 MAY["sdk"] = {"base", "codec", "net", "sdk"}
 CORE = {

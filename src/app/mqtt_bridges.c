@@ -10,7 +10,6 @@
 
 #include "base/arena.h"
 #include "base/base.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/mqtt/bridge.h"
@@ -28,16 +27,8 @@
 
 #define PORT_CLEAR 1883
 #define PORT_TLS 8883
-#define REFUSED_EVERY_MS 60000 /* told of, unless the reason changes */
 
 #define ACCOUNT_MAX 24
-
-/* What a side has refused since that was last told. */
-struct refusals {
-	uint8_t reason; /* 0: none yet */
-	int64_t told_ms;
-	uint64_t untold;
-};
 
 struct one {
 	struct mqtt_bridges *all;
@@ -50,8 +41,8 @@ struct one {
 	struct tls_client *tls_client; /* NULL: in clear */
 	struct mqtt_bridge_rule *rules;
 	size_t n_rules;
-	struct refusals refusals[2]; /* by side */
-	struct mqtt_bridge *bridge;  /* NULL: not started */
+	struct mqtt_bridge_refusals refusals[2]; /* by side */
+	struct mqtt_bridge *bridge;              /* NULL: not started */
 };
 
 struct mqtt_bridges {
@@ -367,26 +358,21 @@ on_down(void *owner, enum mqtt_bridge_side side, const struct err *why)
 	    side_of(side), why->text);
 }
 
-/* There may be one for each message: then some stand for all. */
 static void
 on_refused(
     void *owner, enum mqtt_bridge_side side, struct str topic, uint8_t reason)
 {
 	struct one *b = owner;
-	struct refusals *r = &b->refusals[side];
-	int64_t now = clock_mono();
+	uint64_t untold;
 	char more[64] = "";
 
-	if (reason == r->reason && now - r->told_ms < REFUSED_EVERY_MS) {
-		r->untold++;
+	if (!mqtt_bridge_refusal_due(&b->refusals[side], reason, &untold))
 		return;
-	}
-	if (r->untold > 0)
+	if (untold > 0)
 		snprintf(more, sizeof(more), " (and %llu more before)",
-		    (unsigned long long)r->untold);
+		    (unsigned long long)untold);
 	log_warn("%s: %s has not taken \"" STR_FMT "\": %s%s", b->key,
 	    side_of(side), STR_ARG(topic), mqtt_reason_text(reason), more);
-	*r = (struct refusals){ .reason = reason, .told_ms = now };
 }
 
 static const struct mqtt_bridge_events events = { on_up, on_down, on_refused };

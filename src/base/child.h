@@ -5,7 +5,9 @@
  * of its own, without our descriptors. What it writes is gathered up to a limit
  * (more is read and dropped, and told); at its deadline the group gets SIGTERM,
  * and SIGKILL `grace_ms` later. A child that leaves others behind which hold
- * its pipes does not hold us: with its end the group is killed.
+ * its pipes does not hold us: with its end the group is killed, and what is in
+ * the pipes then is all that is read. Nor does one that cannot be killed, as
+ * one behind sudo: after another `grace_ms` it is given up.
  *
  * A child belongs to one loop and is used on that loop's thread only.
  */
@@ -35,12 +37,12 @@ struct child_conf {
 };
 
 struct child_end {
-	int status; /* of exit(); -1: it was killed */
+	int status; /* of exit(); -1: it was killed, or given up */
 	int signal; /* 0: it was not killed */
 	bool timed_out;
 	bool cut;            /* it wrote more than was kept */
 	struct str out, err; /* lent */
-	int64_t took_ms;
+	int64_t took_ms, timeout_ms;
 };
 
 /* Copies `conf`. `done` is called once, never before this returns, and the
@@ -49,12 +51,13 @@ struct child_end {
 int child_start(struct loop *loop, const struct child_conf *conf,
     void (*done)(void *ctx, const struct child_end *end), void *ctx,
     struct child **ret, struct err *err);
-/* As its deadline; done() is still called. */
+/* As its deadline, but not told as that; done() is still called. */
 void child_stop(struct child *c);
 /* Kills it now and forgets it; done() is not called. NULL is fine. */
 void child_free(struct child *c);
 
-/* "exited with 2", "killed by SIGTERM", "took longer than 5 s". */
+/* "exited with 2", "killed by SIGTERM", "took longer than 5 s", "did not end
+ * when it was killed". */
 void child_end_text(const struct child_end *end, struct buf *out);
 
 #endif

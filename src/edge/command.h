@@ -31,6 +31,7 @@ struct command {
 			    * with "..." takes the rest */
 	const struct command_option *options; /* name NULL ends; NULL: none */
 	bool hidden;                          /* not in --help */
+	bool serves; /* runs until it is told to end, and logs at info */
 	const char *help;
 	/* Its exit status: 0, 1 it failed, or what the command's page says. */
 	int (*run)(struct command_call *c);
@@ -48,6 +49,8 @@ const char *command_arg(const struct command_call *c, const char *name);
 const char *command_option(const struct command_call *c, const char *name);
 size_t command_options(
     const struct command_call *c, const char *name, const char *const **ret);
+/* What was given for the last argument, that with "...". */
+size_t command_rest(const struct command_call *c, const char *const **ret);
 const char *command_config_dir(const struct command_call *c);
 /* Opens the settings at the first call. NULL: what was wrong is told, and the
  * command returns 1. The call's own. */

@@ -78,6 +78,13 @@ struct cloud {
 	const char *name;            /* "c8y", "az", "aws", "marram" */
 	struct str profile;          /* STR_NULL: none; borrowed */
 };
+/* ERR_NOT_FOUND: there is no such cloud, or no such profile of it. Borrows
+ * `profile`, which may be STR_NULL. */
+int config_cloud(const struct config *c, const char *name, struct str profile,
+    struct cloud *ret, struct err *err);
+/* Calls `each` for every profile of a cloud, once, in the file's order. */
+void config_profiles(const struct config *c, const char *cloud,
+    void (*each)(void *ctx, struct str profile), void *ctx);
 /* `key` is what stands behind the cloud: "url", "mapper.timestamp". */
 struct str cloud_text(const struct cloud *of, const char *key);
 int64_t cloud_int(const struct cloud *of, const char *key);

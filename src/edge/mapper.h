@@ -19,13 +19,14 @@
 #define EDGE_MAPPER_H
 
 #include "base/arena.h"
+#include "base/child.h"
 #include "edge/config.h"
 #include "edge/topic.h"
 
 #include <stdint.h>
 
-#define MAPPER_ORIGIN "origin" /* a user property: the topic it came on first  \
-				*/
+/* A user property: the topic that it came on first. */
+#define MAPPER_ORIGIN "origin"
 
 struct mapper_msg {
 	struct str topic, payload; /* lent */
@@ -34,7 +35,16 @@ struct mapper_msg {
 	bool origin; /* it has MAPPER_ORIGIN: a copy */
 };
 
-/* What a mapper may ask for; given at new(). */
+/* A program that the mapper wants run; its end is heard by ops->ran. */
+struct mapper_run {
+	const char *const *argv; /* NULL ends; copied */
+	const char *const *env;  /* "NAME=value"; NULL: none; copied */
+	int64_t timeout_ms;      /* 0: none; then SIGTERM, later SIGKILL */
+};
+
+/* What a mapper may ask for; given at open(). What is behind `http` may be NULL
+ * where there is none of it. None of these calls the mapper back before it
+ * returns. */
 struct mapper_host {
 	void *owner;
 	void (*publish)(void *owner, const struct mapper_msg *m);
@@ -46,10 +56,22 @@ struct mapper_host {
 	int32_t (*offset_s)(void *owner);
 	/* Calls ops->timer once, `ms` from now; again moves it. */
 	void (*after)(void *owner, int64_t ms);
-	/* A request to the cloud by HTTP; ops->http hears its end. NULL where
-	 * there is none. Texts are copied. */
+	/* A request by HTTP, as a rule to the local proxy that shows the cloud
+	 * who we are; ops->http hears its end. Texts are copied. STR_NULL for
+	 * `type` and `body`: none. */
 	void (*http)(void *owner, uint64_t tag, const char *method,
 	    struct str url, struct str type, struct str body);
+	/* Time that is never set: ms since some moment. */
+	int64_t (*mono_ms)(void *owner);
+	/* Sends what is at `from`, a URL or a path, to the URL `to` by POST,
+	 * piece by piece: a file may be larger than our memory. ops->http hears
+	 * its end. */
+	void (*carry)(void *owner, uint64_t tag, struct str from, struct str to,
+	    struct str type);
+	void (*run)(void *owner, uint64_t tag, const struct mapper_run *run);
+	/* Calls ops->changed when a file in the folder was written, made or
+	 * removed. The folder need not be there yet. */
+	void (*watch)(void *owner, const char *folder);
 };
 
 struct mapper_conf {
@@ -78,6 +100,8 @@ struct mapper_ops {
 	/* The end of a request: status 0 and a sentence if it did not come to
 	 * an answer. */
 	void (*http)(void *m, uint64_t tag, int status, struct str body);
+	void (*ran)(void *m, uint64_t tag, const struct child_end *end);
+	void (*changed)(void *m); /* in a folder that is watched */
 };
 
 extern const struct mapper_ops mapper_c8y, mapper_az, mapper_aws,

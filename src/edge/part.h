@@ -51,14 +51,25 @@ struct str edge_device_topic(struct edge *e);
  * retries. The caller adds client_id, keep_session, will and the rest. */
 void edge_local(struct edge *e, struct mqtt_client_conf *conf);
 
-/* The health of a service, for who looks: retained, with the last will set by
- * the caller's client (see edge_will()), on
- * ROOT/device/main/service/NAME/status/health, and registered. `status` is
- * "up" or "down". */
-struct str edge_health_topic(struct edge *e, const char *service);
-void edge_will(
+/* --- health -------------------------------------------------------------- */
+
+/* The health of a service, for who looks: retained on
+ * ROOT/device/main/service/NAME/status/health, and on tedge/health/NAME, with
+ * its registration; and told again to who asks. */
+struct health {
+	struct edge *edge;
+	struct mqtt_client *client;
+	const char *service;
+};
+
+/* Into `conf`: the last will. Its texts are the edge's, and good until the next
+ * call: mqtt_client_new() copies them. */
+void health_will(
     struct edge *e, const char *service, struct mqtt_client_conf *conf);
-void edge_health(struct edge *e, struct mqtt_client *c, const char *service,
-    const char *status);
+/* Subscribes to the requests; borrows all. Before mqtt_client_start(). */
+void health_init(struct health *h, struct edge *e, struct mqtt_client *c,
+    const char *service);
+/* Tells it: "up", "down". */
+void health_tell(const struct health *h, const char *status);
 
 #endif

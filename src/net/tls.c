@@ -20,6 +20,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "net/tls_trust.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,6 +49,7 @@ struct creds {
 	gnutls_priority_t priority;
 	enum tls_client_certs client_certs; /* of a server */
 	bool verify;                        /* of a client */
+	char *ca_path;                      /* of a client; NULL: none */
 	gnutls_datum_t *alpn;
 	unsigned n_alpn;
 	struct past past; /* of a client */
@@ -131,6 +133,7 @@ creds_unref(struct creds *c)
 	for (unsigned i = 0; i < c->n_alpn; i++)
 		free(c->alpn[i].data);
 	free(c->alpn);
+	free(c->ca_path);
 	past_set(&c->past, NULL, (gnutls_datum_t){ 0 });
 	pthread_mutex_destroy(&c->past.lock);
 	free(c);
@@ -326,7 +329,12 @@ load_client(
 {
 	int rc;
 
-	if (conf->ca_file != NULL) {
+	if (conf->ca_path != NULL) {
+		rc = tls_trust_check(conf->ca_path, err);
+		if (rc != 0)
+			return rc;
+		c->ca_path = str_dupz(str_of(conf->ca_path));
+	} else if (conf->ca_file != NULL) {
 		rc = load_ca(c, conf->ca_file, err);
 		if (rc != 0)
 			return rc;
@@ -467,17 +475,24 @@ static int
 check_peer(gnutls_session_t session)
 {
 	struct tls *t = gnutls_session_get_ptr(session);
+	const gnutls_datum_t *chain;
 	unsigned n = 0;
 	int rc;
 
-	if (gnutls_certificate_get_peers(session, &n) == NULL || n == 0) {
+	chain = gnutls_certificate_get_peers(session, &n);
+	if (chain == NULL || n == 0) {
 		if (t->server && t->creds->client_certs != TLS_CERTS_REQUIRED)
 			return 0;
 		return GNUTLS_E_NO_CERTIFICATE_FOUND;
 	}
-	rc = t->server
-	    ? gnutls_certificate_verify_peers2(session, &t->invalid)
-	    : gnutls_certificate_verify_peers3(session, t->host, &t->invalid);
+	if (t->creds->ca_path != NULL)
+		rc = tls_trust_verify(
+		    t->creds->ca_path, chain, n, t->host, &t->invalid);
+	else if (t->server)
+		rc = gnutls_certificate_verify_peers2(session, &t->invalid);
+	else
+		rc = gnutls_certificate_verify_peers3(
+		    session, t->host, &t->invalid);
 	if (rc < 0)
 		return rc;
 	if (t->invalid != 0)

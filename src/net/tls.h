@@ -60,6 +60,9 @@ struct stream *tls_server_stream(
 
 struct tls_client_conf {
 	const char *ca_file;   /* NULL: those that the system trusts */
+	const char *ca_path;   /* instead: a file, or a folder of files, that is
+				* not kept in memory but looked through for each
+				* connection (net/tls_trust.h); NULL: none */
 	const char *cert_file; /* NULL: no certificate of our own */
 	const char *key_file;
 	bool verify; /* the server's certificate, and that it is `host`'s */

@@ -552,6 +552,38 @@ a_client_knows_its_server(void **state)
 }
 
 static void
+authorities_are_picked_from_a_folder_or_a_file(void **state)
+{
+	struct fixture *f = *state;
+
+	f->client_conf.ca_file = NULL;
+	f->client_conf.ca_path = pki.dir; /* keys and others are there, too */
+	new_client(f, NULL, NULL);
+	connect_them(f, "server.example", false);
+	assert_true(shake_hands(f));
+	talk(f);
+	connect_them(f, "another.example", false);
+	assert_false(shake_hands(f));
+	assert_why(f->c, "name");
+
+	f->client_conf.ca_path = pki.ca_pem;
+	new_client(f, NULL, NULL);
+	connect_them(f, "server.example", false);
+	assert_true(shake_hands(f));
+
+	f->client_conf.ca_path = pki.other_pem;
+	new_client(f, NULL, NULL);
+	connect_them(f, "server.example", false);
+	assert_false(shake_hands(f));
+	assert_why(f->c, "issuer is unknown");
+
+	f->client_conf.ca_path = "/nowhere";
+	assert_int_equal(
+	    tls_client_new(&f->client_conf, &f->client, &f->err), ERR_IO);
+	assert_non_null(strstr(f->err.text, "/nowhere"));
+}
+
+static void
 a_verified_client_has_a_name(void **state)
 {
 	struct fixture *f = *state;
@@ -1119,6 +1151,7 @@ main(void)
 		T(old_versions_are_refused),
 		T(bytes_one_at_a_time_are_enough),
 		T(a_client_knows_its_server),
+		T(authorities_are_picked_from_a_folder_or_a_file),
 		T(a_verified_client_has_a_name),
 		T(bad_client_certificates_end_with_the_right_alert),
 		T(a_required_certificate_is_required),

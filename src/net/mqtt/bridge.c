@@ -17,6 +17,7 @@
 #include "net/mqtt/bridge.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -27,6 +28,7 @@
 
 /* More than a source can have unacknowledged: ids are 16 bits. */
 #define TARGET_WAITING_MAX (2 * 65536u)
+#define REFUSED_EVERY_MS 60000 /* told of, unless the reason changes */
 
 struct lane {
 	struct side *from, *to;
@@ -63,8 +65,9 @@ struct mqtt_bridge {
 	struct side sides[2];
 	struct lane *lanes;
 	size_t n_lanes;
-	char *topic, *up_text, *down_text; /* of the notification */
-	bool local_only;
+	/* of the notification; topics by side, NULL: none */
+	char *topics[2], *up_texts[2], *down_texts[2];
+	uint32_t max_payload; /* to the remote side; 0: any */
 };
 
 /* --- echoes -------------------------------------------------------------- */
@@ -195,6 +198,15 @@ is_taken(const struct lane *l, struct str topic)
 	return false;
 }
 
+/* In level 4 a server does not say what it takes: it ends the connection. */
+static bool
+is_too_large(const struct side *to, struct str payload)
+{
+	return to->which == MQTT_BRIDGE_REMOTE &&
+	    to->bridge->max_payload != 0 &&
+	    payload.len > to->bridge->max_payload;
+}
+
 static void
 on_heard(void *ctx, const struct mqtt_client_msg *m)
 {
@@ -221,12 +233,18 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 	out.qos = MIN_OF(m->qos, l->qos);
 	mqtt_kept_props(m->props->raw, &kept);
 	props.raw = buf_str(&kept);
+	if (is_too_large(l->to, m->payload)) {
+		tell_refused(l->to, out.topic, MQTT_R_TOO_LARGE);
+		goto done;
+	}
 	if (mqtt_has(m->props, MQTT_P_MESSAGE_EXPIRY)) {
 		props.has = 1ull << MQTT_P_MESSAGE_EXPIRY;
 		props.message_expiry_s = m->props->message_expiry_s;
 	}
 	out.props = &props;
 	carry(l, &out);
+
+done:
 	buf_free(&topic);
 	buf_free(&kept);
 }
@@ -236,11 +254,13 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 static void
 notify(struct mqtt_bridge *b, enum mqtt_bridge_side side, bool up, uint8_t qos)
 {
-	if (b->topic == NULL || (side == MQTT_BRIDGE_REMOTE && b->local_only) ||
+	if (b->topics[side] == NULL ||
 	    !mqtt_client_is_up(b->sides[side].client))
 		return; /* if it is down it will be told when it is up */
-	(void)mqtt_client_publish(b->sides[side].client, str_of(b->topic),
-	    str_of(up ? b->up_text : b->down_text), qos, true, NULL, NULL);
+	(void)mqtt_client_publish(b->sides[side].client,
+	    str_of(b->topics[side]),
+	    str_of(up ? b->up_texts[side] : b->down_texts[side]), qos, true,
+	    NULL, NULL);
 }
 
 static void
@@ -293,15 +313,14 @@ side_init(struct mqtt_bridge *b, enum mqtt_bridge_side which,
 	if (c.client_id == NULL || c.client_id[0] == '\0')
 		c.client_id = made = mem_printf("%s%s",
 		    which == MQTT_BRIDGE_LOCAL ? "local." : "", conf->name);
-	c.keep_session = true;
-	c.bridge = true;
+	c.keep_session = which == MQTT_BRIDGE_LOCAL || !conf->forget_remote;
+	c.bridge = which == MQTT_BRIDGE_LOCAL || !conf->remote_as_client;
 	c.lenient = true;
 	c.max_waiting = TARGET_WAITING_MAX;
 	c.will_topic = NULL;
-	if (b->topic != NULL &&
-	    (which == MQTT_BRIDGE_LOCAL || !b->local_only)) {
-		c.will_topic = b->topic;
-		c.will_payload = str_of(b->down_text);
+	if (b->topics[which] != NULL) {
+		c.will_topic = b->topics[which];
+		c.will_payload = str_of(b->down_texts[which]);
 		c.will_qos = 1;
 		c.will_retain = true;
 	}
@@ -378,6 +397,24 @@ add_rules(
 
 /* --- life ---------------------------------------------------------------- */
 
+static void
+set_notification(struct mqtt_bridge *b, const struct mqtt_bridge_conf *conf)
+{
+	const char *up = conf->notify_up != NULL ? conf->notify_up : "1";
+	const char *down = conf->notify_down != NULL ? conf->notify_down : "0";
+	const bool own = conf->notify_local_only;
+	const char *const topics[] = { conf->notification_topic,
+		own ? conf->remote_topic : conf->notification_topic };
+
+	for (unsigned i = 0; i < COUNT_OF(topics); i++) {
+		bool plain = i == MQTT_BRIDGE_REMOTE && own;
+
+		b->topics[i] = str_dupz(str_of(topics[i]));
+		b->up_texts[i] = str_dupz(str_of(plain ? "1" : up));
+		b->down_texts[i] = str_dupz(str_of(plain ? "0" : down));
+	}
+}
+
 int
 mqtt_bridge_new(struct loop *loop, const struct mqtt_bridge_conf *conf,
     const struct mqtt_bridge_events *events, void *owner,
@@ -389,12 +426,8 @@ mqtt_bridge_new(struct loop *loop, const struct mqtt_bridge_conf *conf,
 	b->loop = loop;
 	b->events = events;
 	b->owner = owner;
-	b->topic = str_dupz(str_of(conf->notification_topic));
-	b->up_text =
-	    str_dupz(str_of(conf->notify_up != NULL ? conf->notify_up : "1"));
-	b->down_text = str_dupz(
-	    str_of(conf->notify_down != NULL ? conf->notify_down : "0"));
-	b->local_only = conf->notify_local_only;
+	set_notification(b, conf);
+	b->max_payload = conf->max_payload;
 	for (unsigned i = 0; i < COUNT_OF(b->sides); i++) {
 		b->sides[i].bridge = b;
 		b->sides[i].which = (enum mqtt_bridge_side)i;
@@ -451,9 +484,11 @@ mqtt_bridge_free(struct mqtt_bridge *b)
 		str_free(b->lanes[i].to_prefix);
 	}
 	free(b->lanes);
-	free(b->topic);
-	free(b->up_text);
-	free(b->down_text);
+	for (unsigned i = 0; i < COUNT_OF(b->topics); i++) {
+		free(b->topics[i]);
+		free(b->up_texts[i]);
+		free(b->down_texts[i]);
+	}
 	loop_free_later(b->loop, b);
 }
 
@@ -461,4 +496,19 @@ bool
 mqtt_bridge_is_up(const struct mqtt_bridge *b, enum mqtt_bridge_side side)
 {
 	return mqtt_client_is_up(b->sides[side].client);
+}
+
+bool
+mqtt_bridge_refusal_due(
+    struct mqtt_bridge_refusals *r, uint8_t reason, uint64_t *untold)
+{
+	int64_t now = clock_mono();
+
+	if (reason == r->reason && now - r->told_ms < REFUSED_EVERY_MS) {
+		r->untold++;
+		return false;
+	}
+	*untold = r->untold;
+	*r = (struct mqtt_bridge_refusals){ .reason = reason, .told_ms = now };
+	return true;
 }

@@ -53,14 +53,25 @@ struct mqtt_bridge_rule {
 struct mqtt_bridge_conf {
 	const char *name; /* for client ids, where none are given: NAME and
 			   * "local." NAME */
-	/* How to connect. Sessions are always kept; the will is ours. */
+	/* How to connect. The local session is always kept; the wills are
+	 * ours. */
 	struct mqtt_client_conf local, remote;
+	bool forget_remote; /* the remote server is to keep no session: what it
+			     * has to say while the bridge is away is lost */
+	bool remote_as_client; /* the remote server is not told that this is a
+				* bridge: there are some that end the connection
+				* on that */
+	uint32_t max_payload;  /* of what is carried to the remote side; 0: any
+				*/
 	const struct mqtt_bridge_rule *rules;
 	size_t n_rules;
 	/* Retained, QoS 1: says whether the remote side is up. NULL: none. */
 	const char *notification_topic;
 	const char *notify_up, *notify_down; /* NULL: "1", "0" */
 	bool notify_local_only; /* else to the remote server, too */
+	/* With notify_local_only: what the remote server is told instead, on a
+	 * topic of its own: "1" and "0". NULL: nothing. */
+	const char *remote_topic;
 };
 
 enum mqtt_bridge_side { MQTT_BRIDGE_LOCAL, MQTT_BRIDGE_REMOTE };
@@ -90,5 +101,16 @@ void mqtt_bridge_stop(struct mqtt_bridge *b);
 /* Stops and forgets it; the sessions stay on the servers. NULL is fine. */
 void mqtt_bridge_free(struct mqtt_bridge *b);
 bool mqtt_bridge_is_up(const struct mqtt_bridge *b, enum mqtt_bridge_side side);
+
+/* There may be a refusal for each message: then some stand for all. One per
+ * side of a bridge, zero at first. */
+struct mqtt_bridge_refusals {
+	uint8_t reason; /* 0: none yet */
+	int64_t told_ms;
+	uint64_t untold;
+};
+/* Is this one to be told? Then `*untold` are those before it that were not. */
+bool mqtt_bridge_refusal_due(
+    struct mqtt_bridge_refusals *r, uint8_t reason, uint64_t *untold);
 
 #endif

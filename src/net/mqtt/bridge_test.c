@@ -608,6 +608,28 @@ what_the_target_refuses_does_not_hold_the_rest(void **state)
 }
 
 static void
+what_is_too_large_for_the_remote_is_not_carried(void **state)
+{
+	struct fixture *f = *state;
+
+	f->conf.max_payload = 3;
+	start_both(f);
+	build(f);
+	publish(&f->local, "c8y/t/1", "abc", 1);
+	publish(&f->local, "c8y/t/2", "abcd", 1);
+	publish(&f->local, "c8y/t/3", "b", 1);
+	wait_for(f, &f->remote.heard, "t/1=abc;t/3=b;");
+	wait_for(f, &f->events, "remote refused t/2 95;");
+	tear_down_bridge(f);
+	build(f); /* and it has left the queue of the source */
+	publish(&f->local, "c8y/t/4", "c", 1);
+	wait_for(f, &f->remote.heard, "t/4=c;");
+	assert_string_equal(buf_z(&f->events), "");
+	publish(&f->remote, "far/cmd/1", "long enough", 1);
+	wait_for(f, &f->local.heard, "c8y/cmd/1=long enough;");
+}
+
+static void
 the_notification_says_whether_the_remote_is_up(void **state)
 {
 	struct fixture *f = *state;
@@ -631,6 +653,23 @@ the_notification_says_whether_the_remote_is_up(void **state)
 	mqtt_bridge_stop(f->bridge);
 	wait_for(f, &f->local.heard, "state=0 retained;");
 	wait_for(f, &f->remote.heard, "state=0 retained;");
+}
+
+static void
+the_remote_may_be_told_on_a_topic_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+
+	f->conf.notification_topic = "state";
+	f->conf.notify_up = "here";
+	f->conf.notify_local_only = true;
+	f->conf.remote_topic = "online";
+	start_both(f);
+	build(f);
+	wait_for(f, &f->remote.heard, "online=1 retained;");
+	mqtt_bridge_stop(f->bridge);
+	wait_for(f, &f->remote.heard, "online=0 retained;");
+	assert_non_null(strstr(buf_z(&f->local.heard), "state=here retained;"));
 }
 
 static void
@@ -666,7 +705,10 @@ bad_rules_are_refused(void **state)
  * acknowledges nothing by itself. */
 struct script {
 	int listener, fd;
-	bool echo; /* sends back what it is sent */
+	bool echo;  /* sends back what it is sent */
+	bool mute;  /* does not answer subscriptions */
+	bool clean; /* as CONNECT said */
+	bool asked; /* with the bridge bit */
 	uint8_t level;
 	uint16_t last_id;
 	uint16_t ids[10]; /* of what it was sent on this connection */
@@ -706,6 +748,8 @@ script_connack(struct script *s, const struct mqtt_connect *c)
 	bool known = c->level == 4 && !c->bridge;
 
 	s->level = c->level;
+	s->clean = c->clean;
+	s->asked |= c->bridge;
 	mqtt_put_connack(&b, 4, false, known ? 0 : MQTT_BAD_LEVEL, NULL);
 	script_say(s, &b);
 	if (!known)
@@ -751,7 +795,7 @@ script_serve(struct script *s, const struct mqtt_packet *p)
 
 	if (p->type == MQTT_CONNECT)
 		script_connack(s, &p->connect);
-	if (p->type == MQTT_SUBSCRIBE)
+	if (p->type == MQTT_SUBSCRIBE && !s->mute)
 		script_suback(s, p);
 	if (p->type == MQTT_PUBACK)
 		buf_addf(&s->told, "PUBACK %u;", p->id);
@@ -899,6 +943,60 @@ the_source_is_acknowledged_after_the_target_has_answered(void **state)
 	stop_scripts(f, s);
 }
 
+static void
+a_remote_session_is_kept_unless_it_is_to_be_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	struct script s[2];
+
+	start_scripts(f, s);
+	assert_false(s[0].clean);
+	assert_false(s[1].clean);
+	stop_scripts(f, s);
+	f->conf.forget_remote = true;
+	start_scripts(f, s);
+	assert_false(s[0].clean);
+	assert_true(s[1].clean);
+	stop_scripts(f, s);
+}
+
+static void
+a_remote_may_be_asked_as_by_any_client(void **state)
+{
+	struct fixture *f = *state;
+	struct script s[2];
+
+	f->conf.local.level = f->conf.remote.level = 4;
+	f->conf.remote_as_client = true;
+	start_scripts(f, s);
+	assert_true(s[0].asked);
+	assert_false(s[1].asked);
+	stop_scripts(f, s);
+}
+
+static void
+nothing_is_sent_before_the_subscriptions_were_answered(void **state)
+{
+	struct fixture *f = *state;
+	struct script s[2];
+
+	f->conf.remote.subscribe_first = true;
+	start_scripts(f, s);
+	s[1].mute = true;
+	script_close(&s[1]);
+	scripts_turn(f, s);
+	assert_true(mqtt_bridge_is_up(f->bridge, MQTT_BRIDGE_REMOTE));
+	script_publish(&s[0], "c8y/t/x", STR("1"));
+	scripts_turn(f, s);
+	assert_script(&s[1], "");
+	/* On the next connection they are. */
+	s[1].mute = false;
+	script_close(&s[1]);
+	scripts_turn(f, s);
+	assert_script(&s[1], "t/x=1;");
+	stop_scripts(f, s);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int
@@ -914,10 +1012,15 @@ main(void)
 		T(a_target_that_comes_and_goes_loses_and_doubles_nothing),
 		T(the_remote_side_may_be_tls_with_certificates_on_both_ends),
 		T(what_the_target_refuses_does_not_hold_the_rest),
+		T(what_is_too_large_for_the_remote_is_not_carried),
 		T(the_notification_says_whether_the_remote_is_up),
+		T(the_remote_may_be_told_on_a_topic_of_its_own),
 		T(bad_rules_are_refused),
 		T(what_a_simple_server_sends_back_is_recognised),
 		T(the_source_is_acknowledged_after_the_target_has_answered),
+		T(a_remote_session_is_kept_unless_it_is_to_be_forgotten),
+		T(a_remote_may_be_asked_as_by_any_client),
+		T(nothing_is_sent_before_the_subscriptions_were_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,7 +96,8 @@ wait_to_retry(struct mqtt_client *c)
 	int64_t max = c->conf.retry_max_ms;
 
 	/* Only a connection that lasted starts over with short waits. */
-	if (c->state == ONLINE && clock_mono() - c->up_ms >= max)
+	if (c->state == ONLINE &&
+	    clock_mono() - c->up_ms >= c->conf.retry_reset_ms)
 		c->delay_ms = c->conf.retry_min_ms;
 	enter(c, WAITING);
 	loop_after(c->loop, &c->timer, with_chance(c->delay_ms));
@@ -760,6 +761,7 @@ copy_conf(struct mqtt_client *c, const struct mqtt_client_conf *conf)
 	own->retry_min_ms = OR(conf->retry_min_ms, 1000);
 	own->retry_max_ms = OR(conf->retry_max_ms, 60000);
 	own->retry_max_ms = MAX_OF(own->retry_max_ms, own->retry_min_ms);
+	own->retry_reset_ms = OR(conf->retry_reset_ms, own->retry_max_ms);
 	own->max_inflight = MIN_OF(OR(conf->max_inflight, 100), 10000u);
 	own->max_waiting = OR(conf->max_waiting, 10000);
 	own->max_received = OR(conf->max_received, 100);

@@ -43,8 +43,11 @@ struct mqtt_client_conf {
 	uint16_t keepalive_s;      /* 0: none */
 	uint32_t retry_min_ms;     /* 0: 1000 */
 	uint32_t retry_max_ms;     /* 0: 60000 */
-	uint32_t max_inflight;     /* sent and unanswered at a time; 0: 100 */
-	uint32_t max_waiting;      /* QoS 1 and 2 accepted in all; 0: 10000 */
+	uint32_t retry_reset_ms;   /* a connection that lasted so long lets the
+				    * waits begin anew; 0: retry_max_ms */
+	bool subscribe_first; /* QoS 1 and 2 are not sent before subscribed() */
+	uint32_t max_inflight; /* sent and unanswered at a time; 0: 100 */
+	uint32_t max_waiting;  /* QoS 1 and 2 accepted in all; 0: 10000 */
 	uint16_t max_received; /* heard and not acknowledged; 0: 100. Level 4
 				* has no way to tell the server. */
 	bool

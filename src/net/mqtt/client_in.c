@@ -173,8 +173,11 @@ mqtt_client_in_suback(struct mqtt_client *c, const struct mqtt_packet *p)
 			s->heard(s->ctx, &m);
 	}
 	end_telling(c);
-	if (mqtt_client_is_subscribed(c) && c->events != NULL &&
-	    c->events->subscribed != NULL)
+	if (!mqtt_client_is_subscribed(c))
+		return;
+	if (c->conf.subscribe_first)
+		mqtt_client_wake(c);
+	if (c->events != NULL && c->events->subscribed != NULL)
 		c->events->subscribed(c->owner);
 }
 

@@ -228,6 +228,8 @@ mqtt_client_out_pump(struct mqtt_client *c)
 {
 	uint32_t window = MIN_OF(c->conf.max_inflight, c->server.receive_max);
 
+	if (c->conf.subscribe_first && !mqtt_client_is_subscribed(c))
+		return false;
 	while (c->n_inflight < window) {
 		struct outgoing *again =
 		    list_first(&c->owed, struct outgoing, link);

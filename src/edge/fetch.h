@@ -1,0 +1,57 @@
+/*
+ * edge/fetch.h - HTTP for the device: a file is brought, or taken away.
+ *
+ * Runs beside the loop. A password or token in the request never reaches a log,
+ * an error's sentence or the list of processes.
+ *
+ * Belongs to one loop and is used on that loop's thread only.
+ */
+#ifndef EDGE_FETCH_H
+#define EDGE_FETCH_H
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fetch;
+
+/* Whom to trust, what to show, through whom; NULL or STR_NULL: nothing of it.
+ */
+struct fetch_conf {
+	struct str ca_file, ca_dir, cert_file, key_file;
+	struct str proxy, proxy_user, proxy_password, no_proxy;
+};
+
+struct fetch_request {
+	struct str url;    /* http: or https: */
+	struct str bearer; /* the token of "Authorization: Bearer"; STR_NULL */
+	const char *path;  /* GET: is written here; PUT: is read from here */
+	bool put;
+	uint64_t max_size;  /* of a GET; 0: what leaves 16 MiB free there */
+	int64_t timeout_ms; /* of all; 0: only silence for 60 s ends it */
+	const struct fetch_conf *conf; /* lent; NULL: none */
+};
+
+struct fetch_end {
+	int status; /* of the answer; 0: there was none */
+	/* 0: it is done. ERR_NOT_FOUND (404, 410), ERR_DENIED (401, 403),
+	 * ERR_LIMIT, ERR_IO; the sentence names the URL. Of a GET that failed
+	 * nothing is left at `path`. */
+	struct err err;
+};
+
+/* Copies the request. `done` is called once, never before this returns; the
+ * fetch is forgotten behind it. ERR_PARAM: not such a URL. */
+int fetch_start(struct loop *loop, const struct fetch_request *request,
+    void (*done)(void *ctx, const struct fetch_end *end), void *ctx,
+    struct fetch **ret, struct err *err);
+/* Ends it now; done() is not called. NULL is fine. */
+void fetch_free(struct fetch *f);
+
+/* The URL without user, password, query and fragment, for people and logs. */
+void fetch_url_text(struct str url, struct buf *out);
+
+#endif

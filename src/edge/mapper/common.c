@@ -1,0 +1,86 @@
+#include "edge/mapper/common.h"
+
+#include "codec/zone.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+size_t
+mapper_packet_size(size_t topic, size_t payload)
+{
+	size_t rest = 2 + topic + 2 + payload, head = 2;
+
+	for (size_t n = rest; n > 127; n /= 128)
+		head++;
+	return head + rest;
+}
+
+void
+mapper_add_time(struct buf *out, int64_t seconds, uint32_t nanos,
+    int32_t offset_s, bool utc)
+{
+	int minutes = abs(offset_s) / 60;
+	struct zone_time t;
+	char frac[12];
+	int n;
+
+	zone_local(NULL, (seconds + (utc ? 0 : offset_s)) * 1000, &t);
+	buf_addf(out, "%04d-%02d-%02dT%02d:%02d:%02d", (int)t.year, t.month,
+	    t.day, t.hour, t.minute, t.second);
+	n = snprintf(frac, sizeof(frac), ".%09u", nanos);
+	while (utc && n > 0 && (frac[n - 1] == '0' || frac[n - 1] == '.'))
+		n--;
+	buf_add(out, frac, (size_t)n);
+	if (utc)
+		buf_addc(out, 'Z');
+	else
+		buf_addf(out, "%c%02d:%02d", offset_s < 0 ? '-' : '+',
+		    minutes / 60, minutes % 60);
+}
+
+void
+mapper_add_now(const struct mapper_host *host, struct buf *out, bool utc)
+{
+	int64_t ns = host->now_ns(host->owner);
+
+	mapper_add_time(out, ns / 1000000000, (uint32_t)(ns % 1000000000),
+	    host->offset_s(host->owner), utc);
+}
+
+struct str
+mapper_head(struct str s, size_t max)
+{
+	if (s.len <= max)
+		return s;
+	while (max > 0 && ((unsigned char)s.ptr[max] & 0xC0) == 0x80)
+		max--;
+	return (struct str){ s.ptr, max };
+}
+
+void
+mapper_verror(const struct mapper_host *host, struct str root, struct str topic,
+    const char *fmt, va_list ap)
+{
+	struct buf text = { 0 };
+	struct arena a = { 0 };
+
+	if (!str_starts(topic, STR("tedge/")) && str_starts(topic, root))
+		buf_addf(&text,
+		    "Failed to convert a message on topic '" STR_FMT "': ",
+		    STR_ARG(topic));
+	buf_add_str(&text, arena_vprintf(&a, fmt, ap));
+	host->error(host->owner, topic, buf_str(&text));
+	buf_free(&text);
+	arena_fini(&a);
+}
+
+void
+mapper_error(const struct mapper_host *host, struct str root, struct str topic,
+    const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	mapper_verror(host, root, topic, fmt, ap);
+	va_end(ap);
+}

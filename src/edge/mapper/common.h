@@ -1,0 +1,32 @@
+/*
+ * edge/mapper/common.h - what mappers have in common.
+ */
+#ifndef EDGE_MAPPER_COMMON_H
+#define EDGE_MAPPER_COMMON_H
+
+#include "edge/mapper.h"
+
+#include <stdarg.h>
+
+/* Bytes of the whole packet of a PUBLISH, QoS 1. */
+size_t mapper_packet_size(size_t topic, size_t payload);
+
+/* Adds a moment in RFC 3339: in UTC with the digits it needs, or in the zone
+ * that is `offset_s` ahead of UTC, with nine. */
+void mapper_add_time(struct buf *out, int64_t seconds, uint32_t nanos,
+    int32_t offset_s, bool utc);
+/* Now. */
+void mapper_add_now(const struct mapper_host *host, struct buf *out, bool utc);
+
+/* At most so many bytes, cut between characters. */
+struct str mapper_head(struct str s, size_t max);
+
+/* Tells what is wrong with the message that came on `topic`; on topics of
+ * today's scheme with the words that stand before each such sentence there. */
+void mapper_error(const struct mapper_host *host, struct str root,
+    struct str topic, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void mapper_verror(const struct mapper_host *host, struct str root,
+    struct str topic, const char *fmt, va_list ap);
+
+#endif

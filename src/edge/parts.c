@@ -1,0 +1,273 @@
+/*
+ * edge/parts.c - the parts of the process: which there are, which run, and
+ * which start with it.
+ *
+ *              start            it began
+ *    STOPPED --------> STARTING ---------> UP
+ *       ^                |   ^              |
+ *       |           fail |   | retry timer  |
+ *       |                v   |              |
+ *       +--- stop ----- FAILED              |
+ *       +--- stop ------------------------- +
+ */
+#include "edge/private.h"
+
+#include "base/base.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "edge/lock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define LOG_MODULE "edge"
+#define RETRY_MIN_MS 5000
+#define RETRY_MAX_MS 600000
+
+/* --- which there are ----------------------------------------------------- */
+
+const struct part_type *
+part_find(struct str name, struct str *profile)
+{
+	struct str rest = name, base = str_cut(&rest, '@');
+
+	for (size_t i = 0; part_types[i] != NULL; i++) {
+		if (!str_eqz(base, part_types[i]->name))
+			continue;
+		if (rest.ptr != NULL &&
+		    (part_types[i]->cloud == NULL || rest.len == 0))
+			return NULL;
+		*profile = rest;
+		return part_types[i];
+	}
+	return NULL;
+}
+
+static struct part *
+find(struct edge *e, struct str name)
+{
+	LIST_EACH (p, &e->parts, struct part, link) {
+		if (str_eqz(name, p->name))
+			return p;
+	}
+	return NULL;
+}
+
+/* --- start and stop ------------------------------------------------------ */
+
+static void
+become(struct part *p, enum part_state state, const struct err *why)
+{
+	p->state = state;
+	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why->text : "");
+}
+
+static int
+begin(struct part *p, struct err *err)
+{
+	int rc = service_lock(p->edge->conf.config, p->name, &p->lock, err);
+
+	if (rc == 0)
+		rc = p->type->start(p->edge, p->profile, &p->running, err);
+	if (rc != 0) {
+		service_unlock(p->lock);
+		p->lock = -1;
+	}
+	return rc;
+}
+
+static void
+try_start(struct part *p, struct err *err)
+{
+	become(p, PART_STARTING, NULL);
+	if (begin(p, err) == 0) {
+		become(p, PART_UP, NULL);
+		p->delay_ms = RETRY_MIN_MS;
+		log_info("%s has started", p->name);
+		return;
+	}
+	become(p, PART_FAILED, err);
+	log_error("%s does not start: %s; it is tried again in %d s", p->name,
+	    err->text, (int)(p->delay_ms / 1000));
+	loop_after(p->edge->loop, &p->retry, p->delay_ms);
+	p->delay_ms =
+	    p->delay_ms < RETRY_MAX_MS / 2 ? p->delay_ms * 2 : RETRY_MAX_MS;
+}
+
+static void
+on_retry(struct loop_timer *t)
+{
+	struct err err;
+
+	try_start(container_of(t, struct part, retry), &err);
+}
+
+static void
+halt(struct part *p)
+{
+	loop_cancel(p->edge->loop, &p->retry);
+	if (p->state == PART_UP) {
+		p->type->stop(p->running);
+		log_info("%s has stopped", p->name);
+	}
+	p->running = NULL;
+	service_unlock(p->lock);
+	p->lock = -1;
+	become(p, PART_STOPPED, NULL);
+}
+
+int
+edge_start(struct edge *e, struct str name, struct err *err)
+{
+	struct str profile;
+	const struct part_type *type = part_find(name, &profile);
+	struct part *p = find(e, name);
+	struct err why = { 0 };
+
+	if (type == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    "there is no part \"" STR_FMT "\"; `marram-edge part "
+		    "status` shows those that there are",
+		    STR_ARG(name));
+	if (p == NULL) {
+		p = mem_new(struct part);
+		p->edge = e;
+		p->type = type;
+		p->name = str_dupz(name);
+		if (profile.ptr != NULL)
+			p->profile = str_of(strchr(p->name, '@') + 1);
+		p->lock = -1;
+		p->retry.fire = on_retry;
+		list_add(&e->parts, &p->link);
+	}
+	if (p->state == PART_UP)
+		return 0;
+	loop_cancel(e->loop, &p->retry);
+	p->delay_ms = RETRY_MIN_MS;
+	try_start(p, &why);
+	return p->state == PART_UP ? 0 : err_set(err, why.code, "%s", why.text);
+}
+
+int
+edge_stop(struct edge *e, struct str name, struct err *err)
+{
+	struct str profile;
+	struct part *p = find(e, name);
+
+	if (p != NULL)
+		halt(p);
+	else if (part_find(name, &profile) == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    "there is no part \"" STR_FMT "\"", STR_ARG(name));
+	return 0;
+}
+
+void
+edge_each(struct edge *e,
+    void (*each)(
+	void *ctx, struct str name, enum part_state state, const char *why),
+    void *ctx)
+{
+	for (size_t i = 0; part_types[i] != NULL; i++) {
+		struct str name = str_of(part_types[i]->name);
+
+		if (find(e, name) == NULL)
+			each(ctx, name, PART_STOPPED, "");
+	}
+	LIST_EACH (p, &e->parts, struct part, link)
+		each(ctx, str_of(p->name), p->state, p->why);
+}
+
+bool
+parts_all_failed(const struct edge *e)
+{
+	LIST_EACH (p, &((struct edge *)e)->parts, struct part, link) {
+		if (p->state != PART_FAILED)
+			return false;
+	}
+	return true;
+}
+
+void
+parts_restart(struct edge *e, const char *prefix)
+{
+	struct err err;
+
+	LIST_EACH (p, &e->parts, struct part, link) {
+		if (p->state == PART_STOPPED ||
+		    !str_starts(str_of(p->name), str_of(prefix)))
+			continue;
+		halt(p);
+		p->delay_ms = RETRY_MIN_MS;
+		try_start(p, &err);
+	}
+}
+
+/* The last to come goes first: mappers before the agent. */
+void
+parts_free(struct edge *e)
+{
+	while (!list_empty(&e->parts)) {
+		struct part *p = container_of(e->parts.prev, struct part, link);
+
+		halt(p);
+		list_del(&p->link);
+		free(p->name);
+		free(p);
+	}
+}
+
+/* --- those that are enabled ---------------------------------------------- */
+
+static char *
+file_of(const struct config *c)
+{
+	return mem_printf(
+	    STR_FMT "/parts", STR_ARG(config_text(c, "data.path")));
+}
+
+int
+parts_enabled(const struct config *c, struct buf *lines, struct err *err)
+{
+	char *path = file_of(c);
+	struct stat st;
+	int rc = 0;
+
+	if (stat(path, &st) == 0)
+		rc = file_read(path, lines, err);
+	free(path);
+	return rc;
+}
+
+int
+parts_enable(const struct config *c, struct str name, bool on, struct err *err)
+{
+	struct buf before = { 0 }, after = { 0 };
+	struct str rest, line, profile;
+	bool was = false;
+	char *path;
+	int rc;
+
+	if (part_find(name, &profile) == NULL)
+		return err_set(err, ERR_NOT_FOUND,
+		    "there is no part \"" STR_FMT "\"", STR_ARG(name));
+	rc = parts_enabled(c, &before, err);
+	for (rest = buf_str(&before); rc == 0 && rest.len > 0;) {
+		line = str_trim(str_cut(&rest, '\n'));
+		if (str_eq(line, name))
+			was = true;
+		else if (line.len > 0)
+			buf_addf(&after, STR_FMT "\n", STR_ARG(line));
+	}
+	if (on)
+		buf_addf(&after, STR_FMT "\n", STR_ARG(name));
+	path = file_of(c);
+	if (rc == 0 && was != on)
+		rc = file_write(path, buf_str(&after), err);
+	free(path);
+	buf_free(&before);
+	buf_free(&after);
+	return rc;
+}

@@ -1,0 +1,51 @@
+/*
+ * edge/private.h - what run.c, broker.c, parts.c and control.c share.
+ */
+#ifndef EDGE_PRIVATE_H
+#define EDGE_PRIVATE_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "edge/edge.h"
+#include "edge/local.h"
+#include "net/mqtt/server.h"
+
+struct part {
+	struct edge *edge;
+	const struct part_type *type;
+	char *name;         /* with its profile */
+	struct str profile; /* in `name`; STR_NULL: none */
+	void *running;
+	enum part_state state;
+	char why[240];
+	int lock;
+	int64_t delay_ms;
+	struct loop_timer retry;
+	struct list link;
+};
+
+struct edge {
+	struct edge_conf conf;
+	struct loop *loop;
+	struct loop_io signals;
+	bool ending;
+
+	struct mqtt_server *broker;    /* NULL: another process's */
+	struct tls_server *tls;        /* of the external listener */
+	struct local local; /* how another process's is reached */
+
+	struct list parts;
+	struct control *control;
+	struct buf device_topic, text, will;
+};
+
+/* Our own, or what is needed to reach another one. */
+int broker_open(struct edge *e, struct err *err);
+void broker_close(struct edge *e);
+
+bool parts_all_failed(const struct edge *e);
+/* Those that run or are tried, and whose names begin so. */
+void parts_restart(struct edge *e, const char *prefix);
+void parts_free(struct edge *e);
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * edge/run.c - see edge.h. Signals: SIGTERM and SIGINT end (a second one at
+ * once), SIGUSR1 restarts the mappers, SIGHUP reads the levels of the log
+ * again.
+ */
+#include "edge/private.h"
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "edge/topic.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LOG_MODULE "edge"
+
+/* --- what a part is given ------------------------------------------------ */
+
+struct loop *
+edge_loop(struct edge *e)
+{
+	return e->loop;
+}
+
+const struct config *
+edge_config(struct edge *e)
+{
+	return e->conf.config;
+}
+
+struct str
+edge_device_id(struct edge *e)
+{
+	return config_text(e->conf.config, "device.id");
+}
+
+struct str
+edge_root(struct edge *e)
+{
+	return config_text(e->conf.config, "mqtt.topic_root");
+}
+
+struct str
+edge_device_topic(struct edge *e)
+{
+	return buf_str(&e->device_topic);
+}
+
+static int
+dial(void *ctx, struct err *err)
+{
+	struct edge *e = ctx;
+	const struct mqtt_listener_conf conf = { .inside = MQTT_INSIDE "edge",
+		.durability = MQTT_OS };
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		fds) < 0)
+		return err_errno(err, "socketpair");
+	mqtt_server_adopt(e->broker, NULL, fds[1], NULL, STR_NULL, &conf);
+	return fds[0];
+}
+
+void
+edge_local(struct edge *e, struct mqtt_client_conf *conf)
+{
+	*conf = e->local.conf;
+	conf->retry_min_ms = 500;
+	conf->retry_max_ms = 10000;
+	if (e->broker == NULL)
+		return;
+	conf->address = "this process";
+	conf->level = 5;
+	conf->dial = dial;
+	conf->dial_ctx = e;
+}
+
+/* --- signals ------------------------------------------------------------- */
+
+static void
+on_signal(struct loop_io *io, unsigned what)
+{
+	struct edge *e = container_of(io, struct edge, signals);
+	struct signalfd_siginfo info;
+
+	(void)what;
+	if (read(io->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR1) {
+		log_info("restarting the mappers");
+		parts_restart(e, "tedge-mapper");
+	} else if (e->ending) {
+		_exit(1);
+	} else {
+		e->ending = true;
+		log_info("ending on signal %u", info.ssi_signo);
+		loop_stop(e->loop);
+	}
+}
+
+static int
+watch_signals(struct edge *e, struct err *err)
+{
+	static const int all[] = { SIGINT, SIGTERM, SIGQUIT, SIGUSR1 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < COUNT_OF(all); i++)
+		sigaddset(&set, all[i]);
+	pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
+	signal(SIGPIPE, SIG_IGN);
+	e->signals.ready = on_signal;
+	e->signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (e->signals.fd < 0)
+		return err_errno(err, "signalfd");
+	loop_watch(e->loop, &e->signals, LOOP_READ);
+	return 0;
+}
+
+/* --- start and end ------------------------------------------------------- */
+
+static int
+make_dir(struct str path, struct err *err)
+{
+	char *z = str_dupz(path);
+	int rc = 0;
+
+	if (mkdir(z, 0775) < 0 && errno != EEXIST)
+		rc = err_errno(err,
+		    "make the folder %s (`tedge init` makes all with the right "
+		    "owners)",
+		    z);
+	free(z);
+	return rc;
+}
+
+static int
+start_parts(struct edge *e, struct err *err)
+{
+	struct buf lines = { 0 };
+	struct str rest, name;
+	struct err why;
+	int rc = 0;
+
+	for (size_t i = 0; i < e->conf.n_parts; i++) {
+		struct str profile;
+
+		if (part_find(str_of(e->conf.parts[i]), &profile) == NULL)
+			return edge_start(e, str_of(e->conf.parts[i]), err);
+		(void)edge_start(e, str_of(e->conf.parts[i]), &why);
+	}
+	if (e->conf.parts != NULL)
+		return 0;
+	rc = parts_enabled(e->conf.config, &lines, err);
+	for (rest = buf_str(&lines); rc == 0 && rest.len > 0;) {
+		name = str_trim(str_cut(&rest, '\n'));
+		if (name.len > 0 && edge_start(e, name, &why) == ERR_NOT_FOUND)
+			log_warn("%s", why.text);
+	}
+	buf_free(&lines);
+	return rc;
+}
+
+static int
+open_all(struct edge *e, struct err *err)
+{
+	const struct config *c = e->conf.config;
+	int rc = te_entity_normal(
+	    &e->device_topic, config_text(c, "mqtt.device_topic_id"), err);
+
+	if (rc != 0)
+		return err_wrap(err, "mqtt.device_topic_id");
+	rc = watch_signals(e, err);
+	if (rc == 0)
+		rc = make_dir(config_text(c, "run.path"), err);
+	if (rc == 0)
+		rc = make_dir(config_text(c, "data.path"), err);
+	if (rc == 0)
+		rc = broker_open(e, err);
+	if (rc == 0 && e->conf.control)
+		rc = control_open(e, &e->control, err);
+	return rc == 0 ? start_parts(e, err) : rc;
+}
+
+static void
+close_all(struct edge *e)
+{
+	control_close(e->control);
+	parts_free(e);
+	broker_close(e);
+	if (e->signals.fd > 0) {
+		loop_unwatch(e->loop, &e->signals);
+		close(e->signals.fd);
+	}
+	loop_free(e->loop);
+	buf_free(&e->device_topic);
+	buf_free(&e->text);
+	buf_free(&e->will);
+}
+
+int
+edge_run(const struct edge_conf *conf, struct err *err)
+{
+	struct edge e = { .conf = *conf, .loop = loop_new() };
+	int rc;
+
+	list_init(&e.parts);
+	buf_addf(&e.will, "{\"pid\":%ld,\"status\":\"down\"}", (long)getpid());
+	rc = open_all(&e, err);
+	if (rc == 0) {
+		log_info("marram-edge " MARRAM_VERSION " is ready");
+		loop_run(e.loop);
+	}
+	close_all(&e);
+	return rc;
+}
