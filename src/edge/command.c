@@ -715,17 +715,47 @@ run_program(const struct command_program *p, int argc, char **argv)
 	return 1;
 }
 
-/* `tedge run PROGRAM ...`: where PROGRAM stands, or 0. */
+/* `tedge [OPTIONS] run PROGRAM ...`: where PROGRAM stands, or 0. */
 static int
 program_at(int argc, char **argv)
 {
-	for (int i = 1; i + 1 < argc; i++)
+	for (int i = 1; i + 1 < argc; i++) {
 		if (strcmp(argv[i], "run") == 0 &&
 		    find_program(argv[i + 1]) != NULL)
 			return i + 1;
+		if (strcmp(argv[i], "--config-dir") == 0 ||
+		    strcmp(argv[i], "--log-level") == 0)
+			i++; /* its value */
 		else if (argv[i][0] != '-')
 			return 0;
+	}
 	return 0;
+}
+
+/* The options before `run` hold for the program, too: our parts read all of
+ * them, the small programs know the folder of the settings. */
+static int
+run_program_at(int at, int argc, char **argv)
+{
+	const struct command_program *p = find_program(argv[at]);
+	bool part = p->main == agent_main || p->main == mapper_main;
+	char **all = mem_array((size_t)argc + 1, sizeof(*all));
+	int n = 0, rc;
+
+	all[n++] = argv[at];
+	for (int i = 1; i < at - 1; i++) {
+		if (part)
+			all[n++] = argv[i];
+		else if (strncmp(argv[i], "--config-dir=", 13) == 0)
+			(void)setenv("TEDGE_CONFIG_DIR", argv[i] + 13, 1);
+		else if (strcmp(argv[i], "--config-dir") == 0)
+			(void)setenv("TEDGE_CONFIG_DIR", argv[i + 1], 1);
+	}
+	for (int i = at + 1; i < argc; i++)
+		all[n++] = argv[i];
+	rc = run_program(p, n, all);
+	free(all);
+	return rc;
 }
 
 int
@@ -737,8 +767,6 @@ command_main(int argc, char **argv)
 	if (p != NULL)
 		return run_program(p, argc, argv);
 	at = program_at(argc, argv);
-	if (at > 0)
-		return run_program(
-		    find_program(argv[at]), argc - at, argv + at);
-	return run_command(argc, argv);
+	return at > 0 ? run_program_at(at, argc, argv)
+		      : run_command(argc, argv);
 }
