@@ -22,6 +22,7 @@
 const struct command *const command_arrays[] = {
 	config_commands,
 	connect_commands,
+	http_commands,
 	run_commands,
 	part_commands,
 	NULL,
