@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -22,9 +23,9 @@ ENDS = ("successful", "failed")
 class Device(Edge):
     """With the agent on, and programs of the test for plugins."""
 
-    def __init__(self, folder, settings=None, system=NO_MANAGER):
+    def __init__(self, folder, settings=None, system=NO_MANAGER, env=None):
         super().__init__(folder, {"sudo.enable": False, **(settings or {})},
-                         system)
+                         system, env)
         for name in ("sm-plugins", "plugins", "device"):
             (self.config / name).mkdir()
         (self.folder / "data" / "parts").write_text("tedge-agent\n")
@@ -522,3 +523,83 @@ def test_the_device_says_what_it_is(device):
         "status"] == "up"
     device.bus.say("te/device/main///signal/sync", "{}")
     device.bus.wait(MAIN + "restart")
+
+
+# --- watched by systemd ---------------------------------------------------------
+
+def notices(folder):
+    """A socket as systemd has one, and what came there."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(str(folder / "notify"))
+    s.setblocking(False)
+    heard = []
+
+    def read():
+        while True:
+            try:
+                heard.append(s.recv(1000).decode())
+            except BlockingIOError:
+                return heard
+    return read
+
+
+def test_systemd_is_told_that_it_is_ready_and_lives(tmp_path):
+    device = Device(tmp_path / "device", env={
+        "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
+    told = notices(tmp_path)
+    try:
+        device.start()
+        until("it lives", lambda: told().count("WATCHDOG=1") >= 3)
+        assert told()[0] == "READY=1"
+        device.stop()
+        assert told()[-1] == "STOPPING=1"
+    finally:
+        device.stop()
+
+
+def test_the_watchdog_passes_on_who_answers(tmp_path):
+    system = NO_MANAGER.replace('is_available = ["false"]',
+                                'is_available = ["true"]').replace(
+        'is_active = ["false"]',
+        'is_active = ["test", "{}", "!=", "tedge-mapper-az"]')
+    device = Device(tmp_path, system=system)
+    units = tmp_path / "units"
+    tools = tmp_path / "tools"
+    units.mkdir()
+    tools.mkdir()
+    for name, span in (("tedge-agent", "400ms"), ("tedge-mapper-c8y", "400ms"),
+                       ("tedge-mapper-az", "1s"), ("tedge-mapper-aws", "")):
+        (units / (name + ".service")).write_text(
+            "[Service]\nExecStart=x\n" +
+            ("WatchdogSec = %s\n" % span if span else ""))
+    told = tmp_path / "told"
+    (tools / "systemd-notify").write_text(
+        "#!/bin/sh\necho \"$@\" >>%s\n" % told)
+    (tools / "systemd-notify").chmod(0o755)
+    try:
+        device.start()
+        dog = subprocess.Popen(
+            [EDGE, "--config-dir", device.config, "run", "tedge-watchdog",
+             "--unit-dir", units], stderr=subprocess.PIPE, text=True,
+            env={**device.env, "PATH": "%s:%s" % (
+                tools, os.environ["PATH"])})
+        try:
+            until("three notices", lambda: told.exists() and len(
+                told.read_text().splitlines()) >= 3)
+        finally:
+            dog.terminate()
+            said = dog.communicate(timeout=20)[1]
+        assert dog.returncode == 0, said
+        assert set(told.read_text().splitlines()) == {
+            "--pid=%d WATCHDOG=1" % device.process.pid}
+        assert "tedge-mapper-c8y has not answered within 100 ms" in said
+        assert "tedge-mapper-az is watched" not in said
+        assert "tedge-mapper-aws is watched" not in said
+        # With nothing to watch it ends.
+        for unit in units.iterdir():
+            unit.unlink()
+        said = device.tedge("run", "tedge-watchdog", "--unit-dir", units,
+                            limit=20)
+        assert said.status == 0 and "nothing to watch" in said.err
+    finally:
+        device.stop()
