@@ -50,6 +50,10 @@ class Device(Edge):
             self.bus = None
         return super().stop(how)
 
+    def reachable(self):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
     def types(self, operation):
         told = self.bus.on(MAIN + operation)
         return json.loads(told[-1] or "{}").get("types") if told else None
@@ -311,6 +315,50 @@ def test_plugins_that_misbehave_are_reported_and_block_nothing(tmp_path):
         assert end["reason"].startswith("1 error")  # the garbage of the list
     finally:
         device.stop()
+
+
+def test_it_is_the_same_with_a_mosquitto(tmp_path):
+    device = Device(tmp_path, {"mqtt.broker.built_in": False})
+    device.settings["mqtt.client.port"] = device.port
+    device.write()
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text("listener %d 127.0.0.1\nallow_anonymous true\n"
+                    "persistence true\npersistence_location %s/\n"
+                    "user root\n" % (device.port, tmp_path))
+    mosquitto = subprocess.Popen(
+        [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", conf],
+        stderr=subprocess.DEVNULL)
+    device.plugin("apt", "case $1 in list) echo fine;; prepare) [ -e %s/fast ]"
+                  " || sleep 1000;; esac; exit 0" % tmp_path)
+    try:
+        until("mosquitto listens", device.reachable)
+        device.start()
+        until("the type is known",
+              lambda: device.types("software_update") == ["apt"])
+        end = device.do("software_list", 1)
+        assert packages(end) == {"fine": None}
+        device.ask("software_update", 1, updateList=update(
+            "apt", ("a", "install")))
+        until("it runs", lambda: [s["status"] for s in device.states(
+            "software_update", 1)][-1:] == ["executing"])
+        # What is asked while the agent is away waits for it.
+        device.process.send_signal(signal.SIGKILL)
+        device.process.wait()
+        (tmp_path / "fast").touch()
+        device.ask("software_update", 2, updateList=update(
+            "apt", ("a", "install")))
+        device.bus.close()
+        device.start()
+        end = device.end("software_update", 1)
+        assert end["reason"].endswith("due to unexpected agent restart")
+        assert device.end("software_update", 2)["status"] == "successful"
+        until("it is up", lambda: any(
+            '"up"' in p for p in device.bus.on(
+                "te/device/main/service/tedge-agent/status/health")))
+    finally:
+        device.stop()
+        mosquitto.terminate()
+        mosquitto.wait(20)
 
 
 # --- restart ------------------------------------------------------------------
