@@ -22,6 +22,7 @@
 const struct command *const command_arrays[] = {
 	config_commands,
 	connect_commands,
+	mqtt_commands,
 	run_commands,
 	part_commands,
 	NULL,
@@ -211,6 +212,45 @@ wrong(const struct command *row, const char *fmt, ...)
 	command_usage(stderr, row);
 	fputs("\nFor more information, try '--help'.\n", stderr);
 	return USAGE;
+}
+
+int
+command_wrong(const struct command_call *c, const char *option, const char *why)
+{
+	const struct command_option *o =
+	    find_option(c->row, option, strlen(option), '\0');
+
+	return wrong(c->row, "invalid value '%s' for '--%s <%s>': %s",
+	    command_option(c, option), o->name, o->arg, why);
+}
+
+bool
+command_number(const struct command_call *c, const char *option, int64_t min,
+    int64_t max, int64_t *ret)
+{
+	const char *text = command_option(c, option);
+	char why[80];
+
+	if (text == NULL)
+		return true;
+	if (str_to_i64(str_of(text), ret) && *ret >= min && *ret <= max)
+		return true;
+	snprintf(why, sizeof(why), "it must be a number of %lld to %lld",
+	    (long long)min, (long long)max);
+	command_wrong(c, option, why);
+	return false;
+}
+
+bool
+command_ms(const struct command_call *c, const char *option, int64_t *ret)
+{
+	const char *text = command_option(c, option);
+
+	if (text == NULL || config_duration(str_of(text), ret))
+		return true;
+	command_wrong(
+	    c, option, "it must be seconds, or a time such as 60s, 10m, 1h");
+	return false;
 }
 
 /* --- what a command asks ------------------------------------------------- */
