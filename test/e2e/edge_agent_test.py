@@ -269,6 +269,36 @@ def hears(device, sub):
     return False
 
 
+def test_the_program_is_the_plugin_by_its_name(tmp_path):
+    device = Device(tmp_path, {"apt.name": "bash|da.*",
+                               "software.plugin.exclude": "^dat"})
+    (device.config / "sm-plugins/apt").symlink_to(EDGE)
+    try:
+        device.start()
+        until("the type is known",
+              lambda: device.types("software_list") == ["apt"])
+        end = device.do("software_list", 1)
+        there = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${Package}\t${Version}\t${Status}\n"],
+            check=True, capture_output=True, text=True).stdout.splitlines()
+        assert packages(end) == {
+            name: version for name, version, status in (
+                line.split("\t") for line in there)
+            if status == "install ok installed" and (
+                name == "bash" or name.startswith("da")) and
+            not name.startswith("dat")}
+        assert "bash" in packages(end)
+        for words, status in (([], 1), (["nonsense"], 1), (["list"], 0),
+                              (["install", "-rf"], 1),
+                              (["install", "a b"], 5)):
+            said = subprocess.run([device.config / "sm-plugins/apt", *words],
+                                  capture_output=True, text=True,
+                                  timeout=20, env=device.env)
+            assert said.returncode == status, (words, said)
+    finally:
+        device.stop()
+
+
 # --- plugins that misbehave ---------------------------------------------------
 
 def test_plugins_that_misbehave_are_reported_and_block_nothing(tmp_path):
