@@ -12,10 +12,8 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "codec/zone.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,16 +37,6 @@ c8y_topic_us(struct c8y *c, const struct c8y_entity *device)
 	}
 }
 
-size_t
-c8y_packet_size(size_t topic, size_t payload)
-{
-	size_t rest = 2 + topic + 2 + payload, head = 2;
-
-	for (size_t n = rest; n > 127; n /= 128)
-		head++;
-	return head + rest;
-}
-
 void
 c8y_publish(struct c8y *c, bool retain)
 {
@@ -65,10 +53,10 @@ c8y_publish(struct c8y *c, bool retain)
 bool
 c8y_send(struct c8y *c)
 {
-	size_t size = c8y_packet_size(c->topic.len, c->out.len);
+	size_t size = mapper_packet_size(c->topic.len, c->out.len);
 
 	if (size > c->max_packet) {
-		struct str head = c8y_head(buf_str(&c->out), 50);
+		struct str head = mapper_head(buf_str(&c->out), 50);
 
 		c8y_error(c,
 		    "The payload " STR_FMT "... received on " STR_FMT
@@ -84,31 +72,11 @@ c8y_send(struct c8y *c)
 void
 c8y_error(struct c8y *c, const char *fmt, ...)
 {
-	bool first = str_starts(c->now_on, STR("tedge/"));
-	struct buf text = { 0 };
-	struct arena a = { 0 };
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (!first && str_starts(c->now_on, c->root))
-		buf_addf(&text,
-		    "Failed to convert a message on topic '" STR_FMT "': ",
-		    STR_ARG(c->now_on));
-	buf_add_str(&text, arena_vprintf(&a, fmt, ap));
+	mapper_verror(&c->host, c->root, c->now_on, fmt, ap);
 	va_end(ap);
-	c->host.error(c->host.owner, c->now_on, buf_str(&text));
-	buf_free(&text);
-	arena_fini(&a);
-}
-
-struct str
-c8y_head(struct str s, size_t max)
-{
-	if (s.len <= max)
-		return s;
-	while (max > 0 && ((unsigned char)s.ptr[max] & 0xC0) == 0x80)
-		max--;
-	return (struct str){ s.ptr, max };
 }
 
 struct str
@@ -120,35 +88,9 @@ c8y_new_id(struct c8y *c, struct arena *a)
 }
 
 void
-c8y_add_time(struct buf *out, int64_t seconds, uint32_t nanos, int32_t offset_s,
-    bool utc)
-{
-	int minutes = abs(offset_s) / 60;
-	struct zone_time t;
-	char frac[12];
-	int n;
-
-	zone_local(NULL, (seconds + (utc ? 0 : offset_s)) * 1000, &t);
-	buf_addf(out, "%04d-%02d-%02dT%02d:%02d:%02d", (int)t.year, t.month,
-	    t.day, t.hour, t.minute, t.second);
-	n = snprintf(frac, sizeof(frac), ".%09u", nanos);
-	while (utc && n > 0 && (frac[n - 1] == '0' || frac[n - 1] == '.'))
-		n--;
-	buf_add(out, frac, (size_t)n);
-	if (utc)
-		buf_addc(out, 'Z');
-	else
-		buf_addf(out, "%c%02d:%02d", offset_s < 0 ? '-' : '+',
-		    minutes / 60, minutes % 60);
-}
-
-void
 c8y_add_now(struct c8y *c, struct buf *out, bool utc)
 {
-	int64_t ns = c->host.now_ns(c->host.owner);
-
-	c8y_add_time(out, ns / 1000000000, (uint32_t)(ns % 1000000000),
-	    c->host.offset_s(c->host.owner), utc);
+	mapper_add_now(&c->host, out, utc);
 }
 
 void
@@ -280,6 +222,12 @@ legacy(struct c8y *c, const struct mapper_msg *msg, struct arena *a)
 
 	if (tedge_topic_read(msg->topic, &t, NULL) != 0)
 		return;
+	if (msg->payload.len > C8Y_LEGACY_MAX) {
+		c8y_error(c,
+		    "The input size %zu is too big. The threshold is %d.",
+		    msg->payload.len, C8Y_LEGACY_MAX);
+		return;
+	}
 	switch (t.kind) {
 	case TEDGE_MEASUREMENT:
 		c8y_measure_legacy(c, t.child, msg->payload, a);

@@ -18,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEPTH_MAX 16 /* parents of parents */
+#define ENTITIES_MAX 5000
+
 struct early {
 	struct list link;
 	struct str entity; /* lent out of topic */
@@ -47,7 +50,8 @@ parent_of(const struct c8y *c, const struct c8y_entity *e)
 struct c8y_entity *
 c8y_device_of(const struct c8y *c, struct c8y_entity *e)
 {
-	for (int i = 0; e != NULL && e->kind == C8Y_SERVICE && i < 16; i++)
+	for (int i = 0; e != NULL && e->kind == C8Y_SERVICE && i < DEPTH_MAX;
+	     i++)
 		e = parent_of(c, e);
 	return e == NULL ? c->main : e;
 }
@@ -223,6 +227,12 @@ c8y_source(
 		return e;
 	if (msg->payload.len == 0 && t->channel != TE_EVENT)
 		return NULL; /* something is over that was never told */
+	if (e == NULL && c->by_topic.n >= ENTITIES_MAX) {
+		log_warn("passed over a message on " STR_FMT
+			 ": %d entities are known, which is the most",
+		    STR_ARG(msg->topic), ENTITIES_MAX);
+		return NULL;
+	}
 	if (e == NULL)
 		e = add(c, t->entity);
 	keep(c, msg);
@@ -290,7 +300,7 @@ tell(struct c8y *c, struct c8y_entity *e, int depth)
 {
 	struct c8y_entity *parent = parent_of(c, e);
 
-	if (e->told || parent == NULL || !parent->told || depth > 16)
+	if (e->told || parent == NULL || !parent->told || depth > DEPTH_MAX)
 		return;
 	if (c->settle_ms >= 0 &&
 	    !cloud_bool(&c->cloud, "entity_store.clean_start"))
@@ -355,6 +365,20 @@ read_registration(struct str payload, struct arena *a, struct registration *r,
 	return true;
 }
 
+/* It waits for its parent: as if it came on its own. */
+static void
+keep_twin(struct c8y *c, const struct c8y_entity *e, struct str key,
+    struct str value, struct arena *a)
+{
+	struct mapper_msg m = { .payload = value, .qos = 1, .retain = true };
+
+	if (memchr(key.ptr, '/', key.len) != NULL)
+		return;
+	m.topic = arena_printf(a, STR_FMT "/" STR_FMT "/twin/" STR_FMT,
+	    STR_ARG(c->root), STR_ARG(e->topic), STR_ARG(key));
+	keep(c, &m);
+}
+
 /* Members that are neither words of the registration nor name and type. */
 static void
 initial_twin(
@@ -371,8 +395,12 @@ initial_twin(
 		    (e->kind != C8Y_MAIN &&
 			(str_eqz(key, "name") || str_eqz(key, "type")));
 
-		if (!known)
+		if (known)
+			continue;
+		if (e->told)
 			c8y_twin(c, e, key, value, a);
+		else
+			keep_twin(c, e, key, value, a);
 	}
 }
 
@@ -380,7 +408,7 @@ static void
 remove_with_all(struct c8y *c, struct c8y_entity *e, int depth)
 {
 	struct c8y_entity *k;
-	bool again = depth < 16;
+	bool again = depth < DEPTH_MAX;
 
 	while (again) { /* removing one may remove any */
 		again = false;
@@ -398,18 +426,37 @@ remove_with_all(struct c8y *c, struct c8y_entity *e, int depth)
 	forget(c, e);
 }
 
+/* Is `e` above `topic`, or the same? */
+static bool
+is_above(const struct c8y *c, const struct c8y_entity *e, struct str topic)
+{
+	const struct c8y_entity *up = c8y_by_topic(c, topic);
+
+	for (int i = 0; up != NULL && up != c->main && i < DEPTH_MAX; i++) {
+		if (up == e)
+			return true;
+		up = parent_of(c, up);
+	}
+	return up != NULL && up != c->main;
+}
+
 static void
-set_parent(struct c8y_entity *e, struct str parent)
+set_parent(struct c8y *c, struct c8y_entity *e, struct str parent)
 {
 	struct buf b = { 0 };
 
-	if (parent.ptr != NULL && te_entity_normal(&b, parent, NULL) == 0)
-		replace(&e->parent, buf_str(&b));
-	else if (parent.ptr == NULL && e->kind == C8Y_SERVICE &&
-	    te_entity_is_service(e->topic)) {
+	if (parent.ptr != NULL)
+		(void)te_entity_normal(&b, parent, NULL);
+	else if (e->kind == C8Y_SERVICE && te_entity_is_service(e->topic))
 		te_entity_device(&b, e->topic);
+	if (b.len > 0 && is_above(c, e, buf_str(&b)))
+		c8y_error(c,
+		    "Invalid entity registration message: " STR_FMT
+		    " can not be the parent of " STR_FMT
+		    ", which stands above it",
+		    STR_ARG(buf_str(&b)), STR_ARG(e->topic));
+	else if (b.len > 0)
 		replace(&e->parent, buf_str(&b));
-	}
 	buf_free(&b);
 }
 
@@ -431,6 +478,13 @@ c8y_register(struct c8y *c, const struct mapper_msg *msg,
 		    c, "Invalid entity registration message: %s", err.text);
 		return;
 	}
+	if (e == NULL && c->by_topic.n >= ENTITIES_MAX) {
+		c8y_error(c,
+		    "Invalid entity registration message: %d entities are "
+		    "registered, which is the most",
+		    ENTITIES_MAX);
+		return;
+	}
 	if (e == NULL)
 		e = add(c, t->entity);
 	if (e != c->main && !e->registered) {
@@ -445,7 +499,7 @@ c8y_register(struct c8y *c, const struct mapper_msg *msg,
 		default_xid(c, e);
 	}
 	if (e != c->main) {
-		set_parent(e, r.parent);
+		set_parent(c, e, r.parent);
 		if (r.name.ptr != NULL)
 			replace(&e->name, r.name);
 		if (r.kind.ptr != NULL)
@@ -538,19 +592,19 @@ static void
 take(struct c8y *c, struct c8y_entity *e)
 {
 	e->kind = te_entity_is_service(e->topic) ? C8Y_SERVICE : C8Y_CHILD;
+	set_parent(c, e, STR_NULL);
+	default_xid(c, e);
+	replace(&e->name, te_entity_name(e->topic));
 	e->registered = true;
-	set_parent(e, STR_NULL);
 	if (e->kind == C8Y_SERVICE && parent_of(c, e) == NULL) {
 		struct c8y_entity *d = add(c, e->parent);
 
 		d->kind = C8Y_CHILD;
-		d->registered = true;
 		default_xid(c, d);
 		replace(&d->name, te_entity_name(d->topic));
+		d->registered = true;
 		tell(c, d, 0);
 	}
-	default_xid(c, e);
-	replace(&e->name, te_entity_name(e->topic));
 	tell(c, e, 0);
 }
 
@@ -627,8 +681,6 @@ c8y_twin(struct c8y *c, struct c8y_entity *e, struct str key, struct str value,
 		to = STR("c8y_Agent");
 	else if (str_eqz(key, "type") && e->kind == C8Y_SERVICE)
 		to = STR("serviceType");
-	if (!e->told) /* with its registration: what waits for its parent */
-		return;
 	c8y_topic(c, "/inventory/managedObjects/update/");
 	buf_add_str(&c->topic, e->xid);
 	buf_clear(&c->out);
@@ -647,9 +699,10 @@ c8y_twin(struct c8y *c, struct c8y_entity *e, struct str key, struct str value,
 
 /* --- health -------------------------------------------------------------- */
 
-/* "up", "down", or what it says; "unknown" where it says nothing. */
+/* "up", "down", or what it says; "unknown" where it says nothing. The first
+ * generation says the service's type, too. */
 static struct str
-status_of(struct str payload, struct arena *a)
+status_of(struct str payload, struct str *type, struct arena *a)
 {
 	struct str key, status = STR_NULL;
 	struct json j;
@@ -660,6 +713,8 @@ status_of(struct str payload, struct arena *a)
 	while (json_member(&j, &key))
 		if (str_eqz(key, "status") && json_peek(&j) == JSON_STRING)
 			(void)json_str(&j, &status);
+		else if (str_eqz(key, "type") && json_peek(&j) == JSON_STRING)
+			(void)json_str(&j, type);
 		else
 			json_skip(&j);
 	return json_done(&j, NULL) == 0 && status.len > 0 ? status
@@ -684,7 +739,7 @@ void
 c8y_health(
     struct c8y *c, struct c8y_entity *e, struct str payload, struct arena *a)
 {
-	struct str name = te_entity_name(e->topic), status;
+	struct str name = te_entity_name(e->topic), status, type = STR_NULL;
 	bool mosquitto, ours, was = e->up;
 
 	if (e->kind != C8Y_SERVICE)
@@ -693,10 +748,12 @@ c8y_health(
 	if (mosquitto)
 		status = str_eqz(payload, "1") ? STR("up")
 		    : str_eqz(payload, "0")    ? STR("down")
-					       : status_of(payload, a);
+					       : status_of(payload, &type, a);
 	else
-		status = status_of(payload, a);
+		status = status_of(payload, &type, a);
 	e->up = str_eqz(status, "up");
+	if (e->type.ptr == NULL && type.len > 0)
+		replace(&e->type, type);
 	tell_service(c, e, status);
 	if (ours && e->up && !was) {
 		c8y_topic(c, "/s/us");
@@ -816,6 +873,31 @@ c8y_tell_changed(struct c8y *c)
 			c8y_tell_operations(c, e);
 }
 
+static void
+tell_software_types(struct c8y *c, const struct c8y_entity *e,
+    struct str payload, struct arena *a)
+{
+	struct c8y_words types = { 0 };
+	struct json_out o;
+
+	if (!cloud_bool(&c->cloud, "software_management.with_types"))
+		return;
+	add_types(&types, payload, a);
+	c8y_topic(c, "/inventory/managedObjects/update/");
+	buf_add_str(&c->topic, e->xid);
+	buf_clear(&c->out);
+	json_out_init(&o, &c->out, false);
+	json_out_object(&o);
+	json_out_key(&o, "c8y_SupportedSoftwareTypes");
+	json_out_array(&o);
+	for (size_t i = 0; i < types.n; i++)
+		json_out_str(&o, types.at[i]);
+	json_out_end_array(&o);
+	json_out_end_object(&o);
+	(void)c8y_send(c);
+	c8y_words_clear(&types);
+}
+
 void
 c8y_capability(struct c8y *c, struct c8y_entity *e, struct str op,
     struct str payload, struct arena *a)
@@ -827,8 +909,10 @@ c8y_capability(struct c8y *c, struct c8y_entity *e, struct str op,
 	if (e->kind == C8Y_SERVICE)
 		return;
 	if (str_eqz(op, "software_list")) {
-		if (!gone)
+		if (!gone) {
+			tell_software_types(c, e, payload, a);
 			c8y_ask_software_list(c, e, a);
+		}
 		return;
 	}
 	if (kind == NULL) {

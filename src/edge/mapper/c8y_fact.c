@@ -45,7 +45,7 @@ unix_text(struct str number, struct str *ret, struct arena *a)
 		nanos += (uint32_t)(behind.ptr[i] - '0') * scale;
 		scale /= 10;
 	}
-	c8y_add_time(&b, s, nanos, 0, true);
+	mapper_add_time(&b, s, nanos, 0, true);
 	*ret = arena_str(a, buf_str(&b));
 	buf_free(&b);
 	return true;
@@ -149,7 +149,7 @@ send_event_json(struct c8y *c, const struct c8y_entity *e, const struct fact *f)
 	buf_add_str(&c->out, buf_str(&c->extra));
 	buf_addc(&c->out, '}');
 	c8y_topic(c, "/event/events/create");
-	if (c8y_packet_size(c->topic.len, c->out.len) <= c->max_packet) {
+	if (mapper_packet_size(c->topic.len, c->out.len) <= c->max_packet) {
 		c8y_publish(c, false);
 		return;
 	}
@@ -174,7 +174,7 @@ c8y_event(struct c8y *c, struct c8y_entity *e, struct str type,
 		return;
 	}
 	if (rc != 0) {
-		struct str head = c8y_head(payload, 50);
+		struct str head = mapper_head(payload, 50);
 
 		c8y_error(c,
 		    "Parsing of event message received on topic: " STR_FMT
@@ -197,7 +197,7 @@ c8y_event(struct c8y *c, struct c8y_entity *e, struct str type,
 	smartrest_add(&c->out, f.type);
 	smartrest_add_quoted(&c->out, f.text);
 	smartrest_add(&c->out, f.time);
-	if (c8y_packet_size(c->topic.len, c->out.len) <= c->max_packet)
+	if (mapper_packet_size(c->topic.len, c->out.len) <= c->max_packet)
 		c8y_publish(c, false);
 	else
 		send_event_json(c, e, &f);
@@ -340,7 +340,7 @@ c8y_alarm(struct c8y *c, const struct mapper_msg *msg, struct c8y_entity *e,
 		return;
 	}
 	if (rc != 0) {
-		struct str head = c8y_head(msg->payload, 50);
+		struct str head = mapper_head(msg->payload, 50);
 
 		c8y_error(c,
 		    "Parsing of alarm message for the type: " STR_FMT

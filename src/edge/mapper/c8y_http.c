@@ -141,7 +141,7 @@ go_on(struct c8y *c, struct job *j)
 	struct buf b = { 0 };
 	struct str root = base(c, &a);
 
-	if (c->host.http == NULL) {
+	if (c->host.http == NULL || (j->has_file && c->host.carry == NULL)) {
 		fail(c, j, "no way to reach the cloud by HTTP", 0, STR(""));
 	} else if (e == NULL) {
 		job_free(c, j);

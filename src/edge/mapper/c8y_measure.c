@@ -137,7 +137,7 @@ on_time(void *owner, const struct thin_edge_time *t)
 		comma(m);
 	buf_addz(out, "\"time\":\"");
 	if (t->unix_time)
-		c8y_add_time(out, t->seconds, t->nanos, 0, true);
+		mapper_add_time(out, t->seconds, t->nanos, 0, true);
 	else
 		buf_add_str(out, t->text);
 	buf_addc(out, '"');
@@ -234,8 +234,8 @@ c8y_measure_legacy(
 	struct c8y_entity *e;
 
 	buf_clear(&c->extra);
-	if (thin_edge_json_read(payload, THIN_EDGE_STRICT, C8Y_LEGACY_MAX, a,
-		&visitor, &m, &err) != 0) {
+	if (thin_edge_json_read(
+		payload, THIN_EDGE_STRICT, 0, a, &visitor, &m, &err) != 0) {
 		c8y_error(c, "%s", err.text);
 		return;
 	}

@@ -546,8 +546,11 @@ start(struct c8y *c, const struct c8y_op_kind *k, struct c8y_entity *e,
 		    k->fragment, k->enable);
 		return;
 	}
-	if (id.ptr == NULL)
-		own = arena_printf(a, "sr-" STR_FMT, STR_ARG(c8y_new_id(c, a)));
+	if (id.ptr == NULL) {
+		struct str made = c8y_new_id(c, a);
+
+		own = arena_printf(a, "sr-" STR_FMT, STR_ARG(made));
+	}
 	buf_clear(&c->out);
 	json_out_init(&o, &c->out, false);
 	json_out_object(&o);

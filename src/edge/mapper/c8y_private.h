@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "codec/json.h"
 #include "edge/mapper.h"
+#include "edge/mapper/common.h"
 
 #define LOG_MODULE "tedge-mapper-c8y"
 
@@ -106,25 +107,17 @@ struct c8y {
 bool c8y_send(struct c8y *c);
 /* The same, without looking at the size. */
 void c8y_publish(struct c8y *c, bool retain);
-/* Bytes of the whole packet. */
-size_t c8y_packet_size(size_t topic, size_t payload);
 void c8y_error(struct c8y *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* c->topic becomes PREFIX and `path`. */
 void c8y_topic(struct c8y *c, const char *path);
 /* ... PREFIX/s/us, and the external id of a device that is not the main one. */
 void c8y_topic_us(struct c8y *c, const struct c8y_entity *device);
-/* "2021-06-01T17:24:48.709803664+02:00"; UTC ends in "Z", and its fraction
- * without zeros. */
-void c8y_add_time(struct buf *out, int64_t seconds, uint32_t nanos,
-    int32_t offset_s, bool utc);
 void c8y_add_now(struct c8y *c, struct buf *out, bool utc);
 /* {"externalId":"...","type":"c8y_Serial"} behind its key and a comma. */
 void c8y_add_source(struct c8y *c, struct buf *out, const struct c8y_entity *e);
 /* Sees to it that the timer comes at the next thing that is due. */
 void c8y_schedule(struct c8y *c);
-/* Up to `max` bytes of a text, whole characters. */
-struct str c8y_head(struct str s, size_t max);
 /* An id that was not there before: for commands of our own. */
 struct str c8y_new_id(struct c8y *c, struct arena *a);
 

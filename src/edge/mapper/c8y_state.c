@@ -50,7 +50,7 @@ c8y_failed(struct c8y *c, const struct c8y_entity *e, struct str id,
 	bool use = begin(c, e, id, 502);
 
 	add_operation(c, use, id, fragment);
-	smartrest_add_quoted(&c->out, c8y_head(reason, C8Y_REASON_MAX));
+	smartrest_add_quoted(&c->out, mapper_head(reason, C8Y_REASON_MAX));
 	c8y_publish(c, false);
 }
 
@@ -64,7 +64,7 @@ c8y_successful(struct c8y *c, const struct c8y_entity *e, struct str id,
 	if (result.ptr != NULL && csv) {
 		buf_addc(&c->out, ',');
 		buf_add_str(&c->out,
-		    c8y_head(result, SMARTREST_RESULT_MAX - c->out.len));
+		    mapper_head(result, SMARTREST_RESULT_MAX - c->out.len));
 	} else if (result.ptr != NULL) {
 		smartrest_add_result(&c->out, result, SMARTREST_RESULT_MAX);
 	}
