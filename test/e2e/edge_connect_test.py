@@ -55,15 +55,19 @@ class World:
         return cloud, edge
 
 
+    def stop(self):
+        for thing in reversed(self.made):
+            thing.stop()
+        for edge in self.made:
+            if isinstance(edge, Edge):
+                assert "Sanitizer" not in edge.logged(), edge.logged()
+
+
 @pytest.fixture
 def world(tmp_path):
     world = World(tmp_path)
     yield world
-    for thing in reversed(world.made):
-        thing.stop()
-    for edge in world.made:
-        if isinstance(edge, Edge):
-            assert "Sanitizer" not in edge.logged(), edge.logged()
+    world.stop()
 
 
 def steps(said):
