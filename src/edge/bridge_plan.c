@@ -462,6 +462,24 @@ read_identity(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	return read_credentials(p, a, k, err);
 }
 
+/* The platform knows a certificate by the whole name of the device there,
+ * "edge.UNIT.GATEWAY.ID", of which ID is ours. */
+static void
+shorten_id(struct bridge_plan *p, struct arena *a, const struct kind *k)
+{
+	const char *id = p->device_id;
+	const char *prefix;
+	size_t len;
+
+	if (strcmp(k->name, "marram") != 0)
+		return;
+	p->device_id = "";
+	prefix = filled(p, a, k->user, STR_NULL);
+	len = strlen(prefix);
+	p->device_id =
+	    strncmp(id, prefix, len) == 0 && id[len] != '\0' ? id + len : id;
+}
+
 static uint32_t
 ms_of(const struct config *c, const char *key)
 {
@@ -530,6 +548,7 @@ bridge_plan(const struct cloud *cloud, struct arena *a, struct bridge_plan *ret,
 		return not_set(&p, "unit", "CODE", err);
 	if (is_key(cloud, "gateway") && cloud_text(cloud, "gateway").len == 0)
 		return not_set(&p, "gateway", "CODE", err);
+	shorten_id(&p, a, k);
 	rc = read_address(&p, a, k, err);
 	if (rc == 0)
 		rc = read_proxy(&p, a, err);
