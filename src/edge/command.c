@@ -20,11 +20,14 @@
 #define USAGE 2 /* exit status */
 
 const struct command *const command_arrays[] = {
+	init_commands,
 	config_commands,
 	connect_commands,
 	mqtt_commands,
+	diag_commands,
 	run_commands,
 	part_commands,
+	completions_commands,
 	NULL,
 };
 
@@ -222,6 +225,14 @@ command_wrong(const struct command_call *c, const char *option, const char *why)
 
 	return wrong(c->row, "invalid value '%s' for '--%s <%s>': %s",
 	    command_option(c, option), o->name, o->arg, why);
+}
+
+int
+command_wrong_arg(
+    const struct command_call *c, const char *arg, const char *why)
+{
+	return wrong(c->row, "invalid value '%s' for '<%s>': %s",
+	    command_arg(c, arg), arg, why);
 }
 
 bool
