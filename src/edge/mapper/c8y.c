@@ -378,7 +378,6 @@ c8y_filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 		{ 'r', "/+/+/+/+/cmd/+/+" },
 		{ 'r', "/+/+/+/+/signal/+" },
 		{ 'p', "-internal/alarms/#" },
-		{ 'p', "-internal/entities/#" },
 		{ 'p', "/http/events/create/+" },
 		{ 'p', "/devicecontrol/notifications" },
 		{ 'p', "/s/ds" },
@@ -391,6 +390,9 @@ c8y_filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 	struct strs topics = cloud_list(&c->cloud, "topics");
 	struct buf f = { 0 };
 
+	/* Before the registrations: see c8y_entity.c. */
+	buf_addf(&f, STR_FMT "-internal/entities/#", STR_ARG(c->prefix));
+	each(ctx, buf_str(&f));
 	for (size_t i = 0; i < topics.n; i++) {
 		struct str t = topics.at[i];
 
@@ -453,7 +455,7 @@ c8y_open(const struct mapper_conf *conf, const struct mapper_host *host,
 	c->max_packet = max > 0 ? (size_t)max : SIZE_MAX;
 	c->settle_ms = c->heartbeat_ms = -1;
 	c->now_on = c->root;
-	list_init(&c->early);
+	c->early = te_ring_new(0, 0);
 	list_init(&c->held);
 	list_init(&c->ops);
 	list_init(&c->lines);
