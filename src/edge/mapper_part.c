@@ -391,6 +391,7 @@ stop(void *part)
 		health_tell(&p->health, "down");
 	mqtt_client_free(p->client);
 	LIST_EACH (r, &p->runs, struct run, link) {
+		loop_unpost(edge_loop(p->edge), &r->post);
 		child_free(r->child);
 		free(r);
 	}
