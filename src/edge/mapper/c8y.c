@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUFFER_MAX ((size_t)64 << 10)
+
 /* --- what all of it uses ------------------------------------------------- */
 
 void
@@ -350,6 +352,14 @@ of_cloud(struct c8y *c, const struct mapper_msg *msg, struct arena *a)
 		c8y_op_smartrest(c, msg->payload, a);
 }
 
+/* One large message does not hold its memory for ever. */
+static void
+shrink(struct buf *b)
+{
+	if (b->cap > BUFFER_MAX)
+		buf_free(b);
+}
+
 static void
 c8y_message(void *m, const struct mapper_msg *msg, struct arena *a)
 {
@@ -364,6 +374,8 @@ c8y_message(void *m, const struct mapper_msg *msg, struct arena *a)
 	else
 		current(c, msg, a);
 	c->now_on = c->root;
+	shrink(&c->out);
+	shrink(&c->extra);
 	c8y_schedule(c);
 }
 
