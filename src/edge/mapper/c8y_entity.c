@@ -169,10 +169,13 @@ play_one(void *ctx, const struct te_early *m)
 {
 	const struct mapper_msg msg = { m->topic, m->payload, m->qos, m->retain,
 		m->copy };
+	struct c8y *c = ctx;
+	struct str on = c->now_on;
 	struct arena a = { 0 };
 
-	mapper_c8y.message(ctx, &msg, &a);
+	mapper_c8y.message(c, &msg, &a);
 	arena_fini(&a);
+	c->now_on = on;
 }
 
 static void
