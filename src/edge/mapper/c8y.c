@@ -167,7 +167,7 @@ c8y_words_set(struct c8y_words *w, struct strs from)
 static void
 sooner(int64_t *next, int64_t at)
 {
-	if (at >= 0 && (*next < 0 || at < *next))
+	if (at >= 0 && at != INT64_MAX && (*next < 0 || at < *next))
 		*next = at;
 }
 
@@ -465,7 +465,8 @@ c8y_open(const struct mapper_conf *conf, const struct mapper_host *host,
 	c->url = str_copy(cloud_text(&conf->cloud, "http"));
 	c->use_id = cloud_bool(&conf->cloud, "smartrest.use_operation_id");
 	c->max_packet = max > 0 ? (size_t)max : SIZE_MAX;
-	c->settle_ms = c->heartbeat_ms = -1;
+	c->settle_ms = INT64_MAX; /* from c8y_up() on it will come */
+	c->heartbeat_ms = -1;
 	c->now_on = c->root;
 	c->early = te_ring_new(0, 0);
 	list_init(&c->held);
