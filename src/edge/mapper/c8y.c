@@ -197,8 +197,12 @@ due(struct c8y *c, bool work)
 void
 c8y_schedule(struct c8y *c)
 {
-	int64_t next = due(c, false);
+	int64_t next;
 
+	if (!c->later)
+		return;
+	c->later = false;
+	next = due(c, false);
 	if (next >= 0)
 		c->host.after(c->host.owner,
 		    MAX_OF(next - c->host.mono_ms(c->host.owner), 0));
@@ -211,6 +215,7 @@ c8y_timer(void *m)
 
 	c->now_on = c->root;
 	(void)due(c, true);
+	c->later = true;
 	c8y_schedule(c);
 }
 
@@ -437,6 +442,7 @@ c8y_up(void *m)
 
 	c->now_on = c->root;
 	c->settle_ms = c->host.mono_ms(c->host.owner) + C8Y_SETTLE_MS;
+	c->later = true;
 	c8y_alarms_begin(c);
 	if (c->main->can.n + c->main->files.n + c->main->templates.n > 0)
 		c8y_tell_operations(c, c->main);

@@ -62,6 +62,7 @@ add(struct c8y *c, struct str topic)
 
 	e->topic = str_copy(topic);
 	e->since_ms = c->host.mono_ms(c->host.owner);
+	c->later = true;
 	list_add(&c->entities, &e->link);
 	(void)map_put(&c->by_topic, e->topic, e);
 	return e;
@@ -202,8 +203,10 @@ c8y_source(
 	}
 	if (e == NULL)
 		e = add(c, t->entity);
-	else if (e->since_ms < 0)
+	else if (e->since_ms < 0) {
 		e->since_ms = c->host.mono_ms(c->host.owner);
+		c->later = true;
+	}
 	keep(c, t->entity, msg);
 	return NULL;
 }
@@ -929,8 +932,10 @@ c8y_tell_availability(struct c8y *c, struct c8y_entity *e)
 	buf_clear(&c->out);
 	buf_addf(&c->out, "117,%lld", (long long)MAX_OF(ms / 60000, 0));
 	(void)c8y_send(c);
-	if (c->heartbeat_ms < 0 && ms >= 60000)
+	if (c->heartbeat_ms < 0 && ms >= 60000) {
 		c->heartbeat_ms = now + ms / 2;
+		c->later = true;
+	}
 }
 
 /* The service that speaks for a device, by default its agent. */

@@ -79,7 +79,7 @@ struct c8y {
 	struct list held;     /* alarms to compare when all have come */
 	int64_t settle_ms;    /* when that is; -1: done */
 	int64_t heartbeat_ms; /* -1: none */
-	bool up;
+	bool later;           /* there is something new to wait for */
 
 	struct list ops; /* ids that are known, struct op_seen */
 	size_t n_ops;
@@ -115,7 +115,8 @@ void c8y_topic_us(struct c8y *c, const struct c8y_entity *device);
 void c8y_add_now(struct c8y *c, struct buf *out, bool utc);
 /* {"externalId":"...","type":"c8y_Serial"} behind its key and a comma. */
 void c8y_add_source(struct c8y *c, struct buf *out, const struct c8y_entity *e);
-/* Sees to it that the timer comes at the next thing that is due. */
+/* Sees to it that the timer comes at the next thing that is due; `later` says
+ * that this may be another. */
 void c8y_schedule(struct c8y *c);
 /* An id that was not there before: for commands of our own. */
 struct str c8y_new_id(struct c8y *c, struct arena *a);
