@@ -329,7 +329,7 @@ const struct config_key config_keys[] = {
 	{ "marram.mapper.timestamp", YES_NO, .def = "true",
 	    .doc = "Is the time added to messages that lack it?" },
 	CLOUD_TOPICS("marram", TOPICS_FULL),
-	CLOUD_MAPPER("marram", "262144"),
+	CLOUD_MAPPER("marram", "60000"),
 	CLOUD_ENABLE("marram"),
 	CLOUD_BRIDGE("marram"),
 

@@ -55,12 +55,13 @@ as_json(struct cell *f, struct str value, struct buf *out)
 	json_out_end_object(&o);
 }
 
-static void
-send(struct cell *f, struct str data_id, struct str bytes, struct str extension)
+void
+device_send(struct device *d, struct str data_id, struct str bytes,
+    struct str extension)
 {
-	struct device *d = f->device;
 	struct buf hex = { 0 };
 
+	model_know(d);
 	hex_encode(&hex, bytes.ptr, bytes.len);
 	route_send(d->hub->route,
 	    &(struct route_downlink){ .data_id = data_id,
@@ -73,6 +74,12 @@ send(struct cell *f, struct str data_id, struct str bytes, struct str extension)
 		.data = hex.ptr != NULL ? buf_str(&hex) : STR(""),
 		.extension = extension });
 	buf_free(&hex);
+}
+
+static void
+send(struct cell *f, struct str data_id, struct str bytes, struct str extension)
+{
+	device_send(f->device, data_id, bytes, extension);
 }
 
 /* --- by the profile's script --------------------------------------------- */

@@ -641,7 +641,8 @@ const struct entity *const hub_entities[] = { &hub_profile_entity,
 	&hub_firmware_entity, &hub_inbox_entity, &hub_repository_entity,
 	&hub_handler_entity, &hub_forward_entity, &hub_task_entity,
 	&hub_schedule_entity, &hub_trace_entity, &hub_dashboard_entity,
-	&hub_delayed_entity, &hub_setting_entity, &rest_version_entity, NULL };
+	&hub_delayed_entity, &hub_operation_entity, &hub_software_entity,
+	&hub_setting_entity, &rest_version_entity, NULL };
 
 /* --- settings ------------------------------------------------------------ */
 
@@ -716,6 +717,16 @@ const struct conf_field hub_fields[] = {
 	CONF_MS(C, downlink_result_ms, "downlinkResult", .def = "1d",
 	    .min = 1000, .max = (int64_t)365 * 86400000,
 	    .help = "How long it is waited for."),
+	CONF_INT(C, operations_open, "operationsOpen", .def = "20", .min = 1,
+	    .max = 10000,
+	    .help = "Operations of one device that may wait for their end."),
+	CONF_MS(C, operation_ms, "operationTime", .def = "7d", .min = 1000,
+	    .max = (int64_t)365 * 86400000,
+	    .help = "An operation that has not ended by then has failed; its "
+		    "gateway may give it less."),
+	CONF_MS(C, operation_kept_ms, "operationRetention", .def = "90d",
+	    .min = 60000, .max = (int64_t)3650 * 86400000,
+	    .help = "How long operations are kept."),
 	CONF_MS(C, webhook_ms, "webhookTimeout", .def = "10s", .min = 100,
 	    .max = 600000,
 	    .help = "Longest time for a webhook of a task, schedule or "

@@ -57,12 +57,19 @@ event_topic(struct buf *b, struct device *d)
 }
 
 void
-event_note(struct hub *h, struct buf *topic, struct buf *payload, bool retain)
+event_note_at(struct hub *h, struct buf *topic, struct buf *payload,
+    uint8_t qos, bool retain)
 {
 	route_note(notes(h), buf_str(topic),
-	    payload->ptr != NULL ? buf_str(payload) : STR(""), 0, retain);
+	    payload->ptr != NULL ? buf_str(payload) : STR(""), qos, retain);
 	buf_free(topic);
 	buf_free(payload);
+}
+
+void
+event_note(struct hub *h, struct buf *topic, struct buf *payload, bool retain)
+{
+	event_note_at(h, topic, payload, 0, retain);
 }
 
 /* {"value":21.5,"timestamp":"..."} */

@@ -205,7 +205,9 @@ look_again(struct gate *g, struct str addr)
 		NULL) != 0) {
 		g->stale = true;
 	} else if (there && k == NULL) {
-		(void)known_new(g, addr, spoken_of(g, &a, addr));
+		k = known_new(g, addr, spoken_of(g, &a, addr));
+		if (g->plug != NULL)
+			gateway_claimed(g->plug, k->spoken);
 	} else if (!there && k != NULL) {
 		map_del(&g->known, k->addr);
 		known_free(k);
@@ -524,12 +526,11 @@ on_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
 	struct gate *g = ctx;
 	struct buf t = { 0 }, p = { 0 };
 
-	(void)qos;
 	(void)err;
 	buf_add_str(&t, g->root);
 	buf_add_str(&t, topic);
 	buf_add_str(&p, payload);
-	event_note(g->hub, &t, &p, retain);
+	event_note_at(g->hub, &t, &p, qos, retain);
 	return 0;
 }
 
@@ -540,16 +541,69 @@ struct ear {
 	struct route_ear *below;
 	gateway_heard *heard; /* NULL: nobody listens any more */
 	void *ctx;
+	struct map open; /* number -> held: what the sender waits for */
 	struct loop_post ended;
+};
+
+/* A message whose sender waits until what came of it is stored. */
+struct held {
+	uint64_t number; /* among those of the hub */
+	struct ear *ear;
+	uint64_t token; /* the ear's below */
 };
 
 struct whisper {
 	struct loop_post post;
 	struct ear *ear;
 	bool retained;
+	uint64_t token;
 	struct str topic, payload;
 	struct arena arena;
 };
+
+static struct str
+number_key(const uint64_t *number)
+{
+	return (struct str){ (const char *)number, sizeof(*number) };
+}
+
+static uint64_t
+hold(struct ear *e, uint64_t token)
+{
+	struct held *held = mem_new(struct held);
+
+	held->number = ++e->hub->last_held;
+	held->ear = e;
+	held->token = token;
+	map_put(&e->hub->held, number_key(&held->number), held);
+	map_put(&e->open, number_key(&held->number), held);
+	return held->number;
+}
+
+static void
+let_go(struct held *held)
+{
+	map_del(&held->ear->hub->held, number_key(&held->number));
+	map_del(&held->ear->open, number_key(&held->number));
+	free(held);
+}
+
+void
+gate_taken(struct hub *h, uint64_t number)
+{
+	struct held *held = map_get(&h->held, number_key(&number));
+
+	if (held == NULL)
+		return; /* it was given up, and comes again */
+	route_ear_done(held->ear->below, held->token);
+	let_go(held);
+}
+
+static void
+on_taken(void *ctx, uint64_t number)
+{
+	gate_taken(((struct gate *)ctx)->hub, number);
+}
 
 static void
 run_whisper(struct loop_post *p)
@@ -557,14 +611,16 @@ run_whisper(struct loop_post *p)
 	struct whisper *w = container_of(p, struct whisper, post);
 
 	if (w->ear->heard != NULL)
-		w->ear->heard(w->ear->ctx, w->topic, w->payload, w->retained);
+		w->ear->heard(w->ear->ctx, w->topic, w->payload, w->retained,
+		    w->token != 0 ? hold(w->ear, w->token) : 0);
 	arena_fini(&w->arena);
 	free(w);
 }
 
 /* On the routing loop. */
 static void
-on_whisper(void *ctx, struct str topic, struct str payload, bool retained)
+on_whisper(void *ctx, struct str topic, struct str payload, bool retained,
+    uint64_t token)
 {
 	struct ear *e = ctx;
 	struct whisper *w = mem_new(struct whisper);
@@ -572,6 +628,7 @@ on_whisper(void *ctx, struct str topic, struct str payload, bool retained)
 	w->post.run = run_whisper;
 	w->ear = e;
 	w->retained = retained;
+	w->token = token;
 	w->topic = arena_str(&w->arena,
 	    (struct str){ topic.ptr + e->root, topic.len - e->root });
 	w->payload = arena_str(&w->arena, payload);
@@ -616,7 +673,14 @@ void
 gate_ear_end(void *handle)
 {
 	struct ear *e = handle;
+	struct held *held;
+	size_t pos = 0;
 
+	while ((held = map_next(&e->open, &pos)) != NULL) {
+		let_go(held);
+		pos = 0;
+	}
+	map_fini(&e->open);
 	e->heard = NULL;
 	route_ear_free(e->below);
 }
@@ -746,6 +810,7 @@ carry_out(struct gate *g, struct order *o)
 	struct gateway_frame f = {
 		.node = k != NULL ? k->spoken : o->of.addr,
 		.extension = o->of.extension,
+		.id = o->of.data_id,
 	};
 	struct buf bytes = { 0 };
 	int64_t validity = 0;
@@ -861,6 +926,7 @@ open_plug(struct gate *g)
 		.publish = on_publish,
 		.listen = on_listen,
 		.unlisten = on_unlisten,
+		.taken = on_taken,
 		.label = on_label,
 		.note = on_note,
 		.known = on_known,

@@ -236,6 +236,7 @@ hub_load(struct hub *h, struct err *err)
 		schedules_load,
 		gates_load,
 		delayed_load,
+		operations_load,
 	};
 	int rc = 0;
 
@@ -255,6 +256,7 @@ hub_forget(struct hub *h)
 	model_free(h);
 	inbox_free(h);
 	gates_forget(h);
+	operations_free(h);
 }
 
 int
@@ -597,6 +599,15 @@ hub_clean(struct hub *h, bool all, struct err *err)
 		return rc;
 	filter_add(&f, "timestamp", COND_LT, value_time(until));
 	rc = store_del(h->store, &hub_trace_entity, &f, NULL, err);
+	if (rc == 0) {
+		struct filter old = { 0 };
+
+		filter_add(&old, "createdAt", COND_LT,
+		    value_time(clock_now() - h->conf.operation_kept_ms));
+		rc =
+		    store_del(h->store, &hub_operation_entity, &old, NULL, err);
+		hub_post(h, operations_check, STR(""));
+	}
 	return rc != 0 ? rc : versions_clean(h->versions, err);
 }
 

@@ -45,6 +45,7 @@ struct hub_conf {
 	int64_t task_queue;
 	int64_t delayed_max, delayed_late_ms;
 	int64_t downlinks_max, downlink_result_ms;
+	int64_t operations_open, operation_ms, operation_kept_ms;
 	int64_t webhook_ms, webhook_size;
 	int64_t http_at_once, http_per_host;
 	int64_t try_ms;

@@ -182,6 +182,15 @@ model_message(struct device *d, const struct gateway_message *m, int64_t at,
 		at = m->time;
 	if (m->type == GATEWAY_ACTION)
 		return true; /* the gateway has seen to it */
+	if (m->type == GATEWAY_SOFTWARE || m->type == GATEWAY_OPERATION) {
+		for (size_t i = 0; i < m->n_payloads; i++)
+			if (m->type == GATEWAY_SOFTWARE)
+				software_heard(d, m->payloads[i].value);
+			else
+				operation_heard(d, m->payloads[i].key,
+				    m->payloads[i].value);
+		return true;
+	}
 	if (m->type == GATEWAY_REQUEST)
 		for (size_t i = 0; i < m->n_payloads; i++)
 			model_request(d, m->source, m->payloads[i].key);

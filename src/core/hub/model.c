@@ -1222,6 +1222,7 @@ model_reload_node(struct hub *h, struct str id)
 		event_node(d, "updated");
 	} else if (d != NULL && d->stored && list_empty(&d->waiting)) {
 		tell_gone(d);
+		operations_gone(h, d->row.id);
 		device_free(d);
 	}
 	arena_fini(&a);
@@ -1233,6 +1234,7 @@ device_gone(struct device *d)
 	struct hub *h = d->hub;
 
 	tell_gone(d);
+	operations_gone(h, d->row.id);
 	if (h->conf.home_assistant)
 		announce_gone(d);
 	writer_gone(h, &hub_node_entity, "id", d->row.id);

@@ -28,6 +28,7 @@
  *    gateway.c   networks that are driven from here
  *    gateway_api.c  them over HTTP;  message.c  what they say of devices
  *    firmware.c  files for devices
+ *    operation.c what they are told to do, and what is installed on them
  *    setting.c   settings that change while it runs
  *    action.c    what is done: handlers, fields set, forwards
  *
@@ -108,6 +109,21 @@ struct hub_field {
 	struct hub_formatter formatter;
 	struct str unit, labels, others;
 	int64_t no_change_since, last_seen, modified_at;
+};
+
+struct hub_operation {
+	struct str id, unit_id;
+	struct str device_id, gateway_id, node_id, operation, service, payload;
+	struct str status, reason, result, user_id;
+	int64_t created_at, modified_at;
+};
+
+struct hub_software {
+	struct str id, unit_id;
+	struct str device_id;
+	int64_t page, of;
+	struct str modules;
+	int64_t modified_at;
 };
 
 struct hub_inbox {
@@ -235,7 +251,8 @@ extern const struct entity hub_profile_entity, hub_node_entity,
     hub_source_entity, hub_field_entity, hub_inbox_entity, hub_handler_entity,
     hub_forward_entity, hub_repository_entity, hub_task_entity,
     hub_schedule_entity, hub_trace_entity, hub_dashboard_entity,
-    hub_delayed_entity, hub_setting_entity;
+    hub_delayed_entity, hub_setting_entity, hub_operation_entity,
+    hub_software_entity;
 extern const struct record hub_state_record;
 extern const char *const hub_metric_types[];
 /* Ids that people choose. */
@@ -489,11 +506,13 @@ struct hub {
 	struct route_notes *notes; /* to be published; NULL: none */
 	struct list dirty_nodes, dirty_sources, dirty_fields;
 	struct loop_defer kick;
-	struct map devices;          /* id -> device */
-	uint64_t moves;              /* of devices, to another place */
-	struct map places;           /* "unit_id network addr" -> device */
-	struct map gates;            /* by id */
-	struct map gate_places;      /* "unit_id code" -> gate */
+	struct map devices;     /* id -> device */
+	uint64_t moves;         /* of devices, to another place */
+	struct map places;      /* "unit_id network addr" -> device */
+	struct map gates;       /* by id */
+	struct map gate_places; /* "unit_id code" -> gate */
+	struct map held;        /* messages to gateways; see gateway.c */
+	uint64_t last_held;
 	struct list tests;           /* of connections, see trial.c */
 	struct worker_pool *errands; /* of gateways: the store, files */
 	char *log_dir, *firmware_dir;
@@ -505,6 +524,7 @@ struct hub {
 	struct map listeners;       /* what tasks listen to -> them */
 	struct list delayed;        /* actions */
 	int64_t last_trace;         /* time of the newest trace */
+	struct map operations;      /* id -> one that has not ended */
 	struct map sent;            /* data id -> downlink */
 	struct list sent_order;
 	bool closing, begun;
@@ -643,6 +663,8 @@ void event_level(struct buf *b, struct str s);
 /* Publishes; frees both. */
 void event_note(
     struct hub *h, struct buf *topic, struct buf *payload, bool retain);
+void event_note_at(struct hub *h, struct buf *topic, struct buf *payload,
+    uint8_t qos, bool retain);
 
 /* announce.c: Home Assistant. */
 void announce_device(struct device *d);
@@ -787,6 +809,8 @@ int gate_act(
 void *gate_ear(struct hub *h, struct str root, struct str filter,
     gateway_heard *heard, void *heard_ctx);
 void gate_ear_end(void *handle);
+/* What was heard with this number is stored. */
+void gate_taken(struct hub *h, uint64_t number);
 struct str gate_json(struct arena *a, const struct gate *g);
 /* Devices have changed: "CODE\nADDR", all on networks of that code (ADDR
  * empty), any (""). */
@@ -816,6 +840,24 @@ extern const struct http_route hub_firmware_rows[];
 void firmware_unit_gone(struct hub *h, struct str unit_id);
 void firmware_for(
     void *ctx, struct str id, gateway_firmware_done *done, void *done_ctx);
+
+/* operation.c */
+extern const struct rest_object hub_operation_object, hub_software_object,
+    hub_enrolment_object;
+int operations_load(struct hub *h, struct err *err);
+void operations_free(struct hub *h);
+/* On the loop: a call has ordered or deleted one. */
+void operation_reload(struct hub *h, struct str id);
+void enrolment_reload(struct hub *h, struct str id);
+/* Those that took too long have failed. */
+void operations_check(struct hub *h, struct str unused);
+void operations_gone(struct hub *h, struct str device_id);
+/* Its device says how far one has come; what is installed on it. */
+void operation_heard(struct device *d, struct str id, struct str state);
+void software_heard(struct device *d, struct str page);
+/* Its network says what became of it. */
+void operation_result(
+    struct hub *h, struct str id, int64_t status, struct str message);
 
 /* --- rules --------------------------------------------------------------- */
 
@@ -985,7 +1027,10 @@ struct str spec_with_secrets_of(
 /* The rows of a handler's spec. */
 const struct record *hub_handler_spec(struct arena *a, struct str type);
 
-/* downlink.c: a script's list of numbers as bytes; false: it is none. */
+/* downlink.c: bytes to a device, with an extension (JSON, or null). */
+void device_send(struct device *d, struct str data_id, struct str bytes,
+    struct str extension);
+/* A script's list of numbers as bytes; false: it is none. */
 bool hub_read_bytes(struct arena *a, struct str list, struct buf *out);
 /* Asks the device to set a field. `x` (may be NULL) is what does
  * it, and is told what became of it. */

@@ -106,6 +106,8 @@ run_result(struct loop_post *p)
 	struct told_result *t = container_of(p, struct told_result, post);
 
 	if (!t->hub->closing)
+		operation_result(t->hub, t->data_id, t->status, t->message);
+	if (!t->hub->closing)
 		sent_result(t->hub, t->data_id, t->status, t->message);
 	arena_fini(&t->arena);
 	free(t);

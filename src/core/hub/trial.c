@@ -223,6 +223,12 @@ on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
 }
 
 static void
+on_taken(void *ctx, uint64_t token)
+{
+	gate_taken(((struct test *)ctx)->hub, token);
+}
+
+static void
 on_unlisten(void *ctx, void *handle)
 {
 	(void)ctx;
@@ -282,6 +288,7 @@ new_test(struct hub *h, const struct order *of)
 		.changed = on_changed,
 		.publish = hub_no_publish,
 		.listen = on_listen,
+		.taken = on_taken,
 		.unlisten = on_unlisten };
 	list_add(&h->tests, &t->link);
 	return t;

@@ -8,11 +8,14 @@
  * Who shows a client certificate whose name is a whole user name needs no
  * password, on listeners that take the user from it.
  *
+ * A device of a gateway of Linux devices is edge.{unit}.{gateway}.{id}
+ * (enrol.c); the gateway's own account signs nobody in.
+ *
  * Passwords are kept as Argon2id. Checking one takes milliseconds, so it runs
  * on a thread of its own; a password that was right is remembered, as a keyed
  * hash, for reconnects.
  */
-#include "core/route/private.h"
+#include "core/route/enrol.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -34,9 +37,10 @@
  * On the map while sessions may join; freed when the server is done with it. */
 struct session_account {
 	struct str owner_id;
-	struct str prefix; /* "broker.network.demo.net." */
-	struct str events; /* "marram/demo/": what its unit is told */
-	struct str root;   /* of a gateway: all that it opens; else null */
+	struct str gateway_id; /* of an enrolled device; else null */
+	struct str prefix;     /* "broker.network.demo.net." */
+	struct str events;     /* "marram/demo/": what its unit is told */
+	struct str root;       /* of a gateway: all that it opens; else null */
 	bool application;
 	struct arena arena;
 };
@@ -53,6 +57,7 @@ struct login_job {
 	/* what the worker found */
 	int matches;
 	struct route_account account;
+	struct route_enrolment edge; /* id null: it is no device's */
 };
 
 int
@@ -84,7 +89,7 @@ route_account_make(struct arena *a, bool application,
  * password has another hash in it. */
 static void
 make_mark(const struct login_job *l, const struct route_account *account,
-    char mark[65])
+    struct str password, char mark[65])
 {
 	unsigned char out[32];
 	crypto_generichash_state st;
@@ -95,7 +100,7 @@ make_mark(const struct login_job *l, const struct route_account *account,
 	    (const unsigned char *)account->password.ptr,
 	    account->password.len);
 	crypto_generichash_update(
-	    &st, (const unsigned char *)l->password.ptr, l->password.len);
+	    &st, (const unsigned char *)password.ptr, password.len);
 	crypto_generichash_final(&st, out, sizeof(out));
 	sodium_bin2hex(mark, 65, out, sizeof(out));
 }
@@ -135,24 +140,52 @@ remember(struct route *r, const char *mark)
 }
 
 static bool
-password_fits(struct login_job *l, const struct route_account *account)
+password_right(
+    void *ctx, const struct route_account *account, struct str password)
 {
+	struct login_job *l = ctx;
 	char mark[65];
 	char *hash;
 	bool fits;
 
-	if (l->certified)
-		return str_eq(account->user_name, l->user);
-	make_mark(l, account, mark);
+	make_mark(l, account, password, mark);
 	if (remembered(l->route, mark))
 		return true;
 	hash = str_dupz(account->password);
-	fits = crypto_pwhash_str_verify(
-		   hash, l->password.ptr, l->password.len) == 0;
+	fits = crypto_pwhash_str_verify(hash, password.ptr, password.len) == 0;
 	free(hash);
 	if (fits)
 		remember(l->route, mark);
 	return fits;
+}
+
+static bool
+password_fits(struct login_job *l, const struct route_account *account)
+{
+	return l->certified ? str_eq(account->user_name, l->user)
+			    : password_right(l, account, l->password);
+}
+
+/* The password of a gateway of Linux devices lets them enrol, and nothing
+ * else. */
+static bool
+is_key_only(struct login_job *l, const struct route_account *account)
+{
+	struct route_gateway g;
+
+	return account->network_id.ptr != NULL &&
+	    enrol_gateway(l->route, &l->arena, account->network_id, &g);
+}
+
+static void
+check_edge(struct login_job *l)
+{
+	struct enrol_claim claim = { .user = l->user,
+		.password = l->password,
+		.certified = l->certified };
+
+	l->matches = enrol_check(
+	    l->route, &l->arena, &claim, password_right, l, &l->edge);
 }
 
 static void
@@ -165,6 +198,11 @@ check_login(struct worker_job *job)
 	struct rows rows = { 0 };
 
 	l->matches = 0;
+	if (str_starts(l->user, STR(ENROL_PREFIX))) {
+		check_edge(l);
+		loop_post(l->route->loop, &l->done);
+		return;
+	}
 	filter_text(&f,
 	    memchr(l->user.ptr, '.', l->user.len) != NULL ? "userName" : "code",
 	    l->user);
@@ -173,7 +211,8 @@ check_login(struct worker_job *job)
 		&rows, NULL) == 0) {
 		all = rows.at;
 		for (size_t i = 0; i < rows.n; i++)
-			if (password_fits(l, &all[i])) {
+			if (password_fits(l, &all[i]) &&
+			    !is_key_only(l, &all[i])) {
 				l->account = all[i];
 				l->matches++;
 			}
@@ -225,6 +264,28 @@ session_account(struct route *r, const struct route_account *row)
 	return s;
 }
 
+/* That of an enrolled device: its own part of its gateway's. */
+static struct session_account *
+edge_account(
+    struct route *r, const struct route_enrolment *row, struct str user)
+{
+	struct session_account *s = map_get(&r->accounts, row->id);
+	struct str unit, gateway, id;
+
+	if (s != NULL)
+		return s;
+	s = mem_new(struct session_account);
+	s->owner_id = arena_str(&s->arena, row->id);
+	s->gateway_id = arena_str(&s->arena, row->gateway_id);
+	s->prefix = s->events = STR("");
+	(void)enrol_user(user, &unit, &gateway, &id);
+	s->root = arena_printf(&s->arena, STR_FMT STR_FMT "/",
+	    STR_ARG(route_gateway_root(&s->arena, unit, gateway)),
+	    STR_ARG(row->name));
+	map_put(&r->accounts, s->owner_id, s);
+	return s;
+}
+
 static void
 login_job_free(struct login_job *l)
 {
@@ -256,6 +317,9 @@ on_checked(struct loop_post *post)
 		if (check_on_worker(l))
 			return;
 		mqtt_login_answer(l->login, false, false, NULL, STR_NULL);
+	} else if (l->matches == 1 && l->edge.id.ptr != NULL) {
+		mqtt_login_answer(l->login, true, false,
+		    edge_account(r, &l->edge, l->user), l->edge.id);
 	} else if (l->matches == 1) {
 		mqtt_login_answer(l->login, true, false,
 		    session_account(r, &l->account), l->account.owner_id);
@@ -384,6 +448,24 @@ account_kick(struct route *r, struct str owner_id)
 }
 
 void
+accounts_kick_of(struct route *r, struct str gateway_id)
+{
+	struct session_account *s;
+	size_t pos = 0;
+
+	while ((s = map_next(&r->accounts, &pos)) != NULL) {
+		struct str id = s->owner_id;
+
+		if (!str_eq(s->gateway_id, gateway_id))
+			continue;
+		id = str_copy(id);
+		account_kick(r, id);
+		str_free(id);
+		pos = 0;
+	}
+}
+
+void
 accounts_kick(struct route *r)
 {
 	struct session_account *s;
@@ -448,18 +530,30 @@ run_kick(struct loop_post *post)
 	free(p);
 }
 
+static void
+post_kick(struct route *r, struct str owner_id)
+{
+	struct kick_post *p = mem_new(struct kick_post);
+
+	p->post.run = run_kick;
+	p->route = r;
+	p->owner_id = arena_str(&p->arena, owner_id);
+	loop_post(r->loop, &p->post);
+}
+
+void
+route_enrolment_gone(struct route *r, struct str id)
+{
+	if (r->loop != NULL)
+		post_kick(r, id);
+}
+
 void
 route_account_changed(struct route *r, bool application,
     const struct route_end *end, const struct route_account *account, bool kick)
 {
-	struct kick_post *p;
-
 	change_endpoint(r, application, end, account);
 	if (!kick || r->loop == NULL)
 		return;
-	p = mem_new(struct kick_post);
-	p->post.run = run_kick;
-	p->route = r;
-	p->owner_id = arena_str(&p->arena, end->id);
-	loop_post(r->loop, &p->post);
+	post_kick(r, end->id);
 }

@@ -210,6 +210,7 @@ on_change(struct loop_post *post)
 	 * their posts come in either order: the id tells them apart. */
 	if (p->gone) {
 		account_kick(r, p->row.id);
+		accounts_kick_of(r, p->row.id);
 		if (e != NULL && !other)
 			endpoint_end(e, true);
 		/* a new one with this code must not inherit old routes */

@@ -266,11 +266,40 @@ const struct entity route_account_entity = {
 	.help = "Who may use the queues of an application or network.",
 };
 
+/* --- devices that have signed in with a gateway's key ----------------------
+ */
+
+#define V struct route_enrolment
+static const struct field enrolment_fields[] = {
+	F_TEXT(V, id, "id", .max = 128, .help = "Identifies the enrolment."),
+	F_TEXT(V, unit_id, "unitId", .help = "The unit of its gateway."),
+	F_TEXT(V, gateway_id, "gatewayId", .help = "The gateway."),
+	F_TEXT(V, addr, "networkAddr",
+	    .help = "The device's address, as devices have it."),
+	F_TEXT(V, name, "name", .help = "The device's id as it signs in."),
+	F_TEXT(V, secret, "secret", .flags = FIELD_SECRET),
+	F_TIME(V, created_at, "createdAt", .help = "When it first signed in."),
+	{ 0 },
+};
+const struct entity route_enrolment_entity = {
+	.record = { "enrolment", sizeof(V), enrolment_fields },
+	.table = "enrolment",
+	.version = 1,
+	.keys = (const struct entity_key[]){ { "id", { "id" } },
+	    { "address", { "gatewayId", "networkAddr" } }, { 0 } },
+	.indexes = (const struct entity_key[]){ PLAIN_INDEX("unitId"), { 0 } },
+	.refs =
+	    (const struct entity_ref[]){
+		{ "gatewayId", "gateway", "id", ENTITY_CASCADE }, { 0 } },
+	.help = "A device that may speak to a gateway, and its secret.",
+};
+
 const struct entity *const route_entities[] = { &route_unit_entity,
 	&route_application_entity, &route_network_entity, &route_gateway_entity,
 	&route_device_entity, &route_device_route_entity,
 	&route_network_route_entity, &route_dldata_entity,
-	&route_account_entity, &rest_version_entity, NULL };
+	&route_account_entity, &route_enrolment_entity, &rest_version_entity,
+	NULL };
 
 /* --- settings ------------------------------------------------------------ */
 

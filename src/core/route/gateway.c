@@ -341,20 +341,82 @@ struct route_ear {
 	struct route *route;
 	struct mqtt_consumer *consumer;
 	struct str filter; /* owned */
-	void (*heard)(
-	    void *ctx, struct str topic, struct str payload, bool retain);
+	struct map open;   /* token -> ear_msg */
+	uint64_t last;     /* token */
+	void (*heard)(void *ctx, struct str topic, struct str payload,
+	    bool retain, uint64_t token);
 	void (*ended)(void *ctx);
 	void *ctx;
 };
+
+/* Heard and not taken yet. */
+struct ear_msg {
+	uint64_t token;
+	struct mqtt_msg *msg;
+};
+
+static struct str
+token_key(const uint64_t *token)
+{
+	return (struct str){ (const char *)token, sizeof(*token) };
+}
+
+static void
+ear_msg_end(struct ear_msg *m, bool ok)
+{
+	mqtt_msg_done(m->msg, ok);
+	mqtt_msg_unref(m->msg);
+	free(m);
+}
 
 static void
 on_ear(void *owner, struct mqtt_msg *msg)
 {
 	struct route_ear *e = owner;
+	bool retained =
+	    e->consumer != NULL && mqtt_consume_is_retained(e->consumer);
+	struct ear_msg *m = NULL;
 
-	e->heard(e->ctx, mqtt_msg_topic(msg), mqtt_msg_payload(msg),
-	    e->consumer != NULL && mqtt_consume_is_retained(e->consumer));
-	mqtt_msg_done(msg, true);
+	if (!retained && mqtt_msg_qos(msg) > 0) {
+		m = mem_new(struct ear_msg);
+		m->token = ++e->last;
+		m->msg = mqtt_msg_ref(msg);
+		map_put(&e->open, token_key(&m->token), m);
+	}
+	e->heard(e->ctx, mqtt_msg_topic(msg), mqtt_msg_payload(msg), retained,
+	    m != NULL ? m->token : 0);
+	if (m == NULL)
+		mqtt_msg_done(msg, true);
+}
+
+struct ear_done {
+	struct loop_post post;
+	struct route_ear *ear;
+	uint64_t token;
+};
+
+static void
+run_ear_done(struct loop_post *post)
+{
+	struct ear_done *d = container_of(post, struct ear_done, post);
+	struct ear_msg *m = map_get(&d->ear->open, token_key(&d->token));
+
+	if (m != NULL) {
+		map_del(&d->ear->open, token_key(&m->token));
+		ear_msg_end(m, true);
+	}
+	free(d);
+}
+
+void
+route_ear_done(struct route_ear *e, uint64_t token)
+{
+	struct ear_done *d = mem_new(struct ear_done);
+
+	d->post.run = run_ear_done;
+	d->ear = e;
+	d->token = token;
+	loop_post(e->route->loop, &d->post);
 }
 
 static void
@@ -372,7 +434,13 @@ run_ear_end(struct loop_post *post)
 {
 	struct route_ear *e = container_of(post, struct route_ear, end);
 
+	struct ear_msg *m;
+	size_t pos = 0;
+
 	mqtt_consume_stop(e->consumer);
+	while ((m = map_next(&e->open, &pos)) != NULL)
+		ear_msg_end(m, false);
+	map_fini(&e->open);
 	e->ended(e->ctx);
 	str_free(e->filter);
 	free(e);
@@ -380,7 +448,8 @@ run_ear_end(struct loop_post *post)
 
 struct route_ear *
 route_ear_new(struct route *r, struct str filter,
-    void (*heard)(void *ctx, struct str topic, struct str payload, bool retain),
+    void (*heard)(void *ctx, struct str topic, struct str payload, bool retain,
+	uint64_t token),
     void (*ended)(void *ctx), void *ctx)
 {
 	struct route_ear *e = mem_new(struct route_ear);

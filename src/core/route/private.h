@@ -180,6 +180,8 @@ void change_ctrl(struct route *r, struct str unit_code, struct str network_code,
 /* account.c */
 struct session_account; /* what the MQTT server is given */
 void account_kick(struct route *r, struct str owner_id);
+/* Those of the devices of a gateway. */
+void accounts_kick_of(struct route *r, struct str gateway_id);
 void accounts_kick(struct route *r); /* everybody */
 void accounts_free(struct route *r);
 

@@ -251,6 +251,20 @@ struct route_gateway {
 	int64_t created_at, modified_at;
 };
 extern const struct entity route_gateway_entity;
+/* A device of a gateway `marram_edge`. It signs in at our MQTT server as
+ * edge.UNIT.GATEWAY.ID, the first time with SECRET:KEY, where KEY is the
+ * gateway's password, then with its SECRET alone or as before. It opens what is
+ * below ID/ at the gateway's root, and nothing else. */
+#define ROUTE_EDGE "marram_edge"
+struct route_enrolment {
+	struct str id, unit_id, gateway_id;
+	struct str addr, name;
+	struct str secret; /* hash; "": it has a certificate */
+	int64_t created_at;
+};
+extern const struct entity route_enrolment_entity;
+/* The row is gone: the device is not let in with what it had. [any thread] */
+void route_enrolment_gone(struct route *r, struct str id);
 /* As a network; texts are shared. */
 void route_gateway_end(const struct route_gateway *g, struct route_end *ret);
 /* "marram/demo/gateway/code/": where the devices of a gateway without a broker
@@ -296,12 +310,16 @@ int route_device_born(struct route *r, const struct route_newborn *n,
     struct arena *a, struct str *device_id, struct err *err);
 /* Hears what is published on the embedded server under a filter, from any
  * loop's thread but the routing one; `heard` runs on the routing loop, `topic`
- * and `payload` are lent. route_unlisten() may be called from anywhere; `heard`
- * may run until `ended` was called. */
+ * and `payload` are lent. With a `token` (not 0) the sender waits until
+ * route_ear_done() is called with it, from the thread of route_ear_free() and
+ * before that; what is open then counts as not taken, and is sent again.
+ * `heard` may run until `ended` was called. */
 struct route_ear;
 struct route_ear *route_ear_new(struct route *r, struct str filter,
-    void (*heard)(void *ctx, struct str topic, struct str payload, bool retain),
+    void (*heard)(void *ctx, struct str topic, struct str payload, bool retain,
+	uint64_t token),
     void (*ended)(void *ctx), void *ctx);
+void route_ear_done(struct route_ear *e, uint64_t token);
 void route_ear_free(struct route_ear *e);
 
 /* Messages for anybody who subscribes: gathered, then published in one turn of

@@ -65,6 +65,8 @@ static void answer_as_tasmota(
     struct fixture *f, struct str topic, struct str payload);
 static void answer_as_chirpstack(
     struct fixture *f, struct str topic, struct str payload);
+static void answer_as_edge(
+    struct fixture *f, struct str topic, struct str payload);
 
 static const struct kind {
 	const char *name;
@@ -247,6 +249,32 @@ static const struct kind {
 	    "chirpstack gateway: timeout: a duration like 24h is needed, 31d "
 	    "at most",
 	    false, answer_as_chirpstack },
+	{ "marram-edge over mqtt", &gateway_marram_edge, "mosquitto",
+	    "{\"type\":\"marram_edge\",\"protocol\":{\"broker\":"
+	    "\"tcp://127.0.0.1:%P\"}}",
+	    "gw1/up/main/-/m/env", "{\"t\":%N}",
+	    "gw1|{\"t\":%N}|{\"topic\":\"m/env\"}", "set gw1 env t=%N\n",
+	    "gw1/up/main", "?", "gw1", "s", "lamp", "%N",
+	    "gw1|{\"source\":\"s\",\"field\":\"lamp\",\"value\":%N}|"
+	    "{\"command\":\"set\",\"slot\":\"s/lamp\"}",
+	    " {\"source\":\"s\",\"field\":\"lamp\",\"value\":%N}\n", NULL,
+	    false, "no json",
+	    "{\"protocol\":{\"broker\":"
+	    "\"tcp://127.0.0.1:%P\"},\"timeout\":\"1ms\"}",
+	    "marram_edge gateway: timeout: a duration like 24h is needed, 1s "
+	    "to 31d",
+	    true, answer_as_edge },
+	{ "marram-edge over our own mqtt", &gateway_marram_edge, "own",
+	    "{\"type\":\"marram_edge\",\"protocol\":{}}", "gw1/up/main/-/m/env",
+	    "{\"t\":%N}", "gw1|{\"t\":%N}|{\"topic\":\"m/env\"}",
+	    "set gw1 env t=%N\n", "gw1/up/main", "?", "gw1", "s", "lamp", "%N",
+	    "gw1|{\"source\":\"s\",\"field\":\"lamp\",\"value\":%N}|"
+	    "{\"command\":\"set\",\"slot\":\"s/lamp\"}",
+	    " {\"source\":\"s\",\"field\":\"lamp\",\"value\":%N}\n", NULL,
+	    false, "no json", "{\"protocol\":{},\"timeout\":\"1ms\"}",
+	    "marram_edge gateway: timeout: a duration like 24h is needed, 1s "
+	    "to 31d",
+	    false, answer_as_edge },
 };
 
 static const struct kind *kind; /* the one under test */
@@ -298,6 +326,9 @@ struct fixture {
 	struct loop_io peer_io;
 	struct mqtt_client *client;
 	struct list own;
+	bool tokens; /* what our own server brings waits until it is taken */
+	uint64_t token;
+	struct buf taken;     /* "1;" */
 	struct list recitals; /* scripts that run */
 	bool slow_scripts;    /* they do not end by themselves */
 	struct loop_defer recite;
@@ -744,7 +775,8 @@ say_bytes(struct fixture *f, const char *topic, struct str text)
 	} else if (is_peer("own")) {
 		LIST_EACH (s, &f->own, struct own_sub, link)
 			if (mqtt_filter_matches(s->filter, str_of(topic)))
-				s->heard(s->ctx, str_of(topic), text, false);
+				s->heard(s->ctx, str_of(topic), text, false,
+				    f->tokens ? ++f->token : 0);
 	} else {
 		assert_int_equal(
 		    write(f->to_peer, text.ptr, text.len), text.len);
@@ -813,6 +845,26 @@ answer_as_chirpstack(struct fixture *f, struct str topic, struct str payload)
 			"{\"queueItemId\":" STR_FMT ",\"acknowledged\":true}",
 			STR_ARG(id)));
 	}
+	arena_fini(&a);
+}
+
+/* A device that does at once what it is told: what goes to down/... is answered
+ * at the same place in up/... */
+static void
+answer_as_edge(struct fixture *f, struct str topic, struct str payload)
+{
+	struct arena a = { 0 };
+	struct str rest = topic, id = str_cut(&rest, '/'),
+		   way = str_cut(&rest, '/');
+
+	(void)payload;
+	if (str_eqz(way, "down") && !str_ends(rest, STR("/sync")) &&
+	    !str_starts(rest, STR("main/-/done/")))
+		say_bytes(f,
+		    arena_z(&a,
+			arena_printf(&a, STR_FMT "/up/" STR_FMT, STR_ARG(id),
+			    STR_ARG(rest))),
+		    STR("{\"status\":\"successful\"}"));
 	arena_fini(&a);
 }
 
@@ -902,6 +954,14 @@ host_unlisten(void *ctx, void *handle)
 	list_del(&s->link);
 	str_free(s->filter);
 	free(s);
+}
+
+static void
+host_taken(void *ctx, uint64_t token)
+{
+	struct fixture *f = ctx;
+
+	buf_addf(&f->taken, "%" PRIu64 ";", token);
 }
 
 static struct str
@@ -1280,6 +1340,7 @@ set_up(void **state)
 		.publish = host_publish,
 		.listen = host_listen,
 		.unlisten = host_unlisten,
+		.taken = host_taken,
 		.label = host_label,
 		.note = host_note,
 		.known = host_known,
@@ -1323,6 +1384,7 @@ tear_down(void **state)
 	buf_free(&f->said);
 	buf_free(&f->noted);
 	buf_free(&f->part);
+	buf_free(&f->taken);
 	free(f->frame_data);
 	free(f->frame_extension);
 	free(f);
@@ -2432,6 +2494,34 @@ frames_of_held_messages_are_bounded_too(void **state)
 	UNTIL(f, state_of(f).heard == 17);
 }
 
+/* Its senders wait, so nothing is dropped, and what makes no frame is taken at
+ * once. */
+static void
+our_own_server_is_told_what_is_taken(void **state)
+{
+	struct fixture *f = *state;
+
+	f->tokens = true;
+	f->keep = true;
+	open_up(f);
+	for (int i = 0; i < 5; i++)
+		say(f, kind->say_topic, kind->say, i);
+	UNTIL(f, state_of(f).heard == 5);
+	assert_int_equal(state_of(f).dropped, 0);
+	assert_int_equal(f->taken.len, 0);
+	say(f, kind->noise_topic, kind->noise, 0);
+	UNTIL(f, state_of(f).bad == 1);
+	turn(f);
+	assert_string_equal(buf_z(&f->taken), "6;");
+	take_all(f, true);
+	assert_string_equal(buf_z(&f->taken), "6;1;2;3;4;5;");
+	say(f, kind->say_topic, kind->say, 7);
+	UNTIL(f, state_of(f).heard == 6);
+	close_it(f);
+	take_all(f, true); /* too late: it comes again */
+	assert_string_equal(buf_z(&f->taken), "6;1;2;3;4;5;");
+}
+
 /* QoS 1 is acknowledged for what is stored, and for nothing else. */
 static void
 what_was_not_taken_comes_again(void **state)
@@ -3317,6 +3407,7 @@ main(int argc, char **argv)
 		OWN(mqtt, what_was_not_taken_comes_again),
 		OWN(mqtt, a_refused_subscription_takes_the_link_down),
 		OWN(mqtt, messages_of_several_nodes_become_frames_of_each),
+		OWN(own, our_own_server_is_told_what_is_taken),
 		OWN(own, scripts_are_waited_for),
 		OWN(http,
 		    an_endpoint_is_asked_with_what_goes_before_and_behind),

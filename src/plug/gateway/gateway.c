@@ -45,7 +45,7 @@
 /* Every provider there is. */
 #define PROVIDERS(X)                                                           \
 	X(chirpstack)                                                          \
-	X(generic_http) X(generic_mqtt) X(mysensors) X(tasmota)
+	X(generic_http) X(generic_mqtt) X(marram_edge) X(mysensors) X(tasmota)
 
 #define PROVIDER_OPS(name) &gateway_##name,
 
@@ -262,6 +262,19 @@ struct str
 gateway_filters(const struct gateway *g)
 {
 	return str_of(g->ops->subscribe);
+}
+
+uint8_t
+gateway_qos(const struct gateway *g)
+{
+	return g->ops->qos;
+}
+
+void
+gateway_claimed(struct gateway *g, struct str node)
+{
+	if (g->ops->claimed != NULL && g->state.status == GATEWAY_UP)
+		g->ops->claimed(g->own, node);
 }
 
 /* --- what a provider asks ------------------------------------------------- */
@@ -662,6 +675,12 @@ bool
 gateway_has_payload(const struct gateway *g)
 {
 	return g->ops->has_payload;
+}
+
+bool
+gateway_has_operations(const struct gateway *g)
+{
+	return g->ops->has_operations;
 }
 
 const char *const *

@@ -74,6 +74,8 @@ struct gateway_frame {
 	struct str data;      /* raw bytes */
 	struct str extension; /* JSON object of what goes with them, such as
 			       * the topic; null: nothing */
+	struct str id; /* of one to be sent: the same when it is sent again;
+			* null: not said */
 };
 
 /* What frames say. Names as MyController's messages have them. */
@@ -82,6 +84,11 @@ enum gateway_type {
 	GATEWAY_REQUEST, /* the node asks for values, or we ask it */
 	GATEWAY_PRESENTATION,
 	GATEWAY_ACTION,
+	GATEWAY_SOFTWARE,  /* what is installed: a page of it, as `value`:
+			    * {"page":0,"of":2,"modules":[{"type","name",
+			    * "version"}]} */
+	GATEWAY_OPERATION, /* how far the operation `key`, a frame's id, has
+			    * come; `value`: {"status","reason",...} */
 };
 extern const char *const gateway_types[]; /* "set", ..., NULL ends */
 
@@ -129,8 +136,9 @@ typedef void gateway_firmware_done(
 typedef void gateway_script_done(
     void *ctx, struct str result, const struct err *err);
 
-typedef void gateway_heard(
-    void *ctx, struct str topic, struct str payload, bool retained);
+/* `token` not 0: its sender waits until host.taken() is called with it. */
+typedef void gateway_heard(void *ctx, struct str topic, struct str payload,
+    bool retained, uint64_t token);
 
 struct gateway_host {
 	void *ctx;
@@ -147,12 +155,15 @@ struct gateway_host {
 
 	/* Our own MQTT server, for `protocol` mqtt without `broker`. Topics and
 	 * payloads are lent. `listen` returns a handle for `unlisten`; after
-	 * that nothing more is heard. NULL: there is none. */
+	 * that nothing more is heard, and what was not taken is to be sent
+	 * again. A token that was given up is passed over. NULL: there is
+	 * none. */
 	int (*publish)(void *ctx, struct str topic, struct str payload,
 	    uint8_t qos, bool retain, struct err *err);
 	void *(*listen)(void *ctx, struct str filter, gateway_heard *heard,
 	    void *heard_ctx, struct err *err);
 	void (*unlisten)(void *ctx, void *handle);
+	void (*taken)(void *ctx, uint64_t token);
 
 	/* A label of a node, or of the gateway (`node` ""), in `a`; STR_NULL:
 	 * there is none. */
@@ -268,6 +279,12 @@ int gateway_act(
     struct gateway *g, struct str node, struct str action, struct err *err);
 /* The actions it has, NULL ends. */
 const char *const *gateway_actions(const struct gateway *g);
+
+/* Somebody has made a device of a node that was heard before. */
+void gateway_claimed(struct gateway *g, struct str node);
+/* Can its nodes be told to carry out operations? A frame is one, with
+ * {"command":NAME} in its extension. */
+bool gateway_has_operations(const struct gateway *g);
 
 /* What waits for sleeping nodes, each copied to `each`. Clears those of `node`,
  * or all with "": they end as GATEWAY_EXPIRED. */

@@ -252,7 +252,7 @@ gateway_hear_fini(struct gateway *g)
 /* --- what frames say ------------------------------------------------------ */
 
 const char *const gateway_types[] = { "set", "request", "presentation",
-	"action", NULL };
+	"action", "software", "operation", NULL };
 
 void
 gateway_read(struct gateway *g, struct gateway_read *r)

@@ -60,6 +60,8 @@ void gateway_link_sent(struct gateway_put *p, bool ok);
 /* What the provider wants to hear when nobody says: "a/#,b/+"; null:
  * nothing. */
 struct str gateway_filters(const struct gateway *g);
+/* The QoS that it needs at least. */
+uint8_t gateway_qos(const struct gateway *g);
 /* A duration of a spec; ERR_PARAM names the member. */
 int gateway_duration(
     struct str text, const char *name, int64_t *ret, struct err *err);

@@ -70,6 +70,12 @@ struct filter {
 	void *handle;    /* our own server's; NULL: not now */
 };
 
+static uint8_t
+qos_of(const struct mqtt *m)
+{
+	return MAX_OF((uint8_t)m->spec->server.qos, gateway_qos(m->base.g));
+}
+
 static struct loop *
 loop_of(const struct mqtt *m)
 {
@@ -168,8 +174,7 @@ static int
 subscribe(struct mqtt *m, struct str filter, mqtt_client_heard *heard,
     struct err *err)
 {
-	int rc = mqtt_client_subscribe(
-	    m->client, filter, (uint8_t)m->spec->server.qos, heard, m);
+	int rc = mqtt_client_subscribe(m->client, filter, qos_of(m), heard, m);
 
 	return rc == 0 ? 0
 		       : err_set(err, ERR_PARAM,
@@ -183,8 +188,8 @@ make_client(struct mqtt *m, struct gateway *g, struct err *err)
 	const struct gateway_host *host = gateway_host_of(g);
 	const struct spec *s = m->spec;
 	struct mqtt_client_conf conf = { .keepalive_s = KEEPALIVE_S,
-		.keep_session = s->server.qos > 0 && !gateway_is_trial(g),
-		.session_expiry_s = s->server.qos > 0 ? SESSION_S : 0,
+		.keep_session = qos_of(m) > 0 && !gateway_is_trial(g),
+		.session_expiry_s = qos_of(m) > 0 ? SESSION_S : 0,
 		.max_waiting = OUT_MAX,
 		.max_received =
 		    (uint16_t)MIN_OF(host->settings->heard, UINT16_MAX) };
@@ -218,12 +223,13 @@ on_sent(void *ctx, uint8_t reason)
 /* --- our own server ------------------------------------------------------- */
 
 static void
-on_own_heard(void *ctx, struct str topic, struct str payload, bool retained)
+on_own_heard(void *ctx, struct str topic, struct str payload, bool retained,
+    uint64_t token)
 {
 	struct mqtt *m = ctx;
 	struct gateway_in in = { topic, payload, retained };
 
-	gateway_link_heard(m->base.g, &in, 0);
+	gateway_link_heard(m->base.g, &in, token);
 }
 
 static void
@@ -360,7 +366,7 @@ mqtt_put(struct gateway_link *base, struct str topic, struct str data,
 {
 	struct mqtt *m = container_of(base, struct mqtt, base);
 	const struct gateway_host *host = gateway_host_of(base->g);
-	uint8_t qos = (uint8_t)m->spec->server.qos;
+	uint8_t qos = qos_of(m);
 	struct buf whole = { 0 };
 	int rc = 0;
 
@@ -393,7 +399,12 @@ mqtt_ack(struct gateway_link *base, uint64_t token)
 {
 	struct mqtt *m = container_of(base, struct mqtt, base);
 
-	mqtt_client_ack(m->client, token, MQTT_R_OK);
+	const struct gateway_host *host = gateway_host_of(base->g);
+
+	if (m->client != NULL)
+		mqtt_client_ack(m->client, token, MQTT_R_OK);
+	else
+		host->taken(host->ctx, token);
 }
 
 static void

@@ -848,18 +848,19 @@ the_protocol_is_spoken_over_mqtt(void **state)
 	gateway_start(x->g);
 	while (listener == NULL)
 		turn(x);
-	listener(listener_ctx, STR("home/out/255/255/3/0/3"), STR(""), false);
+	listener(
+	    listener_ctx, STR("home/out/255/255/3/0/3"), STR(""), false, 0);
 	expect(x, "home/in/255/255/3/0/4 1");
 	/* one that was kept by the server was answered long ago */
-	listener(listener_ctx, STR("home/out/255/255/3/0/3"), STR(""), true);
-	listener(listener_ctx, STR("home/out/7/255/3/0/6"), STR("0"), false);
+	listener(listener_ctx, STR("home/out/255/255/3/0/3"), STR(""), true, 0);
+	listener(listener_ctx, STR("home/out/7/255/3/0/6"), STR("0"), false, 0);
 	expect(x, "home/in/7/255/3/0/6 M");
-	listener(listener_ctx, STR("home/out/7/1/1/0/0"), STR("21.5"), true);
+	listener(listener_ctx, STR("home/out/7/1/1/0/0"), STR("21.5"), true, 0);
 	assert_string_equal(buf_z(&x->heard),
 	    "7|7;1;1;0;0;21.5|{\"topic\":\"home/out/7/1/1/0/0\"}\n");
 	assert_int_equal(send_line(x, "7;2;1;0;2;1", false, &err), 0);
 	expect(x, "home/in/7/2/1/1/2 1");
-	listener(listener_ctx, STR("home/out/7/2/1/1/2"), STR("1"), false);
+	listener(listener_ctx, STR("home/out/7/2/1/1/2"), STR("1"), false, 0);
 	until_answered(x, 1);
 	assert_int_equal(x->outcomes[GATEWAY_SENT], 1);
 }

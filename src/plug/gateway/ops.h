@@ -36,6 +36,8 @@ struct gateway_ops {
 	const char *name; /* `provider.type` */
 	unsigned protocols;
 	bool has_payload;           /* see gateway_has_payload() */
+	bool has_operations;        /* see gateway_has_operations() */
+	uint8_t qos;                /* MQTT: at least */
 	const char *subscribe;      /* MQTT: "a/#,b/+" when the protocol's
 				     * `subscribe` is empty; NULL: nothing */
 	const struct record *spec;  /* of `provider`; NULL: none */
@@ -77,12 +79,14 @@ struct gateway_ops {
 	void (*cancel)(void *own, struct gateway_job *j);
 	int (*act)(
 	    void *own, struct str node, struct str action, struct err *err);
+	void (*claimed)(void *own, struct str node); /* may be NULL */
 };
 
 extern const struct record gateway_http_record; /* protocol http */
 
 extern const struct gateway_ops gateway_mysensors, gateway_tasmota,
-    gateway_chirpstack, gateway_generic_mqtt, gateway_generic_http;
+    gateway_chirpstack, gateway_marram_edge, gateway_generic_mqtt,
+    gateway_generic_http;
 
 /* gateway_open() for a provider that is not in the list. */
 int gateway_open_ops(const struct gateway_ops *ops,
@@ -153,7 +157,8 @@ void gateway_read_done(struct gateway_read *r,
     const struct gateway_message *messages, size_t n, const struct err *err);
 void gateway_write_done(struct gateway_write *w, const struct err *err);
 /* The end of what send() began; the last thing a provider does in a callback.
- * GATEWAY_SENT or GATEWAY_FAILED. */
+ * GATEWAY_SENT or GATEWAY_FAILED; with ERR_DENIED the node itself has refused
+ * it, and it does not wait to be sent again. */
 void gateway_job_done(struct gateway *g, struct gateway_job *j,
     enum gateway_outcome outcome, const struct err *err);
 /* The frame has left and its answer may take long: others go meanwhile. It

@@ -370,7 +370,8 @@ gateway_job_done(struct gateway *g, struct gateway_job *pub,
 		g->stage = QUIET;
 		loop_defer(g->host->loop, &g->step);
 	}
-	if (outcome != GATEWAY_SENT && may_keep(g, j)) {
+	if (outcome != GATEWAY_SENT &&
+	    (err == NULL || err->code != ERR_DENIED) && may_keep(g, j)) {
 		take_out(g, j);
 		sleeper_of(g, j->pub.frame.node)->failed = true;
 		keep(g, j);
@@ -517,6 +518,7 @@ gateway_send(struct gateway *g, const struct gateway_frame *f, bool asleep,
 	j->pub.frame.data =
 	    arena_str(&j->pub.arena, f->data.ptr != NULL ? f->data : STR(""));
 	j->pub.frame.extension = arena_str(&j->pub.arena, f->extension);
+	j->pub.frame.id = arena_str(&j->pub.arena, f->id);
 	j->slot = slot_of(&j->pub.arena, j->pub.frame.extension);
 	if (g->ops->prepare != NULL &&
 	    g->ops->prepare(g->own, &j->pub, why) != 0) {

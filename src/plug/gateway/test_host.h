@@ -80,7 +80,7 @@ test_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
 	list_add(&h->listeners, &l->link);
 	LIST_EACH (r, &h->retained, struct test_retained, link)
 		if (mqtt_filter_matches(filter, r->topic))
-			heard(heard_ctx, r->topic, r->payload, true);
+			heard(heard_ctx, r->topic, r->payload, true, 0);
 	return l;
 }
 
@@ -135,7 +135,8 @@ test_say(struct test_host *h, const char *topic, const char *payload)
 {
 	LIST_EACH (l, &h->listeners, struct test_listener, link)
 		if (mqtt_filter_matches(l->filter, str_of(topic)))
-			l->heard(l->ctx, str_of(topic), str_of(payload), false);
+			l->heard(
+			    l->ctx, str_of(topic), str_of(payload), false, 0);
 	test_turn(h);
 }
 

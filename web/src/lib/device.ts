@@ -1,7 +1,7 @@
 // A device, as the tabs of its page see it.
 import type { Picked } from './metric';
 import { bytesOf, textOf } from './payload';
-import type { Device, Gateway, NetworkDldata, NetworkUldata, Node, Profile } from './schema';
+import type { Device, Gateway, NetworkDldata, NetworkUldata, Node, Operation, Profile } from './schema';
 
 export type { Device, Gateway, Node, Profile };
 // As it came up or went down.
@@ -26,4 +26,14 @@ export function placeOf(fields: Picked[]): { lat: number; lon: number; alt?: num
 }
 // What a node can be told, by who speaks to it.
 const usual = ['refresh_node_info', 'heartbeat_request', 'reboot', 'firmware_update', 'reset'];
-export const actionsOf: Record<string, string[]> = { mysensors_v2: usual, tasmota: usual };
+export const actionsOf: Record<string, string[]> = { mysensors_v2: usual, tasmota: usual, marram_edge: ['refresh_node_info', 'heartbeat_request', 'reboot'] };
+
+// What a Linux device has, and what it is told to do.
+export type { Operation };
+export interface Module { type: string; name: string; version: string }
+// What an operation is about, in one line.
+export function shownOperation(o: Operation): string {
+	const p = o.payload as any;
+	if (o.operation === 'software_update') return (p?.updateList ?? []).flatMap((l: any) => (l.modules ?? []).map((m: any) => `${m.action === 'remove' ? '−' : '+'} ${m.name}${m.version ? ' ' + m.version : ''} (${l.type})`)).join(', ');
+	return [p?.type, p?.remoteUrl].filter(Boolean).join(' ');
+}

@@ -10,6 +10,7 @@ export const starts: Start[] = [
 	{ id: 'mysensorsSerial', type: 'mysensors_v2', protocol: 'serial', start: { protocol: { portname: '/dev/ttyUSB0', baudrate: 115200 } }, first: ['protocol.portname', 'protocol.baudrate'], actions: ['discover_nodes'] },
 	{ id: 'mysensorsEthernet', type: 'mysensors_v2', protocol: 'ethernet', start: { protocol: { server: 'tcp://192.168.1.20:5003' } }, first: ['protocol.server'], actions: ['discover_nodes'] },
 	{ id: 'mysensorsMqtt', type: 'mysensors_v2', protocol: 'mqtt', start: { protocol: { subscribe: 'mygateway1-out/#', publish: 'mygateway1-in' } }, first: [...mqtt, 'protocol.subscribe', 'protocol.publish'], actions: ['discover_nodes'] },
+	{ id: 'marramEdge', type: 'marram_edge', protocol: 'mqtt', start: {}, first: [] },
 	{ id: 'chirpstack', type: 'chirpstack', protocol: 'mqtt', start: { protocol: { broker: 'tcp://localhost:1883', qos: 1 } }, first: [...mqtt, 'provider.applicationId', 'provider.fPort'] },
 	{ id: 'ttn', type: 'generic_mqtt', protocol: 'mqtt', first: [...mqtt, 'protocol.subscribe', 'provider.script.onReceive'],
 		start: { protocol: { broker: 'tls://eu1.cloud.thethings.network:8883', username: 'APPLICATION@ttn', subscribe: 'v3/+/devices/+/up', qos: 1 }, script: { onReceive: `const up = JSON.parse(dataIn);

@@ -64,6 +64,7 @@ export interface DeviceRoutePost { applicationId: string; deviceId: string }
 export interface DeviceRouteRangeDeletePost { applicationId: string; networkId: string; startAddr: string; endAddr: string }
 export interface DeviceRouteRangePost { applicationId: string; networkId: string; startAddr: string; endAddr: string }
 export interface DldataBuffer { dataId: string; unitId: string; applicationId: string; applicationCode: string; deviceId: string; networkId: string; networkAddr: string; createdAt: string; expiredAt: string }
+export interface Enrolment { id: string; unitId: string; gatewayId: string; networkAddr: string; name: string; createdAt: string }
 export interface EventFilter { eventTypes: ('created' | 'updated' | 'deleted' | 'requested')[]; entityTypes: string[]; filters: Record<string, any> }
 export interface EventFilterGiven { eventTypes?: ('created' | 'updated' | 'deleted' | 'requested')[]; entityTypes?: string[]; filters?: Record<string, any> }
 export interface Field { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; fieldId: string; name: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; current: Value; previous: Value; formatter: Formatter; unit: string; labels: Record<string, any>; others: Record<string, any>; noChangeSince: string | null; lastSeen: string | null; modifiedOn: string | null }
@@ -116,6 +117,9 @@ export interface NetworkUldataPost { deviceId: string; payload: string }
 export interface Node { id: string; unitId: string; gatewayId: string; nodeId: string; name: string; state: State; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
 export interface NodePatch { name?: string; labels?: Record<string, any> }
 export interface Oauth2Tokens { access_token: string; refresh_token?: string; token_type: string; expires_in: number; scope: string }
+export interface Operation { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; operation: string; service: string; payload: Record<string, any>; status: 'pending' | 'executing' | 'successful' | 'failed'; reason: string; result: Record<string, any>; userId: string; createdAt: string; modifiedOn: string | null }
+export interface OperationAdded { id: string }
+export interface OperationPost { unitId: string; deviceId: string; operation: string; service?: string; payload?: Record<string, any> }
 export interface Profile { id: string; unitId: string; code: string; name: string; codec: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script: string; paths: Record<string, any>; fields: Record<string, any>; modifiedOn: string | null }
 export interface ProfileAdded { id: string }
 export interface ProfilePatch { name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
@@ -146,6 +150,7 @@ export interface SimulatorState { unitId: string; unitCode: string; running: boo
 export interface SimulatorStopPost { unitId: string | null }
 export interface Site { name: string; version: string; startedAt: string; listeners: Listener[]; storage?: Storage }
 export interface Sleeping { nodeId: string; data: string; extension: any; since: string; until: string | null }
+export interface Software { id: string; unitId: string; deviceId: string; page: number; of: number; modules: any; modifiedOn: string | null }
 export interface Source { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; name: string; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
 export interface SourcePatch { name?: string; labels?: Record<string, any> }
 export interface Span { from: string; to: string }
