@@ -5,14 +5,13 @@
  * and a renewed certificate lies beside the old one, as FILE.new, until `tedge
  * connect` has seen that the cloud takes it.
  */
-#include "edge/command.h"
+#include "edge/command/cert_private.h"
 
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "codec/x509.h"
-#include "edge/cert.h"
 #include "edge/system.h"
 
 #include <errno.h>
@@ -30,41 +29,28 @@
 #define DAY_S 86400
 #define NEEDS_RENEWAL_FAILED 2 /* exit status */
 
-struct job {
-	struct command_call *call;
-	struct config *config;
-	struct arena arena;
-	struct cloud cloud; /* `name` NULL: of no cloud */
-	const char *cert_path, *key_path, *csr_path;
-	const char *key_uri; /* NULL: the key is in its file */
-	const struct cert_maker *maker;
-	struct err err;
-};
-
 /* --- what is asked of the settings --------------------------------------- */
 
 /* Of the cloud if one was named; else of the device. */
 static struct str
-text_of(const struct job *j, const char *key)
+text_of(const struct cert_job *j, const char *key)
 {
 	return j->cloud.name != NULL ? cloud_text(&j->cloud, key)
 				     : config_text(j->config, key);
 }
 
 static const char *
-path_of(struct job *j, const char *key)
+path_of(struct cert_job *j, const char *key)
 {
 	struct str s = text_of(j, key);
 
 	return s.len > 0 ? arena_z(&j->arena, s) : NULL;
 }
 
-static bool
-job_begin(struct job *j, struct command_call *c)
+bool
+cert_begin(struct cert_job *j, struct command_call *c, const char *cloud)
 {
-	const char *cloud = command_arg(c, "CLOUD");
-
-	*j = (struct job){ .call = c, .config = command_config(c) };
+	*j = (struct cert_job){ .call = c, .config = command_config(c) };
 	if (j->config == NULL ||
 	    (cloud != NULL && !command_cloud(c, cloud, &j->cloud)))
 		return false;
@@ -76,8 +62,8 @@ job_begin(struct job *j, struct command_call *c)
 }
 
 /* Returns the exit status. */
-static int
-job_end(struct job *j, int rc, const char *doing)
+int
+cert_end(struct cert_job *j, int rc, const char *doing)
 {
 	int status = rc == 0 ? 0 : command_failed(doing, &j->err);
 
@@ -86,15 +72,15 @@ job_end(struct job *j, int rc, const char *doing)
 }
 
 static int
-load_maker(struct job *j)
+load_maker(struct cert_job *j)
 {
 	j->maker = cert_with(&j->err);
 	return j->maker != NULL ? 0 : ERR_IO;
 }
 
 /* Who it is for: as given, else as it is set. */
-static int
-device_id(struct job *j, struct str *ret)
+int
+cert_device_id(struct cert_job *j, struct str *ret)
 {
 	const char *given = command_option(j->call, "device-id");
 
@@ -106,7 +92,7 @@ device_id(struct job *j, struct str *ret)
 }
 
 static struct cert_subject
-subject_of(struct job *j, struct str id)
+subject_of(struct cert_job *j, struct str id)
 {
 	return (struct cert_subject){ id,
 		config_text(j->config, "certificate.organization"),
@@ -117,7 +103,7 @@ subject_of(struct job *j, struct str id)
 
 /* Made by root, for the user who runs the bridge. */
 static void
-give_away(struct job *j, const char *path)
+give_away(struct cert_job *j, const char *path)
 {
 	struct system system;
 	const struct passwd *pw;
@@ -151,8 +137,8 @@ is_there(const char *path)
 	return lstat(path, &st) == 0;
 }
 
-static int
-must_be_new(struct job *j, const char *what, const char *path)
+int
+cert_must_be_new(struct cert_job *j, const char *what, const char *path)
 {
 	if (!is_there(path))
 		return 0;
@@ -163,7 +149,7 @@ must_be_new(struct job *j, const char *what, const char *path)
 }
 
 static int
-no_certificate(struct job *j, const char *path)
+no_certificate(struct cert_job *j, const char *path)
 {
 	return err_set(&j->err, ERR_NOT_FOUND,
 	    "No certificate has been attached to that device. Missing file: "
@@ -171,8 +157,15 @@ no_certificate(struct job *j, const char *path)
 	    path);
 }
 
+int
+cert_read_own(struct cert_job *j, struct buf *pem)
+{
+	return is_there(j->cert_path) ? file_read(j->cert_path, pem, &j->err)
+				      : no_certificate(j, j->cert_path);
+}
+
 static int
-put_new(struct job *j, const char *path, struct str text, unsigned mode)
+put_new(struct cert_job *j, const char *path, struct str text, unsigned mode)
 {
 	int rc;
 
@@ -184,8 +177,8 @@ put_new(struct job *j, const char *path, struct str text, unsigned mode)
 }
 
 /* In place of whatever is there; nothing secret. */
-static int
-put_public(struct job *j, const char *path, struct str text)
+int
+cert_put(struct cert_job *j, const char *path, struct str text)
 {
 	int rc;
 
@@ -207,8 +200,8 @@ forget(struct buf *secret)
 }
 
 /* The key in its file, or the URI that stands for it. */
-static int
-read_key(struct job *j, struct buf *key)
+int
+cert_read_key(struct cert_job *j, struct buf *key)
 {
 	if (j->key_uri == NULL)
 		return file_read(j->key_path, key, &j->err);
@@ -219,7 +212,7 @@ read_key(struct job *j, struct buf *key)
 /* --- create -------------------------------------------------------------- */
 
 static int
-self_sign(struct job *j, struct str key, struct str id, struct buf *pem)
+self_sign(struct cert_job *j, struct str key, struct str id, struct buf *pem)
 {
 	const struct cert_subject subject = subject_of(j, id);
 	int64_t now = clock_now() / 1000;
@@ -232,18 +225,18 @@ self_sign(struct job *j, struct str key, struct str id, struct buf *pem)
 }
 
 static int
-create(struct job *j, struct str id)
+create(struct cert_job *j, struct str id)
 {
 	struct buf key = { 0 }, pem = { 0 };
 	bool made = false;
-	int rc = must_be_new(j, "certificate", j->cert_path);
+	int rc = cert_must_be_new(j, "certificate", j->cert_path);
 
 	if (rc == 0 && j->key_uri == NULL)
-		rc = must_be_new(j, "private key", j->key_path);
+		rc = cert_must_be_new(j, "private key", j->key_path);
 	if (rc == 0)
 		rc = load_maker(j);
 	if (rc == 0)
-		rc = j->key_uri != NULL ? read_key(j, &key)
+		rc = j->key_uri != NULL ? cert_read_key(j, &key)
 					: j->maker->new_key(&key, &j->err);
 	if (rc == 0)
 		rc = self_sign(j, buf_str(&key), id, &pem);
@@ -260,43 +253,44 @@ create(struct job *j, struct str id)
 	return rc;
 }
 
-static int show(struct job *j, const char *path);
+static int show(struct cert_job *j, const char *path);
 
 static int
 run_create(struct command_call *c)
 {
 	struct str id;
-	struct job j;
+	struct cert_job j;
 	int rc;
 
-	if (!job_begin(&j, c))
+	if (!cert_begin(&j, c, command_arg(c, "CLOUD")))
 		return 1;
-	rc = device_id(&j, &id);
+	rc = cert_device_id(&j, &id);
 	if (rc == 0)
 		rc = create(&j, id);
 	if (rc == 0) {
 		fprintf(stderr, "Certificate was successfully created\n");
 		rc = show(&j, j.cert_path);
 	}
-	return job_end(&j, rc, "create a self-signed certificate");
+	return cert_end(&j, rc, "create a self-signed certificate");
 }
 
 /* --- create-csr ---------------------------------------------------------- */
 
 /* The key that is there, or a new one, in its file. */
 static int
-key_or_new(struct job *j, struct buf *key)
+key_or_new(struct cert_job *j, struct buf *key)
 {
 	int rc;
 
 	if (j->key_uri != NULL || is_there(j->key_path))
-		return read_key(j, key);
+		return cert_read_key(j, key);
 	rc = j->maker->new_key(key, &j->err);
 	return rc == 0 ? put_new(j, j->key_path, buf_str(key), KEY_MODE) : rc;
 }
 
-static int
-make_request(struct job *j, struct str id, const char *path, struct buf *pem)
+int
+cert_make_request(
+    struct cert_job *j, struct str id, const char *path, struct buf *pem)
 {
 	const struct cert_subject subject = subject_of(j, id);
 	struct buf key = { 0 };
@@ -307,7 +301,7 @@ make_request(struct job *j, struct str id, const char *path, struct buf *pem)
 	if (rc == 0)
 		rc = j->maker->request(buf_str(&key), &subject, pem, &j->err);
 	if (rc == 0)
-		rc = put_public(j, path, buf_str(pem));
+		rc = cert_put(j, path, buf_str(pem));
 	forget(&key);
 	return rc;
 }
@@ -318,22 +312,22 @@ run_create_csr(struct command_call *c)
 	const char *path = command_option(c, "output-path");
 	struct buf pem = { 0 };
 	struct str id;
-	struct job j;
+	struct cert_job j;
 	int rc;
 
-	if (!job_begin(&j, c))
+	if (!cert_begin(&j, c, command_arg(c, "CLOUD")))
 		return 1;
 	path = path != NULL ? path : j.csr_path;
-	rc = device_id(&j, &id);
+	rc = cert_device_id(&j, &id);
 	if (rc == 0)
-		rc = make_request(&j, id, path, &pem);
+		rc = cert_make_request(&j, id, path, &pem);
 	if (rc == 0)
 		fprintf(stderr,
 		    "Certificate Signing Request was successfully created: "
 		    "%s\n",
 		    path);
 	buf_free(&pem);
-	return job_end(&j, rc, "create a certificate signing request");
+	return cert_end(&j, rc, "create a certificate signing request");
 }
 
 /* --- show ---------------------------------------------------------------- */
@@ -362,7 +356,7 @@ span_text(int64_t s, struct buf *out)
 enum status { NOT_YET, VALID, SOON, EXPIRED };
 
 static enum status
-status_of(const struct job *j, const struct cert_about *about, int64_t now)
+status_of(const struct cert_job *j, const struct cert_about *about, int64_t now)
 {
 	int64_t soon_s =
 	    config_ms(j->config, "certificate.validity.minimum_duration") /
@@ -376,7 +370,7 @@ status_of(const struct job *j, const struct cert_about *about, int64_t now)
 
 static void
 status_text(
-    const struct job *j, const struct cert_about *about, struct buf *out)
+    const struct cert_job *j, const struct cert_about *about, struct buf *out)
 {
 	static const char *const words[] = {
 		[NOT_YET] = "NOT VALID YET (will be in: ",
@@ -448,7 +442,7 @@ serial_line(struct str serial)
 }
 
 static int
-read_about(struct job *j, const char *path, struct cert_about *ret)
+read_about(struct cert_job *j, const char *path, struct cert_about *ret)
 {
 	struct buf pem = { 0 };
 	int rc;
@@ -466,7 +460,7 @@ read_about(struct job *j, const char *path, struct cert_about *ret)
 }
 
 static int
-show(struct job *j, const char *path)
+show(struct cert_job *j, const char *path)
 {
 	struct cert_about about;
 	struct buf text = { 0 };
@@ -492,7 +486,7 @@ show(struct job *j, const char *path)
 
 /* The certificate that a command is about: as given, or the cloud's. */
 static const char *
-chosen(struct job *j)
+chosen(struct cert_job *j)
 {
 	const char *path = command_option(j->call, "cert-path");
 
@@ -503,14 +497,14 @@ static int
 run_show(struct command_call *c)
 {
 	const char *path;
-	struct job j;
+	struct cert_job j;
 
-	if (!job_begin(&j, c))
+	if (!cert_begin(&j, c, command_arg(c, "CLOUD")))
 		return 1;
 	path = chosen(&j);
 	if (command_option(c, "new") != NULL)
 		path = arena_printf(&j.arena, "%s.new", path).ptr;
-	return job_end(&j, show(&j, path), "show the device certificate");
+	return cert_end(&j, show(&j, path), "show the device certificate");
 }
 
 /* --- needs-renewal, renew ------------------------------------------------ */
@@ -520,24 +514,24 @@ run_needs_renewal(struct command_call *c)
 {
 	struct cert_about about;
 	enum status status;
-	struct job j;
+	struct cert_job j;
 	int rc;
 
-	if (!job_begin(&j, c))
+	if (!cert_begin(&j, c, command_arg(c, "CLOUD")))
 		return NEEDS_RENEWAL_FAILED;
 	rc = read_about(&j, chosen(&j), &about);
 	if (rc != 0) {
-		job_end(&j, rc, "check the device certificate");
+		cert_end(&j, rc, "check the device certificate");
 		return NEEDS_RENEWAL_FAILED;
 	}
 	status = status_of(&j, &about, clock_now() / 1000);
-	job_end(&j, 0, "");
+	cert_end(&j, 0, "");
 	return status == SOON || status == EXPIRED ? 0 : 1;
 }
 
 /* For whom the certificate is that there is. */
-static int
-common_name(struct job *j, struct str *ret)
+int
+cert_common_name(struct cert_job *j, struct str *ret)
 {
 	struct buf pem = { 0 }, name = { 0 };
 	int rc = is_there(j->cert_path) ? file_read(j->cert_path, &pem, &j->err)
@@ -554,13 +548,13 @@ common_name(struct job *j, struct str *ret)
 }
 
 static int
-renew_self_signed(struct job *j, struct str id, struct buf *pem)
+renew_self_signed(struct cert_job *j, struct str id, struct buf *pem)
 {
 	struct buf key = { 0 };
 	int rc = load_maker(j);
 
 	if (rc == 0)
-		rc = read_key(j, &key);
+		rc = cert_read_key(j, &key);
 	if (rc == 0)
 		rc = self_sign(j, buf_str(&key), id, pem);
 	forget(&key);
@@ -570,34 +564,43 @@ renew_self_signed(struct job *j, struct str id, struct buf *pem)
 static int
 run_renew(struct command_call *c)
 {
+	const char *ca = command_option(c, "ca");
+	bool by_itself = strcmp(ca, "self-signed") == 0;
+	const char *cloud = command_arg(c, "CLOUD"), *path;
 	struct buf pem = { 0 };
-	const char *path;
+	struct cert_job j;
 	struct str id;
-	struct job j;
 	int rc;
 
-	if (!job_begin(&j, c))
+	if (!by_itself && strcmp(ca, "c8y") != 0) {
+		command_say("error",
+		    "invalid value '%s' for '--ca <CA>': c8y or self-signed",
+		    ca);
+		return 2;
+	}
+	if (!cert_begin(&j, c, cloud == NULL && !by_itself ? "c8y" : cloud))
 		return 1;
 	path = arena_printf(&j.arena, "%s.new", j.cert_path).ptr;
-	rc = common_name(&j, &id);
+	rc = cert_common_name(&j, &id);
 	if (rc == 0)
-		rc = renew_self_signed(&j, id, &pem);
+		rc = by_itself ? renew_self_signed(&j, id, &pem)
+			       : cert_reenroll(&j, id, &pem);
 	if (rc == 0)
-		rc = put_public(&j, path, buf_str(&pem));
+		rc = cert_put(&j, path, buf_str(&pem));
 	if (rc == 0)
 		fprintf(stderr,
 		    "Certificate was successfully renewed: %s. It is used from "
 		    "the next 'tedge connect' or 'tedge reconnect' on\n",
 		    path);
 	buf_free(&pem);
-	return job_end(&j, rc, "renew the device certificate");
+	return cert_end(&j, rc, "renew the device certificate");
 }
 
 /* --- remove -------------------------------------------------------------- */
 
 /* Is it gone? *there: it was there. */
 static int
-take_away(struct job *j, const char *path, bool *there)
+take_away(struct cert_job *j, const char *path, bool *there)
 {
 	if (unlink(path) == 0)
 		*there = true;
@@ -610,10 +613,10 @@ static int
 run_remove(struct command_call *c)
 {
 	bool there = false, ignored;
-	struct job j;
+	struct cert_job j;
 	int rc;
 
-	if (!job_begin(&j, c))
+	if (!cert_begin(&j, c, command_arg(c, "CLOUD")))
 		return 1;
 	rc = take_away(&j, j.cert_path, &there);
 	if (rc == 0 && j.key_uri == NULL)
@@ -626,7 +629,7 @@ run_remove(struct command_call *c)
 		fprintf(stderr, "%s\n",
 		    there ? "Certificate was successfully removed"
 			  : "There is no certificate to remove");
-	return job_end(&j, rc, "remove the device certificate");
+	return cert_end(&j, rc, "remove the device certificate");
 }
 
 /* --- rows ---------------------------------------------------------------- */
@@ -667,6 +670,61 @@ static const struct command_option show_options[] = {
 	{ 0 },
 };
 static const struct command_option profile_options[] = { PROFILE, { 0 } };
+static const struct command_option renew_options[] = {
+	{ .name = "csr-path",
+	    .arg = "FILE",
+	    .help = "this signing request, not a new one" },
+	{ .name = "ca",
+	    .arg = "CA",
+	    .def = "c8y",
+	    .help = "who signs: c8y or self-signed" },
+	PROFILE,
+	{ 0 },
+};
+static const struct command_option upload_options[] = {
+	{ .name = "user",
+	    .arg = "USER",
+	    .env = "C8Y_USER",
+	    .help = "an administrator of the tenant; asked for where it is not "
+		    "given" },
+	{ .name = "password",
+	    .arg = "PASSWORD",
+	    .env = "C8Y_PASSWORD",
+	    .help = "the password; better in the variable, or asked for" },
+	PROFILE,
+	{ 0 },
+};
+static const struct command_option download_options[] = {
+	{ .name = "device-id",
+	    .arg = "ID",
+	    .env = "DEVICE_ID",
+	    .help = "who the certificate is for: 1 to 64 characters" },
+	{ .name = "one-time-password",
+	    .letter = 'p',
+	    .arg = "PASSWORD",
+	    .env = "DEVICE_ONE_TIME_PASSWORD",
+	    .help = "the one it was registered with; else one is made" },
+	{ .name = "prompt", .help = "ask for the one-time password" },
+	{ .name = "no-registration-url",
+	    .env = "DEVICE_NO_REGISTRATION_URL",
+	    .help = "do not show where the device can be registered" },
+	{ .name = "csr-path",
+	    .arg = "FILE",
+	    .help = "where the signing request is written" },
+	{ .name = "url",
+	    .arg = "HOST",
+	    .help = "the tenant; default: c8y.http" },
+	{ .name = "retry-every",
+	    .arg = "DURATION",
+	    .def = "30s",
+	    .help = "until the device is registered" },
+	{ .name = "max-timeout",
+	    .arg = "DURATION",
+	    .def = "10m",
+	    .help = "for how long" },
+	PROFILE,
+	{ 0 },
+};
 
 const struct command cert_commands[] = {
 	{ .words = "cert create",
@@ -693,7 +751,7 @@ const struct command cert_commands[] = {
 	    .run = run_needs_renewal },
 	{ .words = "cert renew",
 	    .args = "[CLOUD]",
-	    .options = profile_options,
+	    .options = renew_options,
 	    .help = "Get a new certificate for the same key, as FILE.new",
 	    .run = run_renew },
 	{ .words = "cert remove",
@@ -701,5 +759,16 @@ const struct command cert_commands[] = {
 	    .options = profile_options,
 	    .help = "Remove the certificate and the private key",
 	    .run = run_remove },
+	{ .words = "cert upload c8y",
+	    .args = "",
+	    .options = upload_options,
+	    .help = "Make Cumulocity trust the certificate of the device",
+	    .run = cert_upload },
+	{ .words = "cert download c8y",
+	    .args = "",
+	    .options = download_options,
+	    .help = "Get a certificate from Cumulocity, when the device is "
+		    "registered there",
+	    .run = cert_download },
 	{ 0 },
 };
