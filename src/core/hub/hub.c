@@ -381,6 +381,7 @@ hub_begin(struct hub *h)
 	delayed_begin(h);
 	tasks_begin(h);
 	gates_start(h);
+	operations_begin(h);
 }
 
 static void
@@ -447,6 +448,7 @@ on_end(struct loop_post *p)
 
 	h->ending = true;
 	trials_end(h);
+	operations_end(h);
 	gates_stop(h);
 	writer_kick(h);
 	hub_maybe_end(h);

@@ -10,6 +10,10 @@
  * its device tells by uplink; that it could not be sent, or was not answered,
  * its gateway.
  *
+ * Between its row and its place in the gateway's queue the program may end. So
+ * after a start those that no device has spoken of, and no gateway has, are
+ * sent once more; a device that knows the number does nothing twice.
+ *
  *  (1) Those that have not ended are in `hub->operations`, and nobody else.
  *  (2) A device speaks of its own operations only.
  */
@@ -23,6 +27,7 @@
 
 #define PAGES_MAX 64 /* of a list of software */
 #define REASON_MAX 2000
+#define RESEND_MS 3000 /* after a start; the queues have been heard by then */
 
 /* --- rows ---------------------------------------------------------------- */
 
@@ -441,13 +446,12 @@ operation_before_add(struct rest *r, void *row, void *extra, void *beside)
 	return x.rc == 0;
 }
 
-/* A call has ordered it. */
+/* May free it. */
 static void
-begin(struct hub *h, const struct hub_operation *row)
+send(struct hub *h, struct open_operation *o)
 {
-	struct open_operation *o = open_new(h, row);
+	const struct hub_operation *row = &o->row;
 	struct device *d = map_get(&h->devices, row->device_id);
-	struct arena a = { 0 };
 	struct buf ext = { 0 };
 	struct json_out out;
 
@@ -468,7 +472,45 @@ begin(struct hub *h, const struct hub_operation *row)
 	sent_add(h, row->id, NULL);
 	device_send(d, row->id, row->payload, buf_str(&ext));
 	buf_free(&ext);
+}
+
+static void
+on_resend(struct loop_timer *t)
+{
+	struct hub *h = container_of(t, struct hub, resend);
+	struct open_operation *o;
+	struct arena a = { 0 };
+	struct strs lost = { arena_array(&a, h->operations.n + 1, struct str),
+		0 };
+	size_t pos = 0;
+
+	while ((o = map_next(&h->operations, &pos)) != NULL) {
+		struct gate *g = gate_at(h, o->row.unit_id, o->row.gateway_id);
+
+		if (str_eqz(o->row.status, "pending") &&
+		    (g == NULL || g->plug == NULL ||
+			!gateway_has(g->plug, o->row.id)))
+			lost.at[lost.n++] = arena_str(&a, o->row.id);
+	}
+	for (size_t i = 0; i < lost.n; i++) {
+		o = map_get(&h->operations, lost.at[i]);
+		if (o != NULL)
+			send(h, o);
+	}
 	arena_fini(&a);
+}
+
+void
+operations_begin(struct hub *h)
+{
+	h->resend.fire = on_resend;
+	loop_after(h->loop, &h->resend, RESEND_MS);
+}
+
+void
+operations_end(struct hub *h)
+{
+	loop_cancel(h->loop, &h->resend);
 }
 
 /* It has come or gone by a call. */
@@ -487,7 +529,7 @@ operation_reload(struct hub *h, struct str id)
 		if (!found && o != NULL)
 			open_free(h, o);
 		else if (found && o == NULL && !has_ended(row.status))
-			begin(h, &row);
+			send(h, open_new(h, &row));
 	}
 	arena_fini(&a);
 }

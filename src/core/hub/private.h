@@ -525,6 +525,7 @@ struct hub {
 	struct list delayed;        /* actions */
 	int64_t last_trace;         /* time of the newest trace */
 	struct map operations;      /* id -> one that has not ended */
+	struct loop_timer resend;   /* of them */
 	struct map sent;            /* data id -> downlink */
 	struct list sent_order;
 	bool closing, begun;
@@ -846,6 +847,9 @@ void operations_free(struct hub *h);
 /* On the loop: a call has ordered or deleted one. */
 void operation_reload(struct hub *h, struct str id);
 void enrolment_reload(struct hub *h, struct str id);
+/* Messages can be sent. */
+void operations_begin(struct hub *h);
+void operations_end(struct hub *h);
 /* Those that took too long have failed. */
 void operations_check(struct hub *h, struct str unused);
 void operations_gone(struct hub *h, struct str device_id);
