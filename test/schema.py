@@ -70,7 +70,8 @@ def answered(types, operation, schema):
         else:
             break
     title, members = schema["title"], types.members(schema, True)
-    if words[-1] == "post" and len(words) == 3:
+    if words[-1] == "post" and len(words) == 3 and \
+            types.known.get(title) != members:
         types.add([title + "Added", pascal(operation) + "ed"], members)
     else:
         types.add([title, pascal(".".join(words[:-1])), pascal(operation)],

@@ -809,7 +809,6 @@ show(struct simulator *s, struct http_call *c, struct str unit_id)
 		.started = TIME_NULL,
 		.until = TIME_NULL,
 		.available = s->conf->runs > 0 };
-	struct json_out *o;
 	struct made m;
 	struct run *r;
 	bool foreign;
@@ -830,9 +829,7 @@ show(struct simulator *s, struct http_call *c, struct str unit_id)
 			v.message = str_of(r->why);
 	}
 	pthread_mutex_unlock(&s->lock);
-	o = rest_data(c);
-	record_members_to_json(o, &shown_record, FIELD_ALL, &v);
-	rest_data_end(c);
+	rest_answer(c, &shown_record, &v);
 }
 
 /* --- the calls ----------------------------------------------------------- */

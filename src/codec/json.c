@@ -754,6 +754,45 @@ json_done(struct json *j, struct err *err)
 	    err, ERR_PARAM, "line %d column %d: %s", line, column, j->why);
 }
 
+enum json_type
+json_type_of(struct str text)
+{
+	struct json j;
+
+	json_open(&j, text, 0, NULL);
+	return json_peek(&j);
+}
+
+static struct str
+find(struct arena *a, struct str text, struct str key,
+    bool same(struct str a, struct str b))
+{
+	struct str ret = STR_NULL, name;
+	struct json j;
+
+	json_open(&j, text, 0, a);
+	if (json_peek(&j) != JSON_OBJECT || !json_object(&j))
+		return STR_NULL;
+	while (json_member(&j, &name))
+		if (ret.ptr == NULL && same(name, key))
+			(void)json_raw(&j, &ret);
+		else
+			(void)json_skip(&j);
+	return json_done(&j, NULL) == 0 ? ret : STR_NULL;
+}
+
+struct str
+json_find(struct arena *a, struct str text, struct str key)
+{
+	return find(a, text, key, str_eq);
+}
+
+struct str
+json_find_nocase(struct arena *a, struct str text, struct str key)
+{
+	return find(a, text, key, str_eq_nocase);
+}
+
 bool
 json_valid(struct str text, unsigned flags)
 {

@@ -85,6 +85,14 @@ bool json_ok(const struct json *j);
  * "line 3 column 7: ...". */
 int json_done(struct json *j, struct err *err);
 
+/* What kind of value `text` begins with. */
+enum json_type json_type_of(struct str text);
+/* The value of a member of the object `text`, as it stands; of several with
+ * that name the first. STR_NULL: there is none, or `text` is no object. The
+ * second one takes a key in any case (ASCII). */
+struct str json_find(struct arena *a, struct str text, struct str key);
+struct str json_find_nocase(struct arena *a, struct str text, struct str key);
+
 /* True if `text` is one JSON value and nothing else. */
 bool json_valid(struct str text, unsigned flags);
 /* Writes `text`, which must be valid, again: strict and without white space. */

@@ -97,6 +97,38 @@ members_are_walked_once_and_unknown_ones_skipped(void **state)
 }
 
 static void
+a_member_is_found_by_its_name(void **state)
+{
+	static const struct {
+		const char *json, *exact, *any;
+	} all[] = {
+		{ "{\"x\":{\"Name\":1},\"name\":[2, 3],\"name\":4}", "[2, 3]",
+		    "[2, 3]" },
+		{ "{\"NAME\":\"a\",\"name\":null}", "null", "\"a\"" },
+		{ "{\"n\\u0061me\":7}", "7", "7" },
+		{ "{\"names\":1}", NULL, NULL },
+		{ "[{\"name\":1}]", NULL, NULL },
+		{ "{\"name\":1", NULL, NULL },
+		{ "{\"name\":1} {}", NULL, NULL },
+		{ "", NULL, NULL },
+	};
+	struct arena a = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		struct str json = str_of(all[i].json);
+
+		assert_true(str_eq(
+		    json_find(&a, json, STR("name")), str_of(all[i].exact)));
+		assert_true(str_eq(json_find_nocase(&a, json, STR("name")),
+		    str_of(all[i].any)));
+	}
+	assert_int_equal(json_type_of(STR(" [1")), JSON_ARRAY);
+	assert_int_equal(json_type_of(STR("")), JSON_NONE);
+	arena_fini(&a);
+}
+
+static void
 the_first_error_stays_and_says_where(void **state)
 {
 	struct str key, text;
@@ -175,6 +207,7 @@ main(void)
 		cmocka_unit_test(the_suite_agrees),
 		cmocka_unit_test(
 		    members_are_walked_once_and_unknown_ones_skipped),
+		cmocka_unit_test(a_member_is_found_by_its_name),
 		cmocka_unit_test(the_first_error_stays_and_says_where),
 		cmocka_unit_test(depth_has_an_end),
 		cmocka_unit_test(json5_is_rewritten_as_json),

@@ -22,6 +22,7 @@
 const struct command *const command_arrays[] = {
 	config_commands,
 	connect_commands,
+	mqtt_commands,
 	run_commands,
 	part_commands,
 	NULL,
@@ -211,6 +212,45 @@ wrong(const struct command *row, const char *fmt, ...)
 	command_usage(stderr, row);
 	fputs("\nFor more information, try '--help'.\n", stderr);
 	return USAGE;
+}
+
+int
+command_wrong(const struct command_call *c, const char *option, const char *why)
+{
+	const struct command_option *o =
+	    find_option(c->row, option, strlen(option), '\0');
+
+	return wrong(c->row, "invalid value '%s' for '--%s <%s>': %s",
+	    command_option(c, option), o->name, o->arg, why);
+}
+
+bool
+command_number(const struct command_call *c, const char *option, int64_t min,
+    int64_t max, int64_t *ret)
+{
+	const char *text = command_option(c, option);
+	char why[80];
+
+	if (text == NULL)
+		return true;
+	if (str_to_i64(str_of(text), ret) && *ret >= min && *ret <= max)
+		return true;
+	snprintf(why, sizeof(why), "it must be a number of %lld to %lld",
+	    (long long)min, (long long)max);
+	command_wrong(c, option, why);
+	return false;
+}
+
+bool
+command_ms(const struct command_call *c, const char *option, int64_t *ret)
+{
+	const char *text = command_option(c, option);
+
+	if (text == NULL || config_duration(str_of(text), ret))
+		return true;
+	command_wrong(
+	    c, option, "it must be seconds, or a time such as 60s, 10m, 1h");
+	return false;
 }
 
 /* --- what a command asks ------------------------------------------------- */
@@ -715,17 +755,47 @@ run_program(const struct command_program *p, int argc, char **argv)
 	return 1;
 }
 
-/* `tedge run PROGRAM ...`: where PROGRAM stands, or 0. */
+/* `tedge [OPTIONS] run PROGRAM ...`: where PROGRAM stands, or 0. */
 static int
 program_at(int argc, char **argv)
 {
-	for (int i = 1; i + 1 < argc; i++)
+	for (int i = 1; i + 1 < argc; i++) {
 		if (strcmp(argv[i], "run") == 0 &&
 		    find_program(argv[i + 1]) != NULL)
 			return i + 1;
+		if (strcmp(argv[i], "--config-dir") == 0 ||
+		    strcmp(argv[i], "--log-level") == 0)
+			i++; /* its value */
 		else if (argv[i][0] != '-')
 			return 0;
+	}
 	return 0;
+}
+
+/* The options before `run` hold for the program, too: our parts read all of
+ * them, the small programs know the folder of the settings. */
+static int
+run_program_at(int at, int argc, char **argv)
+{
+	const struct command_program *p = find_program(argv[at]);
+	bool part = p->main == agent_main || p->main == mapper_main;
+	char **all = mem_array((size_t)argc + 1, sizeof(*all));
+	int n = 0, rc;
+
+	all[n++] = argv[at];
+	for (int i = 1; i < at - 1; i++) {
+		if (part)
+			all[n++] = argv[i];
+		else if (strncmp(argv[i], "--config-dir=", 13) == 0)
+			(void)setenv("TEDGE_CONFIG_DIR", argv[i] + 13, 1);
+		else if (strcmp(argv[i], "--config-dir") == 0)
+			(void)setenv("TEDGE_CONFIG_DIR", argv[i + 1], 1);
+	}
+	for (int i = at + 1; i < argc; i++)
+		all[n++] = argv[i];
+	rc = run_program(p, n, all);
+	free(all);
+	return rc;
 }
 
 int
@@ -737,8 +807,6 @@ command_main(int argc, char **argv)
 	if (p != NULL)
 		return run_program(p, argc, argv);
 	at = program_at(argc, argv);
-	if (at > 0)
-		return run_program(
-		    find_program(argv[at]), argc - at, argv + at);
-	return run_command(argc, argv);
+	return at > 0 ? run_program_at(at, argc, argv)
+		      : run_command(argc, argv);
 }

@@ -58,6 +58,16 @@ struct config *command_config(struct command_call *c);
 /* "c8y" with --profile: checks that there is such a cloud. Else it has told. */
 bool command_cloud(struct command_call *c, const char *name, struct cloud *ret);
 
+/* On standard error: what is wrong with the value of an option, and how the
+ * call is to be. Returns 2. */
+int command_wrong(
+    const struct command_call *c, const char *option, const char *why);
+/* The value of an option as a number, or as a time in ms; `*ret` is untouched
+ * where it was not given. False: it was told that it is none; return 2. */
+bool command_number(const struct command_call *c, const char *option,
+    int64_t min, int64_t max, int64_t *ret);
+bool command_ms(const struct command_call *c, const char *option, int64_t *ret);
+
 /* On standard error: "Error: failed to DOING" and "Caused by:" with the
  * sentence. Returns 1. */
 int command_failed(const char *doing, const struct err *err);

@@ -142,9 +142,8 @@ config_find(struct str key)
 
 /* --- values -------------------------------------------------------------- */
 
-/* Plain seconds, or with a unit. */
-static bool
-read_duration(struct str text, int64_t *ms)
+bool
+config_duration(struct str text, int64_t *ms)
 {
 	uint64_t s;
 
@@ -231,7 +230,7 @@ check(const struct config_key *k, struct str text, struct err *err)
 			    STR_ARG(text));
 		return 0;
 	case CONFIG_DURATION:
-		if (!read_duration(text, &n))
+		if (!config_duration(text, &n))
 			return err_set(err, ERR_PARAM,
 			    "must be seconds, or a time such as 60s, 10m, 1h, "
 			    "30d, not \"" STR_FMT "\"",
@@ -323,7 +322,7 @@ get(struct config *c, const struct config_key *row, struct str profile)
 	if (profile.ptr != NULL) {
 		known = spelt(c, cloud_of(str_of(row->key)), profile);
 		s->profile =
-		    known.ptr != NULL ? known : arena_lower(&c->arena, profile);
+		    known.ptr != NULL ? known : arena_str(&c->arena, profile);
 	}
 	if (c->last != NULL)
 		c->last->next = s;
@@ -513,7 +512,7 @@ take_env(struct config *c, struct str name, struct str value, struct err *err)
 	}
 	if (value.len > 0 && check(row, value, err) != 0)
 		goto bad;
-	s = get(c, row, profile);
+	s = get(c, row, arena_lower(&c->arena, profile));
 	s->env = arena_str(&c->arena, value);
 	return 0;
 bad:
@@ -716,7 +715,7 @@ as_ms(struct str text)
 	int64_t ms = 0;
 
 	if (text.ptr != NULL)
-		(void)read_duration(text, &ms);
+		(void)config_duration(text, &ms);
 	return ms;
 }
 
@@ -984,22 +983,49 @@ edit(struct config *c, struct arena *a, const struct config_key *row,
 	return rc;
 }
 
-/* Reads the file, changes it and writes it; alone, for as long as that takes.
- */
+/* Changes are made by one at a time: from the reading of what is there to the
+ * writing. -1: no lock, and why. */
+static int
+lock(const struct config *c, struct err *err)
+{
+	int fd = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		err_errno(err, "open %s", c->dir);
+	} else if (flock(fd, LOCK_EX) < 0) {
+		err_errno(err, "lock %s", c->dir);
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static int
+reload(struct config *c, struct err *err)
+{
+	struct config was = *c;
+	int rc;
+
+	c->arena = (struct arena){ 0 };
+	rc = load(c, err);
+	if (rc != 0) {
+		arena_fini(&c->arena);
+		*c = was;
+	} else {
+		arena_fini(&was.arena);
+	}
+	return rc;
+}
+
+/* Reads the file, changes it and writes it. */
 static int
 change(struct config *c, const struct config_key *row, struct str profile,
     struct str value, struct err *err)
 {
 	struct arena a = { 0 };
 	struct buf text = { 0 }, out = { 0 };
-	int lock = open(c->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	int rc = 0;
 
-	if (lock < 0)
-		return err_errno(err, "open %s", c->dir);
-	if (flock(lock, LOCK_EX) < 0) {
-		rc = err_errno(err, "lock %s", c->dir);
-		goto done;
-	}
 	if (access(c->path, F_OK) == 0 || errno != ENOENT)
 		rc = file_read(c->path, &text, err);
 	else
@@ -1011,8 +1037,6 @@ change(struct config *c, const struct config_key *row, struct str profile,
 		err_wrap(err, "%s", c->path);
 	else
 		rc = put_file(c->path, buf_str(&out), err);
-done:
-	close(lock);
 	buf_free(&text);
 	buf_free(&out);
 	arena_fini(&a);
@@ -1044,22 +1068,17 @@ to_change(struct config *c, struct arena *a, struct str key,
 	return 0;
 }
 
+/* Under the lock. */
 static int
 set(struct config *c, const struct config_key *row, struct str profile,
     struct str value, struct err *err)
 {
-	struct arena was = c->arena;
-	int rc = 0;
+	int rc;
 
 	if (value.ptr != NULL && check(row, value, err) != 0)
 		return err_wrap(err, "%s", row->key);
 	rc = change(c, row, profile, value, err);
-	if (rc != 0)
-		return rc;
-	c->arena = (struct arena){ 0 };
-	rc = load(c, err);
-	arena_fini(&was);
-	return rc;
+	return rc != 0 ? rc : reload(c, err);
 }
 
 int
@@ -1081,23 +1100,44 @@ config_set(struct config *c, struct str key, struct str value, struct err *err)
 			    "by `tedge cert create --device-id <id>`.",
 			    row->key);
 	}
-	if (rc == 0)
-		rc = set(c, row, profile, value, err);
+	if (rc == 0) {
+		int locked = lock(c, err);
+
+		rc = locked < 0 ? ERR_IO : set(c, row, profile, value, err);
+		if (locked >= 0)
+			close(locked);
+	}
 	arena_fini(&a);
 	return rc;
 }
 
-/* Changes a list by one item. */
+/* The list's text with some items more or less. */
+static void
+join(struct strs list, struct strs items, bool add, struct buf *text)
+{
+	for (size_t i = 0; i < list.n; i++) {
+		bool named = false;
+
+		for (size_t j = 0; j < items.n; j++)
+			named = named || str_eq(list.at[i], items.at[j]);
+		if (!named)
+			buf_addf(text, "%s" STR_FMT, text->len > 0 ? "," : "",
+			    STR_ARG(list.at[i]));
+	}
+	for (size_t j = 0; add && j < items.n; j++)
+		buf_addf(text, "%s" STR_FMT, text->len > 0 ? "," : "",
+		    STR_ARG(items.at[j]));
+}
+
 static int
-change_list(struct config *c, struct str key, struct str item, bool add,
+change_list(struct config *c, struct str key, struct str items, bool add,
     struct err *err)
 {
 	const struct config_key *row;
 	struct arena a = { 0 };
 	struct buf text = { 0 };
 	struct str profile;
-	struct strs list, items;
-	int rc = to_change(c, &a, key, &row, &profile, err);
+	int locked = -1, rc = to_change(c, &a, key, &row, &profile, err);
 
 	if (rc != 0)
 		goto done;
@@ -1107,26 +1147,17 @@ change_list(struct config *c, struct str key, struct str item, bool add,
 		    add ? "set" : "unset");
 		goto done;
 	}
-	list = as_list(c, value_of(c, row, profile));
-	items = as_list(c, arena_str(&c->arena, item));
-	for (size_t i = 0; i < list.n; i++) {
-		bool named = false;
-
-		for (size_t j = 0; j < items.n; j++)
-			named = named || str_eq(list.at[i], items.at[j]);
-		if (named)
-			continue;
-		if (text.len > 0)
-			buf_addc(&text, ',');
-		buf_add_str(&text, list.at[i]);
-	}
-	for (size_t j = 0; add && j < items.n; j++) {
-		if (text.len > 0)
-			buf_addc(&text, ',');
-		buf_add_str(&text, items.at[j]);
-	}
+	items = arena_str(&a, items);
+	locked = lock(c, err);
+	rc = locked < 0 ? ERR_IO : reload(c, err);
+	if (rc != 0)
+		goto done;
+	join(as_list(c, value_of(c, row, profile)),
+	    as_list(c, arena_str(&c->arena, items)), add, &text);
 	rc = set(c, row, profile, (struct str){ buf_z(&text), text.len }, err);
 done:
+	if (locked >= 0)
+		close(locked);
 	buf_free(&text);
 	arena_fini(&a);
 	return rc;

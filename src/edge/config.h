@@ -72,6 +72,9 @@ bool config_bool(const struct config *c, const char *key);
 int64_t config_ms(const struct config *c, const char *key);
 struct strs config_list(const struct config *c, const char *key);
 
+/* A time as the settings have it: seconds, or 60s, 10m, 1h, 30d. */
+bool config_duration(struct str text, int64_t *ms);
+
 /* One cloud, or one profile of it. */
 struct cloud {
 	const struct config *config; /* borrowed */

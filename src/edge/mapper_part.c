@@ -62,6 +62,8 @@ struct run {
 	struct mapper_part *part;
 	struct child *child;
 	uint64_t tag;
+	struct loop_post post; /* when it could not be started */
+	struct err err;
 	struct list link;
 };
 
@@ -254,23 +256,17 @@ on_ran(void *ctx, const struct child_end *end)
 	free(r);
 }
 
-/* A program that could not be started has ended, but not within the call. */
-struct stillborn {
-	struct loop_post post;
-	struct run *run;
-	struct err err;
-};
-
+/* A program that could not be started has ended, too, but not within the call.
+ */
 static void
-run_later(struct loop_post *post)
+on_stillborn(struct loop_post *post)
 {
-	struct stillborn *s = container_of(post, struct stillborn, post);
+	struct run *r = container_of(post, struct run, post);
 	const struct child_end end = {
-		.status = 127, .out = STR(""), .err = str_of(s->err.text)
+		.status = 127, .out = STR(""), .err = str_of(r->err.text)
 	};
 
-	on_ran(s->run, &end);
-	free(s);
+	on_ran(r, &end);
 }
 
 static void
@@ -281,19 +277,12 @@ host_run(void *owner, uint64_t tag, const struct mapper_run *run)
 		.env = run->env,
 		.timeout_ms = run->timeout_ms };
 	struct run *r = mem_new(struct run);
-	struct err err;
 
-	*r = (struct run){ .part = p, .tag = tag };
+	*r = (struct run){ .part = p, .tag = tag, .post.run = on_stillborn };
 	list_add(&p->runs, &r->link);
 	if (child_start(
-		edge_loop(p->edge), &conf, on_ran, r, &r->child, &err) != 0) {
-		struct stillborn *s = mem_new(struct stillborn);
-
-		s->run = r;
-		s->err = err;
-		s->post.run = run_later;
-		loop_post(edge_loop(p->edge), &s->post);
-	}
+		edge_loop(p->edge), &conf, on_ran, r, &r->child, &r->err) != 0)
+		loop_post(edge_loop(p->edge), &r->post);
 }
 
 static void
@@ -402,6 +391,7 @@ stop(void *part)
 		health_tell(&p->health, "down");
 	mqtt_client_free(p->client);
 	LIST_EACH (r, &p->runs, struct run, link) {
+		loop_unpost(edge_loop(p->edge), &r->post);
 		child_free(r->child);
 		free(r);
 	}
@@ -472,6 +462,7 @@ start(const struct part_type *type, const struct mapper_ops *ops,
 	const struct part_type mapper_part_##which = { "tedge-mapper-" #which, \
 		cloud_name, text, start_##which, stop }
 
+MAPPER_PART(c8y, "c8y", "to and from Cumulocity");
 MAPPER_PART(az, "az", "to and from Azure IoT Hub");
 MAPPER_PART(aws, "aws", "to and from AWS IoT");
-MAPPER_PART(collectd, NULL, "from collectd");
+MAPPER_PART(marram, "marram", "to and from a Marram platform");

@@ -1,9 +1,13 @@
 /*
  * edge/part_types.c - every part there is.
  */
-#include "edge/part.h"
+#include "edge/mapper_part.h"
 
 const struct part_type *const part_types[] = {
 	&part_agent,
+	&mapper_part_c8y,
+	&mapper_part_az,
+	&mapper_part_aws,
+	&mapper_part_marram,
 	NULL,
 };

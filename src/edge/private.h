@@ -30,9 +30,9 @@ struct edge {
 	struct loop_io signals;
 	bool ending;
 
-	struct mqtt_server *broker;    /* NULL: another process's */
-	struct tls_server *tls;        /* of the external listener */
-	struct local local; /* how another process's is reached */
+	struct mqtt_server *broker; /* NULL: another process's */
+	struct tls_server *tls;     /* of the external listener */
+	struct local local;         /* how another process's is reached */
 
 	struct list parts;
 	struct control *control;

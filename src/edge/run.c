@@ -153,7 +153,9 @@ start_parts(struct edge *e, struct err *err)
 
 		if (part_find(str_of(e->conf.parts[i]), &profile) == NULL)
 			return edge_start(e, str_of(e->conf.parts[i]), err);
-		(void)edge_start(e, str_of(e->conf.parts[i]), &why);
+		/* Another process has it: that is not for us to wait for. */
+		if (edge_start(e, str_of(e->conf.parts[i]), &why) == ERR_EXISTS)
+			return err_set(err, ERR_EXISTS, "%s", why.text);
 	}
 	if (e->conf.parts != NULL)
 		return 0;

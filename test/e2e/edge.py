@@ -161,10 +161,10 @@ class Edge:
 class LocalClient:
     """A program of the device, on its bus."""
 
-    def __init__(self, port, *topics, name="", clean=True):
+    def __init__(self, port, *topics, name="", clean=True, qos=1):
         self.heard, self.lock = [], threading.Lock()
         self.ready = threading.Event()
-        self.topics = topics
+        self.topics, self.qos = topics, qos
         self.client = mqtt.Client(client_id=name, clean_session=clean)
         self.client.max_queued_messages_set(0)
         self.client.max_inflight_messages_set(100)
@@ -177,7 +177,7 @@ class LocalClient:
 
     def on_connect(self, client, *_args):
         if self.topics:
-            client.subscribe([(t, 1) for t in self.topics])
+            client.subscribe([(t, self.qos) for t in self.topics])
         else:
             self.ready.set()
 

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+from rules_test import above_30, device, task, traces  # noqa: F401
+from values_test import hub, probe  # noqa: F401
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Pages, and doors that are others': their documents describe them.
 HIDDEN = {"/", "/plain", "/setup", "/mqtt", "/query", "/query_range", "/series",
@@ -94,3 +97,89 @@ def test_choices_are_said_and_kept(document, server):
     assert {"mysensors_v2", "tasmota"} <= {k["title"] for k in
                                            provider["anyOf"]}
     assert "anyOf" in provider["properties"]["protocol"]
+
+
+KINDS = {"string": str, "boolean": bool, "integer": int, "array": list,
+         "number": (int, float), "object": dict, "null": type(None)}
+
+
+def fits(schema, value, at):
+    """A value is what its schema says, and has no member beside."""
+    if "type" not in schema:
+        return
+    kinds = schema["type"] if isinstance(schema["type"], list) \
+        else [schema["type"]]
+    assert any(isinstance(value, KINDS[k]) for k in kinds), (at, value)
+    if "enum" in schema:
+        assert value in schema["enum"], (at, value)
+    if isinstance(value, list):
+        for one in value:
+            fits(schema["items"], one, at + "[]")
+    if not isinstance(value, dict) or "anyOf" in schema:
+        return
+    named = schema.get("properties", {})
+    assert set(schema.get("required", [])) <= set(value), (at, value)
+    if named:
+        assert set(value) <= set(named), (at, value)
+    for name, one in value.items():
+        fits(named.get(name, schema.get("additionalProperties", {})), one,
+             at + "." + name)
+
+
+def answer_fits(document, site, method, path, real, body=None):
+    answers = document["paths"][path][method.lower()]["responses"]
+    r = site.server.call(method, real, body, token=site.token)
+    assert r.status == 200, (real, r.text)
+    fits(answers["200"]["content"]["application/json"]["schema"], r.json(),
+         path)
+    return r.json()
+
+
+def test_answers_are_what_is_described(document, device):  # noqa: F811
+    """Every list, and one of each that has rows."""
+    site = device.probe
+    device.send(temperature=31, relay=False)
+    task(device)
+    device.send(temperature=32)
+    assert device.downs() == [{"relay": True}]
+    traces(device, 1)
+    hub(site, "POST", "handler", {"data": {
+        "id": "quiet", "unitId": site.unit, "type": "noop"}}, 200)
+    seen = set()
+    for path in document["paths"]:
+        if not path.endswith("/list"):
+            continue
+        rows = answer_fits(document, site, "GET", path,
+                           path + "?limit=3&unit=" + site.unit)["data"]
+        kind = path[:-len("/list")]
+        one = [p for p in document["paths"] if re.fullmatch(
+            re.escape(kind) + r"/\{\w+\}", p) and
+            "get" in document["paths"][p]]
+        if rows and one:
+            key = list(rows[0])[0]
+            answer_fits(document, site, "GET", one[0],
+                        kind + "/" + str(rows[0][key]))
+            seen.add(kind.split("/")[-1])
+    assert {"unit", "device", "network", "profile", "node", "field", "task",
+            "handler", "trace", "user", "version", "device-route"} <= seen
+
+
+def test_trials_answer_what_is_described(document, device):  # noqa: F811
+    site, hub_ = device.probe, "/hub/api/v1/"
+    device.send(temperature=31, relay=False)
+    hub(site, "POST", "handler", {"data": {
+        "id": "quiet", "unitId": site.unit, "type": "noop"}}, 200)
+    for path, real, body in (
+            ("task/try", None, above_30(device, "{{ .t }}")),
+            ("schedule/try", None, {
+                "unitId": site.unit, "type": "cron",
+                "spec": {"cronExpression": "* * * * *"}}),
+            ("handler/{id}/test", "handler/quiet/test", {}),
+            ("profile/try", None, {"unitId": site.unit, "data": "7b7d"}),
+            ("test", None, {"unitId": site.unit, "provider": {
+                "type": "generic_mqtt", "protocol": {
+                    "type": "mqtt", "broker": "tcp://127.0.0.1:1",
+                    "subscribe": "x"}}}),
+            ("network/{networkId}/test", "network/%s/test" % site.net, {})):
+        answer_fits(document, site, "POST", hub_ + path, hub_ + (real or path),
+                    {"data": body})

@@ -60,11 +60,9 @@ def device(probe):  # noqa: F811
     f.network.close()
 
 
-def task(device, name="t", **more):
-    body = {"id": name, "unitId": device.probe.unit,
-            "eventFilter": {"eventTypes": ["created", "updated"],
-                            "entityTypes": ["field"],
-                            "filters": {"fieldId": "temperature"}},
+def above_30(device, payload, **more):
+    """A task that sets the relay when it is warm."""
+    return {"unitId": device.probe.unit,
             "variables": {"t": {
                 "type": "resource_by_quick_id", "resourceType": "field",
                 "quickId": PLACE + "temperature",
@@ -74,8 +72,14 @@ def task(device, name="t", **more):
             "handlers": ["resource_handler"],
             "handlerParameters": {"on": {
                 "type": "resource_by_quick_id", "resourceType": "field",
-                "quickId": PLACE + "relay", "payload": "true"}}}
-    body.update(more)
+                "quickId": PLACE + "relay", "payload": payload}}, **more}
+
+
+def task(device, name="t", **more):
+    body = above_30(device, "true", **{
+        "id": name, "eventFilter": {
+            "eventTypes": ["created", "updated"], "entityTypes": ["field"],
+            "filters": {"fieldId": "temperature"}}, **more})
     return hub(device.probe, "POST", "task", {"data": body}, 200).data["id"]
 
 

@@ -5,25 +5,13 @@ import threading
 import pytest
 
 from conftest import until
-from rules_test import (PLACE, Field, device, schedule, task,  # noqa: F401
-                        traces, web)
+from rules_test import (PLACE, above_30, device, schedule,  # noqa: F401
+                        task, traces, web)
 from values_test import hub, listed, probe  # noqa: F401
 
 
 def wish(device, **more):  # noqa: F811
-    body = {"unitId": device.probe.unit,
-            "variables": {"t": {
-                "type": "resource_by_quick_id", "resourceType": "field",
-                "quickId": PLACE + "temperature",
-                "keyPath": "current.value"}},
-            "evaluationConfig": {"rule": {"matchAll": True, "conditions": [
-                {"variable": "t", "operator": "gt", "value": "30"}]}},
-            "handlers": ["resource_handler"],
-            "handlerParameters": {"on": {
-                "type": "resource_by_quick_id", "resourceType": "field",
-                "quickId": PLACE + "relay", "payload": "{{ .t }}"}}}
-    body.update(more)
-    return body
+    return above_30(device, "{{ .t }}", **more)
 
 
 def tried(device, status=200, token=None, **more):  # noqa: F811

@@ -12,31 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The value of a member, as it stands; STR_NULL: there is none. */
-static struct str
-member(struct str json, const char *name, struct arena *a)
-{
-	struct str ret = STR_NULL, key;
-	struct json j;
-
-	json_open(&j, json, 0, a);
-	if (json_peek(&j) != JSON_OBJECT)
-		return STR_NULL;
-	json_object(&j);
-	while (json_member(&j, &key)) {
-		if (str_eqz(key, name))
-			json_raw(&j, &ret);
-		else
-			json_skip(&j);
-	}
-	return json_done(&j, NULL) == 0 ? ret : STR_NULL;
-}
-
 bool
 output_json(struct buf *out, struct str json)
 {
 	struct arena scratch = { 0 };
-	struct str data = member(json, "data", &scratch);
+	struct str data = json_find(&scratch, json, STR("data"));
 	size_t before = out->len;
 	struct json_out o;
 	struct json j;
@@ -102,13 +82,13 @@ void
 output_error(struct buf *out, const struct fetched *r)
 {
 	struct arena a = { 0 };
-	struct str code = member(r->body, "code", &a);
-	struct str message = member(r->body, "message", &a);
+	struct str code = json_find(&a, r->body, STR("code"));
+	struct str message = json_find(&a, r->body, STR("message"));
 	const char *word = "err_unknown";
 
 	if (code.ptr == NULL) {
-		code = member(r->body, "error", &a);
-		message = member(r->body, "error_description", &a);
+		code = json_find(&a, r->body, STR("error"));
+		message = json_find(&a, r->body, STR("error_description"));
 	}
 	if (code.ptr == NULL) {
 		for (size_t i = 0; i < COUNT_OF(codes); i++)

@@ -223,6 +223,17 @@ auth_role_bits(struct str roles)
 	return bits;
 }
 
+void
+auth_caller(struct http_call *c, struct str *user_id, struct str *account)
+{
+	const struct auth_who *who = auth_who(c);
+
+	if (who == NULL)
+		return;
+	*user_id = who->user_id;
+	*account = who->account;
+}
+
 bool
 auth_is(const struct http_call *c, unsigned roles)
 {

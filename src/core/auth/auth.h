@@ -88,6 +88,9 @@ bool auth_access(struct auth *a, struct http_call *c);
  * nobody. For a record of what was done. */
 const struct auth_who *auth_whois(struct auth *a, struct http_call *c);
 
+/* Who calls, for the record of a change; nobody: both stay as they are. */
+void auth_caller(struct http_call *c, struct str *user_id, struct str *account);
+
 bool auth_is(const struct http_call *c, unsigned roles); /* any of them */
 static inline const struct auth_who *
 auth_who(const struct http_call *c)

@@ -557,9 +557,7 @@ handle_progress(struct http_call *c)
 		.percent = p.percent,
 		.began = p.began,
 		.ended = p.ended };
-	rest_data(c);
-	record_members_to_json(&c->json, &how_far_record, FIELD_ALL, &h);
-	rest_data_end(c);
+	rest_answer(c, &how_far_record, &h);
 }
 
 struct names {

@@ -72,28 +72,9 @@ struct kind {
 /* --- reading ------------------------------------------------------------- */
 
 static struct str
-member(struct arena *a, struct str json, const char *name)
-{
-	struct str ret = STR_NULL, key;
-	struct json j;
-
-	json_open(&j, json, 0, a);
-	if (json_peek(&j) != JSON_OBJECT)
-		return STR_NULL;
-	json_object(&j);
-	while (json_member(&j, &key)) {
-		if (str_eqz(key, name))
-			json_raw(&j, &ret);
-		else
-			json_skip(&j);
-	}
-	return ret;
-}
-
-static struct str
 text_member(struct arena *a, struct str json, const char *name)
 {
-	struct str raw = member(a, json, name), text = STR("");
+	struct str raw = json_find(a, json, str_of(name)), text = STR("");
 	struct json j;
 
 	if (raw.len > 0 && raw.ptr[0] == '"') {
@@ -622,7 +603,7 @@ note_file(struct importing *x, struct row *r)
 {
 	struct arena *a = &x->arena;
 	struct str name =
-	    text_member(a, member(a, r->json, "file"), "internalName");
+	    text_member(a, json_find(a, r->json, STR("file")), "internalName");
 
 	if (name.len == 0 || name.ptr[0] == '.' ||
 	    memchr(name.ptr, '/', name.len) != NULL ||

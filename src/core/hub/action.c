@@ -1060,9 +1060,28 @@ would_take(struct hub *h, struct arena *a, struct str unit_id,
 	    : record_read(r, a, json, arena_alloc(a, r->size), err);
 }
 
+static const char *const previews[] = { "ok", "error", NULL };
+struct preview {
+	struct str handler, parameter, value, status, message;
+};
+#define V struct preview
+static const struct field preview_fields[] = {
+	F_TEXT(V, handler, "handler",
+	    .help = "Whose it would be; \"\": it can not be made."),
+	F_TEXT(V, parameter, "parameter", .help = "Its name."),
+	F_JSON(V, value, "value", .flags = FIELD_NULL,
+	    .help = "What the handler would be given."),
+	F_TEXT(V, status, "status", .one_of = previews),
+	F_TEXT(V, message, "message", .help = "Why it would be refused."),
+	{ 0 },
+};
+#undef V
+const struct record hub_preview_record = { "actionPreview",
+	sizeof(struct preview), preview_fields };
+
 static void
 preview_one(struct hub *h, struct arena *a, struct str unit_id, struct str id,
-    struct str name, struct str json, struct json_out *o)
+    struct str name, struct str json, struct rows *ret)
 {
 	struct err err = { 0 };
 	struct slot *s;
@@ -1079,67 +1098,53 @@ preview_one(struct hub *h, struct arena *a, struct str unit_id, struct str id,
 	}
 	if (rc != 0 && err.text[0] == '\0')
 		return;
-	json_out_object(o);
-	json_out_key(o, "handler");
-	json_out_str(o, id);
-	json_out_key(o, "parameter");
-	json_out_str(o, name);
-	json_out_key(o, "value");
-	json_out_raw(o, json);
-	json_out_key(o, "status");
-	json_out_str(o, rc == 0 ? STR("ok") : STR("error"));
-	json_out_key(o, "message");
-	json_out_str(o, str_of(rc == 0 ? "" : err.text));
-	json_out_end_object(o);
+	((struct preview *)ret->at)[ret->n++] = (struct preview){ id, name,
+		json, rc == 0 ? STR("ok") : STR("error"),
+		rc == 0 ? STR("") : arena_str(a, str_of(err.text)) };
 }
 
-static void
-preview_error(struct str name, const struct err *err, struct json_out *o)
-{
-	json_out_object(o);
-	json_out_key(o, "handler");
-	json_out_str(o, STR(""));
-	json_out_key(o, "parameter");
-	json_out_str(o, name);
-	json_out_key(o, "value");
-	json_out_null(o);
-	json_out_key(o, "status");
-	json_out_str(o, STR("error"));
-	json_out_key(o, "message");
-	json_out_str(o, str_of(err->text));
-	json_out_end_object(o);
-}
-
-void
-action_preview(struct hub *h, const struct action *act, struct json_out *o)
+struct rows
+action_preview(struct hub *h, const struct action *act, struct arena *a)
 {
 	struct str name, raw, seen = act->variables;
-	struct arena a = { 0 };
+	struct rows ret = { 0 };
 	struct json j, one;
 	struct err err;
+	size_t n = 0;
 
 	if (act->more.ptr != NULL)
-		seen = hub_merged(&a, act->more, seen);
-	json_out_array(o);
-	json_open(&j, act->parameters, 0, &a);
+		seen = hub_merged(a, act->more, seen);
+	json_open(&j, act->parameters, 0, a);
+	if (json_object(&j))
+		for (; json_member(&j, &name) && json_skip(&j); n++)
+			;
+	ret.at = arena_array(
+	    a, n * MAX_OF(act->handlers.n, (size_t)1) + 1, struct preview);
+	json_open(&j, act->parameters, 0, a);
 	if (json_object(&j))
 		while (json_member(&j, &name) && json_raw(&j, &raw)) {
 			struct buf b = { 0 };
 			struct json_out text;
+			struct str value;
+			int rc;
 
 			json_out_init(&text, &b, false);
-			json_open(&one, raw, 0, &a);
-			if (render_value(h, &one, seen, &a, &text, &err) != 0)
-				preview_error(name, &err, o);
+			json_open(&one, raw, 0, a);
+			rc = render_value(h, &one, seen, a, &text, &err);
+			value = arena_str(a, buf_str(&b));
+			buf_free(&b);
+			if (rc != 0)
+				((struct preview *)ret.at)[ret.n++] =
+				    (struct preview){ STR(""), name, STR_NULL,
+					    STR("error"),
+					    arena_str(a, str_of(err.text)) };
 			else
 				for (size_t i = 0; i < act->handlers.n; i++)
-					preview_one(h, &a, act->unit_id,
-					    act->handlers.at[i], name,
-					    arena_str(&a, buf_str(&b)), o);
-			buf_free(&b);
+					preview_one(h, a, act->unit_id,
+					    act->handlers.at[i], name, value,
+					    &ret);
 		}
-	json_out_end_array(o);
-	arena_fini(&a);
+	return ret;
 }
 
 int

@@ -258,11 +258,7 @@ handle_upload(struct http_call *c)
 	} else if (keep(h, c, &fw, &err) != 0) {
 		http_error(c, 503, "err_rsc", "%s", err.text);
 	} else {
-		struct json_out *o = rest_data(c);
-
-		record_members_to_json(
-		    o, &hub_firmware_entity.record, FIELD_ALL, &fw);
-		rest_data_end(c);
+		rest_answer(c, &hub_firmware_entity.record, &fw);
 	}
 }
 

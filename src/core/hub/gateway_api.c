@@ -20,8 +20,8 @@ struct trial {
 	struct err err;
 };
 
-static int
-no_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
+int
+hub_no_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
     bool retain, struct err *err)
 {
 	(void)ctx;
@@ -51,7 +51,7 @@ try_it(struct hub *h, void *ctx)
 	struct trial *t = ctx;
 	const struct gateway_host host = { .loop = h->loop,
 		.settings = &h->conf.gateway,
-		.publish = no_publish,
+		.publish = hub_no_publish,
 		.listen = no_listen };
 	const struct gateway_conf conf = { .name = "trial",
 		.provider = t->row->provider,

@@ -479,7 +479,6 @@ handle_publish(struct http_call *c)
 	struct delivered done;
 	struct buf bytes = { 0 };
 	struct rest_body b;
-	struct json_out *o;
 
 	if (!rest_read(c, &c->route->body, NULL, &b))
 		return;
@@ -506,9 +505,7 @@ handle_publish(struct http_call *c)
 		return;
 	}
 	done.targets = p.targets;
-	o = rest_data(c);
-	record_members_to_json(o, &delivered_record, FIELD_ALL, &done);
-	rest_data_end(c);
+	rest_answer(c, &delivered_record, &done);
 }
 
 const struct http_route hub_inspect_rows[] = {

@@ -632,17 +632,6 @@ hub_changed(struct rest *r, enum rest_verb verb, const void *row)
 
 /* --- versions ------------------------------------------------------------ */
 
-static void
-who_calls(struct http_call *c, struct str *user_id, struct str *account)
-{
-	const struct auth_who *who = auth_who(c);
-
-	if (who == NULL)
-		return;
-	*user_id = who->user_id;
-	*account = who->account;
-}
-
 static bool
 may_call(void *module, struct http_call *c)
 {
@@ -676,7 +665,7 @@ objects_version(struct hub *h)
 	    &(struct versions_host){ .store = h->store,
 		.module = h,
 		.entities = hub_entities,
-		.who = who_calls,
+		.who = auth_caller,
 		.access = may_call,
 		.limit = hub_limit,
 		.told = told });

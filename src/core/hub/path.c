@@ -11,20 +11,14 @@ hub_json_at(
     struct arena *a, struct str json, struct str path, struct str *value)
 {
 	while (path.ptr != NULL && path.len > 0) {
-		struct str part = str_cut(&path, '.'), key, found = STR_NULL;
+		struct str part = str_cut(&path, '.');
+		struct str found = json_find_nocase(a, json, part);
 		struct json j;
 		uint64_t at, i = 0;
 
 		json_open(&j, json, 0, a);
-		if (json_peek(&j) == JSON_OBJECT && json_object(&j)) {
-			while (json_member(&j, &key))
-				if (found.ptr == NULL &&
-				    str_eq_nocase(key, part))
-					json_raw(&j, &found);
-				else
-					json_skip(&j);
-		} else if (json_peek(&j) == JSON_ARRAY &&
-		    str_to_u64(part, &at) && json_array(&j)) {
+		if (json_peek(&j) == JSON_ARRAY && str_to_u64(part, &at) &&
+		    json_array(&j)) {
 			while (json_item(&j))
 				if (i++ == at)
 					json_raw(&j, &found);

@@ -825,6 +825,9 @@ void gates_forget(struct hub *h); /* they may be loaded again */
 void gates_free(struct hub *h);
 void event_gateway(struct gate *g, const char *type);
 /* gateway_api.c */
+/* gateway_host.publish of one that is only tried: refuses. */
+int hub_no_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
+    bool retain, struct err *err);
 extern const struct rest_object hub_gateway_object;
 extern const struct http_route hub_gateway_rows[];
 /* trial.c: connection tests. */
@@ -947,10 +950,10 @@ struct action {
 	int64_t at;
 };
 void action_fire(struct hub *h, const struct action *act);
-/* What it would tell handlers, as a list: {handler, parameter, value, status,
- * message}. Nobody is told. */
-void action_preview(
-    struct hub *h, const struct action *act, struct json_out *o);
+/* What it would tell handlers, as rows of the record. Nobody is told. */
+extern const struct record hub_preview_record;
+struct rows action_preview(
+    struct hub *h, const struct action *act, struct arena *a);
 /* Gives a parameter to one handler; `done` as of handler_post(), but it may
  * come before this returns. Else an error, in *stage "open" or "take". */
 int handler_try(struct hub *h, struct str unit_id, struct str id,

@@ -47,6 +47,29 @@ static const struct field about_fields[] = {
 static const struct record about_record = { "tried", sizeof(struct about),
 	about_fields };
 
+struct shown_task {
+	struct str event, variables, message;
+	bool triggered;
+	int64_t took_ms;
+	struct rows actions;
+};
+#define K struct shown_task
+static const struct field shown_task_fields[] = {
+	F_JSON(K, event, "event", .flags = FIELD_NULL,
+	    .help = "What brought it about; null: nothing."),
+	F_JSON(K, variables, "variables", .flags = FIELD_OBJECT | FIELD_NULL,
+	    .help = "What it saw."),
+	F_BOOL(K, triggered, "isTriggered", .help = "Its verdict."),
+	F_TEXT(K, message, "message", .help = "What went wrong."),
+	F_INT(K, took_ms, "took", .help = "In milliseconds."),
+	F_RECORDS(K, actions, "actions", .record = &hub_preview_record,
+	    .help = "What handlers would be given."),
+	{ 0 },
+};
+#undef K
+static const struct record shown_task_record = { "taskTried",
+	sizeof(struct shown_task), shown_task_fields };
+
 struct attempt {
 	struct hub_wait wait;
 	struct hub_trial trial;
@@ -128,32 +151,19 @@ some_event(struct hub *h, const struct hub_task *t, struct arena *a)
 }
 
 static void
-put_raw(struct json_out *o, const char *key, struct str json)
-{
-	json_out_key(o, key);
-	if (json.len > 0)
-		json_out_raw(o, json);
-	else
-		json_out_null(o);
-}
-
-static void
 answer_attempt(struct attempt *t, const struct action *end)
 {
-	struct http_call *c = t->call;
-	struct json_out *o = rest_data(c);
+	struct arena *a = &t->call->arena;
+	const struct shown_task shown = {
+		.event = end->event.len > 0 ? end->event : STR_NULL,
+		.variables = end->variables.len > 0 ? end->variables : STR_NULL,
+		.message = end->message,
+		.triggered = end->triggered,
+		.took_ms = clock_mono() - t->began,
+		.actions = action_preview(t->wait.hub, end, a)
+	};
 
-	put_raw(o, "event", end->event);
-	put_raw(o, "variables", end->variables);
-	json_out_key(o, "isTriggered");
-	json_out_bool(o, end->triggered);
-	json_out_key(o, "message");
-	json_out_str(o, end->message);
-	json_out_key(o, "took");
-	json_out_int(o, clock_mono() - t->began);
-	json_out_key(o, "actions");
-	action_preview(t->wait.hub, end, o);
-	rest_data_end(c);
+	rest_answer(t->call, &shown_task_record, &shown);
 	hub_answer(&t->wait);
 }
 
@@ -224,17 +234,31 @@ handle_task(struct http_call *c)
 #define RUNS 5
 #define LOOK_AHEAD 20000 /* runs that its validity may leave out */
 
+struct shown_runs {
+	struct strs next;
+	struct str time_zone;
+};
+#define N struct shown_runs
+static const struct field shown_runs_fields[] = {
+	F_TEXTS(N, next, "next", .format = "date-time",
+	    .help = "When it would run; fewer than five: not more often."),
+	F_TEXT(N, time_zone, "timeZone", .help = "Whose clock it goes by."),
+	{ 0 },
+};
+#undef N
+static const struct record shown_runs_record = { "scheduleTried",
+	sizeof(struct shown_runs), shown_runs_fields };
+
 static void
 handle_schedule(struct http_call *c)
 {
 	struct hub *h = (struct hub *)c->route->ctx;
 	const struct hub_schedule *s;
-	int64_t at = c->came_at, runs[RUNS];
+	struct str runs[RUNS];
+	struct shown_runs shown = { .next = { runs, 0 } };
+	int64_t at = c->came_at;
 	struct rest_body b;
-	struct json_out *o;
-	struct str zone;
 	struct err err;
-	size_t n = 0;
 	int rc;
 
 	if (!rest_read(c, &c->route->body, NULL, &b) ||
@@ -245,29 +269,21 @@ handle_schedule(struct http_call *c)
 		return;
 	pthread_mutex_lock(&h->place_lock);
 	rc = hub_schedule_check(s, &h->place, &err);
-	for (int i = 0; rc == 0 && n < RUNS && i < LOOK_AHEAD; i++) {
+	for (int i = 0; rc == 0 && shown.next.n < RUNS && i < LOOK_AHEAD; i++) {
 		rc = hub_schedule_next(s, &h->place, at, &at, &err);
 		if (rc != 0 || at == TIME_NULL)
 			break;
 		if (hub_schedule_valid(s, &h->place, at))
-			runs[n++] = at;
+			runs[shown.next.n++] = time_text(&c->arena, at);
 	}
-	zone = arena_str(&c->arena,
+	shown.time_zone = arena_str(&c->arena,
 	    str_of(h->place.zone != NULL ? zone_name(h->place.zone) : "UTC"));
 	pthread_mutex_unlock(&h->place_lock);
 	if (rc != 0) {
 		http_error(c, 400, "err_param", "%s", err.text);
 		return;
 	}
-	o = rest_data(c);
-	json_out_key(o, "next");
-	json_out_array(o);
-	for (size_t i = 0; i < n; i++)
-		json_out_time(o, runs[i]);
-	json_out_end_array(o);
-	json_out_key(o, "timeZone");
-	json_out_str(o, zone);
-	rest_data_end(c);
+	rest_answer(c, &shown_runs_record, &shown);
 }
 
 /* --- handlers ------------------------------------------------------------ */
@@ -313,64 +329,69 @@ struct test_call {
 	struct str parameter;
 };
 
-static void
-put_stage(
-    struct json_out *o, const char *stage, const char *status, const char *text)
-{
-	json_out_object(o);
-	json_out_key(o, "stage");
-	json_out_str(o, str_of(stage));
-	json_out_key(o, "status");
-	json_out_str(o, str_of(status));
-	json_out_key(o, "message");
-	json_out_str(o, str_of(text));
-}
+static const char *const stage_states[] = { "ok", "error", "waiting", NULL };
+struct shown_stage {
+	struct str stage, status, message;
+	int64_t took_ms, attempts;
+};
+#define G struct shown_stage
+static const struct field shown_stage_fields[] = {
+	F_TEXT(G, stage, "stage", .help = "open, take or send."),
+	F_TEXT(G, status, "status", .one_of = stage_states),
+	F_TEXT(G, message, "message"),
+	F_INT(G, took_ms, "took", .flags = FIELD_NULL | FIELD_ABSENT,
+	    .help = "In milliseconds."),
+	F_INT(G, attempts, "attempts", .flags = FIELD_NULL | FIELD_ABSENT),
+	{ 0 },
+};
+#undef G
+static const struct record shown_stage_record = { "handlerStage",
+	sizeof(struct shown_stage), shown_stage_fields };
 
-static void
-end_test(struct test_call *t)
-{
-	struct json_out *o = &t->call->json;
+struct shown_test {
+	struct rows stages;
+};
+static const struct field shown_test_fields[] = {
+	F_RECORDS(struct shown_test, stages, "stages",
+	    .record = &shown_stage_record,
+	    .help = "Those it came through, and the one where it ended."),
+	{ 0 },
+};
+static const struct record shown_test_record = { "handlerTested",
+	sizeof(struct shown_test), shown_test_fields };
 
-	json_out_end_array(o);
-	rest_data_end(t->call);
+/* Answers with the stage where it ended and those before it. */
+static void
+end_test(struct test_call *t, const struct shown_stage *last)
+{
+	static const char *const names[] = { "open", "take", "send" };
+	struct shown_stage all[COUNT_OF(names)];
+	struct shown_test shown = { { all, 0 } };
+	size_t n = 0;
+
+	for (; !str_eqz(last->stage, names[n]); n++)
+		all[n] = (struct shown_stage){ str_of(names[n]), STR("ok"),
+			STR(""), FIELD_INT_NULL, FIELD_INT_NULL };
+	all[n++] = *last;
+	shown.stages.n = n;
+	rest_answer(t->call, &shown_test_record, &shown);
 	hub_answer(&t->wait);
-}
-
-/* Stages that were passed before this one. */
-static struct json_out *
-begin_stages(struct test_call *t, const char *stage)
-{
-	static const char *const all[] = { "open", "take", "send" };
-	struct json_out *o = rest_data(t->call);
-
-	json_out_key(o, "stages");
-	json_out_array(o);
-	for (size_t i = 0; !str_eqz(str_of(stage), all[i]); i++) {
-		put_stage(o, all[i], "ok", "");
-		json_out_end_object(o);
-	}
-	return o;
 }
 
 static void
 on_sent(void *ctx, const struct handler_result *r)
 {
 	struct test *x = ctx;
-	struct json_out *o;
 
 	if (x->call == NULL) {
 		free(x);
 		return;
 	}
 	loop_cancel(x->hub->loop, &x->timer);
-	o = begin_stages(x->call, "send");
-	put_stage(o, "send", r->code == 0 ? "ok" : "error", r->text);
-	json_out_key(o, "took");
-	json_out_int(o, r->took_ms);
-	json_out_key(o, "attempts");
-	json_out_int(o, (int64_t)r->attempts);
-	json_out_end_object(o);
-	end_test(x->call);
+	end_test(x->call,
+	    &(struct shown_stage){ STR("send"),
+		r->code == 0 ? STR("ok") : STR("error"), str_of(r->text),
+		r->took_ms, (int64_t)r->attempts });
 	free(x);
 }
 
@@ -380,17 +401,15 @@ on_test_late(struct loop_timer *timer)
 {
 	struct test *x = container_of(timer, struct test, timer);
 	struct test_call *t = x->call;
-	struct json_out *o = begin_stages(t, "send");
 
 	x->call = NULL;
-	put_stage(o, "send", "waiting",
-	    arena_printf(&t->call->arena,
-		"no answer within %lld ms (hub.tryTimeout); it goes on, the "
-		"handler's state will say",
-		(long long)x->hub->conf.try_ms)
-		.ptr);
-	json_out_end_object(o);
-	end_test(t);
+	end_test(t,
+	    &(struct shown_stage){ STR("send"), STR("waiting"),
+		arena_printf(&t->call->arena,
+		    "no answer within %lld ms (hub.tryTimeout); it goes on, "
+		    "the handler's state will say",
+		    (long long)x->hub->conf.try_ms),
+		FIELD_INT_NULL, FIELD_INT_NULL });
 }
 
 static void
@@ -398,7 +417,6 @@ begin_test(struct hub *h, struct hub_wait *w)
 {
 	struct test_call *t = container_of(w, struct test_call, wait);
 	struct test *x = mem_new(struct test);
-	struct json_out *o;
 	const char *stage;
 	struct err err;
 
@@ -411,10 +429,9 @@ begin_test(struct hub *h, struct hub_wait *w)
 		return;
 	loop_cancel(h->loop, &x->timer);
 	free(x);
-	o = begin_stages(t, stage);
-	put_stage(o, stage, "error", err.text);
-	json_out_end_object(o);
-	end_test(t);
+	end_test(t,
+	    &(struct shown_stage){ str_of(stage), STR("error"),
+		str_of(err.text), FIELD_INT_NULL, FIELD_INT_NULL });
 }
 
 /* The handler of the path, if the caller may change it. */
@@ -549,18 +566,21 @@ const struct http_route hub_rehearse_rows[] = {
 	    .body = { .record = &hub_task_entity.record,
 		.members = "id unitId! " HUB_TASK_MEMBERS,
 		.extra = &about_record },
-	    .handle = handle_task, .flags = HTTP_SLOW,
+	    .reply = { .record = &shown_task_record }, .handle = handle_task,
+	    .flags = HTTP_SLOW,
 	    .help = "Evaluates a task once on what is, stored or not, and says "
 		    "what it saw, its verdict, and what handlers would be "
 		    "given; they are not told." },
 	{ "POST", "/schedule/try", HTTP_TOKEN, .scope = "schedule.post",
 	    .body = { .record = &hub_schedule_entity.record,
 		.members = "id unitId! type! spec! " HUB_SCHEDULE_MEMBERS },
+	    .reply = { .record = &shown_runs_record },
 	    .handle = handle_schedule,
 	    .help = "When a schedule, stored or not, would run: the next five "
 		    "times." },
 	{ "POST", "/handler/{id}/test", HTTP_TOKEN, .scope = "handler.patch",
-	    .body = { .record = &test_record }, .handle = handle_test,
+	    .body = { .record = &test_record },
+	    .reply = { .record = &shown_test_record }, .handle = handle_test,
 	    .flags = HTTP_SLOW,
 	    .help = "Has a handler send something, and says how far it came: "
 		    "open, take, send." },

@@ -64,33 +64,6 @@ hub_secrets_hidden(struct arena *a, struct str json)
 	return ret;
 }
 
-/* Whatever letters its name has. */
-static bool
-member(struct arena *a, struct str json, struct str name, struct str *ret)
-{
-	struct str key, value;
-	struct json j;
-	bool found = false;
-
-	json_open(&j, json, 0, a);
-	if (json_peek(&j) == JSON_OBJECT && json_object(&j))
-		while (json_member(&j, &key) && json_raw(&j, &value))
-			if (!found && str_eq_nocase(key, name)) {
-				*ret = value;
-				found = true;
-			}
-	return found;
-}
-
-static enum json_type
-type_of(struct arena *a, struct str json)
-{
-	struct json j;
-
-	json_open(&j, json, 0, a);
-	return json_peek(&j);
-}
-
 /* Members of `now`, and the secrets of `old` that it does not have. */
 static void
 keep(struct arena *a, struct str now, struct str old, struct json_out *o)
@@ -106,7 +79,8 @@ keep(struct arena *a, struct str now, struct str old, struct json_out *o)
 	json_out_object(o);
 	while (json_member(&j, &key) && json_raw(&j, &value)) {
 		json_out_key_str(o, key);
-		if (!member(a, old, key, &was))
+		was = json_find_nocase(a, old, key);
+		if (was.ptr == NULL)
 			json_out_raw(o, value);
 		else
 			keep(a, value, was, o);
@@ -114,8 +88,8 @@ keep(struct arena *a, struct str now, struct str old, struct json_out *o)
 	json_open(&j, old, 0, a);
 	if (json_peek(&j) == JSON_OBJECT && json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &was)) {
-			if (!hub_hides(key, type_of(a, was)) ||
-			    member(a, now, key, &value))
+			if (!hub_hides(key, json_type_of(was)) ||
+			    json_find_nocase(a, now, key).ptr != NULL)
 				continue;
 			json_out_key_str(o, key);
 			json_out_raw(o, was);

@@ -93,6 +93,43 @@ advice_for(const char *stage)
 	return "The sentence says what is wrong.";
 }
 
+/* --- what is answered -------------------------------------------------- */
+
+static const char *const stage_states[] = { "ok", "failed", "skipped",
+	"running", NULL };
+struct shown_stage {
+	struct str name, status, message, advice;
+	int64_t ms;
+};
+#define Z struct shown_stage
+static const struct field stage_fields[] = {
+	F_TEXT(Z, name, "name"),
+	F_TEXT(Z, status, "status", .one_of = stage_states),
+	F_INT(Z, ms, "ms"),
+	F_TEXT(Z, message, "message"),
+	F_TEXT(Z, advice, "advice", .help = "What to do."),
+	{ 0 },
+};
+static const struct record stage_record = { "testStage", sizeof(Z),
+	stage_fields };
+
+struct shown_trial {
+	struct str id, unit_id;
+	bool done, ok;
+	struct rows stages;
+};
+#define X struct shown_trial
+static const struct field shown_trial_fields[] = {
+	F_TEXT(X, id, "testId"),
+	F_TEXT(X, unit_id, "unitId", .flags = FIELD_NULL),
+	F_BOOL(X, done, "done"),
+	F_BOOL(X, ok, "ok"),
+	F_RECORDS(X, stages, "stages", .record = &stage_record),
+	{ 0 },
+};
+static const struct record shown_trial_record = { "connectionTest", sizeof(X),
+	shown_trial_fields };
+
 /* --- on the loop ---------------------------------------------------------- */
 
 static void
@@ -175,18 +212,6 @@ on_timer(struct loop_timer *timer)
 	}
 }
 
-static int
-no_publish(void *ctx, struct str topic, struct str payload, uint8_t qos,
-    bool retain, struct err *err)
-{
-	(void)ctx;
-	(void)topic;
-	(void)payload;
-	(void)qos;
-	(void)retain;
-	return err_set(err, ERR_CLOSED, "it is only tried");
-}
-
 static void *
 on_listen(void *ctx, struct str filter, gateway_heard *heard, void *heard_ctx,
     struct err *err)
@@ -261,7 +286,7 @@ new_test(struct hub *h, const struct order *of)
 		.loop = h->loop,
 		.settings = &t->settings,
 		.changed = on_changed,
-		.publish = no_publish,
+		.publish = hub_no_publish,
 		.listen = on_listen,
 		.taken = on_taken,
 		.unlisten = on_unlisten };
@@ -347,48 +372,34 @@ begin(struct hub *h, void *ctx)
 }
 
 static void
-write_stage(struct json_out *o, const struct gateway_stage *s, bool skipped)
+write_test(struct json_out *o, struct test *t)
 {
 	static const char *const ends[] = { [GATEWAY_STAGE_RUNS] = "running",
 		[GATEWAY_STAGE_OK] = "ok",
 		[GATEWAY_STAGE_FAILED] = "failed" };
-	bool bad = s->end == GATEWAY_STAGE_FAILED;
-
-	json_out_object(o);
-	json_out_key(o, "name");
-	json_out_str(o, str_of(s->name));
-	json_out_key(o, "status");
-	json_out_str(o, str_of(skipped ? "skipped" : ends[s->end]));
-	json_out_key(o, "ms");
-	json_out_int(o, s->ms);
-	json_out_key(o, "message");
-	json_out_str(o, str_of(s->text));
-	json_out_key(o, "advice");
-	json_out_str(o, str_of(bad || skipped ? advice_for(s->name) : ""));
-	json_out_end_object(o);
-}
-
-static void
-write_test(struct json_out *o, struct test *t)
-{
-	bool ok = t->plug == NULL;
+	struct shown_stage stages[COUNT_OF(t->stages)];
+	struct shown_trial shown = { .id = t->id,
+		.unit_id = t->unit_id,
+		.done = t->plug == NULL,
+		.ok = t->plug == NULL,
+		.stages = { stages, 0 } };
 
 	copy_stages(t);
-	for (size_t i = 0; i < t->n; i++)
-		ok = ok && t->stages[i].end != GATEWAY_STAGE_FAILED;
-	json_out_key(o, "testId");
-	json_out_str(o, t->id);
-	json_out_key(o, "unitId");
-	json_out_str(o, t->unit_id);
-	json_out_key(o, "done");
-	json_out_bool(o, t->plug == NULL);
-	json_out_key(o, "ok");
-	json_out_bool(o, ok);
-	json_out_key(o, "stages");
-	json_out_array(o);
-	for (size_t i = 0; i < t->n; i++)
-		write_stage(o, &t->stages[i], t->skipped && i == t->n - 1);
-	json_out_end_array(o);
+	for (size_t i = 0; i < t->n; i++) {
+		const struct gateway_stage *s = &t->stages[i];
+		bool bad = s->end == GATEWAY_STAGE_FAILED;
+		bool skipped = t->skipped && i == t->n - 1;
+
+		stages[shown.stages.n++] = (struct shown_stage){ .name = str_of(
+								     s->name),
+			.status = str_of(skipped ? "skipped" : ends[s->end]),
+			.ms = s->ms,
+			.message = str_of(s->text),
+			.advice =
+			    str_of(bad || skipped ? advice_for(s->name) : "") };
+		shown.ok = shown.ok && !bad;
+	}
+	record_members_to_json(o, &shown_trial_record, FIELD_ALL, &shown);
 }
 
 void
@@ -757,58 +768,25 @@ get_test(struct http_call *c)
 	buf_free(&l.json);
 }
 
-static const char *const stage_states[] = { "ok", "failed", "skipped",
-	"running", NULL };
-struct shown_stage {
-	struct str name, status, message, advice;
-	int64_t ms;
-};
-#define Z struct shown_stage
-static const struct field stage_fields[] = {
-	F_TEXT(Z, name, "name"),
-	F_TEXT(Z, status, "status", .one_of = stage_states),
-	F_INT(Z, ms, "ms"),
-	F_TEXT(Z, message, "message"),
-	F_TEXT(Z, advice, "advice", .help = "What to do."),
-	{ 0 },
-};
-static const struct record stage_record = { "testStage", sizeof(Z),
-	stage_fields };
-
-struct shown_trial {
-	struct str id, unit_id;
-	bool done, ok;
-	struct rows stages;
-};
-#define X struct shown_trial
-static const struct field shown_trial_fields[] = {
-	F_TEXT(X, id, "testId"),
-	F_TEXT(X, unit_id, "unitId", .flags = FIELD_NULL),
-	F_BOOL(X, done, "done"),
-	F_BOOL(X, ok, "ok"),
-	F_RECORDS(X, stages, "stages", .record = &stage_record),
-	{ 0 },
-};
-static const struct record shown_trial_record = { "connectionTest", sizeof(X),
-	shown_trial_fields };
-
 const struct http_route hub_trial_rows[] = {
 	{ "POST", "/test", HTTP_TOKEN, .scope = "test.post",
 	    .body = { .record = &gateway_ask_record,
 		.members = "unitId! provider! gatewayId code listenMs" },
+	    .reply = { .record = &shown_trial_record },
 	    .handle = test_new_gateway,
 	    .help = "Tests whether a gateway would connect, before it is "
 		    "made or changed. GET /test/{id} tells how far it is." },
 	{ "POST", "/gateway/{id}/test", HTTP_TOKEN,
 	    .scope = "gateway.post.test",
 	    .body = { .record = &gateway_ask_record, .members = "listenMs" },
-	    .handle = test_gateway,
+	    .reply = { .record = &shown_trial_record }, .handle = test_gateway,
 	    .help = "Tests the connection of a gateway; of one that is "
 		    "connected it tells how that went." },
 	{ "POST", "/application/{applicationId}/test", HTTP_TOKEN,
 	    .scope = "application.post.test",
 	    .body = { .record = &account_ask_record,
 		.members = "password url" },
+	    .reply = { .record = &shown_trial_record },
 	    .handle = test_application,
 	    .help = "Tests whether an application can sign in and its "
 		    "messages get through. Its queues are not touched." },
@@ -816,7 +794,7 @@ const struct http_route hub_trial_rows[] = {
 	    .scope = "network.post.test",
 	    .body = { .record = &account_ask_record,
 		.members = "password url" },
-	    .handle = test_network,
+	    .reply = { .record = &shown_trial_record }, .handle = test_network,
 	    .help = "Tests whether a network can sign in and its messages "
 		    "get through. Its queues are not touched." },
 	{ "GET", "/test/{testId}", HTTP_TOKEN, .scope = "test.get",

@@ -256,7 +256,6 @@ handle_try(struct http_call *c)
 	const struct hub_profile *p;
 	const struct trial *t;
 	struct readings *all;
-	struct json_out *o;
 	struct rest_body b;
 	int64_t began;
 	int may, rc;
@@ -283,11 +282,7 @@ handle_try(struct http_call *c)
 		ret.error = STR("it can not be read");
 	if (rc == 0)
 		take_fields(&c->arena, all, &ret);
-	o = http_json(c, 200);
-	json_out_object(o);
-	json_out_key(o, "data");
-	record_to_json(o, &tried_record, FIELD_ALL, &ret);
-	json_out_end_object(o);
+	rest_answer(c, &tried_record, &ret);
 	arena_fini(&all->arena);
 }
 

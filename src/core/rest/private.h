@@ -13,7 +13,7 @@ struct mount {
 	struct versions *versions; /* NULL: nothing is recorded */
 	void *module;
 	unsigned flags;
-	field_set_t shown, csv;
+	field_set_t shown, sometimes, csv;
 	struct arena arena; /* paths and scopes */
 	struct http_route routes[REST_VERBS + 1];
 	const struct http_route *by_verb[REST_VERBS]; /* NULL: not offered */

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,13 @@ rest_data_end(struct http_call *c)
 {
 	json_out_end_object(&c->json);
 	json_out_end_object(&c->json);
+}
+
+void
+rest_answer(struct http_call *c, const struct record *rec, const void *row)
+{
+	record_members_to_json(rest_data(c), rec, FIELD_ALL, row);
+	rest_data_end(c);
 }
 
 struct counted {
@@ -256,9 +264,14 @@ written(struct rest *r, int rc, const struct err *err)
 static field_set_t
 members_of(struct rest *r, enum rest_verb verb)
 {
-	if (r->o->members != NULL)
-		return r->o->members(r, verb);
-	return mount_of(r->c)->shown;
+	const struct mount *m = mount_of(r->c);
+	field_set_t set;
+
+	if (r->o->members == NULL)
+		return m->shown;
+	set = r->o->members(r, verb);
+	assert((m->shown & ~m->sometimes & ~set) == 0);
+	return set;
 }
 
 static void
@@ -1086,7 +1099,7 @@ fill_route(struct mount *m, enum rest_verb v, const char *prefix,
 		    (struct http_schema){ .record = &o->entity->record,
 			    .members = o->shown,
 			    .extra = o->shown_more,
-			    .some = o->members != NULL,
+			    .sometimes = o->sometimes,
 			    .list = v == REST_LIST };
 }
 
@@ -1136,6 +1149,8 @@ rest_mount(struct rest_mounts *mounts, const struct rest_object *o,
 	m->flags = flags;
 	m->shown =
 	    o->shown != NULL ? field_bits(rec, o->shown, NULL) : FIELD_ALL;
+	m->sometimes =
+	    o->sometimes != NULL ? field_bits(rec, o->sometimes, NULL) : 0;
 	m->csv = o->csv != NULL ? field_bits(rec, o->csv, NULL) : m->shown;
 	for (int v = 0; v < REST_VERBS; v++)
 		if (offers(o, (enum rest_verb)v, flags)) {

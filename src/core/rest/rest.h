@@ -78,6 +78,7 @@ struct rest_object {
 	const char *id;                    /* its field: "unitId" */
 	size_t id_len;                     /* random characters of a new id */
 	const char *shown;                 /* members of answers; NULL: all */
+	const char *sometimes;             /* those `members` may leave out */
 	const struct rest_filter *filters; /* param NULL ends */
 	const struct record *query;    /* of count and list, for OpenAPI: what
 					* `limit` reads beside the filters */
@@ -177,6 +178,9 @@ void rest_db_error(struct http_call *c, const struct err *err);
 /* Begin and end of {"data":{...}}. */
 struct json_out *rest_data(struct http_call *c);
 void rest_data_end(struct http_call *c);
+/* Answers with {"data":{all of `row`}}. */
+void rest_answer(
+    struct http_call *c, const struct record *rec, const void *row);
 void rest_count(struct http_call *c, int64_t n);
 extern const struct record rest_counted; /* what that answers */
 /* Reads `sort`; false: answered with 400. */

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "core/rest/check.h"
-#include "net/http/test_server.h"
+#include "core/rest/test_rest.h"
 
 struct place {
 	struct str room;
@@ -100,11 +100,7 @@ static const struct record extra_record = { "noteText", sizeof(struct note),
 	extra_fields };
 
 static struct fixture {
-	struct test_server t;
-	struct store *store;
-	struct rest_mounts mounts;
-	struct arena arena;
-	struct test_reply reply; /* the last one */
+	struct test_rest r;
 
 	pthread_mutex_t lock; /* guards the log */
 	struct buf log;
@@ -222,7 +218,7 @@ before_patch(struct rest *r, const void *old, void *row, field_set_t *present,
 	if (fx->delete_in_between) {
 		filter_text(&f, "gadgetId", was->gadget_id);
 		assert_int_equal(
-		    store_del(fx->store, &gadget_entity, &f, NULL, NULL), 0);
+		    store_del(fx->r.store, &gadget_entity, &f, NULL, NULL), 0);
 	}
 	return decide(r, "before_patch", REST_PATCH);
 }
@@ -337,34 +333,17 @@ static const struct rest_object gadget_object = {
 
 /* --- the server ----------------------------------------------------------- */
 
-static bool
-everybody(void *owner, struct http_call *c)
-{
-	(void)owner;
-	(void)c;
-	return true;
-}
-
-static void
-add_routes(void *ctx, const struct http_route *rows)
-{
-	http_server_add(ctx, rows);
-}
-
 static int
 set_up(void **state)
 {
-	static const struct http_server_events ev = { .access = everybody };
 	struct store_conf conf = { .engine = "memory", .entities = entities };
 
 	(void)state;
 	fx = mem_new(struct fixture);
 	pthread_mutex_init(&fx->lock, NULL);
-	assert_int_equal(store_open(&conf, &fx->store, NULL), 0);
-	test_server_new(&fx->t, test_server_conf(), &ev, fx, 2, 64);
-	rest_mount(&fx->mounts, &gadget_object, "/api/v1", fx->store, fx,
-	    REST_CSV, add_routes, fx->t.http);
-	test_server_start(&fx->t);
+	test_rest_open(&fx->r, &conf, fx);
+	test_rest_mount(&fx->r, &gadget_object, "/api/v1", fx, REST_CSV);
+	test_server_start(&fx->r.t);
 	return 0;
 }
 
@@ -372,62 +351,43 @@ static int
 tear_down(void **state)
 {
 	(void)state;
-	test_server_stop(&fx->t);
-	rest_mounts_free(&fx->mounts);
-	store_close(fx->store);
+	test_rest_stop(&fx->r);
+	test_rest_close(&fx->r);
 	pthread_mutex_destroy(&fx->lock);
 	buf_free(&fx->log);
-	arena_fini(&fx->arena);
 	free(fx);
 	return 0;
 }
 
-/* `what`: "METHOD path-below-/api/v1/gadget". */
-static void
-send_call(struct test_client *c, const char *what, const char *json)
-{
-	const char *space = strchr(what, ' ');
+#define GADGETS "/api/v1/gadget"
 
-	buf_clear(&fx->log);
-	test_send(c,
-	    arena_printf(&fx->arena,
-		"%.*s /api/v1/gadget%s HTTP/1.1\r\nHost: x\r\n"
-		"Content-Type: application/json\r\n"
-		"Content-Length: %zu\r\n\r\n%s",
-		(int)(space - what), what, space + 1,
-		json != NULL ? strlen(json) : 0, json != NULL ? json : "")
-		.ptr);
-}
-
+/* `what`: "METHOD path-below-GADGETS". */
 static void
 call(const char *what, const char *json)
 {
-	struct test_client c = test_connect(&fx->t);
-
-	send_call(&c, what, json);
-	fx->reply = test_read(&c, &fx->arena, false);
-	test_close(&c);
+	buf_clear(&fx->log);
+	test_rest_call(&fx->r, GADGETS, what, json);
 }
 
 static void
 is(int status, const char *body)
 {
-	if (fx->reply.status != status ||
-	    (body != NULL && strcmp(fx->reply.body.ptr, body) != 0))
+	if (fx->r.reply.status != status ||
+	    (body != NULL && strcmp(fx->r.reply.body.ptr, body) != 0))
 		fail_msg("wanted %d %s, got %d %s", status,
-		    body != NULL ? body : "", fx->reply.status,
-		    fx->reply.body.ptr);
+		    body != NULL ? body : "", fx->r.reply.status,
+		    fx->r.reply.body.ptr);
 }
 
 static void
 is_error(int status, const char *code)
 {
-	struct str want = arena_printf(&fx->arena, "{\"code\":\"%s\"", code);
+	struct str want = arena_printf(&fx->r.arena, "{\"code\":\"%s\"", code);
 
-	if (fx->reply.status != status || !str_starts(fx->reply.body, want))
+	if (fx->r.reply.status != status || !str_starts(fx->r.reply.body, want))
 		fail_msg("wanted %d %s, got %d %s", status, code,
-		    fx->reply.status, fx->reply.body.ptr);
-	assert_int_equal(fx->reply.body.ptr[fx->reply.body.len - 1], '}');
+		    fx->r.reply.status, fx->r.reply.body.ptr);
+	assert_int_equal(fx->r.reply.body.ptr[fx->r.reply.body.len - 1], '}');
 }
 
 static void
@@ -439,7 +399,7 @@ heard(const char *log)
 static bool
 says(const char *part)
 {
-	return strstr(fx->reply.body.ptr, part) != NULL;
+	return test_rest_says(&fx->r, part);
 }
 
 /* Adds one by POST; returns its id. */
@@ -450,17 +410,17 @@ added(const char *json)
 
 	call("POST ", json);
 	is(200, NULL);
-	body = fx->reply.body;
+	body = fx->r.reply.body;
 	assert_true(str_starts(body, STR("{\"data\":{\"gadgetId\":\"")));
 	body.ptr += sizeof("{\"data\":{\"gadgetId\":\"") - 1;
 	id = str_cut(&body, '"');
-	return arena_z(&fx->arena, id);
+	return arena_z(&fx->r.arena, id);
 }
 
 static const char *
 path(const char *method, const char *id)
 {
-	return arena_printf(&fx->arena, "%s /%s", method, id).ptr;
+	return arena_printf(&fx->r.arena, "%s /%s", method, id).ptr;
 }
 
 static int64_t
@@ -468,7 +428,7 @@ rows_of(const struct entity *e)
 {
 	int64_t n;
 
-	assert_int_equal(store_count(fx->store, e, NULL, &n, NULL), 0);
+	assert_int_equal(store_count(fx->r.store, e, NULL, &n, NULL), 0);
 	return n;
 }
 
@@ -477,13 +437,14 @@ static void
 fill(size_t n, size_t name_len)
 {
 	struct gadget *all = mem_array(n, sizeof(*all));
-	char *name = arena_alloc(&fx->arena, name_len + 1);
+	char *name = arena_alloc(&fx->r.arena, name_len + 1);
 
 	memset(name, 'n', name_len);
 	for (size_t i = 0; i < n; i++)
 		all[i] = (struct gadget){
-			.gadget_id = arena_printf(&fx->arena, "id%06zu", n - i),
-			.code = arena_printf(&fx->arena, "g%06zu", i),
+			.gadget_id =
+			    arena_printf(&fx->r.arena, "id%06zu", n - i),
+			.code = arena_printf(&fx->r.arena, "g%06zu", i),
 			.created_at = 1000,
 			.modified_at = 1000,
 			.name = { name, name_len },
@@ -491,7 +452,7 @@ fill(size_t n, size_t name_len)
 			.size = (int64_t)(i % 7 + 1),
 			.place = { STR("hall"), 1 },
 		};
-	assert_int_equal(store_add_many(fx->store, &gadget_entity, all, n,
+	assert_int_equal(store_add_many(fx->r.store, &gadget_entity, all, n,
 			     false, NULL, NULL),
 	    0);
 	free(all);
@@ -584,7 +545,7 @@ a_bad_body_is_400_and_says_what_is_wrong(void **state)
 		call("POST ", bad[i].json);
 		is_error(400, "err_param");
 		if (!says(bad[i].says))
-			fail_msg("%s: %s", bad[i].json, fx->reply.body.ptr);
+			fail_msg("%s: %s", bad[i].json, fx->r.reply.body.ptr);
 		heard("");
 	}
 	assert_int_equal(rows_of(&gadget_entity), 0);
@@ -671,8 +632,8 @@ a_patch_stamps_the_row_only_when_it_changes_it(void **state)
 
 	(void)state;
 	call(path("GET", id), NULL);
-	first = fx->reply.body;
-	test_server_advance(&fx->t, 5000);
+	first = fx->r.reply.body;
+	test_server_advance(&fx->r.t, 5000);
 	call(path("PATCH", id), "{\"data\":{\"code\":\"a\"}}");
 	is(204, "");
 	call(path("GET", id), NULL);
@@ -680,7 +641,7 @@ a_patch_stamps_the_row_only_when_it_changes_it(void **state)
 	call(path("PATCH", id), "{\"data\":{\"code\":\"b\"}}");
 	is(204, "");
 	call(path("GET", id), NULL);
-	assert_string_not_equal(fx->reply.body.ptr, first.ptr);
+	assert_string_not_equal(fx->r.reply.body.ptr, first.ptr);
 }
 
 static void
@@ -744,12 +705,12 @@ a_decision_may_answer_by_itself(void **state)
 		bool one = all[i].what[strlen(all[i].what) - 1] == '/';
 
 		fx->refuse = all[i].decision;
-		call(
-		    arena_printf(&fx->arena, "%s%s", all[i].what, one ? id : "")
-			.ptr,
+		call(arena_printf(
+			 &fx->r.arena, "%s%s", all[i].what, one ? id : "")
+			 .ptr,
 		    all[i].json);
 		is(409,
-		    arena_printf(&fx->arena,
+		    arena_printf(&fx->r.arena,
 			"{\"code\":\"err_refused\",\"message\":\"%s\"}",
 			all[i].decision)
 			.ptr);
@@ -776,7 +737,7 @@ an_error_while_a_row_is_written_is_the_whole_answer(void **state)
 static const char *
 codes(void)
 {
-	const char *p = fx->reply.body.ptr;
+	const char *p = fx->r.reply.body.ptr;
 	struct buf b = { 0 };
 	struct str all;
 
@@ -786,7 +747,7 @@ codes(void)
 		buf_add(&b, p, strcspn(p, "\""));
 	}
 	buf_reserve(&b, 1);
-	all = arena_str(&fx->arena, buf_str(&b));
+	all = arena_str(&fx->r.arena, buf_str(&b));
 	buf_free(&b);
 	return all.ptr != NULL ? all.ptr : "";
 }
@@ -794,7 +755,7 @@ codes(void)
 static void
 list_is(const char *query, const char *want)
 {
-	call(arena_printf(&fx->arena, "GET /list%s", query).ptr, NULL);
+	call(arena_printf(&fx->r.arena, "GET /list%s", query).ptr, NULL);
 	is(200, NULL);
 	assert_string_equal(codes(), want);
 }
@@ -826,7 +787,7 @@ lists_are_filtered_sorted_and_cut(void **state)
 	is(200, "{\"data\":{\"count\":2}}");
 	call("GET /list?limit=1&format=array", NULL);
 	is(200, NULL);
-	assert_int_equal(fx->reply.body.ptr[0], '[');
+	assert_int_equal(fx->r.reply.body.ptr[0], '[');
 }
 
 #define SIX_SORTS "code:asc,code:asc,code:asc,code:asc,code:asc,code:asc"
@@ -842,9 +803,10 @@ what_a_list_is_asked_wrongly_is_400(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
-		call(arena_printf(&fx->arena, "GET /list%s", bad[i]).ptr, NULL);
-		if (fx->reply.status != 400)
-			fail_msg("%s: %d", bad[i], fx->reply.status);
+		call(arena_printf(&fx->r.arena, "GET /list%s", bad[i]).ptr,
+		    NULL);
+		if (fx->r.reply.status != 400)
+			fail_msg("%s: %d", bad[i], fx->r.reply.status);
 		is_error(400, "err_param");
 	}
 	call("GET /count?size=big", NULL);
@@ -860,16 +822,16 @@ csv_has_its_own_columns(void **state)
 	(void)state;
 	call("GET /list?format=csv", NULL);
 	is(200,
-	    arena_printf(&fx->arena,
+	    arena_printf(&fx->r.arena,
 		"\xEF\xBB\xBFgadgetId,code,size,place,tags\n"
 		"%s,a,,\"{\"\"room\"\":\"\"hall\"\",\"\"floor\"\":1}\","
 		"\"[\"\"x\"\"]\"\n",
 		id)
 		.ptr);
-	kind = test_header(&fx->reply, "Content-Disposition");
+	kind = test_header(&fx->r.reply, "Content-Disposition");
 	assert_true(str_eqz(kind, "attachment;filename=gadget.csv"));
 	assert_true(
-	    str_eqz(test_header(&fx->reply, "Content-Type"), "text/csv"));
+	    str_eqz(test_header(&fx->r.reply, "Content-Type"), "text/csv"));
 }
 
 static void
@@ -882,8 +844,8 @@ a_long_list_comes_whole_in_pages(void **state)
 	fx->shown = 0;
 	call("GET /list?limit=0", NULL);
 	assert_int_equal(fx->shown, 1050);
-	assert_true(fx->reply.whole);
-	assert_true(str_ends(fx->reply.body, STR("}]}")));
+	assert_true(fx->r.reply.whole);
+	assert_true(str_ends(fx->r.reply.body, STR("}]}")));
 	assert_int_equal(strlen(codes()), 1050 * 8);
 	for (int i = 0; i < 1050; i++)
 		assert_int_equal(atoi(codes() + i * 8 + 2), i);
@@ -896,8 +858,8 @@ a_long_list_comes_whole_in_pages(void **state)
 	assert_int_equal(strlen(codes()), 1050 * 8);
 	call("GET /list?limit=0&format=csv", NULL);
 	is(200, NULL);
-	assert_true(fx->reply.whole);
-	assert_non_null(strstr(fx->reply.body.ptr, ",g001049,"));
+	assert_true(fx->r.reply.whole);
+	assert_non_null(strstr(fx->r.reply.body.ptr, ",g001049,"));
 }
 
 static void
@@ -927,7 +889,7 @@ list_rests(void)
 		before = fx->shown;
 		for (int i = 0; i < 5; i++) {
 			nanosleep(&ms, NULL);
-			test_server_poke(&fx->t);
+			test_server_poke(&fx->r.t);
 		}
 	} while (fx->shown == 0 || fx->shown != before);
 }
@@ -936,7 +898,7 @@ static void
 rows_deleted_during_a_list_neither_shift_nor_double_others(void **state)
 {
 	const size_t n = 5000;
-	struct test_client c = test_connect(&fx->t);
+	struct test_client c = test_connect(&fx->r.t);
 	struct filter f = { 0 };
 	const char *p;
 	int64_t gone;
@@ -944,20 +906,21 @@ rows_deleted_during_a_list_neither_shift_nor_double_others(void **state)
 
 	(void)state;
 	fill(n, 4000);
-	send_call(&c, "GET /list?limit=0", NULL);
+	buf_clear(&fx->log);
+	test_rest_send(&fx->r, &c, GADGETS, "GET /list?limit=0", NULL);
 	list_rests();
 	sent = fx->shown;
 	assert_in_range(sent, 100, n - 1);
 	/* what was sent, the row the next page begins behind, and what comes
 	 * next: all gone but the last 20 */
 	filter_add(&f, "code", COND_LT,
-	    value_text(arena_printf(&fx->arena, "g%06zu", n - 20)));
+	    value_text(arena_printf(&fx->r.arena, "g%06zu", n - 20)));
 	assert_int_equal(
-	    store_del(fx->store, &gadget_entity, &f, &gone, NULL), 0);
+	    store_del(fx->r.store, &gadget_entity, &f, &gone, NULL), 0);
 	assert_int_equal(gone, n - 20);
-	fx->reply = test_read(&c, &fx->arena, false);
+	fx->r.reply = test_read(&c, &fx->r.arena, false);
 	is(200, NULL);
-	assert_true(fx->reply.whole);
+	assert_true(fx->r.reply.whole);
 	p = codes();
 	assert_int_equal(strlen(p), (sent + 20) * 8);
 	for (long i = 0; i < sent; i++)

@@ -151,12 +151,25 @@ shown(struct http_call *c, struct versions *v, const struct version_kind *k,
 	return ret;
 }
 
+struct version_more {
+	struct str object;
+};
+static const struct field version_more_fields[] = {
+	F_JSON(struct version_more, object, "object",
+	    .flags = FIELD_OBJECT | FIELD_NULL | FIELD_ABSENT,
+	    .help = "What it was; not in lists."),
+	{ 0 },
+};
+static const struct record version_more_record = { "versionMore",
+	sizeof(struct version_more), version_more_fields };
+
 static void
 version_more(struct rest *r, enum rest_verb verb, const void *row)
 {
 	struct versions *v = versions_in(r);
 	const struct rest_version *version = row;
 	const struct version_kind *k;
+	struct version_more more;
 	struct err err;
 	void *object;
 
@@ -164,11 +177,11 @@ version_more(struct rest *r, enum rest_verb verb, const void *row)
 		return;
 	k = version_kind_named(v, version->object_type);
 	object = arena_alloc(&r->c->arena, k->entity->record.size);
-	json_out_key(&r->c->json, "object");
-	if (version_decode(k, &r->c->arena, version->object, object, &err) == 0)
-		json_out_raw(&r->c->json, shown(r->c, v, k, object));
-	else
-		json_out_null(&r->c->json);
+	if (version_decode(k, &r->c->arena, version->object, object, &err) != 0)
+		return;
+	more.object = shown(r->c, v, k, object);
+	record_members_to_json(
+	    &r->c->json, &version_more_record, FIELD_ALL, &more);
 }
 
 struct version_query {
@@ -203,6 +216,7 @@ static const struct rest_object version_object = {
 						     COND_EQ },
 	    { "id", "objectId", COND_EQ }, { "change", "changeId", COND_EQ },
 	    { "verb", "verb", COND_EQ }, { "user", "userId", COND_EQ }, { 0 } },
+	.shown_more = &version_more_record,
 	.query = &query_record,
 	.sorts = (const struct rest_sort[]){ { "time", "time" },
 	    { "number", "number" }, { "type", "objectType" }, { 0 } },
@@ -224,32 +238,6 @@ rest_version_to_json(struct buf *out, const struct rest_version *version)
 }
 
 /* --- what differs -------------------------------------------------------- */
-
-static bool
-member(struct arena *a, struct str json, struct str name, struct str *ret)
-{
-	struct str key, value;
-	struct json j;
-	bool found = false;
-
-	json_open(&j, json, 0, a);
-	if (json_object(&j))
-		while (json_member(&j, &key) && json_raw(&j, &value))
-			if (!found && str_eq(key, name)) {
-				*ret = value;
-				found = true;
-			}
-	return found;
-}
-
-static enum json_type
-type_of(struct arena *a, struct str json)
-{
-	struct json j;
-
-	json_open(&j, json, 0, a);
-	return json_peek(&j);
-}
 
 struct difference {
 	struct json_out *o;
@@ -285,14 +273,13 @@ differ_objects(struct difference *d, struct str before, struct str after)
 	json_open(&j, before, 0, d->arena);
 	if (json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &value)) {
-			if (!member(d->arena, after, key, &other))
-				other = STR_NULL;
+			other = json_find(d->arena, after, key);
 			differ_at(d, key, 0, value, other);
 		}
 	json_open(&j, after, 0, d->arena);
 	if (json_object(&j))
 		while (json_member(&j, &key) && json_raw(&j, &value))
-			if (!member(d->arena, before, key, &other))
+			if (json_find(d->arena, before, key).ptr == NULL)
 				differ_at(d, key, 0, STR_NULL, value);
 }
 
@@ -319,8 +306,8 @@ differ_arrays(struct difference *d, struct str before, struct str after)
 static void
 differ(struct difference *d, struct str before, struct str after)
 {
-	enum json_type x = before.ptr != NULL ? type_of(d->arena, before) : 0;
-	enum json_type y = after.ptr != NULL ? type_of(d->arena, after) : 0;
+	enum json_type x = before.ptr != NULL ? json_type_of(before) : 0;
+	enum json_type y = after.ptr != NULL ? json_type_of(after) : 0;
 
 	if (before.ptr != NULL && after.ptr != NULL && str_eq(before, after))
 		return;
@@ -362,10 +349,8 @@ write_difference(struct json_out *o, struct arena *a,
 
 		if (k->modified >> i & 1)
 			continue;
-		if (!member(a, before, name, &x))
-			x = STR_NULL;
-		if (!member(a, after, name, &y))
-			y = STR_NULL;
+		x = json_find(a, before, name);
+		y = json_find(a, after, name);
 		if (x.ptr != NULL || y.ptr != NULL)
 			differ_at(&d, name, 0, x, y);
 	}
@@ -540,8 +525,11 @@ to_change(struct arena *a, const struct version_kind *k, struct str now,
 	for (size_t i = 0; rec->fields[i].name != NULL; i++) {
 		struct str name = str_of(rec->fields[i].name);
 
-		if (set >> i & 1 && member(a, wanted, name, &y) &&
-		    member(a, now, name, &x) && str_eq(x, y))
+		if (!(set >> i & 1))
+			continue;
+		x = json_find(a, now, name);
+		y = json_find(a, wanted, name);
+		if (x.ptr != NULL && y.ptr != NULL && str_eq(x, y))
 			set &= ~((field_set_t)1 << i);
 	}
 	return set;
@@ -755,11 +743,13 @@ write_failed(
 	json_out_str(o, version->object_type);
 	json_out_key(o, "objectId");
 	json_out_str(o, version->object_id);
-	if (member(&c->arena, text, STR("code"), &part)) {
+	part = json_find(&c->arena, text, STR("code"));
+	if (part.ptr != NULL) {
 		json_out_key(o, "code");
 		json_out_raw(o, part);
 	}
-	if (member(&c->arena, text, STR("message"), &part)) {
+	part = json_find(&c->arena, text, STR("message"));
+	if (part.ptr != NULL) {
 		json_out_key(o, "message");
 		json_out_raw(o, part);
 	}
@@ -863,8 +853,9 @@ write_kept(struct json_out *o, struct arena *a, const struct version_kind *k,
 
 		if (k->modified >> i & 1 || str_eqz(name, "createdAt"))
 			continue;
-		if (member(a, wanted, name, &y) && member(a, is, name, &x) &&
-		    !str_eq(x, y))
+		x = json_find(a, is, name);
+		y = json_find(a, wanted, name);
+		if (x.ptr != NULL && y.ptr != NULL && !str_eq(x, y))
 			json_out_str(o, name);
 	}
 	json_out_end_array(o);

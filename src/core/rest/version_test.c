@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "net/http/test_server.h"
+#include "core/rest/test_rest.h"
 
 struct box {
 	struct str id, unit_id;
@@ -60,12 +60,8 @@ static const struct entity *const entities[] = { &box_entity, &part_entity,
 	&rest_version_entity, NULL };
 
 static struct fixture {
-	struct test_server t;
-	struct store *store;
+	struct test_rest r;
 	struct versions *versions;
-	struct rest_mounts mounts;
-	struct arena arena;
-	struct test_reply reply;
 	char dir[32], path[64];
 	bool fail_in_tx, refuse_add, refuse_parts;
 	int told;
@@ -167,14 +163,6 @@ static const struct rest_object part_object = {
 
 /* --- the server ----------------------------------------------------------- */
 
-static bool
-everybody(void *owner, struct http_call *c)
-{
-	(void)owner;
-	(void)c;
-	return true;
-}
-
 static void
 who(struct http_call *c, struct str *user_id, struct str *account)
 {
@@ -191,16 +179,9 @@ told(void *module, const struct versions_change *change)
 	fx->told++;
 }
 
-static void
-add_routes(void *ctx, const struct http_route *rows)
-{
-	http_server_add(ctx, rows);
-}
-
 static int
 set_up(void **state)
 {
-	static const struct http_server_events ev = { .access = everybody };
 	struct store_conf conf = { .engine = *state, .entities = entities };
 
 	fx = mem_new(struct fixture);
@@ -208,27 +189,24 @@ set_up(void **state)
 	assert_non_null(mkdtemp(fx->dir));
 	snprintf(fx->path, sizeof(fx->path), "%s/db", fx->dir);
 	conf.path = fx->path;
-	assert_int_equal(store_open(&conf, &fx->store, NULL), 0);
+	test_rest_open(&fx->r, &conf, fx);
 	fx->versions =
 	    versions_new(&(struct versions_conf){ 5, 3600000, 20, 4 },
-		&(struct versions_host){ .store = fx->store,
+		&(struct versions_host){ .store = fx->r.store,
 		    .module = fx,
 		    .entities = entities,
 		    .who = who,
-		    .access = everybody,
+		    .access = test_rest_everybody,
 		    .limit = limit,
 		    .told = told });
 	versions_add(fx->versions, &box_object);
 	versions_add(fx->versions, &part_object);
-	fx->mounts.versions[0] = fx->versions;
-	test_server_new(&fx->t, test_server_conf(), &ev, fx, 2, 64);
-	rest_mount(&fx->mounts, &box_object, "/api", fx->store, fx, 0,
-	    add_routes, fx->t.http);
-	rest_mount(&fx->mounts, &part_object, "/api", fx->store, fx, 0,
-	    add_routes, fx->t.http);
-	versions_mount(
-	    &fx->mounts, fx->versions, "/api", 0, add_routes, fx->t.http);
-	test_server_start(&fx->t);
+	fx->r.mounts.versions[0] = fx->versions;
+	test_rest_mount(&fx->r, &box_object, "/api", fx, 0);
+	test_rest_mount(&fx->r, &part_object, "/api", fx, 0);
+	versions_mount(&fx->r.mounts, fx->versions, "/api", 0, test_rest_add,
+	    fx->r.t.http);
+	test_server_start(&fx->r.t);
 	return 0;
 }
 
@@ -239,16 +217,14 @@ tear_down(void **state)
 	char path[80];
 
 	(void)state;
-	test_server_stop(&fx->t);
-	rest_mounts_free(&fx->mounts);
+	test_rest_stop(&fx->r);
 	versions_free(fx->versions);
-	store_close(fx->store);
+	test_rest_close(&fx->r);
 	for (size_t i = 0; i < COUNT_OF(files); i++) {
 		snprintf(path, sizeof(path), "%s%s", fx->path, files[i]);
 		(void)unlink(path);
 	}
 	(void)rmdir(fx->dir);
-	arena_fini(&fx->arena);
 	free(fx);
 	return 0;
 }
@@ -256,36 +232,24 @@ tear_down(void **state)
 static void
 call(int status, const char *what, const char *json)
 {
-	const char *space = strchr(what, ' ');
-	struct test_client c = test_connect(&fx->t);
-
-	test_send(&c,
-	    arena_printf(&fx->arena,
-		"%.*s /api%s HTTP/1.1\r\nHost: x\r\n"
-		"Content-Type: application/json\r\n"
-		"Content-Length: %zu\r\n\r\n%s",
-		(int)(space - what), what, space + 1,
-		json != NULL ? strlen(json) : 0, json != NULL ? json : "")
-		.ptr);
-	fx->reply = test_read(&c, &fx->arena, false);
-	test_close(&c);
-	if (fx->reply.status != status)
+	test_rest_call(&fx->r, "/api", what, json);
+	if (fx->r.reply.status != status)
 		fail_msg("%s: wanted %d, got %d %s", what, status,
-		    fx->reply.status, fx->reply.body.ptr);
+		    fx->r.reply.status, fx->r.reply.body.ptr);
 }
 
 static void
 says(const char *text)
 {
-	if (strstr(fx->reply.body.ptr, text) == NULL)
-		fail_msg("no %s in %s", text, fx->reply.body.ptr);
+	if (!test_rest_says(&fx->r, text))
+		fail_msg("no %s in %s", text, fx->r.reply.body.ptr);
 }
 
 static void
 says_not(const char *text)
 {
-	if (strstr(fx->reply.body.ptr, text) != NULL)
-		fail_msg("%s in %s", text, fx->reply.body.ptr);
+	if (test_rest_says(&fx->r, text))
+		fail_msg("%s in %s", text, fx->r.reply.body.ptr);
 }
 
 /* The versions of an object, oldest first. */
@@ -299,8 +263,8 @@ versions_are(const char *type, const char *id, size_t n)
 	filter_text(&f, "objectType", str_of(type));
 	filter_text(&f, "objectId", str_of(id));
 	q.filter = &f;
-	assert_int_equal(store_all(fx->store, &rest_version_entity, &q,
-			     &fx->arena, &rows, NULL),
+	assert_int_equal(store_all(fx->r.store, &rest_version_entity, &q,
+			     &fx->r.arena, &rows, NULL),
 	    0);
 	assert_int_equal(rows.n, n);
 	return rows.at;
@@ -311,7 +275,7 @@ at_version(int status, const char *verb, const struct rest_version *v,
     const char *tail)
 {
 	call(status,
-	    arena_printf(&fx->arena, "%s /version/" STR_FMT "%s", verb,
+	    arena_printf(&fx->r.arena, "%s /version/" STR_FMT "%s", verb,
 		STR_ARG(v->version_id), tail)
 		.ptr,
 	    NULL);
@@ -337,9 +301,9 @@ each_change_is_recorded_once(void **state)
 	(void)state;
 	make_box();
 	call(204, "PATCH /box/b", "{\"data\":{\"name\":\"two\"}}");
-	assert_true(test_header(&fx->reply, "X-Marram-Version").len > 0);
+	assert_true(test_header(&fx->r.reply, "X-Marram-Version").len > 0);
 	call(204, "PATCH /box/b", "{\"data\":{\"name\":\"two\"}}");
-	assert_int_equal(test_header(&fx->reply, "X-Marram-Version").len, 0);
+	assert_int_equal(test_header(&fx->r.reply, "X-Marram-Version").len, 0);
 	call(204, "DELETE /box/b", NULL);
 	v = versions_are("box", "b", 3);
 	assert_true(str_eqz(v[0].verb, "created"));
@@ -407,16 +371,16 @@ a_restore_keeps_the_present_secret(void **state)
 	at_version(200, "POST", v, "/restore");
 	says("\"done\":\"changed\"");
 	filter_text(&f, "id", STR("b"));
-	assert_int_equal(store_get(fx->store, &box_entity, &f, &fx->arena, &box,
-			     &found, NULL),
+	assert_int_equal(store_get(fx->r.store, &box_entity, &f, &fx->r.arena,
+			     &box, &found, NULL),
 	    0);
 	assert_true(str_eqz(box.name, "one"));
 	assert_true(str_eqz(box.secret, "s2"));
 	/* one that was deleted has that of then */
 	call(204, "DELETE /box/b", NULL);
 	at_version(200, "POST", versions_are("box", "b", 4) + 3, "/restore");
-	assert_int_equal(store_get(fx->store, &box_entity, &f, &fx->arena, &box,
-			     &found, NULL),
+	assert_int_equal(store_get(fx->r.store, &box_entity, &f, &fx->r.arena,
+			     &box, &found, NULL),
 	    0);
 	assert_true(found && str_eqz(box.secret, "s2"));
 }
@@ -523,7 +487,7 @@ differences_go_into_objects_and_lists(void **state)
 	     "{\"path\":\"labels.d\",\"before\":null}]}");
 	at_version(200, "GET", v,
 	    arena_printf(
-		&fx->arena, "/diff?with=" STR_FMT, STR_ARG(v[2].version_id))
+		&fx->r.arena, "/diff?with=" STR_FMT, STR_ARG(v[2].version_id))
 		.ptr);
 	says("\"path\":\"labels.a\"");
 }
@@ -559,13 +523,13 @@ no_more_are_kept_than_the_settings_say(void **state)
 		call(200, "POST /box", body);
 	}
 	assert_int_equal(versions_clean(fx->versions, NULL), 0);
-	assert_int_equal(store_count(fx->store, &rest_version_entity,
+	assert_int_equal(store_count(fx->r.store, &rest_version_entity,
 			     &(struct filter){ 0 }, &n, NULL),
 	    0);
 	assert_int_equal(n, 20);
 	clock_advance(2 * 3600000);
 	assert_int_equal(versions_clean(fx->versions, NULL), 0);
-	assert_int_equal(store_count(fx->store, &rest_version_entity,
+	assert_int_equal(store_count(fx->r.store, &rest_version_entity,
 			     &(struct filter){ 0 }, &n, NULL),
 	    0);
 	assert_int_equal(n, 0);

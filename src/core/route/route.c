@@ -17,17 +17,6 @@
 
 /* --- versions ------------------------------------------------------------ */
 
-static void
-who_calls(struct http_call *c, struct str *user_id, struct str *account)
-{
-	const struct auth_who *who = auth_who(c);
-
-	if (who == NULL)
-		return;
-	*user_id = who->user_id;
-	*account = who->account;
-}
-
 static bool
 may_call(void *module, struct http_call *c)
 {
@@ -146,7 +135,7 @@ open_versions(struct route *r)
 	    &(struct versions_host){ .store = r->store,
 		.module = r,
 		.entities = route_entities,
-		.who = who_calls,
+		.who = auth_caller,
 		.access = may_call,
 		.limit = limit_versions,
 		.may_gone = may_gone,

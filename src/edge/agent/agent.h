@@ -54,9 +54,10 @@ struct agent_conf {
 
 struct agent_host {
 	void *owner;
-	/* QoS 1. `done` (may be NULL) is called when the broker has it. */
+	/* QoS 1. `done` (may be NULL) is called when the broker has it, or with
+	 * false when it will never have it: it is too large. */
 	void (*publish)(void *owner, struct str topic, struct str payload,
-	    bool retain, void (*done)(void *ctx), void *ctx);
+	    bool retain, void (*done)(void *ctx, bool taken), void *ctx);
 };
 
 struct agent_msg {

@@ -333,6 +333,30 @@ a_failed_download_stops_before_installing(void **state)
 }
 
 static void
+what_is_too_much_is_told_in_short(void **state)
+{
+	struct fake *f = *state;
+
+	fake_plugin(f, "apt",
+	    "[ $1 = list ] && exit 0; yes x | head -n 100000 >&2; "
+	    "echo the end >&2; exit 2");
+	fake_start(f);
+	fake_wait(f, "[\"apt\"]");
+	fake_send(f, UPDATE "1", TWO);
+	fake_wait(f, UPDATE "1 r {\"status\":\"failed\"");
+	assert_heard(f, "\"errors\":[\"...");
+	assert_heard(f, "\\nx\\nthe end\"]");
+	assert_true(f->heard.len < 20000);
+	/* And what the broker does not take is told without its result. */
+	fake_plugin(f, "apt", GOOD);
+	f->packet_max = 200;
+	fake_send(f, LIST "1", "{}");
+	fake_wait(f, LIST "1 r {\"status\":\"successful\"");
+	fake_wait(f, LIST "1 r {\"status\":\"failed\"");
+	assert_heard(f, "\"reason\":\"the result is too large to be told, ");
+}
+
+static void
 bad_lists_are_refused(void **state)
 {
 	struct fake *f = *state;
@@ -732,6 +756,7 @@ main(void)
 		TEST(what_a_plugin_says_is_the_reason),
 		TEST(a_type_that_fails_is_not_anothers),
 		TEST(a_failed_download_stops_before_installing),
+		TEST(what_is_too_much_is_told_in_short),
 		TEST(bad_lists_are_refused),
 		TEST(one_that_hangs_is_ended_and_holds_nobody),
 		TEST(one_that_hangs_when_it_is_asked_holds_nobody),

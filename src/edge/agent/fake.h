@@ -28,15 +28,17 @@ struct fake {
 	struct loop *loop;
 	char dir[40];
 	char *paths[8];
-	struct buf heard; /* "topic [r] payload\n" of each publication */
-	bool deaf;        /* the broker answers for nothing */
-	struct list owed; /* completions */
+	struct buf heard;  /* "topic [r] payload\n" of each publication */
+	bool deaf;         /* the broker answers for nothing */
+	size_t packet_max; /* that the broker takes */
+	struct list owed;  /* completions */
 };
 
 struct fake_owed {
 	struct list link;
-	void (*done)(void *ctx);
+	void (*done)(void *ctx, bool taken);
 	void *ctx;
+	size_t len;
 };
 
 static inline char *
@@ -73,7 +75,7 @@ fake_plugin(struct fake *f, const char *name, const char *script)
 
 static inline void
 fake_publish(void *owner, struct str topic, struct str payload, bool retain,
-    void (*done)(void *ctx), void *ctx)
+    void (*done)(void *ctx, bool taken), void *ctx)
 {
 	struct fake *f = owner;
 
@@ -84,6 +86,7 @@ fake_publish(void *owner, struct str topic, struct str payload, bool retain,
 
 		o->done = done;
 		o->ctx = ctx;
+		o->len = payload.len;
 		list_add(&f->owed, &o->link);
 	}
 }
@@ -96,7 +99,7 @@ fake_forget_owed(struct fake *f, bool call)
 	while ((o = list_first(&f->owed, struct fake_owed, link)) != NULL) {
 		list_del(&o->link);
 		if (call)
-			o->done(o->ctx);
+			o->done(o->ctx, o->len <= f->packet_max);
 		free(o);
 	}
 }
@@ -162,6 +165,7 @@ fake_setup(void **state)
 	struct fake *f = mem_new(struct fake);
 
 	f->loop = loop_new();
+	f->packet_max = 1 << 20;
 	list_init(&f->owed);
 	strcpy(f->dir, "/tmp/agent_test.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));

@@ -126,7 +126,8 @@ agent_find(struct agent *a, struct str topic, struct str id)
 /* --- telling -------------------------------------------------------------- */
 
 static void
-publish_state(struct job *j, const char *status, void (*done)(void *ctx))
+publish_state(
+    struct job *j, const char *status, void (*done)(void *ctx, bool taken))
 {
 	struct agent *a = j->agent;
 
@@ -137,12 +138,23 @@ publish_state(struct job *j, const char *status, void (*done)(void *ctx))
 	    buf_str(&j->told), j->front->retain, done, j);
 }
 
-/* The broker has its last state. */
+/* The broker has its last state. One that it does not take is told without
+ * what was found out: how it ended is the least that must be known. */
 static void
-on_told(void *ctx)
+on_told(void *ctx, bool taken)
 {
 	struct job *j = ctx;
 	struct agent *a = j->agent;
+
+	if (!taken && j->result.len > 0) {
+		buf_clear(&j->result);
+		buf_clear(&j->reason);
+		buf_addf(&j->reason,
+		    "the result is too large to be told, %zu bytes",
+		    j->told.len);
+		publish_state(j, "failed", on_told);
+		return;
+	}
 
 	buf_free(&j->told);
 	buf_free(&j->told_to);
@@ -238,6 +250,22 @@ outcome(struct job *j, bool ok)
 	buf_clear(&j->why);
 }
 
+/* What it complained of last: all is in the log. */
+static void
+add_end_of(struct buf *out, struct str text)
+{
+	if (text.len > REASON_MAX) {
+		text.ptr += text.len - REASON_MAX;
+		text.len = REASON_MAX;
+		while (text.len > 0 && (*text.ptr & 0xc0) == 0x80) {
+			text.ptr++; /* the middle of a character */
+			text.len--;
+		}
+		buf_addz(out, "...");
+	}
+	buf_add_str(out, text);
+}
+
 static void
 on_child(void *ctx, const struct child_end *end)
 {
@@ -253,7 +281,7 @@ on_child(void *ctx, const struct child_end *end)
 		if (said.len == 0 || end->timed_out || end->status < 0)
 			child_end_text(end, &j->why);
 		else
-			buf_add_str(&j->why, said);
+			add_end_of(&j->why, said);
 	}
 	drive(j);
 }
@@ -385,8 +413,9 @@ job_sleep(struct job *j, int64_t ms, job_step *next)
 }
 
 static void
-on_state_told(void *ctx)
+on_state_told(void *ctx, bool taken)
 {
+	(void)taken;
 	drive(ctx);
 }
 
@@ -401,7 +430,7 @@ job_tell(struct job *j, const char *status, job_step *next)
 enum job_move
 job_fail(struct job *j, const char *fmt, ...)
 {
-	char text[REASON_MAX];
+	char text[REASON_MAX + 500];
 	va_list ap;
 
 	va_start(ap, fmt);

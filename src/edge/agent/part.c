@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/agent/agent.h"
+#include "edge/agent_entities.h"
+#include "edge/expose.h"
 #include "edge/system.h"
 #include "edge/topic.h"
 
@@ -22,6 +24,9 @@ struct agent_part {
 	struct mqtt_client *client;
 	struct health health;
 	struct agent *agent;
+	struct agent_entities *entities; /* NULL: a child device's agent */
+	struct expose exposed;           /* its settings */
+	struct mqtt_client_conf local;
 	struct agent_conf conf;
 	struct agent_host host;
 	struct list owed;   /* publications whose end is to be told */
@@ -32,19 +37,19 @@ struct agent_part {
 
 struct owed {
 	struct list link;
-	void (*done)(void *ctx);
+	void (*done)(void *ctx, bool taken);
 	void *ctx;
 };
 
 static void
-settle(struct owed *o)
+settle(struct owed *o, bool taken)
 {
-	void (*done)(void *ctx) = o->done;
+	void (*done)(void *ctx, bool taken) = o->done;
 	void *ctx = o->ctx;
 
 	list_del(&o->link);
 	free(o);
-	done(ctx);
+	done(ctx, taken);
 }
 
 static void
@@ -53,12 +58,12 @@ on_taken(void *ctx, uint8_t reason)
 	if (reason >= 0x80)
 		log_warn("the broker has refused a message: %s",
 		    mqtt_reason_text(reason));
-	settle(ctx);
+	settle(ctx, reason < 0x80);
 }
 
 static void
 publish(void *owner, struct str topic, struct str payload, bool retain,
-    void (*done)(void *ctx), void *ctx)
+    void (*done)(void *ctx, bool taken), void *ctx)
 {
 	struct agent_part *p = owner;
 	struct owed *o = NULL;
@@ -78,7 +83,7 @@ publish(void *owner, struct str topic, struct str payload, bool retain,
 	    rc == ERR_LIMIT ? "the broker does not take them"
 			    : "no message that MQTT can carry");
 	if (o != NULL)
-		settle(o);
+		settle(o, false);
 }
 
 static void
@@ -99,7 +104,10 @@ on_subscribed(void *owner)
 {
 	struct agent_part *p = owner;
 
+	if (p->entities != NULL)
+		agent_entities_up(p->entities);
 	agent_up(p->agent);
+	expose_tell(&p->exposed);
 	health_tell(&p->health, "up");
 }
 
@@ -219,13 +227,50 @@ subscribe(void *ctx, struct str filter)
 		    STR_ARG(filter));
 }
 
+/* Who there is, is decided on the main device alone. */
+static int
+open_entities(struct agent_part *p, struct err *err)
+{
+	const struct config *c = edge_config(p->edge);
+	struct str device = edge_device_topic(p->edge);
+
+	if (te_entity_is_default(device) &&
+	    !str_eqz(te_entity_name(device), "main"))
+		return 0;
+	return agent_entities_new(
+	    &(struct agent_entities_conf){ .loop = edge_loop(p->edge),
+		.root = edge_root(p->edge),
+		.device = device,
+		.state_dir = p->conf.state_dir,
+		.auto_register =
+		    config_bool(c, "agent.entity_store.auto_register"),
+		.clean_start = config_bool(c, "agent.entity_store.clean_start"),
+		.local = &p->local },
+	    p->client, &p->entities, err);
+}
+
+static void
+open_exposed(struct agent_part *p)
+{
+	struct buf topic = { 0 }, text = { 0 };
+
+	buf_addf(&topic, STR_FMT "/device/main/service/" SERVICE "/config",
+	    STR_ARG(edge_root(p->edge)));
+	config_exposed(edge_config(p->edge), NULL, &text);
+	expose_init(&p->exposed, edge_loop(p->edge), p->client, buf_str(&topic),
+	    buf_str(&text));
+	buf_free(&topic);
+	buf_free(&text);
+}
+
 static int
 connect_local(struct agent_part *p, struct err *err)
 {
 	struct mqtt_client_conf conf;
 	int rc;
 
-	edge_local(p->edge, &conf);
+	edge_local(p->edge, &p->local);
+	conf = p->local;
 	conf.client_id = arena_z(&p->arena,
 	    arena_printf(&p->arena, SERVICE "#" STR_FMT "/" STR_FMT,
 		STR_ARG(edge_root(p->edge)),
@@ -238,8 +283,11 @@ connect_local(struct agent_part *p, struct err *err)
 		return rc;
 	health_init(&p->health, p->edge, p->client, SERVICE);
 	agent_filters(p->agent, subscribe, p);
-	mqtt_client_start(p->client);
-	return 0;
+	open_exposed(p);
+	rc = open_entities(p, err);
+	if (rc == 0)
+		mqtt_client_start(p->client);
+	return rc;
 }
 
 static void
@@ -250,11 +298,12 @@ stop(void *part)
 	agent_free(p->agent);
 	if (p->client != NULL)
 		health_tell(&p->health, "down");
+	agent_entities_free(p->entities);
 	mqtt_client_free(p->client);
-	LIST_EACH (o, &p->owed, struct owed, link) {
-		list_del(&o->link);
+	if (p->exposed.loop != NULL)
+		expose_fini(&p->exposed);
+	LIST_EACH (o, &p->owed, struct owed, link)
 		free(o);
-	}
 	arena_fini(&p->arena);
 	free(p);
 }

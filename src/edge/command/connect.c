@@ -37,6 +37,7 @@
 #define CLOUD_MS 20000  /* to be let in by it */
 #define LISTEN_MS 20000 /* until Mosquitto answers */
 #define VERIFY_TIMES 5
+#define TEST_TIMES 2
 #define VERIFY_FIRST_S 2 /* between those, doubled each time */
 #define VERIFY_MAX_S 30
 
@@ -128,6 +129,11 @@ ask_cloud(struct job *j, const struct bridge_plan *p, struct exchange *x)
 	if (rc == 0)
 		rc = exchange(x, NULL, &j->err);
 	bridge_link_close(&link);
+	if (rc == ERR_CLOSED && p->cert_file != NULL)
+		(void)err_set(&j->err, rc,
+		    "closed by the server: it may not know the device's "
+		    "certificate, or not under the id %s",
+		    p->device_id);
 	return rc == 0 ? 0 : err_wrap(&j->err, "%s, port %u", p->host, p->port);
 }
 
@@ -409,12 +415,12 @@ is_verified(const struct job *j)
 }
 
 static int
-verify(struct job *j)
+verify_times(struct job *j, int times)
 {
 	int wait_s = VERIFY_FIRST_S;
 	int rc = 0;
 
-	for (int i = 0; i < VERIFY_TIMES; i++) {
+	for (int i = 0; i < times; i++) {
 		if (i > 0) {
 			(void)sleep((unsigned)wait_s);
 			wait_s = MIN_OF(wait_s * 2, VERIFY_MAX_S);
@@ -424,6 +430,12 @@ verify(struct job *j)
 			return 0;
 	}
 	return err_wrap(&j->err, "Connection check failed");
+}
+
+static int
+verify(struct job *j)
+{
+	return verify_times(j, VERIFY_TIMES);
 }
 
 static bool
@@ -737,7 +749,7 @@ test_connection(struct job *j)
 		    "Device is not connected to %s cloud", j->plan.title);
 	if (rc == 0) {
 		command_step("Verifying device is connected to cloud");
-		rc = verify(j);
+		rc = verify_times(j, TEST_TIMES);
 		command_step_done(rc == 0);
 	}
 	if (rc != 0)

@@ -64,7 +64,8 @@ mapper_verror(const struct mapper_host *host, struct str root, struct str topic,
 	struct buf text = { 0 };
 	struct arena a = { 0 };
 
-	if (!str_starts(topic, STR("tedge/")) && str_starts(topic, root))
+	if (!str_starts(topic, STR("tedge/")) && str_starts(topic, root) &&
+	    topic.len > root.len)
 		buf_addf(&text,
 		    "Failed to convert a message on topic '" STR_FMT "': ",
 		    STR_ARG(topic));

@@ -22,7 +22,8 @@
  *	changed                  a watched folder
  *
  * followed by what comes of it, exactly and in this order: lines of double.h.
- * "⏎" is the end of a line in a text; {{20000*a}} stands for 20000 times "a".
+ * "⏎" is the end of a line in a text; {{20000*a}} stands for 20000 times "a",
+ * {{#FF}} for a byte.
  *
  * With MARRAM_GOLDEN=write the files are written anew with what came. Read what
  * has changed before you believe it.
@@ -84,6 +85,7 @@ unfold(struct block *b, struct str s)
 {
 	struct buf out = { 0 };
 	struct str ret;
+	unsigned byte;
 	char c;
 	int n, used;
 
@@ -95,6 +97,10 @@ unfold(struct block *b, struct str s)
 		if (sscanf(z, "{{%d*%c}}%n", &n, &c, &used) == 2 && used > 0) {
 			for (int k = 0; k < n; k++)
 				buf_addc(&out, c);
+			i += (size_t)used - 1;
+		} else if (sscanf(z, "{{#%2x}}%n", &byte, &used) == 1 &&
+		    used > 0) {
+			buf_addc(&out, (char)byte);
 			i += (size_t)used - 1;
 		} else if (strncmp(z, "\xE2\x8F\x8E", 3) == 0) {
 			buf_addc(&out, '\n');
@@ -397,6 +403,10 @@ one_line(struct reader *r, struct str line)
 	r->b.line++;
 	if (rest.ptr == NULL)
 		rest = STR("");
+	while (rest.len > 0 && rest.ptr[0] == ' ') { /* "in  " below "out " */
+		rest.ptr++;
+		rest.len--;
+	}
 	said = r->inside && is_said(word);
 	if (!said && r->inside)
 		flush_said(r);

@@ -57,6 +57,8 @@ struct http_call {
 	/* what the access check found out, for the handler */
 	void *who;
 
+	void *parts; /* the owner's, of a body that comes in parts */
+
 	/* what the handler of a HTTP_UPGRADE row leaves for the connection;
 	 * in `arena` */
 	void *upgrade;

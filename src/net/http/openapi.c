@@ -112,8 +112,13 @@ write_kinds(struct json_out *o, const struct field *f)
 }
 
 static void
-write_field(struct json_out *o, const struct field *f, enum way way)
+write_field(struct json_out *o, const struct field *of, enum way way)
 {
+	struct field it = *of;
+	const struct field *f = &it;
+
+	if (way == ANSWERED && f->flags & FIELD_ABSENT)
+		it.flags &= ~FIELD_NULL; /* null is left out */
 	json_out_object(o);
 	switch (f->type) {
 	case FIELD_TEXT:
@@ -273,8 +278,10 @@ write_data(struct json_out *o, const struct http_schema *s, enum way way)
 		if (r[i] == NULL)
 			continue;
 		which[i] = bits(r[i], members[i], &required[i]);
-		if (way == ANSWERED && !s->some)
+		if (way == ANSWERED)
 			required[i] = always_there(r[i], which[i]);
+		if (way == ANSWERED && i == 0 && s->sometimes != NULL)
+			required[i] &= ~field_bits(r[i], s->sometimes, NULL);
 	}
 	json_out_object(o);
 	if (s->record != NULL)

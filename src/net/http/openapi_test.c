@@ -56,8 +56,8 @@ static const struct field thing_fields[] = {
 	    struct thing, part, struct part, "part", .record = &part_record),
 	F_RECORDS(struct thing, parts, "parts", .record = &part_record),
 	F_JSON(struct thing, spec, "spec", .one_of = words, .spec = spec_of),
-	F_TEXT(
-	    struct thing, url, "url", .format = "uri", .flags = FIELD_ABSENT),
+	F_TEXT(struct thing, url, "url", .format = "uri",
+	    .flags = FIELD_NULL | FIELD_ABSENT),
 	F_TEXT(struct thing, code, "code", .format = "text/javascript"),
 	F_TEXT(struct thing, word, "word", .flags = FIELD_SECRET),
 	{ 0 },
@@ -80,7 +80,9 @@ static const struct http_route routes[] = {
 	    .reply = { .record = &thing_record, .members = "thingId" },
 	    .help = "Adds things." },
 	{ "GET", "/thing/list", HTTP_TOKEN, .query = &query_record,
-	    .reply = { .record = &thing_record, .list = true } },
+	    .reply = { .record = &thing_record,
+		.list = true,
+		.sometimes = "size at tags" } },
 	{ "GET", "/thing/{thingId}",
 	    .reply = { .record = &thing_record, .plain = true } },
 	{ "GET", "/page", .flags = HTTP_HIDDEN },
@@ -313,6 +315,7 @@ fields_say_what_they_may_be(void **state)
 
 #define ONE "paths /thing/{thingId} get" REPLY " properties "
 	is(d, ONE "url format", "\"uri\"");
+	is(d, ONE "url type", "\"string\"");
 	is(d, ONE "code contentMediaType", "\"text/javascript\"");
 	is(d, ONE "word format", "\"password\"");
 	is(d, ONE "spec anyOf",
@@ -330,6 +333,9 @@ an_answer_has_all_members_but_those_that_may_be_absent(void **state)
 	is(d, "paths /thing/{thingId} get" REPLY " required",
 	    "[\"thingId\",\"note\",\"labels\",\"size\",\"at\",\"on\","
 	    "\"tags\",\"part\",\"parts\",\"spec\",\"code\",\"word\"]");
+	is(d, "paths /thing/list get" REPLY " properties data items required",
+	    "[\"thingId\",\"note\",\"labels\",\"on\",\"part\",\"parts\","
+	    "\"spec\",\"code\",\"word\"]");
 	is(d, "paths /thing/{thingId} get" REPLY " title", "\"Thing\"");
 	is(d, "paths /thing/{thingId} get" REPLY " properties part required",
 	    "[\"name\",\"weight\"]");

@@ -31,7 +31,7 @@ struct http_schema {
 	bool list;                   /* "data" is a list of such */
 	bool plain;                  /* there is no "data" around it */
 	bool form;                   /* a form, not JSON */
-	bool some;                   /* not all members are always there */
+	const char *sometimes;       /* those that an answer may lack */
 	bool map;                    /* "data": lists of such, by name */
 	const char *media;           /* none of these: bytes, as of a file */
 };

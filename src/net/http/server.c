@@ -18,6 +18,9 @@
  *                  | http_server_free()          ^
  *                  +--> server NULL -------------+
  *
+ * A body that comes in parts stays in GATHER; whenever PART bytes of it are
+ * there, the connection is suspended while a worker takes them.
+ *
  * Once the server is stopping nothing is given to a worker: GATHER goes to SEND
  * with 503, a stream that wants more breaks off.
  *
@@ -33,6 +36,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "net/http/cert.h"
+#include "net/http/door.h"
 #include "net/http/router.h"
 #include "net/http/tally.h"
 
@@ -51,6 +55,7 @@
 #define CONNECTION_MEMORY 8192
 #define SWALLOW 8          /* times the largest body */
 #define STREAM_RETRY_MS 20 /* when the worker queue was full */
+#define PART (64u << 10)   /* a worker gets so much of a body at a time */
 
 enum state { GATHER, WORK, SEND, LATE };
 
@@ -68,6 +73,7 @@ struct http_server {
 	void *owner;
 	struct router router;
 	struct daemon plain, tls;
+	struct http_door *door; /* of one port for both; or NULL */
 	struct http_cert *cert; /* of HTTPS, or NULL */
 	struct loop_timer tick; /* libmicrohttpd's own time-outs */
 	struct loop_defer run;
@@ -98,6 +104,9 @@ struct request {
 	bool working; /* a worker has it */
 	bool suspended;
 	bool stream_over;
+	bool in_parts; /* the body is given away in parts */
+	bool in_part;  /* a worker has one */
+	bool refused;  /* and wants no more */
 	/* the loop's own answer, once the body is over: libmicrohttpd closes
 	 * the connection when one comes before */
 	enum MHD_Result (*answer)(struct request *r);
@@ -191,6 +200,8 @@ request_free(struct request *r)
 	list_del(&r->waiting);
 	if (r->call.stream_end != NULL)
 		r->call.stream_end(&r->call);
+	if (r->in_parts)
+		r->server->ev.ended(r->server->owner, &r->call);
 	buf_free(&r->call.out);
 	buf_free(&r->body);
 	arena_fini(&r->call.arena);
@@ -227,6 +238,12 @@ on_worker_done(struct loop_post *p)
 	}
 	if (r->state == LATE) /* 408 is on its way; freed when it is out */
 		return;
+	if (r->in_part) {
+		r->in_part = false;
+		buf_clear(&r->body);
+		resume(r);
+		return;
+	}
 	r->state = SEND;
 	resume(r);
 }
@@ -259,6 +276,15 @@ run_call(struct worker_job *job)
 	struct request *r = container_of(job, struct request, job);
 
 	answer(r->server, &r->call);
+	loop_post(r->server->loop, &r->done);
+}
+
+static void
+run_part(struct worker_job *job)
+{
+	struct request *r = container_of(job, struct request, job);
+
+	r->refused = !r->server->ev.part(r->server->owner, &r->call);
 	loop_post(r->server->loop, &r->done);
 }
 
@@ -394,6 +420,8 @@ add_cors(struct MHD_Response *resp, struct request *r)
 	bool oauth = c->route != NULL && c->route->flags & HTTP_CREDENTIALS;
 	bool all = str_eqz(str_of(r->server->conf.cors_origins), "*");
 
+	if (r->server->conf.cors_origins[0] == '\0')
+		return;
 	MHD_add_response_header(resp, "Vary",
 	    "Origin, Access-Control-Request-Method, "
 	    "Access-Control-Request-Headers");
@@ -467,6 +495,20 @@ send_nothing_there(struct request *r)
 {
 	return send_error(
 	    r, 404, "err_not_found", "there is nothing at this path");
+}
+
+/* Who comes in clear where TLS is spoken, too. */
+static enum MHD_Result
+send_to_tls(struct request *r)
+{
+	struct http_call *c = &r->call;
+
+	r->state = SEND;
+	http_empty(c, 308);
+	http_header(c, "Location",
+	    arena_printf(&c->arena, "https://" STR_FMT STR_FMT,
+		STR_ARG(c->host), STR_ARG(c->target)));
+	return send_call(r);
 }
 
 static enum MHD_Result
@@ -730,17 +772,35 @@ look_at_headers(struct request *r, const char *method)
 	c->many_authorizations = a.n > 1;
 }
 
+/* Has the client shown a certificate that we trust? */
+static bool
+is_certified(struct request *r)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    r->connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	unsigned status = 1;
+
+	return info != NULL &&
+	    gnutls_certificate_verify_peers2(info->tls_session, &status) == 0 &&
+	    status == 0;
+}
+
 static enum MHD_Result
 begin(struct request *r, const char *method)
 {
 	struct http_server *s = r->server;
 	struct http_call *c = &r->call;
 	struct str length, allowed;
+	size_t parts = 0;
 	uint64_t n;
 
 	r->seen = true;
+	if (c->secure && s->conf.tls_ca != NULL && !is_certified(r))
+		return MHD_NO;
 	look_at_headers(r, method);
-	if (strcmp(method, "OPTIONS") == 0)
+	if (!c->secure && s->conf.one_port && s->cert != NULL)
+		r->answer = send_to_tls;
+	else if (strcmp(method, "OPTIONS") == 0)
 		r->answer = send_preflight;
 	else if (!router_find(&s->router, c, &allowed) && allowed.ptr != NULL) {
 		http_header(c, "Allow", allowed);
@@ -752,6 +812,12 @@ begin(struct request *r, const char *method)
 	r->body_max = c->route != NULL && c->route->body_max > 0
 	    ? c->route->body_max
 	    : s->conf.body_max;
+	if (s->ev.in_parts != NULL && r->answer == NULL)
+		parts = s->ev.in_parts(s->owner, c);
+	if (parts > 0) {
+		r->in_parts = true;
+		r->body_max = parts;
+	}
 	length = header(r, "Content-Length");
 	if (length.ptr != NULL && str_to_u64(length, &n)) {
 		/* a somewhat larger one is read and thrown away, so that its
@@ -773,7 +839,16 @@ gathered(struct request *r)
 		return send_error(r, 413, "err_param", "the body is too large");
 	if (r->answer != NULL)
 		return r->answer(r);
+	if (r->refused) {
+		r->state = SEND;
+		return send_call(r);
+	}
 	c->body = buf_str(&r->body);
+	if (r->server->ev.quick != NULL &&
+	    r->server->ev.quick(r->server->owner, c)) {
+		r->state = SEND;
+		return send_call(r);
+	}
 	tallies_begin(r->server->tallies);
 	if (!submit(r, run_call)) {
 		tallies_undo(r->server->tallies);
@@ -784,6 +859,23 @@ gathered(struct request *r)
 	loop_after(r->server->loop, &r->late, r->server->conf.request_ms);
 	suspend(r);
 	return MHD_YES;
+}
+
+static void
+give_part(struct request *r)
+{
+	if (!r->in_parts || r->too_large || r->refused || r->body.len < PART)
+		return;
+	r->call.body = buf_str(&r->body);
+	r->in_part = true;
+	if (submit(r, run_part)) {
+		suspend(r);
+		return;
+	}
+	r->in_part = false;
+	r->refused = true;
+	http_error(
+	    &r->call, 503, "err_rsc", "too many requests wait; try again");
 }
 
 static enum MHD_Result
@@ -803,11 +895,13 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url,
 		r->got += *upload_len;
 		if (r->got / SWALLOW > r->body_max)
 			return MHD_NO; /* chunks without end */
-		if (r->body.len + *upload_len > r->body_max)
+		if ((r->in_parts ? r->got : r->body.len + *upload_len) >
+		    r->body_max)
 			r->too_large = true;
-		if (!r->too_large && r->answer == NULL)
+		if (!r->too_large && !r->refused && r->answer == NULL)
 			buf_add(&r->body, upload, *upload_len);
 		*upload_len = 0;
+		give_part(r);
 		return MHD_YES;
 	}
 	switch (r->state) {
@@ -926,15 +1020,26 @@ start_daemon(struct daemon *d, uint16_t port, bool tls, struct err *err)
 	const struct http_server_conf *conf = &d->server->conf;
 	const union MHD_DaemonInfo *info;
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
-	    MHD_ALLOW_UPGRADE | (tls ? MHD_USE_TLS : 0);
-	int fd = -1, rc;
+	    MHD_ALLOW_UPGRADE | (tls ? MHD_USE_TLS : 0) |
+	    (conf->one_port ? MHD_USE_NO_LISTEN_SOCKET : 0);
+	struct MHD_OptionItem some[3] = { { MHD_OPTION_END, 0, NULL } };
+	unsigned n = 0;
+	int fd = -1, rc = 0;
 
-	rc = listen_on(conf->address, port, &d->port, &fd, err);
-	if (rc != 0)
-		return rc;
+	if (!conf->one_port) {
+		rc = listen_on(conf->address, port, &d->port, &fd, err);
+		if (rc != 0)
+			return rc;
+		some[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET,
+			fd, NULL };
+	}
+	if (tls && conf->tls_ca != NULL)
+		some[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_TRUST,
+			0, (void *)conf->tls_ca };
+	some[n].option = MHD_OPTION_END;
 	d->mhd = MHD_start_daemon(flags, 0, NULL, NULL, on_request, d,
-	    MHD_OPTION_URI_LOG_CALLBACK, on_target, d, MHD_OPTION_LISTEN_SOCKET,
-	    fd, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+	    MHD_OPTION_URI_LOG_CALLBACK, on_target, d, MHD_OPTION_ARRAY, some,
+	    MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
 	    MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 	    MHD_OPTION_CONNECTION_LIMIT, (unsigned)conf->max_connections,
 	    MHD_OPTION_PER_IP_CONNECTION_LIMIT,
@@ -944,12 +1049,45 @@ start_daemon(struct daemon *d, uint16_t port, bool tls, struct err *err)
 	    tls ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END,
 	    on_certificate, MHD_OPTION_END);
 	if (d->mhd == NULL) {
-		close(fd);
+		if (fd >= 0)
+			close(fd);
 		return err_set(err, ERR_IO, "the HTTP server did not start");
 	}
 	info = MHD_get_daemon_info(d->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	d->io.fd = info->epoll_fd;
 	loop_watch(d->server->loop, &d->io, LOOP_READ);
+	return 0;
+}
+
+/* The door hands over who has come. */
+static void
+on_came(void *owner, int fd, const struct sockaddr *address, socklen_t len,
+    bool tls)
+{
+	struct http_server *s = owner;
+
+	/* on failure it has closed the descriptor */
+	(void)MHD_add_connection(
+	    tls ? s->tls.mhd : s->plain.mhd, fd, address, len);
+	loop_defer(s->loop, &s->run);
+}
+
+static int
+open_door(struct http_server *s, struct err *err)
+{
+	struct http_door_conf door = { .tls = s->tls.mhd != NULL,
+		.waiting = s->conf.max_connections,
+		.wait_ms = (int64_t)s->conf.idle_s * 1000,
+		.came = on_came,
+		.owner = s };
+	int rc = listen_on(
+	    s->conf.address, s->conf.port, &s->plain.port, &door.fd, err);
+
+	if (rc != 0)
+		return rc;
+	if (door.tls)
+		s->tls.port = s->plain.port;
+	s->door = http_door_new(s->loop, &door);
 	return 0;
 }
 
@@ -967,6 +1105,8 @@ http_server_start(struct http_server *s, struct err *err)
 			return err_wrap(err, "the certificate of HTTPS");
 		rc = start_daemon(&s->tls, s->conf.tls_port, true, err);
 	}
+	if (rc == 0 && s->conf.one_port)
+		rc = open_door(s, err);
 	if (rc == 0)
 		set_tick(s);
 	return rc;
@@ -997,6 +1137,8 @@ http_server_stop(struct http_server *s)
 	if (s == NULL)
 		return;
 	s->stopping = true;
+	http_door_free(s->door);
+	s->door = NULL;
 	LIST_EACH (r, &s->waiting, struct request, waiting) {
 		loop_cancel(s->loop, &r->again);
 		list_del(&r->waiting);
@@ -1025,6 +1167,7 @@ http_server_free(struct http_server *s)
 		list_del(&t->link);
 		t->server = NULL;
 	}
+	http_door_free(s->door);
 	stop_daemon(&s->plain);
 	stop_daemon(&s->tls);
 	loop_cancel(s->loop, &s->tick);

@@ -24,12 +24,17 @@ struct http_server_conf {
 	uint16_t port;                  /* 0: the kernel chooses */
 	uint16_t tls_port;              /* used when both PEM texts are there */
 	const char *tls_cert, *tls_key; /* PEM text, or NULL */
+	const char *tls_ca; /* PEM text: whoever comes by TLS shows a
+			     * certificate that one of these has signed. NULL:
+			     * nobody must */
+	bool one_port;      /* HTTPS on `port`, too: with a certificate who
+			     * comes there in clear is sent to https: */
 	uint32_t max_connections;
 	uint32_t max_connections_per_address; /* 0: no limit */
 	size_t body_max;                      /* bytes of a request's body */
 	int64_t request_ms; /* from the whole request to the answer: 408 */
 	uint32_t idle_s;    /* of a connection */
-	const char *cors_origins;           /* "*" or a list with spaces */
+	const char *cors_origins; /* "*" or a list with spaces; "": none */
 	struct worker_pool *workers, *slow; /* borrowed */
 };
 
@@ -56,6 +61,20 @@ struct http_server_events {
 	void (*unmatched)(void *owner, struct http_call *c);
 	/* On the loop, after a HTTP_UPGRADE route has answered with 101. */
 	void (*upgraded)(void *owner, const struct http_upgraded *u);
+	/* On the loop, when the request is whole: true if it has been answered
+	 * at once. NULL: all goes to workers. */
+	bool (*quick)(void *owner, struct http_call *c);
+	/* On the loop, when the headers are there: more than 0 if the body,
+	 * which may have so many bytes, is to be given in parts. NULL: it never
+	 * is. */
+	size_t (*in_parts)(void *owner, const struct http_call *c);
+	/* On a worker: `body` is its next part. What is left is there when the
+	 * call is handled. False: the call holds a refusal, and what else comes
+	 * is thrown away. */
+	bool (*part)(void *owner, struct http_call *c);
+	/* On the loop: a call whose body came in parts is over, however it
+	 * ended. */
+	void (*ended)(void *owner, struct http_call *c);
 };
 
 /* Routes are borrowed and stay; `routes` ends with a method NULL. To be called

@@ -80,17 +80,44 @@ hash_of(const struct mqtt_client_msg *m)
 	return h != 0 ? h : 1; /* 0: a free place */
 }
 
-/* Does the bridge subscribe to this topic on this side? */
-static bool
-comes_back(const struct side *s, struct str topic)
+/* The lane that carries a message of this topic from this side; NULL: none. */
+static const struct lane *
+lane_of(const struct side *s, struct str topic)
 {
 	for (size_t i = 0; i < s->bridge->n_lanes; i++) {
 		const struct lane *l = &s->bridge->lanes[i];
 
-		if (l->from == s && mqtt_filter_matches(l->filter, topic))
-			return true;
+		if (l->from == s && topic.len >= l->from_prefix_len &&
+		    mqtt_filter_matches(l->filter, topic))
+			return l;
 	}
-	return false;
+	return NULL;
+}
+
+/* Its topic on the other side of the lane. */
+static void
+add_target(const struct lane *l, struct str topic, struct buf *out)
+{
+	buf_add_str(out, l->to_prefix);
+	buf_add(out, topic.ptr + l->from_prefix_len,
+	    topic.len - l->from_prefix_len);
+}
+
+/* Would what we publish here come back to us, be carried over, and be carried
+ * here again? What is only answered elsewhere is no echo. */
+static bool
+comes_back(const struct side *s, struct str topic)
+{
+	const struct lane *l = lane_of(s, topic);
+	struct buf there = { 0 };
+	bool again;
+
+	if (l == NULL)
+		return false;
+	add_target(l, topic, &there);
+	again = lane_of(l->to, buf_str(&there)) != NULL;
+	buf_free(&there);
+	return again;
 }
 
 static void
@@ -226,9 +253,7 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 	    is_echo(l->from, m))
 		return;
 
-	buf_add_str(&topic, l->to_prefix);
-	buf_add(&topic, m->topic.ptr + l->from_prefix_len,
-	    m->topic.len - l->from_prefix_len);
+	add_target(l, m->topic, &topic);
 	out.topic = buf_str(&topic);
 	out.qos = MIN_OF(m->qos, l->qos);
 	mqtt_kept_props(m->props->raw, &kept);

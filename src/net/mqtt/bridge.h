@@ -18,8 +18,9 @@
  * Loops: neither server is to send the bridge what the bridge published. In
  * level 5 the subscriptions say so (no local), in level 4 the bridge bit of
  * CONNECT. With a server that knows neither, the bridge recognises its own
- * messages by topic and content, among the last BRIDGE_ECHOES. Loops over more
- * than two servers are for their rules to avoid.
+ * messages by topic and content, among the last BRIDGE_ECHOES, if they would go
+ * round: where a rule says that they come back on another topic, they do. Loops
+ * over more than two servers are for their rules to avoid.
  *
  * Response topics and user properties are carried as they are.
  */

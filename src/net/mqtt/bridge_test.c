@@ -918,6 +918,27 @@ what_a_simple_server_sends_back_is_recognised(void **state)
 }
 
 static void
+an_echo_that_is_wanted_elsewhere_is_carried(void **state)
+{
+	static const struct mqtt_bridge_rule rules_[] = {
+		{ "", MQTT_BRIDGE_OUT, 1, "aws/ask", "things/1/test" },
+		{ "", MQTT_BRIDGE_IN, 1, "aws/answer", "things/1/test" },
+	};
+	struct fixture *f = *state;
+	struct script s[2];
+
+	f->conf.rules = rules_;
+	f->conf.n_rules = COUNT_OF(rules_);
+	start_scripts(f, s);
+	s[1].echo = true;
+	script_publish(&s[0], "aws/ask", STR("?"));
+	scripts_turn(f, s);
+	assert_script(&s[1], "things/1/test=?;");
+	assert_script(&s[0], "aws/answer=?;");
+	stop_scripts(f, s);
+}
+
+static void
 the_source_is_acknowledged_after_the_target_has_answered(void **state)
 {
 	struct fixture *f = *state;
@@ -1017,6 +1038,7 @@ main(void)
 		T(the_remote_may_be_told_on_a_topic_of_its_own),
 		T(bad_rules_are_refused),
 		T(what_a_simple_server_sends_back_is_recognised),
+		T(an_echo_that_is_wanted_elsewhere_is_carried),
 		T(the_source_is_acknowledged_after_the_target_has_answered),
 		T(a_remote_session_is_kept_unless_it_is_to_be_forgotten),
 		T(a_remote_may_be_asked_as_by_any_client),

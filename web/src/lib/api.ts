@@ -3,6 +3,7 @@
 import { accessToken, who } from './auth.svelte';
 import { away } from './away.svelte';
 import { tOr } from './look.svelte';
+import type { Counted } from './schema';
 
 export class ApiError extends Error {
 	constructor(public status: number, public code: string, message: string, public where: string) {
@@ -59,7 +60,7 @@ export const patch = <T>(path: string, data?: unknown, beside?: object, asOf?: s
 export const del = (path: string): Promise<void> => call('DELETE', path);
 // A change together with the version it has made: `undoable(text, () => change('PATCH', path, data))`.
 export const change = <T = any>(method: 'POST' | 'PATCH' | 'DELETE', path: string, data?: unknown, beside?: object, asOf?: string): Promise<Changed<T>> => whole(method, path, method === 'DELETE' ? undefined : { data, ...beside }, asOf);
-export const count = async (path: string, query?: Query) => (await get<{ count: number }>(path + '/count', query)).count;
+export const count = async (path: string, query?: Query) => (await get<Counted>(path + '/count', query)).count;
 
 // The schema of what a call takes, for forms.
 let doc: Promise<any> | undefined;

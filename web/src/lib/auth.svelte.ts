@@ -3,12 +3,13 @@
 // refresh token is a cookie that scripts cannot read and that only /refresh
 // gets; it is good once, so one tab at a time exchanges it.
 
-import { away, forget, remember, remembered } from './away.svelte';
+import { away, forget, remember, remembered, type Who } from './away.svelte';
+import type { Oauth2Tokens } from './schema';
 
 // Whether there is a cookie to exchange: no more than a hint.
 const HINT = 'marram.in', FLOW = 'marram.flow', ID = 'public', MARGIN = 30_000;
 let token = '', ends = 0, asking: Promise<boolean> | undefined;
-export const who = $state({ account: '', name: '', roles: {} as Record<string, boolean>, userId: '' });
+export const who = $state<Who>({ account: '', name: '', roles: {}, userId: '' });
 
 type Word = { is: 'ask' } | { is: 'token'; token: string; ends: number } | { is: 'in'; userId: string } | { is: 'out' };
 const tabs = new BroadcastChannel('marram');
@@ -52,7 +53,7 @@ async function exchange(path: string, form: Record<string, string>): Promise<boo
 	const r = await fetch(path, { method: 'POST', headers: { 'X-Marram': 'app' }, body: new URLSearchParams({ client_id: ID, ...form }) });
 	if (r.status === 400) localStorage.removeItem(HINT);
 	if (!r.ok) return false;
-	const t = await r.json();
+	const t: Oauth2Tokens = await r.json();
 	token = t.access_token;
 	ends = Date.now() + t.expires_in * 1000;
 	localStorage.setItem(HINT, '1');

@@ -1,10 +1,13 @@
 // While the server is away the service worker answers with what it said last:
 // since when that is, and who may see it.
+import type { Tokeninfo } from './schema';
+
 export const away = $state({ since: '' });
 
 const WHO = 'marram.who', KEPT = 'answers:';
 
-export function remember(who: { account: string; name: string; roles: Record<string, boolean>; userId: string }) {
+export type Who = Pick<Tokeninfo, 'account' | 'name' | 'roles' | 'userId'>;
+export function remember(who: Who) {
 	localStorage.setItem(WHO, JSON.stringify(who));
 	forget(who.userId).catch(() => {});
 }

@@ -1,8 +1,9 @@
 // The codecs of the platform, each with a payload that it reads: what somebody
 // starts from.
 import type { Form } from './payload';
+import type { Profile } from './schema';
 
-export interface Codec { id: string; form: Form; payload: string; port?: number; script?: string; encodes?: string }
+export interface Codec { id: Profile['codec']; form: Form; payload: string; port?: number; script?: string; encodes?: string }
 export const codecs: Codec[] = [
 	{ id: 'json', form: 'json', payload: '{"temperature": 21.5, "air": {"humidity": 48}, "open": true}', encodes: '{"relay": true}' },
 	{ id: 'cayenne', form: 'hex', payload: '01 67 00 e7 02 68 60 03 02 01 4a' },

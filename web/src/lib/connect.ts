@@ -2,11 +2,12 @@
 // lines to be pasted.
 import { hexOf } from './payload';
 import { mqttServer } from './site.svelte';
+import type { CoremgrApplication, CoremgrNetwork } from './schema';
 
 export type EndKind = 'network' | 'application';
-export interface End { networkId?: string; applicationId?: string; code: string; name: string; unitId: string | null; unitCode: string | null; hostUri: string; createdAt: string; ttl?: number; length?: number }
+export type End = Omit<CoremgrNetwork, 'networkId'> & Partial<Pick<CoremgrNetwork, 'networkId'> & Pick<CoremgrApplication, 'applicationId'>>;
 export const idOf = (e: End) => (e.networkId ?? e.applicationId)!;
-export const accountOf = (kind: EndKind, e: { unitCode: string | null; code: string }) => `${kind}.${e.unitCode ?? '_'}.${e.code}`;
+export const accountOf = (kind: EndKind, e: Pick<End, 'unitCode' | 'code'>) => `${kind}.${e.unitCode ?? '_'}.${e.code}`;
 
 // Easily read aloud: nothing that looks like something else.
 export const newPassword = () => Array.from(crypto.getRandomValues(new Uint8Array(20)), (b) => 'abcdefghjkmnpqrstuvwxyz23456789'[b % 31]).join('');

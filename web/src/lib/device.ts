@@ -1,10 +1,11 @@
 // A device, as the tabs of its page see it.
 import type { Picked } from './metric';
 import { bytesOf, textOf } from './payload';
-import type { Device, Gateway, Node, Operation, Profile } from './schema';
+import type { Device, Gateway, NetworkDldata, NetworkUldata, Node, Operation, Profile } from './schema';
 
 export type { Device, Gateway, Node, Profile };
-export interface Message { dataId: string; proc: string; time?: string; pub?: string; resp?: string; status?: number; data: string; profile: string; extension?: unknown }
+// As it came up or went down.
+export type Message = Pick<NetworkUldata, 'dataId' | 'proc' | 'data' | 'profile' | 'extension'> & Partial<Pick<NetworkUldata, 'time'> & Pick<NetworkDldata, 'pub' | 'resp' | 'status'>>;
 export interface Of { device: Device; node?: Node; fields: Picked[]; gateway?: Gateway; profile?: Profile; load: () => Promise<void> }
 
 // How a payload is shown.

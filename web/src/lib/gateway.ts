@@ -1,11 +1,8 @@
 // Gateways: how each kind is begun, and its provider as a flat form.
 import { bodySchema, type Schema } from './api';
+import type { Gateway } from './schema';
 
-export interface Gateway {
-	id: string; unitId: string; code: string; description: string; enabled: boolean; claim: string; reconnectDelay: string; queueFailedMessage: boolean; labels: Record<string, any>;
-	provider: Record<string, any> & { type?: string; protocol?: Record<string, any> & { type?: string } }; messageLogger: Record<string, any>; createdAt: string;
-	state: { status: string; message: string; since: string | null }; lastTransaction: string | null; counters?: Record<string, number>;
-}
+export type { Gateway };
 export interface Start { id: string; type: string; protocol: string; start: Record<string, any>; first: string[] /* what is asked for at once */; actions?: string[] }
 const mqtt = ['protocol.broker', 'protocol.username', 'protocol.password'];
 export const starts: Start[] = [

@@ -1,8 +1,9 @@
 // One WebSocket for all that changes. It comes back by itself, and what was
 // subscribed then is subscribed again.
 import { accessToken } from './auth.svelte';
+import type { EventFilter } from './schema';
 
-export interface LiveEvent { type: 'created' | 'updated' | 'deleted' | 'requested'; entityType: string; entityId: string; entityQuickId: string; entity: any }
+export interface LiveEvent { type: EventFilter['eventTypes'][number]; entityType: string; entityId: string; entityQuickId: string; entity: any }
 interface Wanted { ask: Record<string, unknown>; hear: (e: LiveEvent) => void; frame?: (f: any) => void }
 
 export const link = $state({ up: false, tried: false });

@@ -1,6 +1,6 @@
 // The history of fields: what they are, how it is asked for, and as series.
 import { get, post } from './api';
-import type { Field } from './schema';
+import type { Device, Field, MetricPoint } from './schema';
 import type { Series, Value } from './series';
 
 export type { Field };
@@ -21,7 +21,7 @@ export async function fieldBy(unit: string, quick: string): Promise<Picked | und
 }
 const names = new Map<string, Promise<string>>();
 export const deviceName = (id: string) => {
-	if (!names.has(id)) names.set(id, get<{ name: string; networkAddr: string }>('/broker/api/v1/device/' + id).then((d) => d.name || d.networkAddr).catch(() => (names.delete(id), '')));
+	if (!names.has(id)) names.set(id, get<Device>('/broker/api/v1/device/' + id).then((d) => d.name || d.networkAddr).catch(() => (names.delete(id), '')));
 	return names.get(id)!;
 };
 export const withDevices = (fields: Field[]): Promise<Picked[]> => Promise.all(fields.map(async (f) => ({ ...f, device: (await deviceName(f.deviceId)) || f.nodeId })));
@@ -30,7 +30,7 @@ export const withDevices = (fields: Field[]): Promise<Picked[]> => Promise.all(f
 export async function findFields(unit: string, words: string): Promise<Picked[]> {
 	const list = (q: Record<string, string | number>) => get<Field[]>('/hub/api/v1/field/list', { unit, limit: 25, ...q });
 	if (!words) return withDevices(await list({ sort: 'lastSeen:desc' }));
-	const low = words.toLowerCase().split(/\s+/).slice(0, 4), devices = (await Promise.all(low.map((w) => get<{ deviceId: string }[]>('/broker/api/v1/device/list', { unit, contains: w, limit: 5 })))).flat();
+	const low = words.toLowerCase().split(/\s+/).slice(0, 4), devices = (await Promise.all(low.map((w) => get<Device[]>('/broker/api/v1/device/list', { unit, contains: w, limit: 5 })))).flat();
 	const found = (await Promise.all([list({ contains: words }), ...low.flatMap((w) => [list({ contains: w }), list({ fieldId: w })]), ...[...new Set(devices.map((d) => d.deviceId))].map((d) => list({ device: d }))])).flat();
 	const all = await withDevices([...new Map(found.map((f) => [f.id, f])).values()]);
 	return all.filter((f) => low.every((w) => `${f.device} ${f.name} ${quickOf(f)}`.toLowerCase().includes(w))).slice(0, 40);
@@ -50,7 +50,6 @@ export const RAW_MAX = 100_000; // the server gives no more of one field
 
 export interface Stats { min: number | null; mean: number | null; max: number | null; last: Value; count: number }
 export interface Asked { field: Picked; series: Series; step: number; stats: Stats; cut: boolean }
-interface Point { timestamp: string; metric: Record<string, any> }
 
 const bars = ['sum', 'count', 'increase'];
 const real = (f: Field, v: any): Value => (v === null || v === undefined ? null : f.metricType === 'binary' ? (typeof v === 'number' ? v !== 0 : v === true || v === 'true') : isNumber(f) ? (Number.isFinite(Number(v)) ? Number(v) : null) : typeof v === 'object' ? JSON.stringify(v) : v);
@@ -63,7 +62,7 @@ export async function history(unit: string, fields: Picked[], o: { from: number;
 	// One that was just made is told before it is stored; its first value is all.
 	const old = fields.filter((f) => !f.made || Date.now() - f.made > 5000);
 	const windowed = (f: Field) => !!o.window && isNumber(f);
-	const data: Record<string, Point[]> = old.length === 0 ? {} : await post('/hub/api/v1/metric', {
+	const data: Record<string, MetricPoint[]> = old.length === 0 ? {} : await post('/hub/api/v1/metric', {
 		unitId: unit,
 		queries: old.map((f) => ({ name: f.id, quickId: 'field:' + quickOf(f), start: iso(o.from), stop: iso(o.to), window: windowed(f) ? o.window : '', functions: windowed(f) ? [...new Set([fn, 'mean', 'min', 'max', 'count'])] : [] })),
 	});
@@ -80,11 +79,11 @@ export async function history(unit: string, fields: Picked[], o: { from: number;
 	});
 }
 // A field that had another unit once has several series, one behind the other.
-function inOrder(points: Point[]): Point[] {
+function inOrder(points: MetricPoint[]): MetricPoint[] {
 	for (let i = 1; i < points.length; i++) if (points[i].timestamp < points[i - 1].timestamp) return points.sort((a, b) => (a.timestamp < b.timestamp ? -1 : 1));
 	return points;
 }
-function statsOf(s: Series, points: Point[], step: number): Stats {
+function statsOf(s: Series, points: MetricPoint[], step: number): Stats {
 	let min: number | null = null, max: number | null = null, sum = 0, n = 0;
 	const add = (low: any, high: any, mean: any, count: number) => {
 		if (typeof mean !== 'number' || typeof low !== 'number' || typeof high !== 'number') return;

@@ -2,8 +2,9 @@
 // own.
 import { get } from './api';
 import { who } from './auth.svelte';
+import type { User } from './schema';
 
-export interface User { userId: string; account: string; name: string; createdAt: string; modifiedAt: string; verifiedAt: string | null; expiredAt?: string | null; disabledAt?: string | null; roles: Record<string, boolean>; info: object }
+export type { User };
 export const readsUsers = () => !!(who.roles.admin || who.roles.manager);
 const known = $state<Record<string, string>>({}), asked = new Set<string>();
 

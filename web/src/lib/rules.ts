@@ -1,6 +1,6 @@
 // Rules: what kinds there are, what of an object its sentence can say, and what
 // a sentence chooses from.
-import { get } from './api';
+import { get, type Schema } from './api';
 import { t, tOr } from './look.svelte';
 import type { HandlerType as Shown } from './schema';
 import { findFields, nameOf, quickOf, type Picked } from './metric';
@@ -35,7 +35,6 @@ export const operators = ['eq', 'ne', 'gt', 'gte', 'lt', 'lte', 'in', 'nin', 'ra
 export const resources = ['field', 'data_repository', 'node', 'gateway', 'task', 'schedule', 'handler'];
 export interface Found { value: string; text: string; note?: string }
 export type HandlerType = Omit<Shown, 'spec' | 'parameter'> & Record<'spec' | 'parameter', Schema | null>;
-export interface Schema { type?: string | string[]; description?: string; default?: unknown; properties?: Record<string, Schema>; maximum?: number; minimum?: number }
 let asked: Promise<HandlerType[]> | undefined;
 export const handlerTypes = () => (asked ??= get<HandlerType[]>('/hub/api/v1/handler-type/list').catch((e) => { asked = undefined; throw e; }));
 

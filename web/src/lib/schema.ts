@@ -1,8 +1,9 @@
 // Made by test/docs.py --write from /openapi.json: not to be changed by hand.
 export interface ActionPost { unitId: string; resource: string; payload?: string; keyPath?: string }
+export interface ActionPreview { handler: string; parameter: string; value: any; status: 'ok' | 'error'; message: string }
 export interface Application { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any> }
 export interface ApplicationAdded { applicationId: string }
-export interface ApplicationDldata { dataId: string; proc: string; resp?: string | null; status: number; unitId: string; deviceId?: string | null; networkCode?: string | null; networkAddr?: string | null; profile: string; data: string; extension?: any }
+export interface ApplicationDldata { dataId: string; proc: string; resp?: string; status: number; unitId: string; deviceId?: string; networkCode?: string; networkAddr?: string; profile: string; data: string; extension?: any }
 export interface ApplicationDldataPost { deviceId: string; payload: string }
 export interface ApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any> }
 export interface ApplicationPost { code: string; unitId: string; hostUri: string; name?: string; info?: Record<string, any> }
@@ -19,8 +20,8 @@ export interface BackupPost { prefix?: string; storageExportType?: 'json' | 'yam
 export interface BackupProgress { what: 'none' | 'backup' | 'restore' | 'import'; backupId: string; status: 'idle' | 'running' | 'ok' | 'error'; step: string; percent: number; message: string; startedOn: string | null; endedOn: string | null }
 export interface BackupReport { backupId: string; dryRun: boolean; version?: string; createdOn?: string; changes: BackupChange[]; rows?: number; skipped?: BackupSkipped[] }
 export interface BackupSkipped { entity: string; id: string; why: string }
-export interface Claimed { id: string; deviceId?: string | null; code?: string | null; message?: string | null }
-export interface Client { clientId?: string; createdAt?: string; modifiedAt?: string; clientSecret?: string | null; redirectUris?: string[]; scopes?: string[]; userId?: string; name?: string; image?: string | null }
+export interface Claimed { id: string; deviceId?: string; code?: string; message?: string }
+export interface Client { clientId: string; createdAt: string; modifiedAt: string; clientSecret: string | null; redirectUris: string[]; scopes: string[]; userId?: string; name: string; image: string | null }
 export interface ClientAdded { clientId: string }
 export interface ClientPatch { redirectUris?: string[]; scopes?: string[]; name?: string; image?: string | null }
 export interface ClientPost { redirectUris: string[]; scopes: string[]; userId?: string; name: string; image?: string | null }
@@ -33,7 +34,7 @@ export interface CoremgrNetwork { networkId: string; code: string; unitId: strin
 export interface CoremgrNetworkPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
 export interface CoremgrNetworkPost { code: string; unitId?: string | null; hostUri: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null }
 export interface CoremgrNetworkPosted { networkId: string; password: string }
-export interface CoremgrOpdata { dataId: string; reqTime: string; resTime: string; latencyMs: number; status: number; sourceIp: string; method: string; path: string; body?: any; userId: string; clientId: string; errCode?: string | null; errMessage?: string | null }
+export interface CoremgrOpdata { dataId: string; reqTime: string; resTime: string; latencyMs: number; status: number; sourceIp: string; method: string; path: string; body?: any; userId: string; clientId: string; errCode?: string; errMessage?: string }
 export interface CoremgrSelf { account: string; createdAt: string; modifiedAt: string; verifiedAt: string | null; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; info: Record<string, any> }
 export interface Counted { count: number }
 export interface Dampening { type: 'none' | 'consecutive' | 'evaluation' | 'active_duration'; occurrences: number; evaluation: number; activeDuration: string }
@@ -89,7 +90,9 @@ export interface Handler { id: string; unitId: string; description: string; enab
 export interface HandlerAdded { id: string }
 export interface HandlerPatch { description?: string; enabled?: boolean; labels?: Record<string, any>; spec?: Record<string, any> }
 export interface HandlerPost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; type: 'resource' | 'backup' | 'email' | 'mqtt' | 'noop' | 'telegram' | 'webhook'; spec?: Record<string, any> }
+export interface HandlerStage { stage: string; status: 'ok' | 'error' | 'waiting'; message: string; took?: number; attempts?: number }
 export interface HandlerTestPost { parameter?: Record<string, any> | null }
+export interface HandlerTested { stages: HandlerStage[] }
 export interface HandlerType { type: string; takes: string | null; spec: Record<string, any> | null; parameter: Record<string, any> | null; secrets: string[] }
 export interface HubBackup { backupId: string; fileName: string; fileSize: number; modifiedOn: string; product: string; version: string | null; createdOn: string | null; storageExportType: string; files: number }
 export interface HubBackupUpload { backupId: string }
@@ -97,12 +100,11 @@ export interface Inbox { id: string; unitId: string; networkId: string; networkC
 export interface InboxClaimPost { ids: string[]; unitId?: string | null; profile?: string; name?: string }
 export interface Listener { scheme: string; host: string; port: number; local: boolean }
 export interface MetricPoint { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
-export interface MetricPointAdded { timestamp: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; metric: Record<string, any> }
 export interface MetricPost { unitId: string; queries: MetricQueryGiven[] }
 export interface MetricQueryGiven { name?: string; quickId?: string; start?: string; stop?: string; window?: string; functions?: string[] }
 export interface Network { networkId: string; code: string; unitId: string | null; unitCode: string | null; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any> }
 export interface NetworkAdded { networkId: string }
-export interface NetworkDldata { dataId: string; proc: string; pub: string; resp?: string | null; status: number; unitId: string; deviceId: string; networkCode: string; networkAddr: string; profile: string; data: string; extension?: any }
+export interface NetworkDldata { dataId: string; proc: string; pub: string; resp?: string; status: number; unitId: string; deviceId: string; networkCode: string; networkAddr: string; profile: string; data: string; extension?: any }
 export interface NetworkPatch { hostUri?: string; name?: string; info?: Record<string, any> }
 export interface NetworkPost { code: string; unitId?: string | null; hostUri: string; name?: string; info?: Record<string, any> }
 export interface NetworkRoute { routeId: string; unitId: string; applicationId: string; applicationCode: string; networkId: string; networkCode: string; createdAt: string }
@@ -110,7 +112,7 @@ export interface NetworkRouteAdded { routeId: string }
 export interface NetworkRoutePost { applicationId: string; networkId: string }
 export interface NetworkStats { dldata: QueueFigures; ctrl: QueueFigures }
 export interface NetworkTestPost { password?: string | null; url?: string | null }
-export interface NetworkUldata { dataId: string; proc: string; unitCode: string | null; networkCode: string; networkAddr: string; unitId?: string | null; deviceId?: string | null; time: string; profile: string; data: string; extension?: any }
+export interface NetworkUldata { dataId: string; proc: string; unitCode: string | null; networkCode: string; networkAddr: string; unitId?: string; deviceId?: string; time: string; profile: string; data: string; extension?: any }
 export interface NetworkUldataPost { deviceId: string; payload: string }
 export interface Node { id: string; unitId: string; gatewayId: string; nodeId: string; name: string; state: State; labels: Record<string, any>; others: Record<string, any>; lastSeen: string | null; modifiedOn: string | null }
 export interface NodePatch { name?: string; labels?: Record<string, any> }
@@ -132,6 +134,7 @@ export interface ScheduleAdded { id: string }
 export interface SchedulePatch { description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type?: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec?: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface SchedulePost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface ScheduleState { lastRun: string | null; lastStatus: boolean; message: string; executedCount: number }
+export interface ScheduleTried { next: string[]; timeZone: string }
 export interface ScheduleTryPost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface SelfPatch { password?: string; name?: string; info?: Record<string, any> }
 export interface ServiceToken { id: string; userId: string; unitId: string | null; name: string; description: string; scopes: string[]; neverExpire: boolean; expiresOn: string | null; labels: Record<string, any>; createdAt: string; modifiedAt: string; lastUsedAt: string | null }
@@ -160,26 +163,27 @@ export interface TaskAdded { id: string }
 export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
 export interface TaskState { lastEvaluation: string | null; lastSuccess: string | null; message: string; lastStatus: boolean; executedCount: number; activeSince: string | null; executionsHistory: any }
+export interface TaskTried { event: any; variables: Record<string, any> | null; isTriggered: boolean; message: string; took: number; actions: ActionPreview[] }
 export interface TaskTryPost { id?: string; unitId: string; description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[]; quickId?: string }
 export interface TestPost { unitId: string; gatewayId?: string | null; code?: string | null; provider: Record<string, any> | null; listenMs?: number }
 export interface TestStage { name: string; status: 'ok' | 'failed' | 'skipped' | 'running'; ms: number; message: string; advice: string }
 export interface Tokeninfo { userId: string; account: string; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; clientId: string; scopes: string[] }
 export interface TopicPublishPost { unitId?: string | null; topic: string; payload?: string; base64?: string | null; qos?: number; retain?: boolean }
 export interface Trace { id: string; unitId: string; rule: string; timestamp: string; event: any; variables: any; isTriggered: boolean; isFired: boolean; message: string; actions: any; took: number }
-export interface Tried { error?: string | null; line?: number | null; tookMs: number; console: string; result?: any; timestamp?: string | null; data?: string | null; fPort?: number | null; fields: TriedField[] }
-export interface TriedField { sourceId: string; fieldId: string; name: string; value: any; metricType: string; unit: string; nodeOther?: string | null; problem?: string | null }
+export interface Tried { error?: string; line?: number; tookMs: number; console: string; result?: any; timestamp?: string; data?: string; fPort?: number; fields: TriedField[] }
+export interface TriedField { sourceId: string; fieldId: string; name: string; value: any; metricType: string; unit: string; nodeOther?: string; problem?: string }
 export interface Unit { unitId: string; code: string; createdAt: string; modifiedAt: string; ownerId: string; memberIds: string[]; name: string; info: Record<string, any> }
 export interface UnitAdded { unitId: string }
 export interface UnitPatch { ownerId?: string; memberIds?: string[]; name?: string; info?: Record<string, any> }
 export interface UnitPost { code: string; ownerId?: string; name?: string; info?: Record<string, any> }
-export interface User { userId?: string; account?: string; createdAt?: string; modifiedAt?: string; verifiedAt?: string | null; expiredAt?: string | null; disabledAt?: string | null; roles?: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name?: string; info?: Record<string, any> }
+export interface User { userId: string; account: string; createdAt: string; modifiedAt: string; verifiedAt: string | null; expiredAt?: string | null; disabledAt?: string | null; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; info: Record<string, any> }
 export interface UserAdded { userId: string }
 export interface UserPatch { verifiedAt?: string | null; roles?: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; password?: string; name?: string; info?: Record<string, any> }
 export interface UserPost { account: string; password: string; name?: string; info?: Record<string, any> }
 export interface Validity { enabled: boolean; date: Span; time: Span; validateTimeEveryday: boolean }
 export interface ValidityGiven { enabled?: boolean; date?: SpanGiven; time?: SpanGiven; validateTimeEveryday?: boolean }
 export interface Value { value: any; isReceived: boolean; timestamp: string | null }
-export interface Version { versionId: string; changeId: string; unitId: string | null; objectType: string; objectId: string; number: number; time: string; userId: string | null; account: string | null; verb: string; comment: string | null }
-export interface VersionCompanion { objectType: string; objectId: string; code?: string | null; message?: string | null }
+export interface Version { versionId: string; changeId: string; unitId: string | null; objectType: string; objectId: string; number: number; time: string; userId: string | null; account: string | null; verb: string; comment: string | null; object?: Record<string, any> }
+export interface VersionCompanion { objectType: string; objectId: string; code?: string; message?: string }
 export interface VersionDifference { path: string; before?: any; after?: any }
 export interface VersionRestored { versionId: string | null; objectType: string; objectId: string; done: string; changed: VersionDifference[]; kept: string[]; restored: VersionCompanion[]; failed: VersionCompanion[] }

@@ -3,6 +3,7 @@
 import { get, patch, post } from './api';
 import { who } from './auth.svelte';
 import { look } from './look.svelte';
+import type { DataRepository } from './schema';
 
 export interface View { name: string; query: string }
 export const views = $state({ all: [] as View[], here: false, loaded: '' });
@@ -12,7 +13,7 @@ let known = false;
 export async function loadViews(page: string) {
 	const id = key(page);
 	if (views.loaded === id) return;
-	const found = (await get<{ id: string; data: { views?: View[] } }[]>('/hub/api/v1/data-repository/list', { unit: look.unit, contains: id, limit: 5 }).catch(() => [])).find((r) => r.id === id);
+	const found = (await get<DataRepository[]>('/hub/api/v1/data-repository/list', { unit: look.unit, contains: id, limit: 5 }).catch(() => [])).find((r) => r.id === id);
 	known = !!found;
 	views.here = !found;
 	views.all = found?.data.views ?? JSON.parse(localStorage.getItem('marram.' + id) ?? '[]');

@@ -1,4 +1,5 @@
 // Dashboards that are made for somebody: from a device, and from a file.
+import type { Dashboard as Shown } from '../lib/schema';
 import { place, type Widget } from './grid';
 import { quickOf, truth, type Entity } from './values.svelte';
 import { kindOf, starts, type Config } from './widgets';
@@ -52,7 +53,9 @@ function changed(v: unknown, key = '', dotted = false): unknown {
 	if (v !== null && typeof v === 'object') return Object.fromEntries(Object.entries(v).map(([k, x]) => [k, changed(x, k, key === 'fieldIds' || (key === 'field' && k === 'id'))]));
 	return v;
 }
-export interface Stored { title: string; description: string; type: string; favorite: boolean; disabled: boolean; labels: Record<string, string>; widgets: Widget[] }
+// A dashboard as it is stored, and what of it a file has.
+export type Dashboard = Omit<Shown, 'widgets'> & { widgets: Widget[] };
+export type Stored = Omit<Dashboard, 'id' | 'unitId' | 'modifiedOn'>;
 // One dashboard or a list of them, of MyController or of ours.
 export function read(text: string): Stored[] {
 	const json = JSON.parse(text), found: any[] = Array.isArray(json) ? json : Array.isArray(json?.data) ? json.data : Array.isArray(json?.dashboards) ? json.dashboards : [json?.data ?? json];

@@ -1,0 +1,68 @@
+/*
+ * edge/http_server.h - the agent's HTTP server: files that devices and the
+ * agent exchange, and the store of entities.
+ *
+ *	/te/v1/files/<path>             PUT, GET, DELETE:
+ *<data.path>/file-transfer /tedge/file-transfer/<path>     the same, as in the
+ *first years /te/v1/entities...              see edge/entity_api.h
+ *	/te/v1/health                   GET: it answers
+ *
+ * It is a module, marram-edge-http.so, that is loaded when it is first started:
+ * a device that needs none has no HTTP server in its memory. Files are read and
+ * written on one thread of its own, entities are asked on the loop.
+ */
+#ifndef EDGE_HTTP_SERVER_H
+#define EDGE_HTTP_SERVER_H
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "edge/entity_api.h"
+
+struct edge_http;
+
+struct edge_http_conf {
+	struct loop *loop;
+	const char *address; /* a number; "0.0.0.0" */
+	uint16_t port;       /* 0: the kernel chooses */
+	/* Files of PEM; NULL or "": none. With a certificate it speaks HTTPS,
+	 * and sends who comes in clear there. With `ca_path`, which may be a
+	 * folder, clients must show a certificate. */
+	const char *cert_path, *key_path, *ca_path;
+	const char *files_dir; /* made if need be */
+	uint64_t file_max;     /* bytes of one; more is refused with 413 */
+	uint32_t max_connections;
+};
+
+struct edge_http_host {
+	void *owner;
+	/* A request for entities; on the loop. */
+	void (*entities)(void *owner, struct entity_call *c);
+};
+
+/* Loads the module, if need be, and begins to listen. Nothing of `conf` is
+ * kept. ERR_NOT_FOUND: there is no module; the sentence says where it was
+ * looked for. */
+int edge_http_start(const struct edge_http_conf *conf,
+    const struct edge_http_host *host, struct edge_http **ret, struct err *err);
+uint16_t edge_http_port(const struct edge_http *h);
+/* Listens no more, and waits for what is being written. The rest of it goes
+ * when the loop has turned. NULL is fine. */
+void edge_http_stop(struct edge_http *h);
+
+/* --- what the module is --------------------------------------------------- */
+
+#define EDGE_HTTP_VERSION 1
+#define EDGE_HTTP_SYMBOL "marram_edge_http"
+
+struct edge_http_module {
+	unsigned version;
+	int (*start)(const struct edge_http_conf *conf,
+	    const struct edge_http_host *host, struct edge_http **ret,
+	    struct err *err);
+	uint16_t (*port)(const struct edge_http *h);
+	void (*stop)(struct edge_http *h);
+};
+
+extern const struct edge_http_module marram_edge_http; /* within it */
+
+#endif

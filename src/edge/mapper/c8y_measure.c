@@ -1,0 +1,302 @@
+/*
+ * edge/mapper/c8y_measure.c - measurements: fragment, series, value.
+ *
+ *	{"temperature": 23}
+ *	{"type":"ThinEdgeMeasurement","time":"...",
+ *	 "temperature":{"temperature":{"value":23}}}
+ *
+ * Numbers keep the text they were typed with.
+ */
+#include "edge/mapper/c8y_private.h"
+
+#include "base/base.h"
+#include "base/mem.h"
+#include "codec/thin_edge_json.h"
+
+#include <stdlib.h>
+
+/* The units of one type of measurement. */
+struct units {
+	struct str topic, payload;
+	struct arena arena;
+	struct unit {
+		struct unit *next;
+		struct str group, name, unit;
+	} * first;
+};
+
+struct measure {
+	struct c8y *c;
+	struct arena *a;
+	struct buf *out; /* the values */
+	struct buf time; /* of the first generation: it stands before them */
+	bool legacy, has_time;
+	const struct units *units;
+	struct str type;
+	bool comma, in_group, group_comma;
+	struct str reserved; /* a name that no measurement may have */
+};
+
+/* --- units --------------------------------------------------------------- */
+
+static void
+units_free(struct units *u)
+{
+	if (u == NULL)
+		return;
+	str_free(u->topic);
+	str_free(u->payload);
+	arena_fini(&u->arena);
+	free(u);
+}
+
+static void
+on_unit(void *owner, struct str group, struct str name, struct str unit)
+{
+	struct units *u = owner;
+	struct unit *one = arena_new(&u->arena, struct unit);
+
+	*one = (struct unit){ u->first, arena_str(&u->arena, group),
+		arena_str(&u->arena, name), arena_str(&u->arena, unit) };
+	u->first = one;
+}
+
+void
+c8y_units(struct c8y *c, struct str topic, struct str payload)
+{
+	struct str key = { topic.ptr, topic.len - 5 }; /* without /meta */
+	struct units *old = map_del(&c->units, key), *u;
+	struct err err = { 0 };
+
+	units_free(old);
+	if (payload.len == 0)
+		return;
+	u = mem_new(struct units);
+	u->topic = str_copy(key);
+	u->payload = str_copy(payload);
+	if (thin_edge_json_units(u->payload, &u->arena, on_unit, u, &err) !=
+	    0) {
+		c8y_error(c, "%s", err.text);
+		units_free(u);
+		return;
+	}
+	(void)map_put(&c->units, u->topic, u);
+}
+
+void
+c8y_units_fini(struct c8y *c)
+{
+	struct units *u;
+	size_t pos = 0;
+
+	while ((u = map_next(&c->units, &pos)) != NULL)
+		units_free(u);
+	map_fini(&c->units);
+}
+
+static struct str
+unit_of(const struct units *u, struct str group, struct str name)
+{
+	for (const struct unit *i = u->first; i != NULL; i = i->next)
+		if (str_eq(i->group, group) && str_eq(i->name, name))
+			return i->unit;
+	return STR_NULL;
+}
+
+/* --- what is heard ------------------------------------------------------- */
+
+static void
+comma(struct measure *m)
+{
+	bool *flag = m->in_group ? &m->group_comma : &m->comma;
+
+	if (*flag)
+		buf_addc(m->out, ',');
+	*flag = true;
+}
+
+/* The root has members of these names already. */
+static bool
+is_reserved(struct measure *m, struct str name)
+{
+	if (m->legacy ||
+	    (!str_eqz(name, "type") && !str_eqz(name, "externalSource")))
+		return false;
+	m->reserved = name;
+	return true;
+}
+
+static void
+on_time(void *owner, const struct thin_edge_time *t)
+{
+	struct measure *m = owner;
+	struct buf *out = m->legacy ? &m->time : m->out;
+
+	m->has_time = true;
+	if (!m->legacy)
+		comma(m);
+	buf_addz(out, "\"time\":\"");
+	if (t->unix_time)
+		mapper_add_time(out, t->seconds, t->nanos, 0, true);
+	else
+		buf_add_str(out, t->text);
+	buf_addc(out, '"');
+}
+
+static void
+on_type(void *owner, struct str type)
+{
+	((struct measure *)owner)->type = type;
+}
+
+static void
+on_open(void *owner, struct str group)
+{
+	struct measure *m = owner;
+
+	(void)is_reserved(m, group);
+	comma(m);
+	json_quote(m->out, group);
+	buf_addz(m->out, ":{");
+	m->in_group = true;
+	m->group_comma = false;
+}
+
+static void
+on_close(void *owner, struct str group)
+{
+	struct measure *m = owner;
+
+	(void)group;
+	buf_addc(m->out, '}');
+	m->in_group = false;
+}
+
+static void
+on_value(void *owner, struct str group, struct str name, struct str text,
+    double number)
+{
+	struct measure *m = owner;
+	struct str unit;
+
+	(void)number;
+	if (group.ptr == NULL)
+		(void)is_reserved(m, name);
+	comma(m);
+	json_quote(m->out, name);
+	if (group.ptr == NULL) { /* both fragment and series */
+		buf_addz(m->out, ":{");
+		json_quote(m->out, name);
+	}
+	buf_addz(m->out, ":{\"value\":");
+	buf_add_str(m->out, text);
+	unit = m->units == NULL ? STR_NULL : unit_of(m->units, group, name);
+	if (unit.ptr != NULL) {
+		buf_addz(m->out, ",\"unit\":");
+		json_quote(m->out, unit);
+	}
+	buf_addz(m->out, group.ptr == NULL ? "}}" : "}");
+}
+
+static void
+on_properties(void *owner, struct str json)
+{
+	struct measure *m = owner;
+	struct str key, value;
+	struct json j;
+
+	json_open(&j, json, 0, m->a);
+	if (!json_object(&j))
+		return;
+	while (json_member(&j, &key) && json_raw(&j, &value)) {
+		if (is_reserved(m, key))
+			break;
+		comma(m);
+		json_quote(m->out, key);
+		buf_addc(m->out, ':');
+		(void)json_compact(m->out, value, 0);
+	}
+}
+
+static const struct thin_edge_visitor visitor = { .time = on_time,
+	.type = on_type,
+	.open = on_open,
+	.close = on_close,
+	.value = on_value,
+	.properties = on_properties };
+
+void
+c8y_measure_legacy(
+    struct c8y *c, struct str child, struct str payload, struct arena *a)
+{
+	struct measure m = { .c = c, .a = a, .out = &c->extra, .legacy = true };
+	struct err err = { 0 };
+	struct c8y_entity *e;
+
+	buf_clear(&c->extra);
+	if (thin_edge_json_read(
+		payload, THIN_EDGE_STRICT, 0, a, &visitor, &m, &err) != 0) {
+		c8y_error(c, "%s", err.text);
+		return;
+	}
+	e = c8y_legacy_child(c, child);
+	c8y_topic(c, "/measurement/measurements/create");
+	buf_clear(&c->out);
+	buf_addc(&c->out, '{');
+	if (e != c->main)
+		c8y_add_source(c, &c->out, e);
+	buf_addz(&c->out, "\"type\":\"ThinEdgeMeasurement\",");
+	if (m.has_time) {
+		buf_add_str(&c->out, buf_str(&m.time));
+	} else {
+		buf_addz(&c->out, "\"time\":\"");
+		c8y_add_now(c, &c->out, false);
+		buf_addc(&c->out, '"');
+	}
+	buf_addc(&c->out, ',');
+	buf_add_str(&c->out, buf_str(&c->extra));
+	buf_addc(&c->out, '}');
+	(void)c8y_send(c);
+	buf_free(&m.time);
+}
+
+void
+c8y_measure(struct c8y *c, const struct mapper_msg *msg,
+    const struct te_topic *t, struct c8y_entity *e, struct arena *a)
+{
+	struct measure m = { .c = c, .a = a, .out = &c->out };
+	struct err err = { 0 };
+
+	if (c->units.n > 0)
+		m.units = map_get(&c->units, msg->topic);
+	buf_clear(&c->out);
+	buf_addc(&c->out, '{');
+	if (e != c->main)
+		c8y_add_source(c, &c->out, e);
+	if (thin_edge_json_read(msg->payload, 0, 0, a, &visitor, &m, &err) !=
+	    0) {
+		c8y_error(c, "%s", err.text);
+		return;
+	}
+	if (m.reserved.ptr != NULL) {
+		c8y_error(c,
+		    "Unexpected measurement name: \"" STR_FMT
+		    "\" is a reserved word.",
+		    STR_ARG(m.reserved));
+		return;
+	}
+	if (!m.has_time) {
+		comma(&m);
+		buf_addz(&c->out, "\"time\":\"");
+		c8y_add_now(c, &c->out, true);
+		buf_addc(&c->out, '"');
+	}
+	buf_addz(&c->out, ",\"type\":");
+	json_quote(&c->out,
+	    m.type.len > 0        ? m.type
+		: t->type.len > 0 ? t->type
+				  : STR("ThinEdgeMeasurement"));
+	buf_addc(&c->out, '}');
+	c8y_topic(c, "/measurement/measurements/create");
+	(void)c8y_send(c);
+}

@@ -1,0 +1,524 @@
+"""The agent of marram-edge, from outside: commands over MQTT, real packages
+of a repository of the test's own, plugins that misbehave, restarts, files."""
+import http.server
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import until
+from edge import EDGE, NO_MANAGER, Edge
+
+MAIN = "te/device/main///cmd/"
+ENDS = ("successful", "failed")
+
+
+class Device(Edge):
+    """With the agent on, and programs of the test for plugins."""
+
+    def __init__(self, folder, settings=None, system=NO_MANAGER):
+        super().__init__(folder, {"sudo.enable": False, **(settings or {})},
+                         system)
+        for name in ("sm-plugins", "plugins", "device"):
+            (self.config / name).mkdir()
+        (self.folder / "data" / "parts").write_text("tedge-agent\n")
+        self.bus = None
+
+    def plugin(self, name, script, folder="sm-plugins"):
+        path = self.config / folder / name
+        part = path.with_name("." + name)
+        part.write_text("#!/bin/sh\n" + script + "\n")
+        part.chmod(0o755)
+        part.rename(path)
+        return path
+
+    def start(self):
+        super().start()
+        self.bus = self.client("te/#", "tedge/#")
+        return self
+
+    def stop(self, how=signal.SIGTERM):
+        if self.bus is not None:
+            self.bus.close()
+            self.bus = None
+        return super().stop(how)
+
+    def types(self, operation):
+        told = self.bus.on(MAIN + operation)
+        return json.loads(told[-1] or "{}").get("types") if told else None
+
+    def ask(self, operation, number, **payload):
+        self.bus.say("%s%s/%s" % (MAIN, operation, number),
+                     json.dumps({"status": "init", **payload}), retain=True)
+
+    def states(self, operation, number):
+        return [json.loads(p)
+                for p in self.bus.on("%s%s/%s" % (MAIN, operation, number))
+                if p]
+
+    def end(self, operation, number, limit=60):
+        """The last state, when it is one."""
+        def ended():
+            states = self.states(operation, number)
+            return states and states[-1]["status"] in ENDS and states[-1]
+        return until("%s %s ends" % (operation, number), ended, limit)
+
+    def do(self, operation, number, **payload):
+        self.ask(operation, number, **payload)
+        return self.end(operation, number)
+
+
+@pytest.fixture
+def device(tmp_path):
+    d = Device(tmp_path)
+    yield d
+    d.stop()
+
+
+def packages(end, kind="apt"):
+    for group in end["currentSoftwareList"]:
+        if group["type"] == kind:
+            return {m["name"]: m.get("version") for m in group["modules"]}
+    return None
+
+
+def update(kind, *modules):
+    """("name", "install", "version", "url")"""
+    names = ("name", "action", "version", "url")
+    return [{"type": kind,
+             "modules": [dict(zip(names, m)) for m in modules]}]
+
+
+# --- a repository of Debian packages, and a root of its own for dpkg --------
+
+class Debian:
+    """What apt does here it does below `folder`: the machine is not touched."""
+
+    def __init__(self, folder, device):
+        self.folder, self.repo = folder, folder / "repo"
+        self.root = folder / "root"
+        for path in ("repo", "root/var/lib/dpkg/info", "root/var/lib/dpkg/updates",
+                     "root/var/lib/apt/lists/partial", "root/etc/apt",
+                     "root/var/cache/apt/archives/partial", "root/var/log"):
+            (folder / path).mkdir(parents=True)
+        (self.root / "var/lib/dpkg/status").touch()
+        (self.root / "etc/apt/sources.list").write_text(
+            "deb [trusted=yes] file:%s ./\n" % self.repo)
+        conf = folder / "apt.conf"
+        conf.write_text('''
+Dir "%(root)s";
+Dir::State "%(root)s/var/lib/apt";
+Dir::State::status "%(root)s/var/lib/dpkg/status";
+Dir::Cache "%(root)s/var/cache/apt";
+Dir::Etc "%(root)s/etc/apt";
+Dir::Log "%(root)s/var/log";
+Dir::Bin::dpkg "/usr/bin/dpkg";
+APT::Sandbox::User "root";
+APT::Architecture "amd64";
+DPkg::Options { "--root=%(root)s"; "--force-not-root"; "--log=/dev/null";
+                "--force-script-chrootless"; };
+''' % {"root": self.root})
+        device.plugin("apt", """
+export APT_CONFIG=%s DPKG_ADMINDIR=%s/var/lib/dpkg PATH="$PATH:/usr/sbin:/sbin"
+exec %s run tedge-apt-plugin "$@"
+""" % (conf, self.root, EDGE))
+
+    def build(self, name, version, into=None, **more):
+        tree = self.folder / "tree"
+        shutil.rmtree(tree, ignore_errors=True)
+        (tree / "DEBIAN").mkdir(parents=True)
+        (tree / "opt").mkdir()
+        (tree / "opt" / name).write_text(version + "\n")
+        lines = {"Package": name, "Version": version, "Architecture": "all",
+                 "Maintainer": "Nobody <nobody@example.org>",
+                 "Description": "a test", **more}
+        (tree / "DEBIAN/control").write_text(
+            "".join("%s: %s\n" % kv for kv in lines.items()))
+        deb = (into or self.repo) / ("%s_%s_all.deb" % (name, version))
+        subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree,
+                        deb], check=True, capture_output=True)
+        return deb
+
+    def index(self):
+        made = subprocess.run(["dpkg-scanpackages", "--multiversion", "."],
+                              cwd=self.repo, check=True, capture_output=True)
+        (self.repo / "Packages").write_bytes(made.stdout)
+
+    def has(self, name):
+        path = self.root / "opt" / name
+        return path.read_text().strip() if path.exists() else None
+
+
+@pytest.fixture
+def debian(tmp_path, device):
+    d = Debian(tmp_path / "debian", device)
+    d.build("small", "1.0")
+    d.build("small", "1.1")
+    d.build("other", "2.0")
+    d.index()
+    return d
+
+
+def test_a_real_package_is_installed_and_removed(device, debian):
+    device.start()
+    until("the type is known", lambda: device.types("software_update") == ["apt"])
+    end = device.do("software_update", 1, mine=5,
+                    updateList=update("apt", ("small", "install", "1.0"),
+                                      ("other", "install")))
+    assert end["status"] == "successful", end
+    assert end["mine"] == 5
+    assert packages(end) == {"small": "1.0", "other": "2.0"}
+    assert debian.has("small") == "1.0" and debian.has("other") == "2.0"
+    assert [s["status"] for s in device.states("software_update", 1)] == [
+        "init", "executing", "successful"]
+
+    end = device.do("software_update", 2, updateList=update(
+        "apt", ("small", "install", "latest"), ("other", "remove"),
+        ("never-there", "remove")))
+    assert end["status"] == "successful", end
+    assert packages(end) == {"small": "1.1"}
+    assert debian.has("other") is None
+
+    end = device.do("software_update", 3, updateList=update(
+        "apt", ("small", "remove", "1.0")))
+    assert end["status"] == "failed"
+    assert "version 1.1 of small is installed, not 1.0" in json.dumps(end)
+    assert end["reason"].startswith("1 error, see device log file ")
+    log = pathlib.Path(end["logPath"]).read_text()
+    assert "update-list" in log and "exit status: 5" in log
+    assert packages(end) == {"small": "1.1"}
+
+    end = device.do("software_update", 4, updateList=update(
+        "apt", ("no-such-package", "install")))
+    assert end["status"] == "failed"
+    assert "no-such-package" in end["failures"][0]["errors"][0]
+    assert "exit status: 2" in pathlib.Path(end["logPath"]).read_text()
+
+
+def test_a_package_comes_by_its_url(device, debian, tmp_path):
+    www = tmp_path / "www"
+    www.mkdir()
+    debian.build("lone", "3.0", www).rename(www / "download")
+    with Web(www) as web:
+        device.start()
+        end = device.do("software_update", 1, updateList=update(
+            "apt", ("lone", "install", "3.0", web.url + "/download")))
+        assert end["status"] == "successful", end
+        assert debian.has("lone") == "3.0"
+        assert packages(end) == {"lone": "3.0"}
+        for version, name, why in (
+                ("4.0", "lone", "is version 3.0 of lone, not 4.0"),
+                ("3.0", "alone", "is the package lone, not alone")):
+            end = device.do("software_update", name + version,
+                            updateList=update("apt", (
+                                name, "install", version,
+                                web.url + "/download")))
+            assert end["status"] == "failed" and why in json.dumps(end)
+        end = device.do("software_update", 9, updateList=update(
+            "apt", ("lone", "install", "3.0", web.url + "/nil")))
+        assert "the server answered 404" in end["failures"][0]["modules"][0][
+            "reason"]
+    assert not list((device.folder / "tmp").iterdir())
+
+
+def test_the_first_generation_by_mosquitto_pub_and_sub(device, debian):
+    device.start()
+    until("the type is known", lambda: device.types("software_list") == ["apt"])
+    request = {"id": "123", "updateList": update(
+        "", ("small", "install", "1.0"))}
+    sub = subprocess.Popen(
+        ["mosquitto_sub", "-p", str(device.port), "-q", "1", "-C", "2", "-W",
+         "60", "-t", "tedge/commands/res/software/update", "-v"],
+        stdout=subprocess.PIPE, text=True)
+    # Nothing is retained there: who listens must be there before.
+    until("mosquitto_sub listens", lambda: hears(device, sub))
+    subprocess.run(
+        ["mosquitto_pub", "-p", str(device.port), "-q", "1", "-t",
+         "tedge/commands/req/software/update", "-m", json.dumps(request)],
+        check=True)
+    lines = sub.communicate(timeout=60)[0].splitlines()
+    answers = [json.loads(line.split(" ", 1)[1]) for line in lines]
+    assert answers[0] == {"id": "123", "status": "executing"}
+    assert answers[1] == {"id": "123", "status": "successful",
+                          "currentSoftwareList": [{"type": "apt", "modules": [
+                              {"name": "small", "version": "1.0"}]}]}
+
+
+def hears(device, sub):
+    """Has the process a connection that the broker has taken?"""
+    port = ":%04X " % device.port
+    inodes = {os.readlink(p) for p in
+              pathlib.Path("/proc/%d/fd" % sub.pid).iterdir()
+              if p.is_symlink()}
+    for line in open("/proc/net/tcp"):
+        if port in line and "socket:[%s]" % line.split()[9] in inodes and \
+                line.split()[3] == "01":
+            time.sleep(0.2)  # its subscription is on the way
+            return True
+    return False
+
+
+# --- plugins that misbehave ---------------------------------------------------
+
+def test_plugins_that_misbehave_are_reported_and_block_nothing(tmp_path):
+    device = Device(tmp_path, {"software.plugin.timeout": "2s"})
+    device.plugin("good", "[ $1 = list ] && echo fine; exit 0")
+    device.plugin("hang", "[ $1 = list ] || sleep 1000")
+    device.plugin("garbage",
+                  "case $1 in list) [ -e %s/go ] || exit 0; "
+                  "head -c 5000000 /dev/urandom; exit 0;; "
+                  "*) head -c 5000000 /dev/urandom >&2; exit 2;; esac"
+                  % tmp_path)
+    for n in range(1, 6):
+        device.plugin("exit%d" % n,
+                      "[ $1 = list ] && exit 0; [ $1 = finalize ] && exit 0; "
+                      "[ $1 = prepare ] && exit 0; [ $1 = update-list ] && "
+                      "exit 1; echo it is %d >&2; exit %d" % (n, n))
+    try:
+        device.start()
+        until("the types are known",
+              lambda: len(device.types("software_list") or []) == 8)
+        device.ask("software_update", "hangs", updateList=update(
+            "hang", ("a", "install")))
+        end = device.do("software_list", 1)  # beside it
+        assert end["status"] == "successful"
+        assert packages(end, "good") == {"fine": None}
+        end = device.end("software_update", "hangs")
+        assert end["failures"][0]["errors"] == ["took longer than 2 s"]
+        for n in range(1, 6):
+            end = device.do("software_update", n, updateList=update(
+                "exit%d" % n, ("a", "install"), ("b", "remove")))
+            assert end["status"] == "failed"
+            assert end["reason"].startswith("2 errors, see device log file ")
+            assert [m["reason"] for m in end["failures"][0]["modules"]] == [
+                "it is %d" % n] * 2
+        (tmp_path / "go").touch()
+        end = device.do("software_update", "g", updateList=update(
+            "garbage", ("a", "install")))
+        assert end["status"] == "failed"
+        assert packages(end, "good") == {"fine": None}
+        assert packages(end, "garbage") is None
+        # And the device is as it was.
+        end = device.do("software_update", "after", updateList=update(
+            "good", ("a", "install")))
+        assert end["reason"].startswith("1 error")  # the garbage of the list
+    finally:
+        device.stop()
+
+
+# --- restart ------------------------------------------------------------------
+
+def test_a_restart_is_confirmed_after_the_reboot(tmp_path):
+    system = NO_MANAGER + '\n[system]\nreboot = ["%s/reboot"]\n' % tmp_path
+    device = Device(tmp_path, system=system)
+    script = tmp_path / "reboot"
+    script.write_text("#!/bin/sh\ntouch %s/rebooted\n" % tmp_path)
+    script.chmod(0o755)
+    try:
+        device.start()
+        until("it can", lambda: device.bus.on(MAIN + "restart") == ["{}"])
+        device.ask("restart", 1)
+        until("it reboots", (tmp_path / "rebooted").exists)
+        assert device.states("restart", 1)[-1]["status"] == "executing"
+        device.stop(signal.SIGKILL)
+        (tmp_path / "tmp/tedge_agent_restart").unlink()  # as in memory
+        device.start()
+        assert device.end("restart", 1)["status"] == "successful"
+
+        (tmp_path / "rebooted").unlink()
+        device.ask("restart", 2)
+        until("it reboots", (tmp_path / "rebooted").exists)
+        device.restart(signal.SIGKILL)  # the process alone
+        end = device.end("restart", 2)
+        assert end["status"] == "failed"
+        assert end["reason"] == (
+            "the agent was restarted, but the device was not")
+
+        (tmp_path / "rebooted").unlink()
+        device.ask("restart", 3)
+        until("it reboots", (tmp_path / "rebooted").exists)
+        device.stop(signal.SIGKILL)
+        marker = tmp_path / "tmp/tedge_agent_restart"
+        marker.write_text("1000\n\n")  # longer ago than this machine is up
+        device.start()
+        assert device.end("restart", 3)["status"] == "successful"
+    finally:
+        device.stop()
+
+
+def test_what_ran_when_it_was_killed_has_failed(device):
+    device.plugin("slow", "[ $1 = prepare ] && sleep 1000; exit 0")
+    device.start()
+    until("the type is known", lambda: device.types("software_update"))
+    device.ask("software_update", 1, updateList=update("slow", ("a", "remove")))
+    until("it runs", lambda: [s["status"] for s in device.states(
+        "software_update", 1)][-1:] == ["executing"])
+    device.restart(signal.SIGKILL)
+    end = device.end("software_update", 1)
+    assert end["reason"] == (
+        "Software Update command cancelled due to unexpected agent restart")
+    assert end["updateList"][0]["type"] == "slow"
+
+
+def test_there_is_one_agent(device):
+    device.start()
+    until("it is up", lambda: any(
+        '"up"' in p for p in device.bus.on(
+            "te/device/main/service/tedge-agent/status/health")))
+    said = device.tedge("run", "tedge-agent", limit=20)
+    assert said.status != 0
+    assert "Another instance of tedge-agent is running." in said.err
+    lock = device.folder / "run/lock/tedge-agent.lock"
+    assert lock.read_text().strip() == str(device.process.pid)
+
+
+# --- files ----------------------------------------------------------------------
+
+class Web:
+    """Files of a folder, to be had and to be put."""
+
+    def __init__(self, folder):
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *args):
+                super().__init__(*args, directory=str(folder))
+
+            def do_PUT(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                (folder / self.path[1:]).write_bytes(body)
+                self.send_response(201)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_args):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                                      Handler)
+        self.url = "http://127.0.0.1:%d" % self.server.server_port
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever,
+                         daemon=True).start()
+        return self
+
+    def __exit__(self, *_args):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_configuration_goes_both_ways(device, tmp_path):
+    www = tmp_path / "www"
+    www.mkdir()
+    target = tmp_path / "target.conf"
+    target.write_text("old\n")
+    target.chmod(0o640)
+    (device.config / "plugins/tedge-configuration-plugin.toml").write_text(
+        'files = [{ path = "%s", type = "mine" }]\n' % target)
+    (www / "new").write_text("new\n")
+    with Web(www) as web:
+        device.start()
+        until("types are known", lambda: device.types("config_update") == [
+            "mine", "tedge-configuration-plugin"])
+        end = device.do("config_snapshot", 1, type="mine",
+                        tedgeUrl=web.url + "/snapshot")
+        assert end["status"] == "successful", end
+        assert end["path"] == str(target)
+        assert (www / "snapshot").read_text() == "old\n"
+        end = device.do("config_update", 1, type="mine",
+                        remoteUrl=web.url + "/new")
+        assert end["status"] == "successful", end
+        assert target.read_text() == "new\n"
+        assert target.stat().st_mode & 0o777 == 0o640
+        assert device.bus.on("tedge/configuration_change/mine") == [
+            json.dumps({"path": str(target)}, separators=(",", ":"))]
+        # The list of files is one of them, and what it says is told at once.
+        (www / "list").write_text(
+            'files = [{ path = "%s", type = "yours" }]\n' % target)
+        end = device.do("config_update", 2, type="tedge-configuration-plugin",
+                        remoteUrl=web.url + "/list")
+        assert end["status"] == "successful", end
+        until("the new type is told", lambda: device.types(
+            "config_update") == ["tedge-configuration-plugin", "yours"])
+
+
+def test_a_service_is_restarted_with_its_new_file(tmp_path):
+    system = NO_MANAGER.replace('is_available = ["false"]',
+                                'is_available = ["true"]').replace(
+        'restart = ["false"]',
+        'restart = ["sh", "-c", "echo {} >>%s/restarted"]' % tmp_path).replace(
+        'is_active = ["false"]',
+        'is_active = ["grep", "-q", "good", "%s/target.conf"]' % tmp_path)
+    device = Device(tmp_path, system=system)
+    www = tmp_path / "www"
+    www.mkdir()
+    target = tmp_path / "target.conf"
+    target.write_text("good old\n")
+    (device.config / "plugins/tedge-configuration-plugin.toml").write_text(
+        'files = [{ path = "%s", type = "mine", service = "svc" }]\n' % target)
+    (www / "new").write_text("good new\n")
+    (www / "bad").write_text("broken\n")
+    try:
+        with Web(www) as web:
+            device.start()
+            end = device.do("config_update", 1, type="mine",
+                            remoteUrl=web.url + "/new")
+            assert end["status"] == "successful", end
+            assert (tmp_path / "restarted").read_text() == "svc\n"
+            # One with which the service does not run is taken back.
+            end = device.do("config_update", 2, type="mine",
+                            remoteUrl=web.url + "/bad")
+            assert end["status"] == "failed"
+            assert end["reason"] == (
+                "the service svc does not run with the new file")
+            assert target.read_text() == "good new\n"
+            assert (tmp_path / "restarted").read_text() == "svc\n" * 3
+    finally:
+        device.stop()
+
+
+def test_logs_are_uploaded(device, tmp_path):
+    www = tmp_path / "www"
+    www.mkdir()
+    log = tmp_path / "app.log"
+    log.write_text("".join("line %d\n" % i for i in range(5000)))
+    (device.config / "plugins/tedge-log-plugin.toml").write_text(
+        'files = [{ type = "app", path = "%s/app*.log" }]\n' % tmp_path)
+    with Web(www) as web:
+        device.start()
+        until("types are known",
+              lambda: device.types("log_upload") == ["app"])
+        end = device.do("log_upload", 1, type="app", lines=3,
+                        dateFrom="2020-01-01T00:00:00Z",
+                        dateTo="2050-01-01T00:00:00+01:00", searchText="99",
+                        tedgeUrl=web.url + "/got")
+        assert end["status"] == "successful", end
+        assert (www / "got").read_text() == "".join(
+            [s for s in log.read_text().splitlines(True) if "99" in s][-3:])
+        end = device.do("log_upload", 2, type="nil", lines=3,
+                        tedgeUrl=web.url + "/got")
+        assert end["reason"] == (
+            "The target log file for 'nil' does not exist.")
+
+
+def test_the_device_says_what_it_is(device):
+    (device.config / "device/inventory.json").write_text(
+        '{"hardware": {"serial": 7}}')
+    device.settings["device.type"] = "box"
+    device.write()
+    device.start()
+    assert json.loads(device.bus.wait("te/device/main///twin/hardware")[0]) \
+        == {"serial": 7}
+    assert device.bus.wait("te/device/main///twin/type") == ['"box"']
+    assert "version" in json.loads(
+        device.bus.wait("te/device/main///twin/agent")[0])
+    device.bus.heard.clear()
+    device.bus.say("tedge/health-check", "")
+    assert json.loads(device.bus.wait("tedge/health/tedge-agent")[-1])[
+        "status"] == "up"
+    device.bus.say("te/device/main///signal/sync", "{}")
+    device.bus.wait(MAIN + "restart")
