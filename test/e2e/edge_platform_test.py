@@ -41,7 +41,7 @@ class Field:
             password=KEY, claim="inbox")
         self.devices = {}
 
-    def device(self, name, wait=True):
+    def device(self, name, before=lambda d: None):
         d = Device(self.folder / name, {
             "device.id": name, "marram.unit": "garden",
             "marram.gateway": "field", "marram.url":
@@ -52,6 +52,7 @@ class Field:
         store.mkdir()
         (store / "rolldice").write_text("1.16\n")
         d.plugin("dice", SOFTWARE.format(store=store))
+        before(d)
         d.start()
         d.good("connect", "marram", "--key", KEY)
         self.devices[name] = d
@@ -188,6 +189,30 @@ def test_a_child_and_its_service_are_claimed_by_themselves(field):
     garden.field("field.gw01:device:pump.plc.status", "up")
     until("its name", lambda: node(
         garden, "gw01:device:pump")["name"] == "Pump")
+
+
+def test_a_configuration_is_handed_over(field):
+    garden = field.garden
+    d = field.device("gw01", lambda d: (
+        d.config / "plugins/tedge-configuration-plugin.toml").write_text(
+            'files = [{ path = "%s", type = "mine" }]\n' % (
+                d.folder / "mine.conf")))
+    (d.folder / "mine.conf").write_text("lamp = on\n")
+    dev, = field.claim("gw01")
+    supports(garden, "gw01", "config_snapshot")
+    made = order(garden, dev, "config_snapshot", {"type": "mine"})
+    row = operation(garden, made, "successful")
+    assert "key" not in json.dumps(row), row
+    path = "/hub/api/v1/operation/%s/file" % row["id"]
+    got = garden.server.call("GET", path, token=garden.token)
+    assert got.text == "lamp = on\n"
+    # nobody else puts one there, and nobody any more
+    for key in ["", "?key=", "?key=" + "0" * 64]:
+        assert garden.server.call("PUT", path + key, raw=b"x").status == 403
+    made = order(garden, dev, "config_snapshot", {"type": "other"})
+    operation(garden, made, "failed")
+    assert garden.server.call("GET", "/hub/api/v1/operation/%s/file" %
+                              made.data["id"], token=garden.token).status == 404
 
 
 def test_what_is_measured_while_the_platform_is_away_comes_later(field):

@@ -273,7 +273,7 @@ operations_check(struct hub *h, struct str unused)
 static struct str
 rest_of(struct arena *a, struct str state)
 {
-	static const char *const told[] = { "status", "reason",
+	static const char *const told[] = { "status", "reason", "tedgeUrl",
 		"currentSoftwareList", "updateList" };
 	struct buf b = { 0 };
 	struct json_out o;
@@ -426,6 +426,25 @@ look(struct hub *h, void *ctx)
 	x->row->node_id = arena_str(x->a, d->row.node_id);
 }
 
+/* Files come here unless it is said where else they are to go. */
+static void
+ask_for_file(struct rest *r, struct hub_operation *row)
+{
+	struct arena *a = &r->c->arena;
+	struct buf b = { 0 };
+
+	if ((!str_eqz(row->operation, "config_snapshot") &&
+		!str_eqz(row->operation, "log_upload")) ||
+	    r->c->host.len == 0 ||
+	    hub_text_at(a, row->payload, "tedgeUrl").len > 0)
+		return;
+	buf_addz(&b, "{\"tedgeUrl\":");
+	json_quote(&b, operation_file_url(r->c, row->id));
+	buf_addc(&b, '}');
+	row->payload = hub_merged(a, row->payload, buf_str(&b));
+	buf_free(&b);
+}
+
 static bool
 operation_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
@@ -443,7 +462,27 @@ operation_before_add(struct rest *r, void *row, void *extra, void *beside)
 	x.row->result = STR("{}");
 	x.row->user_id = auth_who(r->c)->user_id;
 	x.row->created_at = x.row->modified_at = clock_now();
+	ask_for_file(r, x.row);
 	return x.rc == 0;
+}
+
+/* What the device gets: with a key, when it is to hand over a file. */
+static struct str
+payload_of(struct hub *h, struct arena *a, const struct hub_operation *row)
+{
+	struct str url = hub_text_at(a, row->payload, "tedgeUrl"), keyed;
+	struct buf b = { 0 };
+	struct str ret;
+
+	if (url.len == 0)
+		return row->payload;
+	keyed = operation_file_keyed(h, a, row->id, url);
+	buf_addz(&b, "{\"tedgeUrl\":");
+	json_quote(&b, keyed);
+	buf_addc(&b, '}');
+	ret = hub_merged(a, row->payload, buf_str(&b));
+	buf_free(&b);
+	return ret;
 }
 
 /* May free it. */
@@ -452,6 +491,7 @@ send(struct hub *h, struct open_operation *o)
 {
 	const struct hub_operation *row = &o->row;
 	struct device *d = map_get(&h->devices, row->device_id);
+	struct arena a = { 0 };
 	struct buf ext = { 0 };
 	struct json_out out;
 
@@ -470,8 +510,9 @@ send(struct hub *h, struct open_operation *o)
 	}
 	json_out_end_object(&out);
 	sent_add(h, row->id, NULL);
-	device_send(d, row->id, row->payload, buf_str(&ext));
+	device_send(d, row->id, payload_of(h, &a, row), buf_str(&ext));
 	buf_free(&ext);
+	arena_fini(&a);
 }
 
 static void
