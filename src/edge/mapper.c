@@ -5,5 +5,10 @@
 
 #include <stddef.h>
 
-const struct mapper_ops *const mapper_list[] = { &mapper_c8y, &mapper_az,
-	&mapper_aws, &mapper_marram, NULL };
+const struct mapper_ops *const mapper_list[] = {
+	&mapper_c8y,
+	&mapper_az,
+	&mapper_aws,
+	&mapper_marram,
+	NULL,
+};
