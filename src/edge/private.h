@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "edge/edge.h"
+#include "edge/notify.h"
 #include "edge/local.h"
 #include "net/mqtt/server.h"
 
@@ -40,6 +41,7 @@ struct edge {
 	struct edge_conf conf;
 	struct loop *loop;
 	struct loop_io signals;
+	struct notify notify;
 	bool ending;
 
 	struct mqtt_server *broker; /* NULL: another process's */

@@ -195,6 +195,7 @@ open_all(struct edge *e, struct err *err)
 static void
 close_all(struct edge *e)
 {
+	notify_stopping(&e->notify);
 	control_close(e->control);
 	parts_free(e);
 	broker_close(e);
@@ -219,6 +220,7 @@ edge_run(const struct edge_conf *conf, struct err *err)
 	rc = open_all(&e, err);
 	if (rc == 0) {
 		log_info("marram-edge " MARRAM_VERSION " is ready");
+		notify_ready(&e.notify, e.loop);
 		loop_run(e.loop);
 	}
 	close_all(&e);
