@@ -224,8 +224,9 @@ def test_azure_and_aws_are_connected_and_asked(world):
     local = edge.client("az/messages/devicebound/#", "aws/cmd/#")
     local.say("az/messages/events/", '{"a":1}')
     local.say("aws/td/device:main/m/", '{"b":2}')
-    assert '{"a":1}' in az.wait("devices/dev1/messages/events/")
-    assert '{"b":2}' in aws.wait("thinedge/dev1/td/device:main/m/")
+    until("both have come", lambda:
+          '{"a":1}' in az.on("devices/dev1/messages/events/") and
+          '{"b":2}' in aws.on("thinedge/dev1/td/device:main/m/"))
     az.send("devices/dev1/messages/devicebound/x", "hello")
     aws.send("thinedge/dev1/cmd/y", "there")
     local.wait("az/messages/devicebound/x")
