@@ -74,7 +74,34 @@ def device(tmp_path):
     d.stop()
 
 
-def test_what_is_heard_first_registers_who_said_it(device):
+@pytest.fixture(params=["our broker", "Mosquitto"])
+def bus_device(request, tmp_path):
+    """With either broker."""
+    d, mosquitto = Device(tmp_path / "edge"), None
+    if request.param == "Mosquitto":
+        (tmp_path / "m.conf").write_text(
+            "listener %d 127.0.0.1\nallow_anonymous true\nuser root\n"
+            % d.port)
+        mosquitto = subprocess.Popen(
+            ["/usr/sbin/mosquitto", "-c", str(tmp_path / "m.conf")],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        d.set(mqtt__broker__built_in=False, mqtt__client__port=d.port)
+        until("Mosquitto listens", lambda: subprocess.run(
+            ["mosquitto_pub", "-p", str(d.port), "-t", "x", "-m", "y"],
+            stderr=subprocess.DEVNULL).returncode == 0)
+    try:
+        yield d.start()
+        if mosquitto:
+            assert "MQTT on" not in d.logged()
+    finally:
+        d.stop()
+        if mosquitto:
+            mosquitto.terminate()
+            mosquitto.wait(LIMIT)
+
+
+def test_what_is_heard_first_registers_who_said_it(bus_device):
+    device = bus_device
     device.pub("te/device/c1/service/s1/m/", '{"t":1}')
     device.bus.wait("te/device/c1/service/s1")
     assert json.loads(device.bus.on("te/device/c1//")[0]) == {
@@ -118,7 +145,8 @@ def test_http_and_mqtt_show_the_same(device):
         400, {"error": "Entity: 'device/c1//' can not be its own parent"})
 
 
-def test_removal_takes_everything_along(device):
+def test_removal_takes_everything_along(bus_device):
+    device = bus_device
     device.pub("te/device/c1//", '{"@type":"child-device"}', "-r")
     device.pub("te/device/c1/service/s", '{"@type":"service"}', "-r")
     device.pub("te/device/c1///a/hot", '{"severity":"major"}', "-r")
@@ -159,7 +187,8 @@ def test_registrations_outlive_a_restart_and_wait_for_parents(device):
         "Auto registration of the entity with topic id plant/9/a/b failed")
 
 
-def test_the_settings_of_the_agent_are_shown_and_stay(device):
+def test_the_settings_of_the_agent_are_shown_and_stay(bus_device):
+    device = bus_device
     topic = "te/device/main/service/tedge-agent/config"
     mine = device.bus.wait(topic)[0]
     until("HTTP has it", lambda: device.ask(
@@ -173,7 +202,8 @@ def test_the_settings_of_the_agent_are_shown_and_stay(device):
     assert device.bus.wait(topic, 3)[-1] == mine
 
 
-def test_the_first_scheme_is_heard_on_the_second(device):
+def test_the_first_scheme_is_heard_on_the_second(bus_device):
+    device = bus_device
     device.pub("tedge/measurements/c5", '{"t": 23}')
     assert device.bus.wait("te/device/c5///m/") == ['{"t": 23}']
     device.pub("tedge/alarms/major/hot", '{"text":"h"}', "-r")
@@ -236,6 +266,15 @@ def test_a_store_of_thin_edge_is_taken_over_and_a_clean_start_forgets(
         assert "device/old//" not in d.ids()
     finally:
         d.stop()
+
+
+def test_a_restart_of_the_agent_alone_brings_http_back(device):
+    device.good("part", "restart", "tedge-agent")
+    until("HTTP answers", lambda: device.curl("/te/v1/health")[0] == 200)
+    device.good("part", "stop", "tedge-agent")
+    assert device.curl("/te/v1/health")[0] == 0
+    device.good("part", "start", "tedge-agent")
+    until("HTTP answers", lambda: device.curl("/te/v1/health")[0] == 200)
 
 
 def test_the_store_has_a_limit(tmp_path):
