@@ -15,4 +15,9 @@ int file_read(const char *path, struct buf *out, struct err *err);
  * whole new one. */
 int file_write(const char *path, struct str text, struct err *err);
 
+/* Makes the file, with `mode`; until it is whole only its owner may read it.
+ * ERR_EXISTS: it is there, and stays. */
+int file_create(
+    const char *path, struct str text, unsigned mode, struct err *err);
+
 #endif

@@ -20,6 +20,7 @@
 #define USAGE 2 /* exit status */
 
 const struct command *const command_arrays[] = {
+	cert_commands,
 	config_commands,
 	connect_commands,
 	mqtt_commands,
