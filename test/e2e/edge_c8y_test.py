@@ -63,6 +63,7 @@ def test_the_examples_of_the_first_years(world):
     cloud.wait(MEASURED, 2)
     assert len(cloud.on(MEASURED)) == 2, cloud.on(MEASURED)
     local.close()
+    assert not cloud.refused, cloud.refused
 
 
 def test_children_events_and_alarms(world):
@@ -90,6 +91,7 @@ def test_children_events_and_alarms(world):
     local.say("te/device/main///a/other", "", retain=True)
     wait_line(cloud, "306,other")
     assert len(lines(cloud, "302")) == 2, lines(cloud, "302")
+    assert not cloud.refused, cloud.refused
     local.close()
 
 
