@@ -158,6 +158,14 @@ test('the page of a device: its values as they come, its history, its messages r
 	await isGood(page, 'device-history-light');
 	await page.click('[role=tab]:text-is("Messages")');
 	await page.waitForSelector('td:has-text("manual") >> .. >> .values:has-text("Water 12.25 °C")');
+	// one that comes late stands where it belongs, however it was stored
+	const password = 'net password';
+	await platform.call('PATCH', '/coremgr/api/v1/network/' + networkId, { password }, token);
+	platform.paste(`mosquitto_pub -h localhost -p ${platform.mqtt} -u network.${unit}.wells -P '${password}' -q 1 -t broker.network.${unit}.wells.uldata -m '${JSON.stringify({ time: new Date(Date.now() - 3600_000).toISOString(), networkAddr: 'well-1', data: hex({ temperature: 9.75 }) })}'`);
+	await page.reload(); // what is older than the value makes no event
+	await page.waitForSelector('td:has-text("9.75")');
+	const times = await page.$$eval('.payload', (all) => all.map((x) => x.textContent));
+	assert.ok(times[0].includes('12.25') && times.at(-1).includes('9.75'), times.join());
 	await page.selectOption('label:has-text("Shown as") select', 'hex');
 	await page.waitForSelector('.payload:has-text("7b 22")');
 	await isGood(page, 'device-messages-light');
@@ -183,9 +191,47 @@ test('its configuration is changed, and can be taken back; a second browser sees
 	for (const p of [page, other]) await p.waitForSelector('td:has-text("Ground water")');
 	await isGood(other, 'device-configuration-phone-dark');
 	await isGood(page, 'device-configuration-light');
-	await page.click('.toast button:text-is("Undo")');
+	await page.click('.toast:has-text("Ground water") button:text-is("Undo")');
 	for (const p of [page, other]) await p.waitForSelector('td:text-is("Water")');
 	await other.context().close();
+});
+
+test('what can be set has a button; what perhaps can, a menu; what can not, neither', async () => {
+	const at = async (id, values) => { await send(id, values); await until(async () => (await fieldsOf(id)).length === Object.keys(values).length); await visit(page, '/device/' + id); await page.waitForSelector('.field >> nth=1'); };
+	const buttons = (p) => p.$$eval('.field .set', (all) => all.map((b) => b.getAttribute('aria-label'))), menus = (p) => p.locator('.field .more').count();
+	// JSON: everything would be sent, and nobody knows what is done with it
+	await visit(page, '/device/' + barn);
+	await page.waitForSelector('[aria-label="More of Pump"]');
+	assert.deepEqual([await buttons(page), await menus(page)], [[], 4]);
+	await page.click('[aria-label="More of Pump"]');
+	await isGood(page, 'device-set-menu');
+	await page.click('.menu >> text=Set the value');
+	await page.waitForSelector('dialog[open]:has-text("Set Pump") select');
+	await page.click('dialog[open] button:text-is("Cancel")');
+	await platform.call('PATCH', '/hub/api/v1/field/' + fields.pump.id, { labels: { writable: 'true' } }, token);
+	await page.waitForSelector('[aria-label="Set Pump"].set');
+	assert.equal(await menus(page), 3);
+	// a profile that encodes one of its fields, and one that encodes none
+	const profile = (code, script) => platform.post('/hub/api/v1/profile', { unitId, code, codec: 'javascript', script: 'function decodeUplink(i) { return { data: JSON.parse(String.fromCharCode(...i.bytes)) }; }\n' + script }, token);
+	await profile('valve', 'function encodeDownlink(i) { return { bytes: [i.data.open ? 1 : 0] }; }');
+	await profile('gauge', '');
+	const valve = await device('valve-1', { profile: 'valve' }), gauge = await device('gauge-1', { profile: 'gauge' });
+	await at(valve, { open: true, flow: 2 });
+	await page.waitForSelector('[aria-label="Set open"].set');
+	assert.deepEqual([await buttons(page), await menus(page)], [['Set open'], 1]);
+	await page.click('[role=tab]:text-is("Downlink")');
+	assert.equal((await page.textContent('section[aria-labelledby=ds] option >> nth=0')), 'open');
+	await at(gauge, { deep: 1, high: 2 });
+	await page.waitForSelector('h1:text-is("gauge-1")');
+	await page.waitForSelector('[data-field=deep]');
+	assert.deepEqual([await buttons(page), await menus(page)], [[], 0]);
+	const phone = await openPage(platform, { viewport: { width: 360, height: 740 }, colorScheme: 'dark', locale: 'de-DE' });
+	await signIn(phone, platform, '/device/' + barn);
+	await phone.click('[aria-label="Mehr zu Mode"]');
+	await isGood(phone, 'device-set-phone-dark');
+	await phone.context().close();
+	for (const id of [valve, gauge]) await platform.call('DELETE', '/coremgr/api/v1/device/' + id, undefined, token);
+	await visit(page, '/device/' + barn);
 });
 
 test('it is told something, and what became of it is shown', async () => {

@@ -391,4 +391,21 @@ for (const [size, viewport] of Object.entries({ wide: { width: 1280, height: 800
 			await p.context().close();
 		});
 
+test('a legend tells values of one name apart by what people call their devices', async () => {
+	await page.goto(platform.url + '/settings'); // no chart takes the new field in before it is stored
+	const { networkId } = await platform.call('GET', '/broker/api/v1/device/' + device, undefined, token);
+	const yard = (await platform.post('/broker/api/v1/device', { unitId: unit, networkId, networkAddr: '00af', name: 'Yard', profile: 'probe' }, token)).deviceId;
+	await platform.post(`/coremgr/api/v1/network/${networkId}/uldata`, { deviceId: yard, payload: hex({ temperature: 4 }) }, token);
+	await until(async () => (await api('GET', `field/list?unit=${unit}&device=${yard}`)).length === 1);
+	const charts = (nameKey) => ({ subType: 'mixed_chart', chart: { chartType: 'line', duration: '-1h' }, resources: [quick('temperature'), 'field:sensors.00af.data.temperature'].map((q) => ({ resourceType: 'field', quickId: q.slice(6), nameKey })) });
+	const id = await make('Names', [W('By name', 'widget_charts_panel', charts('name'), { x: 0, y: 0, w: 50, h: 30 }), W('By device', 'widget_charts_panel', charts('nodeId'), { x: 50, y: 0, w: 50, h: 30 })]), p = await openPage(platform);
+	await signIn(p, platform, '/dashboard/' + id);
+	await box(p, 'By name').locator(':text("Air (Yard)")').first().waitFor();
+	await box(p, 'By name').locator(':text("Air (Hall)")').first().waitFor();
+	await box(p, 'By device').locator(':text("Yard")').first().waitFor();
+	assert.equal(await p.locator('main :text("00af")').count(), 0);
+	await isGood(p, 'dashboard-names');
+	await p.context().close();
+});
+
 test('no page had an error or asked another host', finish);

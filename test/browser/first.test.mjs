@@ -1,9 +1,10 @@
 // The first minute, and what follows it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { finish, isGood, openPage, Platform, setUp, signIn } from './platform.mjs';
 
 let platform, page, line;
+const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
 const send = (address, value) => platform.paste(line.replace('sensor-1', address).replace(/"data":"\w+"/, `"data":"${Buffer.from(JSON.stringify({ temperature: value })).toString('hex')}"`).replace(/"time":"[^"]+"/, `"time":"${new Date().toISOString()}"`));
 
 before(async () => { platform = await Platform.start(); });
@@ -11,15 +12,11 @@ after(async () => { await platform?.stop(); });
 
 test('the first minute: open, set the password, paste the line, see the value', async () => {
 	const began = Date.now();
-	page = await openPage(platform);
-	await page.goto(platform.url + '/auth/setup');
-	await page.fill('[name=code]', /one use: (\w+)/.exec(platform.said)[1]);
-	await page.fill('[name=password]', 'a long password');
-	await page.fill('[name=repeat]', 'a long password');
-	await page.press('[name=repeat]', 'Enter');
-	await page.fill('[name=account]', 'admin');
-	await page.fill('[name=password]', 'a long password');
-	await page.press('[name=password]', 'Enter');
+	page = await openPage(platform, { timezoneId: 'Europe/Vienna' });
+	await setUp(page, platform);
+	await isGood(page, 'first-light');
+	await page.click('button:text-is("Go on")');
+	await page.waitForSelector('.toast:has-text("hub.timeZone")');
 	await page.click('text=Make a unit and a network');
 	line = await page.textContent('.copy code');
 	await isGood(page, 'overview-first-light');
@@ -36,6 +33,24 @@ test('the first minute: open, set the password, paste the line, see the value', 
 	await page.waitForSelector('[data-field=temperature]:text-is("23.5")');
 	await page.waitForFunction((n) => Number(document.querySelector('.plot').dataset.points) > n, points);
 	assert.ok(Date.now() - began < 60_000);
+});
+
+test('where the site is was proposed, may be skipped, and is asked on a phone, too', async () => {
+	const token = await platform.token(), zone = async () => (await platform.call('GET', '/hub/api/v1/setting/hub.timeZone', undefined, token));
+	assert.equal((await zone()).value, 'Europe/Vienna');
+	const fresh = await Platform.start();
+	try {
+		const phone = await openPage(fresh, { viewport: sizes.phone, colorScheme: 'dark', locale: 'de-DE', timezoneId: 'Europe/Vienna' });
+		await setUp(phone, fresh);
+		assert.equal(await phone.inputValue('label:has-text("Zeitzone") input'), 'Europe/Vienna');
+		assert.equal(await phone.locator('main button.main').count(), 1);
+		await isGood(phone, 'first-phone-dark');
+		await phone.click('a:text-is("Überspringen")');
+		await phone.waitForSelector('h1:text-is("Übersicht")');
+		const { source } = await fresh.call('GET', '/hub/api/v1/setting/hub.timeZone', undefined, await fresh.token());
+		assert.equal(source, 'default');
+		await phone.context().close();
+	} finally { await fresh.stop(); }
 });
 
 test('a chart is a table too', async () => {
@@ -76,7 +91,6 @@ test('a reload keeps one signed in, signing out does not', async () => {
 	await two.context().close();
 });
 
-const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
 for (const [size, viewport] of Object.entries(sizes))
 	for (const colorScheme of ['light', 'dark'])
 		test(`every page is good on a ${size} screen, ${colorScheme}`, async () => {

@@ -114,7 +114,7 @@ test('routing: cells say what is, keys move, a click changes, undo takes it back
 	await page.waitForSelector('[aria-label="North well → Map: has a route of its own"][aria-pressed=true]');
 	await page.waitForSelector('[aria-label="wells → Map: 1 of its devices routed"]');
 	await isGood(page, 'routing-light');
-	await page.click('.toast >> text=Undo');
+	await page.click('.toast:has-text("North well now goes to Map") >> text=Undo');
 	await page.waitForSelector('[aria-label="North well → Map: not routed"]');
 	await page.click('[aria-label="All networks to: Map"]');
 	await page.waitForSelector('[aria-label="Barn → Map: routed"]');

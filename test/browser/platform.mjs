@@ -95,6 +95,20 @@ export async function signIn(page, platform, path = '/', account = 'admin', pass
 	await page.waitForSelector('main h1');
 }
 
+// The first start: code and password, signing in; left at the question where
+// the site is.
+export async function setUp(page, platform, password = 'a long password') {
+	await page.goto(platform.url + '/auth/setup');
+	await page.fill('[name=code]', /one use: (\w+)/.exec(platform.said)[1]);
+	await page.fill('[name=password]', password);
+	await page.fill('[name=repeat]', password);
+	await page.press('[name=repeat]', 'Enter');
+	await page.fill('[name=account]', 'admin');
+	await page.fill('[name=password]', password);
+	await page.press('[name=password]', 'Enter');
+	await page.waitForSelector('main form');
+}
+
 // Asks the page until it says yes: waitForFunction() evaluates in a way that our
 // policy of scripts forbids.
 export async function until(page, check, arg) {

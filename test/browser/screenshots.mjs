@@ -101,7 +101,7 @@ const shots = [
 	['rules', 'Rules', '/rules?kind=task'], ['rules-traces', 'Traces of rules', '/rules?kind=trace'], ['rule', 'A rule', '/rule/task/well_high'], ['schedule', 'A schedule', '/rule/schedule/evening'],
 	['messages', 'Messages', '/messages'], ['messages-stored', 'Messages that were kept', '/messages?tab=stored'],
 	['units', 'Units', '/units'], ['unit', 'A unit', '/units/' + unitId], ['users', 'Users', '/users'], ['account', 'One’s own account', '/account'], ['clients', 'Clients and tokens', '/clients'],
-	['audit', 'What people did', '/audit'], ['backup', 'Backup', '/backup'], ['settings', 'Settings', '/settings'], ['api', 'The API', '/api'], ['help', 'Help', '/help'],
+	['audit', 'What people did', '/audit'], ['backup', 'Backup', '/backup'], ['first', 'The first start: where the site is', '/first'], ['settings', 'Settings', '/settings'], ['api', 'The API', '/api'], ['help', 'Help', '/help'],
 	['palette', 'Everything, by Ctrl-K', '/', async (page) => { await page.keyboard.press('Control+k'); await page.keyboard.type('well'); }],
 ];
 const outside = [['first-start', 'The first start', fresh, '/auth/setup'], ['sign-in', 'Sign in', platform, '/devices']];

@@ -55,6 +55,21 @@ test('another unit is not gone to over unsaved changes', async () => {
 	assert.equal(await page.inputValue('.pick select'), unit);
 });
 
+test('nor over an unsaved place, from the settings', async () => {
+	await page.goto(platform.url + '/settings');
+	await page.fill('label:has-text("Time zone") input', 'Europe/Vienna');
+	const pick = 'section[aria-labelledby=b] label:has-text("Unit") select', was = await page.inputValue(pick), to = was === unit ? other : unit;
+	await page.selectOption(pick, to);
+	await page.click('dialog button:text-is("Go on editing")');
+	assert.equal(await page.inputValue(pick), was);
+	assert.equal(await page.inputValue('label:has-text("Time zone") input'), 'Europe/Vienna');
+	await page.selectOption(pick, to);
+	await page.click('dialog button:text-is("Discard the changes")');
+	await until(page, (u) => document.querySelector('.pick select').value === u, to);
+	await until(page, () => document.querySelector('main input[list]')?.value === '');
+	await page.selectOption(pick, unit);
+});
+
 test('a rule that is changed and not saved is not lost by a click', async () => {
 	await page.goto(platform.url + '/rule/task/rule');
 	await page.fill('label:has-text("It is called") input', 'Other');
@@ -82,6 +97,33 @@ test('who may only read is not offered what would be refused', async () => {
 	await p.waitForSelector('main td');
 	assert.equal(await p.locator('main button:text-is("Remove"), main button:text-is("Copy"), main button.star:enabled').count(), 0);
 	await isGood(p, 'dashboards-reader');
+	// every button of these pages that changes something, in a list that is not empty
+	const { networkId } = await platform.post(BROKER + 'network', { unitId: unit, code: 'heard', hostUri: 'mqtt://localhost' }, token), password = 'net password';
+	await platform.call('PATCH', '/coremgr/api/v1/network/' + networkId, { password }, token);
+	const gateway = (await platform.post(HUB + 'gateway', { unitId: unit, code: 'gw', enabled: false, provider: { type: 'tasmota', protocol: { type: 'mqtt' } } }, token)).id;
+	const profile = (await platform.post(HUB + 'profile', { unitId: unit, code: 'probe', codec: 'json' }, token)).id;
+	await platform.post('/coremgr/api/v1/application', { unitId: unit, code: 'app', hostUri: 'mqtt://localhost' }, token);
+	platform.paste(`mosquitto_pub -h localhost -p ${platform.mqtt} -u network.first.heard -P '${password}' -q 1 -t broker.network.first.heard.uldata -m '${JSON.stringify({ time: new Date().toISOString(), networkAddr: '02', data: '00' })}'`);
+	const CHANGES = ['Add', 'Edit', 'Delete', 'Remove', 'Set', 'Claim', 'Forget', 'Route', 'Enable', 'Disable', 'Save', 'New password', 'Add route', 'End', 'Send', 'Restore', 'Claim as', 'All'], found = async (q) => [...new Set(await q.$$eval('main button', (all, words) => all.filter((b) => !b.disabled && b.getAttribute('aria-disabled') !== 'true' && (b.matches('.main') || words.some((w) => b.textContent.trim() === w || b.textContent.trim().startsWith(w + ' ')))).map((b) => b.textContent.trim()), CHANGES))];
+	const pages = ['/devices', '/device/' + device, `/device/${device}?tab=configuration`, `/device/${device}?tab=downlink`, `/device/${device}?tab=versions`, '/networks', '/network/' + networkId, `/network/${networkId}?tab=queues`, `/network/${networkId}?tab=routes`, '/gateways', '/gateway/' + gateway, '/profiles', '/profile/' + profile, '/inbox', '/applications', '/routing'];
+	for (const path of pages) {
+		const there = {};
+		for (const [who, q] of [['admin', page], ['reader', p]]) {
+			await q.goto(platform.url + path);
+			await q.waitForSelector('main h1');
+			await until(q, () => !document.querySelector('main')?.textContent.includes('Loading'));
+			await q.waitForLoadState('networkidle');
+			there[who] = await found(q);
+		}
+		assert.notDeepEqual(there.admin, [], path);
+		assert.deepEqual(there.reader, [], path);
+		assert.equal(await p.locator('main td.tick').count(), 0, path);
+	}
+	await isGood(p, 'routing-reader');
+	await p.setViewportSize({ width: 360, height: 740 });
+	await p.goto(platform.url + '/devices');
+	await p.waitForSelector('main td');
+	await isGood(p, 'devices-reader-phone');
 });
 
 test('no page had an error or asked another host', finish);

@@ -86,6 +86,7 @@ test('a unit comes back with all that went with it', async () => {
 	await page.click('main button:text-is("Delete")');
 	await page.click('dialog[open] button.bad');
 	await page.waitForSelector('.toast:has-text("home") button:text-is("Undo")');
+	await page.waitForSelector('.toast:has-text("It is undone")', { state: 'detached' }); // of the test before
 	await page.click('.toast:has-text("home") button:text-is("Undo")');
 	await page.waitForSelector('.toast:has-text("It is undone")');
 	assert.equal((await platform.call('GET', '/broker/api/v1/device/' + device, undefined, token)).networkId, network);

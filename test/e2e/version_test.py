@@ -7,7 +7,7 @@ import pytest
 import backup_test
 from cli_test import Cli
 from conftest import Site, until
-from values_test import hub
+from values_test import hub, listed, uplink
 
 BROKER, HUB, MIRROR = "/broker/api/v1/", "/hub/api/v1/", "/coremgr/api/v1/"
 
@@ -215,6 +215,50 @@ def test_bulk_calls_are_one_change(site, broker):
     broker.undo(version)
     left = site.call("GET", "device-route/list?unit=" + site.unit).data
     assert [r["routeId"] for r in left] == [site.route]
+
+
+def test_a_claim_of_many_is_one_change(site, broker):
+    network = site.network()
+    for addr in ("ab01", "ab02", "ab03"):
+        network.publish(site.net_topic("uldata"), uplink({"t": 1}, addr=addr))
+    items = listed(site, "inbox")
+    answer = hub(site, "POST", "inbox/claim", {"data": {
+        "ids": [i["id"] for i in items]}}, 200)
+    ids = {c["deviceId"] for c in answer.data}
+    version = made(answer)
+    change = broker.list(change=broker.get(version)["changeId"])
+    assert {v["objectId"] for v in change} == ids and len(ids) == 3
+
+    # what somebody has changed since stays, and is named
+    other = next(v for v in change if v["versionId"] != version)["objectId"]
+    site.call("PATCH", "device/" + other, {"data": {"name": "Lamp"}})
+    done = broker.undo(version)
+    assert done["done"] == "deleted"
+    assert [(f["objectId"], f["code"]) for f in done["failed"]] == [
+        (other, "err_version")]
+    left = {d["deviceId"] for d in
+            site.call("GET", "device/list?unit=" + site.unit).data}
+    assert left == {site.device, other}
+
+    # and the undo is one change itself
+    back = broker.undo(done["versionId"])
+    assert back["done"] == "restored" and back["failed"] == []
+    left = {d["deviceId"] for d in
+            site.call("GET", "device/list?unit=" + site.unit).data}
+    assert left == ids | {site.device}
+    network.close()
+
+
+def test_undoing_an_undo_takes_all_of_it_back(site, broker):
+    many = {"unitId": site.unit, "networkId": site.net,
+            "networkAddrs": ["0a", "0b", "01000461"]}
+    site.call("POST", "device/bulk", {"data": many})
+    version = made(site.call("POST", "device/bulk-delete", {"data": many}))
+    back = broker.undo(version)["versionId"]
+    assert len(broker.list(change=broker.get(back)["changeId"])) == 4
+    assert broker.undo(back)["failed"] == []
+    assert site.call("GET", "device/list?unit=" + site.unit).data == []
+    assert site.call("GET", "device-route/" + site.route).status == 404
 
 
 def test_a_move_takes_its_routes_along_and_back(site, broker):

@@ -11,6 +11,8 @@ install();
 // The page is shown once we know who looks at it.
 if (await start()) {
 	await loadTexts();
+	// From the page of the setup code: its next question.
+	if (location.pathname === '/' && new URLSearchParams(location.search).has('first')) history.replaceState(null, '', '/first');
 	read();
 	mount(App, { target: document.getElementById('app')! });
 }

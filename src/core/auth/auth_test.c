@@ -2238,7 +2238,7 @@ a_setup_code_makes_the_first_account(void **state)
 	is(200, code);
 	post(SETUP, setup_form(code));
 	is_exactly(303, "");
-	header_is("Location", "/");
+	header_is("Location", "/?first");
 	assert_string_equal(user_row("admin").roles.ptr, "{\"admin\":true}");
 	assert_string_equal(user_row("admin").name.ptr, "Admin");
 	assert_int_not_equal(user_row("admin").verified_at, TIME_NULL);

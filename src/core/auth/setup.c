@@ -366,7 +366,8 @@ auth_post_setup(struct http_call *c)
 		wrong_code(c, code);
 	} else {
 		http_empty(c, 303);
-		http_header(c, "Location", STR("/"));
+		/* the page at the root goes on with what is asked next */
+		http_header(c, "Location", STR("/?first"));
 		auth_no_store(c);
 	}
 }

@@ -20,7 +20,8 @@
 static const struct field version_fields[] = {
 	F_TEXT(V, version_id, "versionId", .help = "Identifies the version."),
 	F_TEXT(V, change_id, "changeId",
-	    .help = "The same for all that one call has changed."),
+	    .help = "The same for all that one call has changed: the id of the "
+		    "first of these versions."),
 	F_TEXT(V, unit_id, "unitId", .flags = FIELD_NULL | FIELD_EMPTY,
 	    .help = "The unit of the object; null: it is of none."),
 	F_TEXT(V, object_type, "objectType",
@@ -234,7 +235,9 @@ struct recording {
 	store_tx_fn *fn;
 	void *ctx;
 	int64_t now;
-	struct str user_id, account, change_id;
+	struct str user_id, account;
+	struct str made_before; /* the first version of the call so far */
+	struct str change_id;   /* the call's first version names the change */
 	struct made *made;
 	size_t n, cap;
 	int64_t lost;
@@ -378,6 +381,8 @@ note_row(void *ctx, struct store *tx, const struct entity *e, const void *old,
 		    : old == NULL    ? STR("created")
 				     : STR("changed"),
 		.comment = r->how != NULL ? r->how->comment : STR_NULL };
+	if (version.change_id.ptr == NULL)
+		version.change_id = r->change_id = version.version_id;
 	if (version.unit_id.len == 0)
 		version.unit_id = STR_NULL;
 	rc = newest_number(
@@ -445,22 +450,28 @@ run(struct store *tx, void *ctx, struct err *err)
 
 	r->n = 0; /* it may run again */
 	r->lost = 0;
+	r->change_id = r->made_before;
 	rc = r->fn(tx, r->ctx, err);
 	if (rc == 0 && r->lost > 0)
 		rc = tell_lost(tx, r, err);
 	return rc;
 }
 
+struct str
+version_made(const struct http_call *c)
+{
+	for (size_t i = 0; c != NULL && i < c->n_headers; i++)
+		if (strcmp(c->headers[i].name, VERSION_HEADER) == 0)
+			return c->headers[i].value;
+	return STR_NULL;
+}
+
 static void
 tell(struct recording *r, struct http_call *c)
 {
 	struct versions *v = r->v;
-	bool said = false;
 
-	for (size_t i = 0; c != NULL && i < c->n_headers; i++)
-		if (strcmp(c->headers[i].name, VERSION_HEADER) == 0)
-			said = true;
-	if (c != NULL && r->n > 0 && !said)
+	if (c != NULL && r->n > 0 && r->made_before.ptr == NULL)
 		http_header(c, VERSION_HEADER, r->made[0].version.version_id);
 	for (size_t i = 0; v->host.told != NULL && i < r->n; i++) {
 		const struct made *m = &r->made[i];
@@ -484,7 +495,8 @@ versions_tx_how(struct versions *v, struct store *s, struct http_call *c,
 		.ctx = ctx,
 		.now = clock_now(),
 		.user_id = STR_NULL,
-		.account = STR_NULL };
+		.account = STR_NULL,
+		.made_before = version_made(c) };
 	const struct store_watch watch = { wants, note_row, &r };
 	int rc;
 
@@ -492,7 +504,6 @@ versions_tx_how(struct versions *v, struct store *s, struct http_call *c,
 		return store_tx(s, fn, ctx, err);
 	if (c != NULL)
 		v->host.who(c, &r.user_id, &r.account);
-	r.change_id = rand_id(r.arena, r.now, ID_LONG);
 	rc = store_tx_watched(v->host.store, &watch, run, &r, err);
 	if (rc == 0)
 		tell(&r, c);

@@ -459,7 +459,7 @@ handle_diff(struct http_call *c)
 
 /* --- back again ---------------------------------------------------------- */
 
-enum outcome { FAILED, SAME, CHANGED, BACK };
+enum outcome { FAILED, SAME, CHANGED, BACK, GONE };
 
 /* What a restore is about, and what has come of it. */
 struct restoring {
@@ -664,6 +664,9 @@ restore_one(struct restoring *x, const struct rest_version *version)
 struct companion {
 	const struct rest_version *version;
 	const struct version_kind *kind;
+	/* for undo */
+	struct rest_version before;
+	bool has_before, newest, gone;
 };
 
 static int
@@ -677,7 +680,7 @@ by_order(const void *a, const void *b)
 }
 
 /* All that the same call has done to others, in the order in which it can be
- * made. False: answered. */
+ * made; `verb` NULL: whatever it was. False: answered. */
 static bool
 load_companions(struct restoring *x, const struct rest_version *of,
     const char *verb, struct companion **ret, size_t *n)
@@ -689,7 +692,8 @@ load_companions(struct restoring *x, const struct rest_version *of,
 	struct err err;
 
 	filter_text(&f, "changeId", of->change_id);
-	filter_text(&f, "verb", str_of(verb));
+	if (verb != NULL)
+		filter_text(&f, "verb", str_of(verb));
 	q.filter = &f;
 	if (store_all(x->v->host.store, &rest_version_entity, &q, &x->c->arena,
 		&rows, &err) != 0) {
@@ -704,7 +708,8 @@ load_companions(struct restoring *x, const struct rest_version *of,
 		    version_kind_named(x->v, all[i].object_type);
 
 		if (k != NULL && !str_eq(all[i].version_id, of->version_id))
-			(*ret)[(*n)++] = (struct companion){ &all[i], k };
+			(*ret)[(*n)++] =
+			    (struct companion){ .version = &all[i], .kind = k };
 	}
 	if (*n > 1)
 		qsort(*ret, *n, sizeof(**ret), by_order);
@@ -776,54 +781,6 @@ write_back(struct json_out *o, const struct rest_version *version)
 	json_out_end_object(o);
 }
 
-/* Those that are not there come back; writes both lists. False: answered. */
-static bool
-bring_back(struct restoring *x, const struct rest_version *of,
-    struct json_out *back, struct json_out *failed)
-{
-	const struct restoring first = *x;
-	struct companion *all;
-	size_t n;
-
-	if (!load_companions(x, of, "deleted", &all, &n))
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		void *current;
-
-		if (all[i].kind->o == NULL) {
-			revive(x, &all[i]);
-			forget_answer(x->c);
-			continue;
-		}
-		if (!exists(x->c, all[i].kind->mount->store, all[i].kind,
-			all[i].version->object_id, &current)) {
-			write_failed(failed, x->c, all[i].version);
-			forget_answer(x->c);
-			continue;
-		}
-		if (current != NULL)
-			continue;
-		if (restore_one(x, all[i].version) == BACK)
-			write_back(back, all[i].version);
-		else
-			write_failed(failed, x->c, all[i].version);
-		forget_answer(x->c);
-	}
-	*x = first;
-	return true;
-}
-
-/* --- the calls ----------------------------------------------------------- */
-
-static struct str
-made_version(const struct http_call *c)
-{
-	for (size_t i = 0; i < c->n_headers; i++)
-		if (strcmp(c->headers[i].name, VERSION_HEADER) == 0)
-			return c->headers[i].value;
-	return STR_NULL;
-}
-
 struct lists {
 	struct buf back_text, failed_text;
 	struct json_out back, failed;
@@ -838,6 +795,52 @@ lists_init(struct lists *l)
 	json_out_array(&l->back);
 	json_out_array(&l->failed);
 }
+
+static void
+lists_fini(struct lists *l)
+{
+	buf_free(&l->back_text);
+	buf_free(&l->failed_text);
+}
+
+/* One that is not there comes back. */
+static void
+bring_back(struct restoring *x, const struct companion *it, struct lists *l)
+{
+	void *current;
+
+	if (it->kind->o == NULL) {
+		revive(x, it);
+	} else if (!exists(x->c, it->kind->mount->store, it->kind,
+		       it->version->object_id, &current)) {
+		write_failed(&l->failed, x->c, it->version);
+	} else if (current == NULL) {
+		if (restore_one(x, it->version) == BACK)
+			write_back(&l->back, it->version);
+		else
+			write_failed(&l->failed, x->c, it->version);
+	}
+	forget_answer(x->c);
+}
+
+/* What was deleted with it. False: answered. */
+static bool
+bring_back_all(
+    struct restoring *x, const struct rest_version *of, struct lists *l)
+{
+	const struct restoring first = *x;
+	struct companion *all;
+	size_t n;
+
+	if (!load_companions(x, of, "deleted", &all, &n))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		bring_back(x, &all[i], l);
+	*x = first;
+	return true;
+}
+
+/* --- the calls ----------------------------------------------------------- */
 
 /* Members that are still others than the version has them. */
 static void
@@ -863,8 +866,12 @@ write_kept(struct json_out *o, struct arena *a, const struct version_kind *k,
 
 static void
 write_outcome(struct restoring *x, const struct rest_version *version,
-    const char *did, struct str wanted, struct lists *l)
+    enum outcome did, struct str wanted, struct lists *l)
 {
+	static const char *const words[] = { [SAME] = "nothing",
+		[CHANGED] = "changed",
+		[BACK] = "restored",
+		[GONE] = "deleted" };
 	const struct version_kind *k =
 	    version_kind_named(x->v, version->object_type);
 	struct json_out *o = rest_data(x->c);
@@ -872,13 +879,13 @@ write_outcome(struct restoring *x, const struct rest_version *version,
 	json_out_end_array(&l->back);
 	json_out_end_array(&l->failed);
 	json_out_key(o, "versionId");
-	json_out_str(o, made_version(x->c));
+	json_out_str(o, version_made(x->c));
 	json_out_key(o, "objectType");
 	json_out_str(o, version->object_type);
 	json_out_key(o, "objectId");
 	json_out_str(o, version->object_id);
 	json_out_key(o, "done");
-	json_out_str(o, str_of(did));
+	json_out_str(o, str_of(words[did]));
 	json_out_key(o, "changed");
 	(void)write_difference(o, &x->c->arena, k, x->before, x->after);
 	json_out_key(o, "kept");
@@ -888,40 +895,41 @@ write_outcome(struct restoring *x, const struct rest_version *version,
 	json_out_key(o, "failed");
 	json_out_raw(o, buf_str(&l->failed_text));
 	rest_data_end(x->c);
-	buf_free(&l->back_text);
-	buf_free(&l->failed_text);
+	lists_fini(l);
+}
+
+static const struct version_how *
+how_to(struct http_call *c, const struct rest_version *to)
+{
+	struct version_how *how = arena_new(&c->arena, struct version_how);
+
+	how->verb = "restored";
+	how->comment =
+	    arena_printf(&c->arena, "version %lld", (long long)to->number);
+	return how;
 }
 
 /* Puts the object of `to` back to what it has, and answers. */
 static void
 restore(struct restoring *x, const struct rest_version *to)
 {
-	static const char *const words[] = {
-		[SAME] = "nothing", [CHANGED] = "changed", [BACK] = "restored"
-	};
 	const struct version_kind *k =
 	    version_kind_named(x->v, to->object_type);
-	struct version_how how = { "restored",
-		arena_printf(
-		    &x->c->arena, "version %lld", (long long)to->number) };
 	enum outcome rc;
 	struct lists l;
 	void *was;
 
-	x->how = &how;
+	x->how = how_to(x->c, to);
 	rc = restore_one(x, to);
 	if (rc == FAILED)
 		return;
 	forget_answer(x->c);
 	lists_init(&l);
-	if ((str_eqz(to->verb, "deleted") &&
-		!bring_back(x, to, &l.back, &l.failed)) ||
-	    !row_of(x->c, k, to, &was)) {
-		buf_free(&l.back_text);
-		buf_free(&l.failed_text);
-		return;
-	}
-	write_outcome(x, to, words[rc], shown(x->c, x->v, k, was), &l);
+	if ((str_eqz(to->verb, "deleted") && !bring_back_all(x, to, &l)) ||
+	    !row_of(x->c, k, to, &was))
+		lists_fini(&l);
+	else
+		write_outcome(x, to, rc, shown(x->c, x->v, k, was), &l);
 }
 
 static void
@@ -936,107 +944,186 @@ handle_restore(struct http_call *c)
 
 /* --- undoing ------------------------------------------------------------- */
 
-/* Deletes an object that was made. False: answered. */
-static bool
+/* Deletes an object that was made. */
+static enum outcome
 unmake(struct restoring *x, const struct version_kind *k, struct str id)
 {
 	struct rest r = rest_at(x->c, x->v, k);
 	void *row;
 
-	if (k->o == NULL)
-		return true;
+	x->before = x->after = STR("{}");
 	if (k->mount->by_verb[REST_DEL] == NULL) {
 		http_error(x->c, 400, "err_param",
 		    "objects of this kind can not be deleted");
-		return false;
+		return FAILED;
 	}
 	if (!allowed(x->c, x->v, k, REST_DEL) ||
 	    !rest_fetch(&r, REST_DEL, id, &row))
-		return false;
+		return FAILED;
 	if (row == NULL)
-		return true;
-	if (x->before.ptr == NULL)
-		x->before = shown(x->c, x->v, k, row);
+		return GONE;
+	x->before = shown(x->c, x->v, k, row);
 	if (!rest_del_row(&r, id, row))
-		return false;
+		return FAILED;
 	rest_deleted(&r, row);
-	return true;
+	return GONE;
 }
 
-static void
-unmake_all(struct restoring *x, const struct rest_version *version)
-{
-	struct companion *all;
-	struct lists l;
-	size_t n;
-
-	if (!load_companions(x, version, "created", &all, &n))
-		return;
-	if (!unmake(x, version_kind_named(x->v, version->object_type),
-		version->object_id))
-		return;
-	forget_answer(x->c);
-	if (x->before.ptr == NULL)
-		x->before = STR("{}");
-	x->after = STR("{}");
-	lists_init(&l);
-	for (; n > 0; n--) {
-		if (all[n - 1].kind->mount != NULL &&
-		    !unmake(x, all[n - 1].kind, all[n - 1].version->object_id))
-			write_failed(&l.failed, x->c, all[n - 1].version);
-		forget_answer(x->c);
-	}
-	write_outcome(x, version, "deleted", STR("{}"), &l);
-}
-
-/* Is it what the object is now? Else somebody has changed it since, and that is
- * not undone by accident. False: answered. */
+/* What a version says the object was afterwards is what it is now? And what was
+ * it before? False: answered. */
 static bool
-is_newest(struct http_call *c, const struct rest_version *version)
+look_around(struct http_call *c, struct companion *it)
 {
 	struct versions *v = (struct versions *)c->route->ctx;
+	struct store_query q = {
+		.sort = { { "number", true } }, .n_sort = 1, .limit = 1
+	};
+	const struct rest_version *newest;
 	struct filter f = { 0 };
+	struct rows rows;
 	struct err err;
-	int64_t n;
 
-	filter_text(&f, "objectType", version->object_type);
-	filter_text(&f, "objectId", version->object_id);
-	filter_add(&f, "number", COND_GT, value_int(version->number));
-	if (store_count(v->host.store, &rest_version_entity, &f, &n, &err) != 0)
+	filter_text(&f, "objectType", it->version->object_type);
+	filter_text(&f, "objectId", it->version->object_id);
+	q.filter = &f;
+	if (store_all(v->host.store, &rest_version_entity, &q, &c->arena, &rows,
+		&err) != 0) {
 		rest_db_error(c, &err);
-	else if (n > 0)
-		http_error(c, 409, "err_version",
-		    "it has been changed since: look at its versions and "
-		    "restore the one that is wanted");
-	return c->status == 0;
+		return false;
+	}
+	newest = rows.at;
+	it->newest = rows.n == 0 || newest->number == it->version->number;
+	it->gone = rows.n > 0 && str_eqz(newest->verb, "deleted");
+	return version_before(c, it->version, &it->before, &it->has_before);
 }
 
+static bool
+was_made(const struct companion *it)
+{
+	return str_eqz(it->version->verb, "created") ||
+	    (str_eqz(it->version->verb, "restored") &&
+		(!it->has_before || str_eqz(it->before.verb, "deleted")));
+}
+
+/* Somebody has changed it since, and that is not undone by accident. */
+static enum outcome
+refuse_later(struct http_call *c)
+{
+	http_error(c, 409, "err_version",
+	    "it has been changed since: look at its versions and restore the "
+	    "one that is wanted");
+	return FAILED;
+}
+
+/* FAILED: answered. Else `to` is what it was put back to, if it is there. */
+static enum outcome
+undo_one(struct restoring *x, const struct companion *it,
+    const struct rest_version **to)
+{
+	*to = NULL;
+	x->how = NULL;
+	if (!it->newest)
+		return refuse_later(x->c);
+	if (was_made(it))
+		return unmake(x, it->kind, it->version->object_id);
+	if (str_eqz(it->version->verb, "deleted")) {
+		*to = it->version;
+	} else if (it->has_before) {
+		*to = &it->before;
+	} else {
+		http_error(x->c, 409, "err_version",
+		    "what it was before is not kept any more");
+		return FAILED;
+	}
+	x->how = how_to(x->c, *to);
+	return restore_one(x, *to);
+}
+
+/* Is there something in it that a call can put back? What follows others by
+ * itself, as the code of a network in its devices, is back with them. */
+static bool
+says_more(struct restoring *x, const struct companion *it)
+{
+	const struct version_kind *k = it->kind;
+	void *row, *before;
+
+	if (k->mount->by_verb[REST_PATCH] == NULL)
+		return false;
+	if (!it->has_before || !row_of(x->c, k, it->version, &row) ||
+	    !row_of(x->c, k, &it->before, &before)) {
+		forget_answer(x->c);
+		return true;
+	}
+	return to_change(&x->c->arena, k, shown(x->c, x->v, k, row),
+		   shown(x->c, x->v, k, before)) != 0;
+}
+
+/* The same call has made, changed or deleted this, too. */
+static void
+undo_companion(struct restoring *x, const struct companion *it, struct lists *l)
+{
+	const struct rest_version *to;
+
+	if (str_eqz(it->version->verb, "deleted")) {
+		x->how = how_to(x->c, it->version);
+		bring_back(x, it, l);
+		return;
+	}
+	if (it->kind->o == NULL || it->kind->mount == NULL ||
+	    (was_made(it) ? it->gone : !says_more(x, it)))
+		return;
+	if (undo_one(x, it, &to) == FAILED)
+		write_failed(&l->failed, x->c, it->version);
+	else if (to != NULL)
+		write_back(&l->back, it->version);
+	forget_answer(x->c);
+}
+
+/* Takes back all that the call has done that made this version: this object
+ * first; then what was made goes, the last first; then what was changed or
+ * deleted is put back. */
 static void
 handle_undo(struct http_call *c)
 {
 	struct restoring x = { .c = c,
 		.v = (struct versions *)c->route->ctx,
 		.before = STR_NULL };
-	struct rest_version version, before;
-	bool found;
+	struct rest_version version;
+	struct companion it = { .version = &version }, *all;
+	const struct rest_version *to;
+	struct restoring first;
+	enum outcome rc;
+	struct lists l;
+	void *was;
+	size_t n;
 
 	if (!version_get(c, http_var(c, 0), REST_PATCH, &version) ||
-	    !is_newest(c, &version))
+	    !look_around(c, &it) ||
+	    !load_companions(&x, &version, NULL, &all, &n))
 		return;
-	if (str_eqz(version.verb, "deleted")) {
-		restore(&x, &version);
+	for (size_t i = 0; i < n; i++)
+		if (!look_around(c, &all[i]))
+			return;
+	it.kind = version_kind_named(x.v, version.object_type);
+	rc = undo_one(&x, &it, &to);
+	if (rc == FAILED)
 		return;
-	}
-	if (!version_before(c, &version, &before, &found))
-		return;
-	if (found && !str_eqz(before.verb, "deleted") &&
-	    !str_eqz(version.verb, "created"))
-		restore(&x, &before);
-	else if (str_eqz(version.verb, "changed"))
-		http_error(c, 409, "err_version",
-		    "what it was before is not kept any more");
+	forget_answer(c);
+	first = x;
+	lists_init(&l);
+	for (size_t i = n; i > 0; i--)
+		if (was_made(&all[i - 1]))
+			undo_companion(&x, &all[i - 1], &l);
+	for (size_t i = 0; i < n; i++)
+		if (!was_made(&all[i]))
+			undo_companion(&x, &all[i], &l);
+	x = first;
+	if (to == NULL)
+		write_outcome(&x, &version, rc, STR("{}"), &l);
+	else if (row_of(c, it.kind, to, &was))
+		write_outcome(&x, to, rc, shown(c, x.v, it.kind, was), &l);
 	else
-		unmake_all(&x, &version);
+		lists_fini(&l);
 }
 
 /* --- routes -------------------------------------------------------------- */
@@ -1100,9 +1187,10 @@ static const struct field restored_fields[] = {
 	    .help = "Members that stayed as they are, since no call changes "
 		    "them."),
 	F_RECORDS(R, restored, "restored", .record = &companion_record,
-	    .help = "What had gone with it and is there again."),
+	    .help = "What had gone or changed with it and is as it was."),
 	F_RECORDS(R, failed, "failed", .record = &companion_record,
-	    .help = "What had gone with it and could not be restored."),
+	    .help = "What had gone, come or changed with it and is not as it "
+		    "was."),
 	{ 0 },
 };
 static const struct record restored_record = { "versionRestored", sizeof(R),
@@ -1122,8 +1210,9 @@ static const struct http_route version_rows[] = {
 	{ "POST", "/version/{id}/undo", HTTP_TOKEN,
 	    .scope = "version.post.undo",
 	    .reply = { .record = &restored_record }, .handle = handle_undo,
-	    .help = "Takes the change back that made this version, when it is "
-		    "the object's newest." },
+	    .help = "Takes the change back that made this version, with all "
+		    "that the same call has changed, when it is the object's "
+		    "newest." },
 	{ 0 },
 };
 

@@ -33,6 +33,8 @@ const struct version_kind *version_kind_of(
 const struct version_kind *version_kind_named(
     const struct versions *v, struct str type);
 struct str version_text(const struct field *f, const void *row);
+/* The first version that this call has made so far; NULL: none. */
+struct str version_made(const struct http_call *c);
 /* The row that a version holds; memory in `a`. */
 int version_decode(const struct version_kind *k, struct arena *a,
     struct str text, void *row, struct err *err);

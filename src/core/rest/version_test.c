@@ -469,6 +469,29 @@ undo_takes_back_the_newest_change_only(void **state)
 }
 
 static void
+a_restore_of_many_is_one_change_and_undone_as_one(void **state)
+{
+	const struct rest_version *v;
+
+	(void)state;
+	make_box();
+	call(204, "DELETE /box/b", NULL);
+	at_version(200, "POST", versions_are("box", "b", 2) + 1, "/undo");
+	v = versions_are("box", "b", 3);
+	assert_true(
+	    str_eq(versions_are("part", "p", 3)[2].change_id, v[2].change_id));
+	assert_true(str_eq(v[2].version_id, v[2].change_id));
+	at_version(200, "POST", v + 2, "/undo");
+	says("\"done\":\"deleted\"");
+	says("\"failed\":[]");
+	call(404, "GET /part/p", NULL);
+	/* and what was deleted by that is one change again */
+	at_version(200, "POST", versions_are("box", "b", 4) + 3, "/undo");
+	call(200, "GET /box/b", NULL);
+	call(200, "GET /part/p", NULL);
+}
+
+static void
 differences_go_into_objects_and_lists(void **state)
 {
 	const struct rest_version *v;
@@ -557,6 +580,7 @@ main(void)
 		T(a_restore_is_refused_as_a_call_would_be),
 		T(others_versions_are_not_there),
 		T(undo_takes_back_the_newest_change_only),
+		T(a_restore_of_many_is_one_change_and_undone_as_one),
 		T(differences_go_into_objects_and_lists),
 		T(no_more_are_kept_than_the_settings_say),
 	};

@@ -37,3 +37,21 @@ export function shownOperation(o: Operation): string {
 	if (o.operation === 'software_update') return (p?.updateList ?? []).flatMap((l: any) => (l.modules ?? []).map((m: any) => `${m.action === 'remove' ? '−' : '+'} ${m.name}${m.version ? ' ' + m.version : ''} (${l.type})`)).join(', ');
 	return [p?.type, p?.remoteUrl].filter(Boolean).join(' ');
 }
+
+// Whether a field can be set: 'yes' where its label `writable`, the kind of its
+// value at the gateway, or the encoder of the profile says so; 'maybe' where
+// nobody knows, but something would be sent.
+const actuators: Record<string, RegExp> = {
+	mysensors_v2: /^V_(STATUS|PERCENTAGE|ARMED|SCENE_ON|SCENE_OFF|HVAC_SPEED|HVAC_SETPOINT_COOL|HVAC_SETPOINT_HEAT|HVAC_FLOW_STATE|HVAC_FLOW_MODE|UP|DOWN|STOP|IR_SEND|LOCK_STATUS|RGB|RGBW|TEXT|VAR[1-5])$/,
+	tasmota: /^(POWER|Fade|Dimmer|White|CT|Speed|HSBColor)\d*$/,
+};
+export function maySet(f: Picked, gateway?: Gateway, profile?: Profile): 'yes' | 'maybe' | 'no' {
+	if (f.labels?.writable === 'true') return 'yes';
+	if (profile?.codec === 'javascript') {
+		const from = profile.script.indexOf('encodeDownlink');
+		if (from >= 0) return new RegExp(`\\b${f.fieldId.replace(/[^\w]/g, '\\$&')}\\b`).test(profile.script.slice(from)) ? 'yes' : 'maybe';
+		if (!gateway) return 'no';
+	}
+	if (gateway) return actuators[gateway.provider?.type ?? '']?.test(f.fieldId) ? 'yes' : 'maybe';
+	return profile?.codec === 'json' ? 'maybe' : 'no';
+}

@@ -2,6 +2,8 @@
 // given the parts of the address behind its own: /device/ID is parts[0] === ID.
 import type { Component } from 'svelte';
 import { who } from './auth.svelte';
+import { choose, look } from './look.svelte';
+import { go, leave, route } from './router.svelte';
 
 export interface Page {
 	path: string;
@@ -44,9 +46,18 @@ export const pages: Page[] = [
 	{ path: '/clients', text: 'clientsTokens', group: 'manage', icon: 'M8 15a5 5 0 1 1 4.6-7H22v4h-3v3h-4v-3h-2.4A5 5 0 0 1 8 15zM8 10h.01', help: 'users#programs', load: () => import('../pages/Clients.svelte') },
 	{ path: '/audit', text: 'audit', group: 'manage', icon: 'M6 3h9l4 4v14H6zM9 12h7M9 16h7M9 8h3', help: 'users#what-people-did', load: () => import('../pages/Audit.svelte') },
 	{ path: '/backup', text: 'backup', group: 'manage', role: 'admin', icon: 'M4 7c0-2 16-2 16 0v10c0 2-16 2-16 0zM4 7c0 2 16 2 16 0M4 12c0 2 16 2 16 0', help: 'backup', load: () => import('../pages/Backup.svelte') },
+	{ path: '/first', text: 'first.title', role: 'admin', help: 'first-steps', load: () => import('../pages/First.svelte') },
 	{ path: '/settings', text: 'settings', group: 'manage', icon: 'M4 7h9M17 7h3M4 17h3M11 17h9M13 5v4h4V5zM7 15v4h4v-4z', help: 'settings', load: () => import('../pages/Settings.svelte') },
 	{ path: '/api', text: 'api', group: 'manage', icon: 'M8 4C5 4 6 11 4 12c2 1 1 8 4 8M16 4c3 0 2 7 4 8-2 1-1 8-4 8', help: 'users#the-api', load: () => import('../pages/Api.svelte') },
 	{ path: '/help', text: 'help', group: 'manage', icon: 'M9 9a3 3 0 1 1 4 3c-1 .5-1 1-1 2M12 18h.01M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z', load: () => import('../pages/Help.svelte') },
 ];
+export const pageNow = () => pages.find((p) => p.path === '/' + route.path.split('/')[1]);
+// Another unit was picked. What is open is of the one before: its list is of the
+// new one. Nothing unsaved is lost without a question.
+export function toUnit(at: HTMLSelectElement) {
+	const unit = at.value, of = pageNow()?.of;
+	at.value = look.unit;
+	leave(() => { choose({ unit }); if (of) go(of); });
+}
 export const groups = ['watch', 'connect', 'act', 'manage'] as const;
 export const mayOpen = (p: Page) => !p.role || !!who.roles.admin || (p.role === 'manager' && !!who.roles.manager);

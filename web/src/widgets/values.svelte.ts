@@ -3,6 +3,7 @@
 import { get } from '../lib/api';
 import { follow, type LiveEvent } from '../lib/live.svelte';
 import { value as shown } from '../lib/look.svelte';
+import { deviceName } from '../lib/metric';
 
 export type Entity = Record<string, any>;
 export type Filters = Record<string, string>;
@@ -53,6 +54,8 @@ export class Values {
 	rows = $state<Record<string, Entity>>({});
 	late = $state(false); // what is not there by now is not known
 	private ids = $state<Record<string, string>>({}); // quick ids of fields that are named by their id
+	private devices = $state<Record<string, string>>({});
+	private asked = new Set<string>();
 	private hearers = new Set<(quick: string, e: Entity) => void>();
 	private loaded = new Set<string>();
 
@@ -63,6 +66,20 @@ export class Values {
 	name(of: string): string {
 		if (of.includes(':') || !of) return of;
 		return of.includes('.') ? `field:${of}` : (this.ids[of] ?? '');
+	}
+	// Of the device that it is of, as people call it; until that is known, the address.
+	device(e: Entity): string {
+		const id = e.deviceId ?? e.id;
+		if (id && !this.asked.has(id)) {
+			this.asked.add(id);
+			deviceName(id).then((name) => (this.devices[id] = name));
+		}
+		return this.devices[id] || e.nodeId;
+	}
+	// What a value is called: by its device where that would be an address.
+	label(quick: string, key?: string): string {
+		const e = this.get(quick), name = nameOf(e, quick, key);
+		return e?.nodeId && name === e.nodeId ? this.device(e) : name;
 	}
 	list(type: string, filters: Filters, limit = 10): { quick: string; e: Entity }[] {
 		return Object.entries(this.rows).filter(([q, e]) => typeOf(q) === type && passes(e, filters)).sort(([a], [b]) => (a < b ? -1 : 1)).slice(0, Math.max(1, limit || 10)).map(([quick, e]) => ({ quick, e }));
