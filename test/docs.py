@@ -22,6 +22,12 @@ def settings():
                           check=True, capture_output=True).stdout
 
 
+def of_edge(*words):
+    return subprocess.run([pathlib.Path(program).resolve().with_name(
+        "marram-edge"), *words], text=True, check=True,
+                          capture_output=True).stdout
+
+
 def counters():
     text = ("# Counters\n\nShown at `/metrics`. Made from the "
             "`counters.def` of each module.\n")
@@ -47,6 +53,10 @@ def types():
 
 wrong = 0
 for name, make in (("docs/reference/settings.md", settings),
+                   ("docs/reference/edge-settings.md",
+                    lambda: of_edge("config", "reference")),
+                   ("docs/reference/edge-commands.md",
+                    lambda: of_edge("commands", "reference")),
                    ("docs/reference/counters.md", counters),
                    ("web/src/lib/schema.ts", types)):
     path = root / name

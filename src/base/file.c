@@ -63,15 +63,24 @@ sync_folder_of(const char *path, struct err *err)
 	return rc;
 }
 
-int
-file_write(const char *path, struct str text, struct err *err)
+/* `like`: whose owner and mode it gets; NULL: `mode`, and it is ours. */
+static int
+put(const char *path, struct str text, mode_t mode, const struct stat *like,
+    struct err *err)
 {
 	struct buf temp = { 0 };
 	int fd, rc = 0;
 
 	buf_addf(&temp, "%s.new", path);
-	fd = open(buf_z(&temp), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || fchmod(fd, 0600) < 0)
+	/* what another one has left there, or put there, is none of ours */
+	unlink(buf_z(&temp));
+	fd = open(buf_z(&temp), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		rc = err_errno(err, "create %s", buf_z(&temp));
+	else if (like != NULL && fchown(fd, like->st_uid, like->st_gid) < 0 &&
+	    geteuid() == 0)
+		rc = err_errno(err, "set the owner of %s", buf_z(&temp));
+	else if (fchmod(fd, mode) < 0)
 		rc = err_errno(err, "create %s", buf_z(&temp));
 	else if (write_all(fd, text) < 0)
 		rc = err_errno(err, "write %s", buf_z(&temp));
@@ -86,6 +95,38 @@ file_write(const char *path, struct str text, struct err *err)
 	if (rc != 0)
 		unlink(buf_z(&temp)); /* nothing more to do if this fails */
 	buf_free(&temp);
+	return rc;
+}
+
+int
+file_write(const char *path, struct str text, struct err *err)
+{
+	return put(path, text, 0600, NULL, err);
+}
+
+int
+file_replace(const char *path, struct str text, struct err *err)
+{
+	struct stat st;
+	char *real;
+	int rc;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? put(path, text, 0644, NULL, err)
+				       : err_errno(err, "look at %s", path);
+	if (S_ISLNK(st.st_mode) && st.st_uid != 0 && st.st_uid != geteuid())
+		return err_set(err, ERR_DENIED,
+		    "%s is a link of another user, and is not followed", path);
+	real = realpath(path, NULL);
+	if (real == NULL)
+		return err_errno(err, "find %s", path);
+	if (stat(real, &st) < 0)
+		rc = err_errno(err, "look at %s", real);
+	else if (!S_ISREG(st.st_mode))
+		rc = err_set(err, ERR_PARAM, "%s is no file", real);
+	else
+		rc = put(real, text, st.st_mode & 0777, &st, err);
+	free(real);
 	return rc;
 }
 

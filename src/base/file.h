@@ -14,6 +14,10 @@ int file_read(const char *path, struct buf *out, struct err *err);
  * machine whose power is cut at any instant, finds the whole old file or the
  * whole new one. */
 int file_write(const char *path, struct str text, struct err *err);
+/* The same of a file that others may have to do with: it keeps its owner (if we
+ * may give it away) and its mode, and a link to it stays one. Links of other
+ * users than root and ourselves are not followed. A new file has mode 0644. */
+int file_replace(const char *path, struct str text, struct err *err);
 
 /* Makes the file, with `mode`; until it is whole only its owner may read it.
  * ERR_EXISTS: it is there, and stays. */

@@ -6,8 +6,11 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "codec/toml.h"
+#include "codec/url.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -309,6 +312,82 @@ read_address(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	return 0;
 }
 
+/* An address within NETWORK/BITS? */
+static bool
+is_within(const char *address, struct str network)
+{
+	unsigned char a[16], n[16];
+	struct str bits = network, base = str_cut(&bits, '/');
+	char *z = str_dupz(base);
+	int family = strchr(z, ':') != NULL ? AF_INET6 : AF_INET;
+	size_t len = family == AF_INET6 ? 16 : 4;
+	bool within;
+	uint64_t left;
+
+	within = inet_pton(family, z, n) == 1 &&
+	    inet_pton(family, address, a) == 1 && str_to_u64(bits, &left) &&
+	    left <= len * 8;
+	free(z);
+	for (size_t i = 0; within && left > 0; i++) {
+		unsigned shift = left < 8 ? 8 - (unsigned)left : 0;
+
+		within = a[i] >> shift == n[i] >> shift;
+		left -= MIN_OF(left, 8u);
+	}
+	return within;
+}
+
+/* In a list as "127.0.0.1,192.168.0.0/16,example.org", where a name stands for
+ * all below it, too? */
+static bool
+is_listed(struct str list, const char *host)
+{
+	struct str name = str_of(host);
+
+	while (list.len > 0) {
+		struct str one = str_trim(str_cut(&list, ','));
+
+		if (one.len > 1 && one.ptr[0] == '.') {
+			one.ptr++;
+			one.len--;
+		}
+		if (str_eqz(one, "*") || str_eq_nocase(one, name) ||
+		    is_within(host, one))
+			return true;
+		if (one.len > 0 && one.len < name.len &&
+		    name.ptr[name.len - one.len - 1] == '.' &&
+		    str_eq_nocase(one,
+			(struct str){ name.ptr + name.len - one.len, one.len }))
+			return true;
+	}
+	return false;
+}
+
+static int
+read_proxy(struct bridge_plan *p, struct arena *a, struct err *err)
+{
+	const struct config *c = p->cloud.config;
+	struct str address = config_text(c, "proxy.address");
+	struct url url;
+
+	if (address.len == 0 ||
+	    is_listed(config_text(c, "proxy.no_proxy"), p->host))
+		return 0;
+	if (!url_parse(a, address, &url) ||
+	    (!str_eqz(url.scheme, "http") && !str_eqz(url.scheme, "https")) ||
+	    url.host.len == 0)
+		return err_set(err, ERR_PARAM,
+		    "proxy.address: \"" STR_FMT
+		    "\" is no address like http://HOST:PORT",
+		    STR_ARG(address));
+	p->proxy = arena_z(a, url.host);
+	p->proxy_port = (uint16_t)url_port(&url);
+	p->proxy_tls = str_eqz(url.scheme, "https");
+	p->proxy_user = config_text(c, "proxy.username");
+	p->proxy_password = config_text(c, "proxy.password");
+	return 0;
+}
+
 /* [c8y] username = "...", password = "..." */
 static int
 read_credentials(struct bridge_plan *p, struct arena *a, const struct kind *k,
@@ -383,6 +462,24 @@ read_identity(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	return read_credentials(p, a, k, err);
 }
 
+/* The platform knows a certificate by the whole name of the device there,
+ * "edge.UNIT.GATEWAY.ID", of which ID is ours. */
+static void
+shorten_id(struct bridge_plan *p, struct arena *a, const struct kind *k)
+{
+	const char *id = p->device_id;
+	const char *prefix;
+	size_t len;
+
+	if (strcmp(k->name, "marram") != 0)
+		return;
+	p->device_id = "";
+	prefix = filled(p, a, k->user, STR_NULL);
+	len = strlen(prefix);
+	p->device_id =
+	    strncmp(id, prefix, len) == 0 && id[len] != '\0' ? id + len : id;
+}
+
 static uint32_t
 ms_of(const struct config *c, const char *key)
 {
@@ -451,7 +548,10 @@ bridge_plan(const struct cloud *cloud, struct arena *a, struct bridge_plan *ret,
 		return not_set(&p, "unit", "CODE", err);
 	if (is_key(cloud, "gateway") && cloud_text(cloud, "gateway").len == 0)
 		return not_set(&p, "gateway", "CODE", err);
+	shorten_id(&p, a, k);
 	rc = read_address(&p, a, k, err);
+	if (rc == 0)
+		rc = read_proxy(&p, a, err);
 	if (rc == 0)
 		rc = read_identity(&p, a, k, err);
 	if (rc != 0)

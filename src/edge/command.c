@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <libgen.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,11 +22,15 @@
 
 const struct command *const command_arrays[] = {
 	cert_commands,
+	init_commands,
 	config_commands,
 	connect_commands,
+	http_commands,
 	mqtt_commands,
+	diag_commands,
 	run_commands,
 	part_commands,
+	completions_commands,
 	NULL,
 };
 
@@ -223,6 +228,14 @@ command_wrong(const struct command_call *c, const char *option, const char *why)
 
 	return wrong(c->row, "invalid value '%s' for '--%s <%s>': %s",
 	    command_option(c, option), o->name, o->arg, why);
+}
+
+int
+command_wrong_arg(
+    const struct command_call *c, const char *arg, const char *why)
+{
+	return wrong(c->row, "invalid value '%s' for '<%s>': %s",
+	    command_arg(c, arg), arg, why);
 }
 
 bool
@@ -630,8 +643,9 @@ run_command(int argc, char **argv)
 	buf_free(&words);
 	config_close(c.config);
 	arena_fini(&c.arena);
-	if (fflush(stdout) != 0 && rc == 0) {
-		perror("error: standard output");
+	if ((fflush(stdout) != 0 || ferror(stdout)) && rc == 0) {
+		if (errno != EPIPE) /* whoever reads it has had enough */
+			perror("error: standard output");
 		rc = 1;
 	}
 	return rc;
@@ -720,7 +734,8 @@ const struct command_program command_programs[] = {
 	    mapper_main },
 	{ "tedge-apt-plugin", "apt", "software of type apt", 1,
 	    apt_plugin_main },
-	{ "tedge-watchdog", NULL, "watches the services", USAGE, NULL },
+	{ "tedge-watchdog", NULL, "watches the services", USAGE,
+	    watchdog_main },
 	{ "tedge-write", NULL, "replaces a file by its input", USAGE,
 	    write_main },
 	{ "tedge-file-config-plugin", NULL, "configuration files", USAGE,

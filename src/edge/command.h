@@ -40,7 +40,7 @@ struct command {
 /* Arrays end with words NULL. */
 extern const struct command config_commands[], cert_commands[],
     connect_commands[], mqtt_commands[], run_commands[], http_commands[],
-    diag_commands[], part_commands[];
+    diag_commands[], part_commands[], init_commands[], completions_commands[];
 
 /* --- within run() -------------------------------------------------------- */
 
@@ -62,6 +62,9 @@ bool command_cloud(struct command_call *c, const char *name, struct cloud *ret);
  * call is to be. Returns 2. */
 int command_wrong(
     const struct command_call *c, const char *option, const char *why);
+/* The same of an argument. */
+int command_wrong_arg(
+    const struct command_call *c, const char *arg, const char *why);
 /* The value of an option as a number, or as a time in ms; `*ret` is untouched
  * where it was not given. False: it was told that it is none; return 2. */
 bool command_number(const struct command_call *c, const char *option,

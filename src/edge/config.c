@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOG_MODULE "config"
@@ -394,6 +393,7 @@ take_table(struct config *c, const struct toml *table, struct str prefix,
 static int
 read_file(struct config *c, struct err *err)
 {
+	struct arena a = { 0 };
 	struct buf text = { 0 };
 	struct toml *root;
 	int rc = 0;
@@ -402,16 +402,15 @@ read_file(struct config *c, struct err *err)
 		return 0;
 	rc = file_read(c->path, &text, err);
 	if (rc == 0) {
-		rc = toml_read(&c->arena,
-		    arena_str(
-			&c->arena, (struct str){ buf_z(&text), text.len }),
-		    &root, err);
+		rc = toml_read(
+		    &a, (struct str){ buf_z(&text), text.len }, &root, err);
 		if (rc != 0)
 			err_wrap(err, "%s", c->path);
 		else
 			rc = take_table(c, root, STR(""), err);
 	}
 	buf_free(&text);
+	arena_fini(&a);
 	return rc;
 }
 
@@ -654,14 +653,26 @@ load(struct config *c, struct err *err)
 	return rc;
 }
 
+/* Paths of settings are built upon it: they hold wherever we go. */
+static char *
+absolute(const char *dir)
+{
+	char *here = dir[0] == '/' ? NULL : getcwd(NULL, 0), *ret;
+
+	ret = here == NULL ? mem_printf("%s", dir)
+			   : mem_printf("%s/%s", here, dir);
+	free(here);
+	return ret;
+}
+
 int
 config_open(const char *dir, struct config **ret, struct err *err)
 {
 	struct config *c = mem_new(struct config);
 	int rc;
 
-	c->dir = mem_printf("%s", dir);
-	c->path = mem_printf("%s/tedge.toml", dir);
+	c->dir = absolute(dir);
+	c->path = mem_printf("%s/tedge.toml", c->dir);
 	rc = load(c, err);
 	if (rc != 0)
 		config_close(c);
@@ -897,53 +908,6 @@ as_toml(const struct config *c, struct arena *a, const struct config_key *row,
 	return ret;
 }
 
-/* Writes the file anew, as its owner's and with its mode, at once. */
-static int
-put_file(const char *path, struct str text, struct err *err)
-{
-	char *real = realpath(path, NULL), *temp;
-	struct stat st;
-	bool there;
-	int fd, rc = 0;
-
-	if (real == NULL)
-		real = mem_printf("%s", path);
-	there = stat(real, &st) == 0;
-	temp = mem_printf("%s.new", real);
-	fd = open(
-	    temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0) {
-		rc = err_errno(err, "create %s", temp);
-		goto done;
-	}
-	if (there) {
-		if (fchmod(fd, st.st_mode & 07777) < 0 ||
-		    (fchown(fd, st.st_uid, st.st_gid) < 0 && geteuid() == 0))
-			rc = err_errno(err, "give %s its owner", temp);
-	}
-	for (size_t done = 0; rc == 0 && done < text.len;) {
-		ssize_t n = write(fd, text.ptr + done, text.len - done);
-
-		if (n < 0)
-			rc = err_errno(err, "write %s", temp);
-		else
-			done += (size_t)n;
-	}
-	if (rc == 0 && fsync(fd) < 0)
-		rc = err_errno(err, "flush %s", temp);
-	if (rc == 0 && rename(temp, real) < 0)
-		rc = err_errno(err, "rename %s to %s", temp, real);
-done:
-	if (fd >= 0) {
-		close(fd);
-		if (rc != 0)
-			unlink(temp);
-	}
-	free(temp);
-	free(real);
-	return rc;
-}
-
 /* `out`: the text with all old spellings taken away and the value set. */
 static int
 edit(struct config *c, struct arena *a, const struct config_key *row,
@@ -1036,7 +1000,7 @@ change(struct config *c, const struct config_key *row, struct str profile,
 	if (rc != 0)
 		err_wrap(err, "%s", c->path);
 	else
-		rc = put_file(c->path, buf_str(&out), err);
+		rc = file_replace(c->path, buf_str(&out), err);
 	buf_free(&text);
 	buf_free(&out);
 	arena_fini(&a);

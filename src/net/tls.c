@@ -767,6 +767,7 @@ static const struct stream_ops tls_ops = {
 	.flush = tls_flush,
 	.wants = tls_wants,
 	.bye = tls_bye,
+	.why = tls_stream_why,
 	.free = tls_free,
 };
 
@@ -984,6 +985,7 @@ void
 tls_stream_why(const struct stream *s, struct buf *ret)
 {
 	const struct tls *t = tls_of(s);
+	size_t before = ret->len;
 	gnutls_datum_t text;
 
 	if (t->state != FAILED)
@@ -1004,6 +1006,10 @@ tls_stream_why(const struct stream *s, struct buf *ret)
 		    alert == NULL ? "unknown alert" : alert);
 		return;
 	}
+	if (is_below(t->error))
+		stream_why(t->below, ret);
+	if (ret->len > before)
+		return;
 	buf_addz(ret,
 	    is_below(t->error) ? strerror(t->below_errno)
 			       : gnutls_strerror(t->error));

@@ -113,7 +113,7 @@ test('a user is added, becomes a member by search, and the owner', async () => {
 	await page.fill('[type=search]', 'an');
 	await page.click('li button:text-is("ann")');
 	await page.click('[aria-label="Make owner: ann"]');
-	await page.waitForSelector('li:has-text("ann") >> text=Owner');
+	await page.waitForSelector('li:has-text("ann") .tag:text-is("Owner")');
 	assert.equal((await call('GET', '/broker/api/v1/unit/' + north)).ownerId, ann);
 });
 

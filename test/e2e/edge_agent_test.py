@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -22,9 +23,9 @@ ENDS = ("successful", "failed")
 class Device(Edge):
     """With the agent on, and programs of the test for plugins."""
 
-    def __init__(self, folder, settings=None, system=NO_MANAGER):
+    def __init__(self, folder, settings=None, system=NO_MANAGER, env=None):
         super().__init__(folder, {"sudo.enable": False, **(settings or {})},
-                         system)
+                         system, env)
         for name in ("sm-plugins", "plugins", "device"):
             (self.config / name).mkdir()
         (self.folder / "data" / "parts").write_text("tedge-agent\n")
@@ -48,6 +49,10 @@ class Device(Edge):
             self.bus.close()
             self.bus = None
         return super().stop(how)
+
+    def reachable(self):
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
 
     def types(self, operation):
         told = self.bus.on(MAIN + operation)
@@ -264,6 +269,36 @@ def hears(device, sub):
     return False
 
 
+def test_the_program_is_the_plugin_by_its_name(tmp_path):
+    device = Device(tmp_path, {"apt.name": "bash|da.*",
+                               "software.plugin.exclude": "^dat"})
+    (device.config / "sm-plugins/apt").symlink_to(EDGE)
+    try:
+        device.start()
+        until("the type is known",
+              lambda: device.types("software_list") == ["apt"])
+        end = device.do("software_list", 1)
+        there = subprocess.run(
+            ["dpkg-query", "-W", "-f", "${Package}\t${Version}\t${Status}\n"],
+            check=True, capture_output=True, text=True).stdout.splitlines()
+        assert packages(end) == {
+            name: version for name, version, status in (
+                line.split("\t") for line in there)
+            if status == "install ok installed" and (
+                name == "bash" or name.startswith("da")) and
+            not name.startswith("dat")}
+        assert "bash" in packages(end)
+        for words, status in (([], 1), (["nonsense"], 1), (["list"], 0),
+                              (["install", "-rf"], 1),
+                              (["install", "a b"], 5)):
+            said = subprocess.run([device.config / "sm-plugins/apt", *words],
+                                  capture_output=True, text=True,
+                                  timeout=20, env=device.env)
+            assert said.returncode == status, (words, said)
+    finally:
+        device.stop()
+
+
 # --- plugins that misbehave ---------------------------------------------------
 
 def test_plugins_that_misbehave_are_reported_and_block_nothing(tmp_path):
@@ -310,6 +345,50 @@ def test_plugins_that_misbehave_are_reported_and_block_nothing(tmp_path):
         assert end["reason"].startswith("1 error")  # the garbage of the list
     finally:
         device.stop()
+
+
+def test_it_is_the_same_with_a_mosquitto(tmp_path):
+    device = Device(tmp_path, {"mqtt.broker.built_in": False})
+    device.settings["mqtt.client.port"] = device.port
+    device.write()
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text("listener %d 127.0.0.1\nallow_anonymous true\n"
+                    "persistence true\npersistence_location %s/\n"
+                    "user root\n" % (device.port, tmp_path))
+    mosquitto = subprocess.Popen(
+        [shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", conf],
+        stderr=subprocess.DEVNULL)
+    device.plugin("apt", "case $1 in list) echo fine;; prepare) [ -e %s/fast ]"
+                  " || sleep 1000;; esac; exit 0" % tmp_path)
+    try:
+        until("mosquitto listens", device.reachable)
+        device.start()
+        until("the type is known",
+              lambda: device.types("software_update") == ["apt"])
+        end = device.do("software_list", 1)
+        assert packages(end) == {"fine": None}
+        device.ask("software_update", 1, updateList=update(
+            "apt", ("a", "install")))
+        until("it runs", lambda: [s["status"] for s in device.states(
+            "software_update", 1)][-1:] == ["executing"])
+        # What is asked while the agent is away waits for it.
+        device.process.send_signal(signal.SIGKILL)
+        device.process.wait()
+        (tmp_path / "fast").touch()
+        device.ask("software_update", 2, updateList=update(
+            "apt", ("a", "install")))
+        device.bus.close()
+        device.start()
+        end = device.end("software_update", 1)
+        assert end["reason"].endswith("due to unexpected agent restart")
+        assert device.end("software_update", 2)["status"] == "successful"
+        until("it is up", lambda: any(
+            '"up"' in p for p in device.bus.on(
+                "te/device/main/service/tedge-agent/status/health")))
+    finally:
+        device.stop()
+        mosquitto.terminate()
+        mosquitto.wait(20)
 
 
 # --- restart ------------------------------------------------------------------
@@ -522,3 +601,83 @@ def test_the_device_says_what_it_is(device):
         "status"] == "up"
     device.bus.say("te/device/main///signal/sync", "{}")
     device.bus.wait(MAIN + "restart")
+
+
+# --- watched by systemd ---------------------------------------------------------
+
+def notices(folder):
+    """A socket as systemd has one, and what came there."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(str(folder / "notify"))
+    s.setblocking(False)
+    heard = []
+
+    def read():
+        while True:
+            try:
+                heard.append(s.recv(1000).decode())
+            except BlockingIOError:
+                return heard
+    return read
+
+
+def test_systemd_is_told_that_it_is_ready_and_lives(tmp_path):
+    device = Device(tmp_path / "device", env={
+        "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
+    told = notices(tmp_path)
+    try:
+        device.start()
+        until("it lives", lambda: told().count("WATCHDOG=1") >= 3)
+        assert told()[0] == "READY=1"
+        device.stop()
+        assert told()[-1] == "STOPPING=1"
+    finally:
+        device.stop()
+
+
+def test_the_watchdog_passes_on_who_answers(tmp_path):
+    system = NO_MANAGER.replace('is_available = ["false"]',
+                                'is_available = ["true"]').replace(
+        'is_active = ["false"]',
+        'is_active = ["test", "{}", "!=", "tedge-mapper-az"]')
+    device = Device(tmp_path, system=system)
+    units = tmp_path / "units"
+    tools = tmp_path / "tools"
+    units.mkdir()
+    tools.mkdir()
+    for name, span in (("tedge-agent", "400ms"), ("tedge-mapper-c8y", "400ms"),
+                       ("tedge-mapper-az", "1s"), ("tedge-mapper-aws", "")):
+        (units / (name + ".service")).write_text(
+            "[Service]\nExecStart=x\n" +
+            ("WatchdogSec = %s\n" % span if span else ""))
+    told = tmp_path / "told"
+    (tools / "systemd-notify").write_text(
+        "#!/bin/sh\necho \"$@\" >>%s\n" % told)
+    (tools / "systemd-notify").chmod(0o755)
+    try:
+        device.start()
+        dog = subprocess.Popen(
+            [EDGE, "--config-dir", device.config, "run", "tedge-watchdog",
+             "--unit-dir", units], stderr=subprocess.PIPE, text=True,
+            env={**device.env, "PATH": "%s:%s" % (
+                tools, os.environ["PATH"])})
+        try:
+            until("three notices", lambda: told.exists() and len(
+                told.read_text().splitlines()) >= 3)
+        finally:
+            dog.terminate()
+            said = dog.communicate(timeout=20)[1]
+        assert dog.returncode == 0, said
+        assert set(told.read_text().splitlines()) == {
+            "--pid=%d WATCHDOG=1" % device.process.pid}
+        assert "tedge-mapper-c8y has not answered within 100 ms" in said
+        assert "tedge-mapper-az is watched" not in said
+        assert "tedge-mapper-aws is watched" not in said
+        # With nothing to watch it ends.
+        for unit in units.iterdir():
+            unit.unlink()
+        said = device.tedge("run", "tedge-watchdog", "--unit-dir", units,
+                            limit=20)
+        assert said.status == 0 and "nothing to watch" in said.err
+    finally:
+        device.stop()

@@ -225,6 +225,35 @@ def test_a_link_to_the_file_stays_one(edge, tmp_path):
     assert "a.example.com" in real.read_text()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes another user's link")
+def test_a_link_of_another_user_is_not_followed(edge, tmp_path):
+    real = tmp_path / "real.toml"
+    real.write_text("")
+    edge.file.unlink()
+    edge.file.symlink_to(real)
+    os.lchown(edge.file, 12345, 12345)
+    said = edge.tedge("config", "set", "c8y.url", "a.example.com")
+    assert said.status == 1
+    assert "is a link of another user, and is not followed" in said.err
+    assert real.read_text() == ""
+
+
+def test_a_folder_may_be_named_from_here(edge):
+    done = subprocess.run(
+        [EDGE, "--config-dir", "etc", "config", "get", "device.key_path"],
+        capture_output=True, text=True, timeout=30, env=edge.env,
+        cwd=edge.folder)
+    assert done.stdout == "%s/device-certs/tedge-private-key.pem\n" % (
+        edge.config)
+
+
+def test_who_has_read_enough_is_told_nothing(edge):
+    done = subprocess.run(
+        "%s --config-dir %s config list --doc | head -1" % (EDGE, edge.config),
+        shell=True, capture_output=True, text=True, timeout=30, env=edge.env)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
 def test_a_broken_file_is_named_with_its_line(edge):
     edge.file.write_text("[c8y]\nurl = \n")
     said = edge.tedge("config", "get", "c8y.url")

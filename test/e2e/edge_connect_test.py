@@ -1,9 +1,13 @@
 """`tedge connect`: to doubles of the clouds, by the bridge in the program and
 by a Mosquitto."""
+import base64
+import contextlib
 import os
 import re
+import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -55,15 +59,19 @@ class World:
         return cloud, edge
 
 
+    def stop(self):
+        for thing in reversed(self.made):
+            thing.stop()
+        for edge in self.made:
+            if isinstance(edge, Edge):
+                assert "Sanitizer" not in edge.logged(), edge.logged()
+
+
 @pytest.fixture
 def world(tmp_path):
     world = World(tmp_path)
     yield world
-    for thing in reversed(world.made):
-        thing.stop()
-    for edge in world.made:
-        if isinstance(edge, Edge):
-            assert "Sanitizer" not in edge.logged(), edge.logged()
+    world.stop()
 
 
 def steps(said):
@@ -337,6 +345,89 @@ def test_another_tenant_than_the_one_that_was_meant(world):
         steps(said)
     assert ("warning: The device is connected to other.example.com, but the "
             "configured URL is localhost") in said.err, said
+
+
+# --- by a proxy ------------------------------------------------------------------------
+
+class Proxy:
+    """An HTTP proxy that knows CONNECT; `account`: "user:password"."""
+
+    def __init__(self, account=None):
+        self.asked, self.account = [], account
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                conn = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(conn,),
+                             daemon=True).start()
+
+    def serve(self, conn):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            more = conn.recv(1)
+            if not more:
+                return
+            head += more
+        lines = head.decode().split("\r\n")
+        self.asked.append(lines[0])
+        good = self.account is None or (
+            "Proxy-Authorization: Basic "
+            + base64.b64encode(self.account.encode()).decode()) in lines
+        if not good:
+            conn.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            conn.close()
+            return
+        host, port = lines[0].split(" ")[1].rsplit(":", 1)
+        far = socket.create_connection((host, int(port)))
+        conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        threading.Thread(target=self.copy, args=(far, conn),
+                         daemon=True).start()
+        self.copy(conn, far)
+
+    @staticmethod
+    def copy(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        self.listener.close()
+
+
+def test_by_a_proxy(world):
+    cloud, proxy = world.cloud("c8y"), Proxy("me:s3cret")
+    world.made.append(proxy)
+    edge = world.edge({**world.to(cloud), "proxy.address":
+                       "http://127.0.0.1:%d" % proxy.port})
+    refused(edge, "c8y",
+            "the proxy says: 407 Proxy Authentication Required")
+    edge.set(**{"proxy.username": "me", "proxy.password": "s3cret"})
+    said = edge.good("connect", "c8y")
+    assert "\tproxy: http://127.0.0.1:%d\n" % proxy.port in said.err
+    assert "s3cret" not in said.err + edge.logged()
+    assert set(proxy.asked) == {"CONNECT localhost:%d HTTP/1.1" % cloud.port}
+    local = edge.client()
+    local.say("c8y/" + MEASURED, '{"a":"%s"}' % ("x" * 15000))
+    assert len(cloud.wait(MEASURED)[0]) > 15000
+    local.close()
+    asked = len(proxy.asked)
+    edge.set(**{"proxy.no_proxy": "10.0.0.0/8, localhost"})
+    edge.good("reconnect", "c8y")
+    assert len(proxy.asked) == asked
+    edge.set(**{"proxy.no_proxy": "", "proxy.address": "ftp://x"})
+    said = edge.tedge("connect", "c8y", "--test")
+    assert 'proxy.address: "ftp://x" is no address' in said.err, said
 
 
 # --- its life ------------------------------------------------------------------------

@@ -474,6 +474,11 @@ what_ran_when_the_agent_ended_has_failed(void **state)
 	/* A broker that has lost its last minutes tells of it once more. */
 	fake_send_as(f, UPDATE "1", TWO, true);
 	assert_int_equal(times(f, UPDATE "1 r"), 1);
+	/* So does one that does not know that we had heard it. */
+	fake_send(f, UPDATE "1", TWO);
+	fake_send(f, "tedge/commands/req/software/list", "{\"id\":\"l\"}");
+	assert_int_equal(times(f, UPDATE "1 r"), 1);
+	assert_int_equal(times(f, "\"id\":\"l\""), 1);
 	/* The one that waited comes as it was, and begins. */
 	fake_send_as(f, UPDATE "2", TWO, true);
 	assert_heard(f, UPDATE "2 r {\"status\":\"executing\"");

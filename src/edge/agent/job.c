@@ -160,7 +160,7 @@ on_told(void *ctx, bool taken)
 	buf_free(&j->told_to);
 	j->told = j->told_to = (struct buf){ 0 };
 	state_save(a);
-	if (!j->front->retain || j->cleared) {
+	if ((!j->front->retain && !j->recovered) || j->cleared) {
 		a->n_ended--;
 		job_free(j);
 	}
@@ -529,7 +529,7 @@ agent_take_lost(struct agent *a, struct agent_queue *q,
 
 	list_add_first(&q->jobs, &j->link);
 	q->n++;
-	j->running = true;
+	j->running = j->recovered = true;
 	open_log(j);
 	if (q->type->resumed != NULL) {
 		j->step = q->type->resumed;
@@ -549,6 +549,7 @@ agent_take_ended(struct agent *a, struct agent_queue *q,
 {
 	struct job *j = job_new(a, q, front, topic, id, payload);
 
+	j->recovered = true;
 	buf_add_str(&j->told_to, told_to);
 	buf_add_str(&j->told, told);
 	move_to_ended(j);

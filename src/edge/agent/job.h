@@ -72,6 +72,8 @@ struct job {
 	char *id;
 	struct buf payload; /* as asked */
 	bool running, over;
+	bool recovered;     /* of the last run: it may be asked for once more,
+			     * by who does not know that it was heard */
 	bool cleared;       /* who asked wants to hear no more of it */
 	struct buf told;    /* its last state, and where; until the broker */
 	struct buf told_to; /* has it, it stays in the state file */

@@ -115,6 +115,13 @@ read_status(struct str payload, struct str *status, struct arena *a)
 	return json_done(&in, NULL) == 0;
 }
 
+/* The agent had not told the broker that it was heard before it ended. */
+static bool
+is_once_more(const struct job *j, const struct agent_msg *m)
+{
+	return j->recovered && str_eq(buf_str(&j->payload), m->payload);
+}
+
 static void
 on_command(struct agent *a, const struct te_topic *t, const struct agent_msg *m)
 {
@@ -142,7 +149,8 @@ on_command(struct agent *a, const struct te_topic *t, const struct agent_msg *m)
 	    str_eqz(status, "scheduled")) {
 		/* What the broker kept from before is older than what we know:
 		 * its disk may not have seen the later states. */
-		if (known != NULL && (!known->over || m->retain))
+		if (known != NULL &&
+		    (!known->over || m->retain || is_once_more(known, m)))
 			goto done;
 		if (known != NULL)
 			agent_clear(a, m->topic);

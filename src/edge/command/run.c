@@ -5,26 +5,59 @@
 #include "edge/command.h"
 #include "edge/edge.h"
 
+#include "base/arena.h"
 #include "base/base.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static int
-run(struct command_call *c)
+run_parts(const struct config *config, const char *const *parts, size_t n)
 {
-	const char *const *parts;
-	struct config *config = command_config(c);
-	struct edge_conf conf = { .config = config };
+	const struct edge_conf conf = { .config = config,
+		.broker = n == 0,
+		.control = n == 0,
+		.parts = n > 0 ? parts : NULL,
+		.n_parts = n };
 	struct err err;
 
+	return edge_run(&conf, &err) == 0 ? 0 : command_failed("run", &err);
+}
+
+/* `run all --mapper c8y --mapper az@second`: the agent and these. */
+static int
+run_mappers(const struct config *config, const char *const *mappers, size_t n)
+{
+	struct arena a = { 0 };
+	const char **parts = arena_array(&a, n + 1, const char *);
+	int rc;
+
+	parts[0] = "tedge-agent";
+	for (size_t i = 0; i < n; i++)
+		parts[i + 1] =
+		    arena_printf(&a, "tedge-mapper-%s", mappers[i]).ptr;
+	rc = run_parts(config, parts, n + 1);
+	arena_fini(&a);
+	return rc;
+}
+
+static int
+run(struct command_call *c)
+{
+	const char *what = command_arg(c, "WHAT");
+	const char *const *parts, *const *mappers;
+	size_t n_parts = command_options(c, "part", &parts);
+	size_t n_mappers = command_options(c, "mapper", &mappers);
+	struct config *config;
+
+	if (what != NULL && strcmp(what, "all") != 0)
+		return command_wrong_arg(c, "WHAT",
+		    "it must be all, or a program that this one is as well");
+	config = command_config(c);
 	if (config == NULL)
 		return 1;
-	conf.n_parts = command_options(c, "part", &parts);
-	conf.parts = conf.n_parts > 0 ? parts : NULL;
-	conf.broker = conf.parts == NULL;
-	conf.control = conf.parts == NULL;
-	return edge_run(&conf, &err) == 0 ? 0 : command_failed("run", &err);
+	return n_mappers > 0 ? run_mappers(config, mappers, n_mappers)
+			     : run_parts(config, parts, n_parts);
 }
 
 static const struct command_option run_options[] = {
@@ -33,6 +66,10 @@ static const struct command_option run_options[] = {
 	    .repeats = true,
 	    .help = "run this part alone, as a client of the MQTT broker that "
 		    "is there" },
+	{ .name = "mapper",
+	    .arg = "NAME",
+	    .repeats = true,
+	    .help = "run the agent and this mapper, in the same way" },
 	{ 0 },
 };
 
@@ -123,7 +160,7 @@ part_disable(struct command_call *c)
 
 const struct command run_commands[] = {
 	{ .words = "run",
-	    .args = "",
+	    .args = "[WHAT]",
 	    .serves = true,
 	    .options = run_options,
 	    .help = "run the broker and every part that is enabled, in the "

@@ -1,0 +1,437 @@
+/*
+ * edge/command/completions.c - `completions bash|zsh|fish`, and the reference
+ * pages: both made from the rows.
+ *
+ * For bash and zsh the script is a table from the words so far to what may
+ * follow; fish has a line for each word and option.
+ */
+#include "edge/command_private.h"
+
+#include "base/base.h"
+
+#include <string.h>
+
+static const char keys[] = "config list --all 2>/dev/null";
+static const char clouds[] = "c8y az aws marram";
+
+/* The word behind `group` of each row below it, once. */
+static void
+put_words(const char *group)
+{
+	struct command_walk w = { 0 };
+	const struct command *row;
+	struct str last = STR_NULL;
+
+	while ((row = command_next(&w)) != NULL) {
+		const char *p = row->words + strlen(group);
+		struct str word;
+
+		if (row->hidden || !command_is_in(row->words, group))
+			continue;
+		p += strspn(p, " ");
+		word = (struct str){ p, strcspn(p, " ") };
+		if (word.len == 0 || str_eq(word, last))
+			continue;
+		last = word;
+		printf(" " STR_FMT, STR_ARG(word));
+	}
+}
+
+static void
+put_options(const struct command_option *o)
+{
+	for (; o != NULL && o->name != NULL; o++) {
+		printf(" --%s", o->name);
+		if (o->letter != '\0')
+			printf(" -%c", o->letter);
+	}
+}
+
+static bool
+takes(const struct command *row, const char *arg)
+{
+	const char *args = row->args;
+	struct command_param p;
+
+	while (command_param(&args, &p))
+		if (str_eqz(p.name, arg))
+			return true;
+	return false;
+}
+
+/* Visits each first word that is a group, once. */
+static const char *
+next_group(struct command_walk *w, char *group, size_t size)
+{
+	char last[64];
+	const struct command *row;
+
+	snprintf(last, sizeof(last), "%s", group);
+	while ((row = command_next(w)) != NULL) {
+		const char *blank = strchr(row->words, ' ');
+
+		if (row->hidden || blank == NULL)
+			continue;
+		snprintf(
+		    group, size, "%.*s", (int)(blank - row->words), row->words);
+		if (strcmp(group, last) != 0)
+			return group;
+	}
+	return NULL;
+}
+
+/* Cases of a shell's `case`: the words so far, and what may follow. */
+static void
+put_cases(void)
+{
+	struct command_walk w = { 0 };
+	const struct command *row;
+	char group[64] = "";
+
+	fputs("    '') may='", stdout);
+	put_words("");
+	put_options(command_globals);
+	fputs("' ;;\n", stdout);
+	while (next_group(&w, group, sizeof(group)) != NULL) {
+		printf("    '%s') may='", group);
+		put_words(group);
+		put_options(command_globals);
+		fputs("' ;;\n", stdout);
+	}
+	w = (struct command_walk){ 0 };
+	while ((row = command_next(&w)) != NULL) {
+		if (row->hidden)
+			continue;
+		printf("    '%s') may='", row->words);
+		if (takes(row, "CLOUD"))
+			printf(" %s", clouds);
+		put_options(row->options);
+		put_options(command_globals);
+		fputs("'", stdout);
+		if (takes(row, "KEY"))
+			printf("\n        may=\"$may $(tedge %s | "
+			       "sed 's/=.*//')\"",
+			    keys);
+		fputs(" ;;\n", stdout);
+	}
+}
+
+/* The loop both shells share: `said` becomes the words of the command. */
+static void
+put_path(const char *from, const char *to)
+{
+	struct command_walk w = { 0 };
+	const struct command *row;
+	char group[64] = "";
+
+	printf("  local said= may= w\n"
+	       "  for w in %s; do\n"
+	       "    case \"${said:+$said }$w\" in\n      ",
+	    from);
+	while (next_group(&w, group, sizeof(group)) != NULL)
+		printf("'%s'|", group);
+	w = (struct command_walk){ 0 };
+	fputs("\\\n      ", stdout);
+	for (bool first = true; (row = command_next(&w)) != NULL;)
+		if (!row->hidden) {
+			printf("%s'%s'", first ? "" : "|", row->words);
+			first = false;
+		}
+	printf(") said=\"${said:+$said }$w\" ;;\n"
+	       "    esac\n"
+	       "  done\n"
+	       "  case \"$said\" in\n");
+	put_cases();
+	printf("  esac\n%s", to);
+}
+
+static int
+bash(void)
+{
+	fputs("_tedge() {\n", stdout);
+	put_path("\"${COMP_WORDS[@]:1:COMP_CWORD-1}\"",
+	    "  COMPREPLY=($(compgen -W \"$may\" -- "
+	    "\"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+	    "complete -o default -F _tedge tedge marram-edge\n");
+	return 0;
+}
+
+static int
+zsh(void)
+{
+	fputs("#compdef tedge marram-edge\n\n_tedge() {\n"
+	      "  local -a before\n"
+	      "  before=(\"${(@)words[2,CURRENT-1]}\")\n",
+	    stdout);
+	put_path("\"${(@)before}\"",
+	    "  compadd -- ${=may}\n}\n"
+	    "(( $+functions[compdef] )) && compdef _tedge tedge marram-edge\n");
+	return 0;
+}
+
+static void
+put_quoted(const char *text)
+{
+	putchar('\'');
+	for (; *text != '\0'; text++) {
+		if (*text == '\'' || *text == '\\')
+			putchar('\\');
+		putchar(*text);
+	}
+	putchar('\'');
+}
+
+static void
+fish_options(const char *condition, const struct command_option *o)
+{
+	for (; o != NULL && o->name != NULL; o++) {
+		printf("complete -c tedge%s -l %s", condition, o->name);
+		if (o->letter != '\0')
+			printf(" -s %c", o->letter);
+		if (o->arg != NULL)
+			fputs(" -r", stdout);
+		fputs(" -d ", stdout);
+		put_quoted(o->help);
+		putchar('\n');
+	}
+}
+
+static int
+fish(void)
+{
+	struct command_walk w = { 0 };
+	const struct command *row;
+	char group[64] = "", condition[256];
+
+	fputs(
+	    "complete -c tedge -f\ncomplete -c marram-edge -w tedge\n", stdout);
+	fish_options("", command_globals);
+	while (next_group(&w, group, sizeof(group)) != NULL)
+		printf("complete -c tedge -n __fish_use_subcommand -a %s\n",
+		    group);
+	w = (struct command_walk){ 0 };
+	while ((row = command_next(&w)) != NULL) {
+		const char *blank = strchr(row->words, ' ');
+
+		if (row->hidden)
+			continue;
+		if (blank == NULL) {
+			printf("complete -c tedge -n __fish_use_subcommand -a "
+			       "%s -d ",
+			    row->words);
+			snprintf(condition, sizeof(condition),
+			    " -n '__fish_seen_subcommand_from %s'", row->words);
+		} else {
+			printf("complete -c tedge -n "
+			       "'__fish_seen_subcommand_from %.*s' -a %s -d ",
+			    (int)(blank - row->words), row->words, blank + 1);
+			snprintf(condition, sizeof(condition),
+			    " -n '__fish_seen_subcommand_from %.*s; and "
+			    "__fish_seen_subcommand_from %s'",
+			    (int)(blank - row->words), row->words, blank + 1);
+		}
+		put_quoted(row->help);
+		putchar('\n');
+		fish_options(condition, row->options);
+		if (takes(row, "CLOUD"))
+			printf(
+			    "complete -c tedge%s -a '%s'\n", condition, clouds);
+		if (takes(row, "KEY"))
+			printf("complete -c tedge%s -a \"(tedge %s | string "
+			       "replace -r '=.*' '')\"\n",
+			    condition, keys);
+	}
+	return 0;
+}
+
+static int
+completions(struct command_call *c)
+{
+	static const struct {
+		const char *name;
+		int (*put)(void);
+	} shells[] = { { "bash", bash }, { "zsh", zsh }, { "fish", fish } };
+	const char *shell = command_arg(c, "SHELL");
+
+	for (size_t i = 0; i < COUNT_OF(shells); i++)
+		if (strcmp(shells[i].name, shell) == 0)
+			return shells[i].put();
+	return command_wrong_arg(c, "SHELL", "it must be bash, zsh or fish");
+}
+
+/* --- the reference pages ------------------------------------------------- */
+
+/* In a table a bar would end the cell. */
+static void
+put_cell(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '|')
+			putchar('\\');
+		putchar(*text);
+	}
+}
+
+static void
+put_variable(const char *key)
+{
+	fputs("TEDGE_", stdout);
+	for (; *key != '\0'; key++)
+		putchar(*key == '.'                  ? '_'
+			: *key >= 'a' && *key <= 'z' ? *key - 'a' + 'A'
+						     : *key);
+}
+
+static void
+put_key(const struct config_key *k)
+{
+	struct str from = str_of(k->from);
+
+	printf("| `%s` | ", k->key);
+	for (const char *sep = "as "; from.ptr != NULL; sep = ", else ") {
+		struct str key = str_cut(&from, ',');
+
+		printf("%s`" STR_FMT "`", sep, STR_ARG(key));
+	}
+	if (k->def != NULL && *k->def != '\0')
+		printf("%s`%s`", k->from != NULL ? ", else " : "", k->def);
+	else if (k->from == NULL)
+		fputs("–", stdout);
+	fputs(" | ", stdout);
+	put_cell(k->doc);
+	if (k->choices != NULL) {
+		fputs(" One of: ", stdout);
+		for (size_t i = 0; k->choices[i] != NULL; i++)
+			printf("%s%s", i > 0 ? ", " : "", k->choices[i]);
+		putchar('.');
+	}
+	if (k->note != NULL) {
+		putchar(' ');
+		put_cell(k->note);
+	}
+	for (size_t i = 0; k->aliases != NULL && k->aliases[i] != NULL; i++)
+		printf("%s`%s`%s", i == 0 ? " Also: " : ", ", k->aliases[i],
+		    k->aliases[i + 1] == NULL ? "." : "");
+	if (k->exposed)
+		fputs(" *Exposed.*", stdout);
+	fputs(" | `", stdout);
+	put_variable(k->key);
+	fputs("` |\n", stdout);
+}
+
+static int
+settings_page(struct command_call *c)
+{
+	struct str last = STR_NULL;
+
+	(void)c;
+	fputs(
+	    "# Settings of a device\n\nMade by `marram-edge config "
+	    "reference`.\n\n"
+	    "`tedge config set KEY VALUE` writes them to `tedge.toml` in "
+	    "`/etc/tedge`; the\nenvironment wins over the file, the file over "
+	    "the default. Every key of a cloud\nexists in each of its "
+	    "profiles, "
+	    "too: `c8y.profiles.NAME.url`. What is *exposed* is\npublished, "
+	    "retained, on the `config` channel of the service whose it is.\n",
+	    stdout);
+	for (const struct config_key *k = config_keys; k->key != NULL; k++) {
+		struct str group = { k->key, strcspn(k->key, ".") };
+
+		if (!str_eq(group, last))
+			printf("\n## " STR_FMT
+			       "\n\n| Key | Default | What it does | "
+			       "Environment |\n|---|---|---|---|\n",
+			    STR_ARG(group));
+		last = group;
+		put_key(k);
+	}
+	return 0;
+}
+
+static void
+put_option_row(const struct command_option *o)
+{
+	fputs("| `", stdout);
+	if (o->letter != '\0')
+		printf("-%c`, `", o->letter);
+	printf("--%s%s%s`%s | ", o->name, o->arg != NULL ? " " : "",
+	    o->arg != NULL ? o->arg : "", o->repeats ? " …" : "");
+	put_cell(o->help);
+	putchar('.');
+	if (o->env != NULL)
+		printf(" Variable: `%s`.", o->env);
+	if (o->def != NULL)
+		printf(" Default: `%s`.", o->def);
+	if (o->required)
+		fputs(" Required.", stdout);
+	fputs(" |\n", stdout);
+}
+
+static int
+commands_page(struct command_call *c)
+{
+	struct command_walk w = { 0 };
+	const struct command *row;
+
+	(void)c;
+	fputs(
+	    "# Commands of a device\n\nMade by `marram-edge commands "
+	    "reference`. The program is `marram-edge`; it answers to\n`tedge`, "
+	    "too. It ends with 0 when all went well, with 1 when not, and "
+	    "with 2 after a\nwrong call, unless something else is said.\n\n"
+	    "Every command has these options:\n\n| Option | What it does "
+	    "|\n|---|---|\n",
+	    stdout);
+	for (const struct command_option *o = command_globals; o->name != NULL;
+	     o++)
+		put_option_row(o);
+	while ((row = command_next(&w)) != NULL) {
+		if (row->hidden)
+			continue;
+		printf("\n## `tedge %s%s%s`\n\n", row->words,
+		    row->args[0] != '\0' ? " " : "", row->args);
+		printf("%c%s.\n",
+		    row->help[0] >= 'a' && row->help[0] <= 'z'
+			? row->help[0] - 'a' + 'A'
+			: row->help[0],
+		    row->help + 1);
+		if (row->options == NULL)
+			continue;
+		fputs("\n| Option | What it does |\n|---|---|\n", stdout);
+		for (const struct command_option *o = row->options;
+		     o->name != NULL; o++)
+			put_option_row(o);
+	}
+	fputs("\n## Other names\n\nStarted by one of these names, or as `tedge "
+	      "run NAME`, the program is another:\n\n| Name | What it is "
+	      "|\n|---|---|\n",
+	    stdout);
+	for (const struct command_program *p = command_programs;
+	     p->name != NULL; p++)
+		if (p->main != NULL)
+			printf("| `%s`%s%s%s | %s |\n", p->name,
+			    p->alias != NULL ? ", `" : "",
+			    p->alias != NULL ? p->alias : "",
+			    p->alias != NULL ? "`" : "", p->help);
+	return 0;
+}
+
+const struct command completions_commands[] = {
+	{ .words = "completions",
+	    .args = "SHELL",
+	    .help = "print a script that completes commands in bash, zsh or "
+		    "fish",
+	    .run = completions },
+	{ .words = "config reference",
+	    .args = "",
+	    .hidden = true,
+	    .help = "print the reference page of the settings",
+	    .run = settings_page },
+	{ .words = "commands reference",
+	    .args = "",
+	    .hidden = true,
+	    .help = "print the reference page of the commands",
+	    .run = commands_page },
+	{ 0 },
+};
