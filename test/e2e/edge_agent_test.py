@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -523,6 +524,30 @@ def test_configuration_goes_both_ways(device, tmp_path):
         assert end["status"] == "successful", end
         until("the new type is told", lambda: device.types(
             "config_update") == ["tedge-configuration-plugin", "yours"])
+
+
+def test_without_a_place_it_is_the_devices_own_store(device, tmp_path):
+    device.settings["http.client.port"] = device.settings["http.bind.port"]
+    device.write()
+    target = tmp_path / "target.conf"
+    target.write_text("the text\n")
+    (device.config / "plugins/tedge-configuration-plugin.toml").write_text(
+        'files = [{ path = "%s", type = "a/b" }]\n' % target)
+    device.start()
+    until("types are known", lambda: device.types("config_snapshot") == [
+        "a/b", "tedge-configuration-plugin"])
+    end = device.do("config_snapshot", 1, type="a/b")
+    assert end["status"] == "successful", end
+    assert end["tedgeUrl"] == (
+        "http://127.0.0.1:%d/te/v1/files/main/config_snapshot/a:b-1"
+        % device.settings["http.client.port"])
+    with urllib.request.urlopen(end["tedgeUrl"], timeout=20) as answer:
+        assert answer.read() == b"the text\n"
+    # And from there it can be taken.
+    target.write_text("other\n")
+    end = device.do("config_update", 1, type="a/b", remoteUrl=end["tedgeUrl"])
+    assert end["status"] == "successful", end
+    assert target.read_text() == "the text\n"
 
 
 def test_a_service_is_restarted_with_its_new_file(tmp_path):

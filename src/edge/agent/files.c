@@ -123,7 +123,11 @@ upload_url(struct job *j)
 		return url;
 	buf_addf(&b, STR_FMT "/%s/", STR_ARG(j->agent->conf->files_url),
 	    j->type->op);
-	url_encode(&b, f->type);
+	for (size_t i = 0; i < f->type.len; i++) /* one name in a folder */
+		if (f->type.ptr[i] == '/')
+			buf_addc(&b, ':');
+		else
+			url_encode(&b, (struct str){ f->type.ptr + i, 1 });
 	buf_addc(&b, '-');
 	url_encode(&b, str_of(j->id));
 	ret = arena_str(&j->arena, buf_str(&b));
