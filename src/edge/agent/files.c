@@ -19,8 +19,7 @@
 #include <string.h>
 
 #define LOG_MODULE "agent"
-#define FILE_MAX "67108864" /* bytes, of what is uploaded */
-#define LINES 1000          /* of a log, when it is not said how many */
+#define LINES 1000 /* of a log, when it is not said how many */
 #define WORDS_MAX 32
 
 const struct types_kind types_config = {
@@ -107,7 +106,9 @@ collect(struct job *j, const char **argv)
 	argv[n++] = "--out";
 	argv[n++] = f->path;
 	argv[n++] = "--max";
-	argv[n++] = FILE_MAX;
+	argv[n++] = arena_z(&j->arena,
+	    arena_printf(
+		&j->arena, "%lld", (long long)j->agent->conf->file_max));
 	return n;
 }
 
