@@ -296,6 +296,10 @@ a_snapshot_that_fails_says_why(void **state)
 	assert_heard(f, "\"reason\":\"not today\"}");
 	fake_send(f, SNAPSHOT "5", "{}");
 	fake_wait(f, "\"reason\":\"the member \\\"type\\\" is missing\"}");
+	fake_file(f, "a.conf", "too long", 0644);
+	f->conf.file_max = 7;
+	fake_send(f, SNAPSHOT "7", "{\"type\":\"a\"}");
+	fake_wait(f, "\"reason\":\"it is larger than 7 bytes\"}");
 	fake_send(f, SNAPSHOT "6", "{\"type\":\"x::../p\"}");
 	fake_wait(f, SNAPSHOT "6 r {\"status\":\"failed\"");
 }
