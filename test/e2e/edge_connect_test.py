@@ -311,6 +311,27 @@ def test_each_failure_reads_well(world):
     refused(edge, "c8y", "127.0.0.2")
 
 
+def test_a_key_is_for_marram(world):
+    edge = world.edge({"az.url": "localhost", "marram.url": "mqtt://localhost",
+                       "marram.unit": "u", "marram.gateway": "g"})
+    said = edge.tedge("connect", "az", "--key", "x")
+    assert said.status == 1 and "--key is for marram only" in said.err, said
+    edge.good("connect", "az", "--offline", env={"MARRAM_KEY": "x"})
+    credentials = edge.config / "credentials.toml"
+    said = edge.tedge("connect", "marram")
+    assert said.status == 1 and "tedge connect marram --key KEY" in said.err
+    assert not credentials.exists()
+    credentials.write_text('# kept\n[c8y]\nusername = "u"\npassword = "p"\n')
+    edge.good("connect", "marram", "--offline", env={"MARRAM_KEY": "x"})
+    text = credentials.read_text()
+    assert text.startswith('# kept\n[c8y]\nusername = "u"\npassword = "p"\n')
+    assert re.search(r'\[marram\]\npassword = "[A-Za-z0-9]{40}"\n', text), text
+    assert stat.S_IMODE(credentials.stat().st_mode) == 0o600
+    edge.good("disconnect", "marram")
+    edge.good("connect", "marram", "--offline", "--key", "y")
+    assert credentials.read_text() == text  # a secret stays
+
+
 def test_a_certificate_that_is_not_known_there(world):
     cloud = world.cloud("c8y")
     edge = world.edge(world.to(cloud), signer=False)
