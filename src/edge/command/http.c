@@ -6,6 +6,7 @@
 #include "edge/command.h"
 #include "edge/http_reply.h"
 
+#include "base/arena.h"
 #include "base/base.h"
 #include "base/mem.h"
 #include "net/stream.h"
