@@ -21,8 +21,8 @@
 #define USAGE 2 /* exit status */
 
 const struct command *const command_arrays[] = {
-	cert_commands,
 	init_commands,
+	cert_commands,
 	config_commands,
 	connect_commands,
 	http_commands,

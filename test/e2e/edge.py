@@ -104,8 +104,10 @@ class Edge:
 
     def is_ready(self):
         assert self.process.poll() is None, self.logged()
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
+        """Its socket is there when its broker is."""
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(
+                str(self.folder / "run/marram-edge.sock")) == 0
 
     def stop(self, how=signal.SIGTERM):
         if self.process is None:

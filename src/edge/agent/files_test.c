@@ -364,6 +364,7 @@ an_update_that_fails_is_rolled_back(void **state)
 	    "#!/bin/sh\n"
 	    "echo \"$1 $2 ${3##*/}\" >>../calls\n"
 	    "case $1 in list) echo x;; "
+	    "set) [ -e ../unset ] && { echo no >&2; exit 1; };; "
 	    "verify) [ -e ../bad ] && { echo it is bad >&2; exit 1; };; "
 	    "rollback) [ -e ../worse ] && { echo gone >&2; exit 1; };; "
 	    "esac; exit 0",
@@ -382,6 +383,10 @@ an_update_that_fails_is_rolled_back(void **state)
 	    "list  \nprepare x new\nset x new\nverify x --work-dir\n"
 	    "prepare x new\nset x new\nverify x --work-dir\n"
 	    "rollback x --work-dir\n");
+	fake_file(f, "unset", "", 0644);
+	send_with_url(f, UPDATE "4", "\"type\":\"x::p\",\"remoteUrl\"", "/new");
+	fake_wait(f, "\"reason\":\"no\"}");
+	assert_int_equal(unlink(fake_path(f, "unset")), 0);
 	fake_file(f, "worse", "", 0644);
 	send_with_url(f, UPDATE "3", "\"type\":\"x::p\",\"remoteUrl\"", "/new");
 	fake_wait(f,
