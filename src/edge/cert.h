@@ -38,19 +38,26 @@ struct cert_about {
 	struct str sha1;            /* of the DER, 20 bytes */
 };
 
-/* PEM, or a URI that begins with "pkcs11:"; lent for the call. */
+/* Of the device's own, lent for the call. */
+struct cert_key {
+	struct str text;          /* PEM, or a URI that begins with "pkcs11:" */
+	const char *module, *pin; /* of the token; NULL: the system's, none */
+};
+
 struct cert_maker {
 	int (*new_key)(struct buf *pem, struct err *err);
-	int (*self_sign)(struct str key, const struct cert_subject *subject,
-	    int64_t from_s, int64_t until_s, struct buf *pem, struct err *err);
-	/* A signing request. */
-	int (*request)(struct str key, const struct cert_subject *subject,
+	int (*self_sign)(const struct cert_key *key,
+	    const struct cert_subject *subject, int64_t from_s, int64_t until_s,
 	    struct buf *pem, struct err *err);
+	/* A signing request. */
+	int (*request)(const struct cert_key *key,
+	    const struct cert_subject *subject, struct buf *pem,
+	    struct err *err);
 	/* The first certificate in `pem`. Texts in `a`. */
 	int (*read)(struct arena *a, struct str pem, struct cert_about *ret,
 	    struct err *err);
 	/* Is the certificate that of this key? */
-	bool (*belong)(struct str key, struct str pem);
+	bool (*belong)(const struct cert_key *key, struct str pem);
 	/* The certificates in a PKCS#7 answer (DER), in its order. */
 	int (*from_pkcs7)(struct str der, struct buf *pem, struct err *err);
 };

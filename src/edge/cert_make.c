@@ -5,6 +5,7 @@
 #include "edge/cert.h"
 
 #include "base/base.h"
+#include "net/tls_token.h"
 
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
@@ -37,12 +38,6 @@ add_datum(struct buf *out, gnutls_datum_t *d)
 	gnutls_free(d->data);
 }
 
-static bool
-is_uri(struct str key)
-{
-	return str_starts(key, STR("pkcs11:"));
-}
-
 /* --- keys ---------------------------------------------------------------- */
 
 static int
@@ -67,17 +62,21 @@ new_key(struct buf *pem, struct err *err)
 }
 
 static int
-load_key(struct str text, gnutls_privkey_t *ret)
+load_key(const struct cert_key *from, gnutls_privkey_t *ret)
 {
-	const gnutls_datum_t pem = datum(text);
+	const gnutls_datum_t pem = datum(from->text);
 	char *uri;
 	int rc = gnutls_privkey_init(ret);
 
 	if (rc < 0)
 		return rc;
-	if (is_uri(text)) {
-		uri = str_dupz(text);
-		rc = gnutls_privkey_import_url(*ret, uri, 0);
+	if (str_starts(from->text, STR("pkcs11:"))) {
+		uri = str_dupz(from->text);
+		gnutls_privkey_set_pin_function(
+		    *ret, tls_token_pin, (void *)(uintptr_t)from->pin);
+		rc = tls_token_use(from->module, NULL) == 0
+		    ? gnutls_privkey_import_url(*ret, uri, 0)
+		    : GNUTLS_E_PKCS11_LOAD_ERROR;
 		free(uri);
 	} else {
 		rc = gnutls_privkey_import_x509_raw(
@@ -90,9 +89,10 @@ load_key(struct str text, gnutls_privkey_t *ret)
 
 /* The public half of it, too. */
 static int
-load_pair(struct str text, gnutls_privkey_t *key, gnutls_pubkey_t *pub)
+load_pair(
+    const struct cert_key *from, gnutls_privkey_t *key, gnutls_pubkey_t *pub)
 {
-	int rc = load_key(text, key);
+	int rc = load_key(from, key);
 
 	if (rc < 0)
 		return rc;
@@ -181,14 +181,14 @@ sign(gnutls_x509_crt_t crt, gnutls_privkey_t key, gnutls_pubkey_t pub,
 }
 
 static int
-self_sign(struct str text, const struct cert_subject *subject, int64_t from_s,
-    int64_t until_s, struct buf *pem, struct err *err)
+self_sign(const struct cert_key *from, const struct cert_subject *subject,
+    int64_t from_s, int64_t until_s, struct buf *pem, struct err *err)
 {
 	gnutls_x509_crt_t crt;
 	gnutls_privkey_t key;
 	gnutls_pubkey_t pub;
 	gnutls_datum_t out;
-	int rc = load_pair(text, &key, &pub);
+	int rc = load_pair(from, &key, &pub);
 
 	if (rc < 0)
 		return failed(err, "load the private key", rc);
@@ -229,14 +229,14 @@ sign_request(gnutls_x509_crq_t crq, gnutls_privkey_t key, gnutls_pubkey_t pub,
 }
 
 static int
-request(struct str text, const struct cert_subject *subject, struct buf *pem,
-    struct err *err)
+request(const struct cert_key *from, const struct cert_subject *subject,
+    struct buf *pem, struct err *err)
 {
 	gnutls_x509_crq_t crq;
 	gnutls_privkey_t key;
 	gnutls_pubkey_t pub;
 	gnutls_datum_t out;
-	int rc = load_pair(text, &key, &pub);
+	int rc = load_pair(from, &key, &pub);
 
 	if (rc < 0)
 		return failed(err, "load the private key", rc);
@@ -332,7 +332,7 @@ read_cert(
 }
 
 static bool
-belong(struct str text, struct str pem)
+belong(const struct cert_key *from, struct str pem)
 {
 	unsigned char ids[2][64];
 	size_t lens[2] = { sizeof(ids[0]), sizeof(ids[1]) };
@@ -341,7 +341,7 @@ belong(struct str text, struct str pem)
 	gnutls_pubkey_t pub;
 	bool ok = false;
 
-	if (load_pair(text, &key, &pub) < 0)
+	if (load_pair(from, &key, &pub) < 0)
 		return false;
 	if (import(pem, &crt) == 0) {
 		ok = gnutls_pubkey_get_key_id(

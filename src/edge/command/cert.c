@@ -55,10 +55,12 @@ cert_begin(struct cert_job *j, struct command_call *c, const char *cloud)
 	    (cloud != NULL && !command_cloud(c, cloud, &j->cloud)))
 		return false;
 	j->cert_path = path_of(j, "device.cert_path");
-	j->key_path = path_of(j, "device.key_path");
 	j->csr_path = path_of(j, "device.csr_path");
-	j->key_uri = path_of(j, "device.key_uri");
-	return true;
+	if (device_key(j->config, cloud != NULL ? &j->cloud : NULL, &j->arena,
+		&j->key, &j->err) == 0)
+		return true;
+	cert_end(j, j->err.code, "find the private key");
+	return false;
 }
 
 /* Returns the exit status. */
@@ -67,6 +69,9 @@ cert_end(struct cert_job *j, int rc, const char *doing)
 {
 	int status = rc == 0 ? 0 : command_failed(doing, &j->err);
 
+	if (j->secret.ptr != NULL)
+		explicit_bzero(j->secret.ptr, j->secret.len);
+	buf_free(&j->secret);
 	arena_fini(&j->arena);
 	return status;
 }
@@ -191,28 +196,40 @@ cert_put(struct cert_job *j, const char *path, struct str text)
 	return rc;
 }
 
-static void
-forget(struct buf *secret)
+static struct cert_key
+key_of(struct cert_job *j)
 {
-	if (secret->ptr != NULL)
-		explicit_bzero(secret->ptr, secret->len);
-	buf_free(secret);
+	return (struct cert_key){ j->key.in_token ? str_of(j->key.path)
+						  : buf_str(&j->secret),
+		j->key.module, j->key.pin };
 }
 
-/* The key in its file, or the URI that stands for it. */
 int
-cert_read_key(struct cert_job *j, struct buf *key)
+cert_read_key(struct cert_job *j, struct cert_key *ret)
 {
-	if (j->key_uri == NULL)
-		return file_read(j->key_path, key, &j->err);
-	buf_addz(key, j->key_uri);
-	return 0;
+	int rc = 0;
+
+	if (!j->key.in_token && j->secret.len == 0)
+		rc = file_read(j->key.path, &j->secret, &j->err);
+	*ret = key_of(j);
+	return rc;
+}
+
+/* The key that is there, or one that was just made and is in no file yet. */
+static int
+make_key(struct cert_job *j, struct cert_key *ret)
+{
+	int rc = j->key.in_token ? 0 : j->maker->new_key(&j->secret, &j->err);
+
+	*ret = key_of(j);
+	return rc;
 }
 
 /* --- create -------------------------------------------------------------- */
 
 static int
-self_sign(struct cert_job *j, struct str key, struct str id, struct buf *pem)
+self_sign(struct cert_job *j, const struct cert_key *key, struct str id,
+    struct buf *pem)
 {
 	const struct cert_subject subject = subject_of(j, id);
 	int64_t now = clock_now() / 1000;
@@ -227,28 +244,27 @@ self_sign(struct cert_job *j, struct str key, struct str id, struct buf *pem)
 static int
 create(struct cert_job *j, struct str id)
 {
-	struct buf key = { 0 }, pem = { 0 };
+	struct buf pem = { 0 };
+	struct cert_key key;
 	bool made = false;
 	int rc = cert_must_be_new(j, "certificate", j->cert_path);
 
-	if (rc == 0 && j->key_uri == NULL)
-		rc = cert_must_be_new(j, "private key", j->key_path);
+	if (rc == 0 && !j->key.in_token)
+		rc = cert_must_be_new(j, "private key", j->key.path);
 	if (rc == 0)
 		rc = load_maker(j);
 	if (rc == 0)
-		rc = j->key_uri != NULL ? cert_read_key(j, &key)
-					: j->maker->new_key(&key, &j->err);
+		rc = make_key(j, &key);
 	if (rc == 0)
-		rc = self_sign(j, buf_str(&key), id, &pem);
-	if (rc == 0 && j->key_uri == NULL) {
-		rc = put_new(j, j->key_path, buf_str(&key), KEY_MODE);
+		rc = self_sign(j, &key, id, &pem);
+	if (rc == 0 && !j->key.in_token) {
+		rc = put_new(j, j->key.path, key.text, KEY_MODE);
 		made = rc == 0;
 	}
 	if (rc == 0)
 		rc = put_new(j, j->cert_path, buf_str(&pem), CERT_MODE);
 	if (rc != 0 && made)
-		(void)unlink(j->key_path);
-	forget(&key);
+		(void)unlink(j->key.path);
 	buf_free(&pem);
 	return rc;
 }
@@ -278,14 +294,14 @@ run_create(struct command_call *c)
 
 /* The key that is there, or a new one, in its file. */
 static int
-key_or_new(struct cert_job *j, struct buf *key)
+key_or_new(struct cert_job *j, struct cert_key *key)
 {
 	int rc;
 
-	if (j->key_uri != NULL || is_there(j->key_path))
+	if (j->key.in_token || is_there(j->key.path))
 		return cert_read_key(j, key);
-	rc = j->maker->new_key(key, &j->err);
-	return rc == 0 ? put_new(j, j->key_path, buf_str(key), KEY_MODE) : rc;
+	rc = make_key(j, key);
+	return rc == 0 ? put_new(j, j->key.path, key->text, KEY_MODE) : rc;
 }
 
 int
@@ -293,16 +309,15 @@ cert_make_request(
     struct cert_job *j, struct str id, const char *path, struct buf *pem)
 {
 	const struct cert_subject subject = subject_of(j, id);
-	struct buf key = { 0 };
+	struct cert_key key;
 	int rc = load_maker(j);
 
 	if (rc == 0)
 		rc = key_or_new(j, &key);
 	if (rc == 0)
-		rc = j->maker->request(buf_str(&key), &subject, pem, &j->err);
+		rc = j->maker->request(&key, &subject, pem, &j->err);
 	if (rc == 0)
 		rc = cert_put(j, path, buf_str(pem));
-	forget(&key);
 	return rc;
 }
 
@@ -550,14 +565,13 @@ cert_common_name(struct cert_job *j, struct str *ret)
 static int
 renew_self_signed(struct cert_job *j, struct str id, struct buf *pem)
 {
-	struct buf key = { 0 };
+	struct cert_key key;
 	int rc = load_maker(j);
 
 	if (rc == 0)
 		rc = cert_read_key(j, &key);
 	if (rc == 0)
-		rc = self_sign(j, buf_str(&key), id, pem);
-	forget(&key);
+		rc = self_sign(j, &key, id, pem);
 	return rc;
 }
 
@@ -619,8 +633,8 @@ run_remove(struct command_call *c)
 	if (!cert_begin(&j, c, command_arg(c, "CLOUD")))
 		return 1;
 	rc = take_away(&j, j.cert_path, &there);
-	if (rc == 0 && j.key_uri == NULL)
-		rc = take_away(&j, j.key_path, &there);
+	if (rc == 0 && !j.key.in_token)
+		rc = take_away(&j, j.key.path, &there);
 	if (rc == 0) /* what was renewed was of that key */
 		rc = take_away(&j,
 		    arena_printf(&j.arena, "%s.new", j.cert_path).ptr,

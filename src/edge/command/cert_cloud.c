@@ -235,16 +235,13 @@ read_answer(struct cert_job *j, struct str text, struct buf *pem)
 static int
 check_key(struct cert_job *j, struct str pem)
 {
-	struct buf key = { 0 };
+	struct cert_key key;
 	int rc = cert_read_key(j, &key);
 
-	if (rc == 0 && !j->maker->belong(buf_str(&key), pem))
+	if (rc == 0 && !j->maker->belong(&key, pem))
 		rc = err_set(&j->err, ERR_PROTO,
 		    "Cumulocity has answered with a certificate of another "
 		    "key");
-	if (key.ptr != NULL)
-		explicit_bzero(key.ptr, key.len);
-	buf_free(&key);
 	return rc;
 }
 

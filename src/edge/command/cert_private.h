@@ -8,14 +8,16 @@
 #include "base/arena.h"
 #include "edge/cert.h"
 #include "edge/command.h"
+#include "edge/device_key.h"
 
 struct cert_job {
 	struct command_call *call;
 	struct config *config;
 	struct arena arena;
 	struct cloud cloud; /* `name` NULL: of no cloud */
-	const char *cert_path, *key_path, *csr_path;
-	const char *key_uri; /* NULL: the key is in its file */
+	const char *cert_path, *csr_path;
+	struct device_key key;
+	struct buf secret; /* the key, once it was read */
 	const struct cert_maker *maker;
 	struct err err;
 };
@@ -33,8 +35,8 @@ int cert_common_name(struct cert_job *j, struct str *ret);
 int cert_must_be_new(struct cert_job *j, const char *what, const char *path);
 /* ERR_NOT_FOUND: there is none. */
 int cert_read_own(struct cert_job *j, struct buf *pem);
-/* The key in its file, or the URI that stands for it. */
-int cert_read_key(struct cert_job *j, struct buf *key);
+/* Reads it, if it is in a file. Lent until cert_end(). */
+int cert_read_key(struct cert_job *j, struct cert_key *ret);
 /* A signing request, of the key that is there or of a new one. */
 int cert_make_request(
     struct cert_job *j, struct str id, const char *path, struct buf *pem);
