@@ -505,4 +505,5 @@ start(const struct part_type *type, const struct mapper_ops *ops,
 MAPPER_PART(c8y, "c8y", "to and from Cumulocity");
 MAPPER_PART(az, "az", "to and from Azure IoT Hub");
 MAPPER_PART(aws, "aws", "to and from AWS IoT");
+MAPPER_PART(collectd, NULL, "from collectd, measurements of the machine");
 MAPPER_PART(marram, "marram", "to and from a Marram platform");
