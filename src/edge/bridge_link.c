@@ -55,6 +55,8 @@ bridge_link_open(struct bridge_link *l, const struct bridge_plan *p,
 		.ca_path = p->ca_path,
 		.cert_file = p->cert_file,
 		.key_file = p->key_file,
+		.key_module = p->key_module,
+		.key_pin = p->key_pin,
 		.verify = true,
 	};
 	const struct tls_client_conf proxy_tls = { .ca_path = p->ca_path,

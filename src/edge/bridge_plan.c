@@ -2,6 +2,7 @@
  * edge/bridge_plan.c - see bridge_plan.h.
  */
 #include "edge/bridge_plan.h"
+#include "edge/device_key.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -425,15 +426,18 @@ static int
 read_certificate(struct bridge_plan *p, struct arena *a, const struct kind *k,
     struct err *err)
 {
-	struct str uri = text_of(&p->cloud, "device.key_uri");
-	struct str key = text_of(&p->cloud, "device.key_path");
+	struct device_key key;
+	int rc;
 
 	p->cert_file = zero(a, text_of(&p->cloud, "device.cert_path"));
-	p->key_file = zero(a, uri.len > 0 ? uri : key);
 	if (p->cert_file == NULL)
 		return not_set(p, "device.cert_path", "FILE", err);
-	if (p->key_file == NULL)
-		return not_set(p, "device.key_path", "FILE", err);
+	rc = device_key(p->cloud.config, &p->cloud, a, &key, err);
+	if (rc != 0)
+		return rc;
+	p->key_file = key.path;
+	p->key_module = key.module;
+	p->key_pin = key.pin;
 	if (k->user != NULL)
 		p->user = filled(p, a, k->user, STR_NULL);
 	return 0;

@@ -29,6 +29,7 @@ struct bridge_plan {
 	const char *credentials;          /* the file of the account */
 	const char *user, *password;      /* NULL: none */
 	const char *cert_file, *key_file; /* NULL: by account */
+	const char *key_module, *key_pin; /* of a token; NULL: none */
 	const char *ca_path;              /* a file or a folder */
 	const char *proxy;                /* its host; NULL: none */
 	uint16_t proxy_port;

@@ -22,6 +22,7 @@
 
 const struct command *const command_arrays[] = {
 	init_commands,
+	cert_commands,
 	config_commands,
 	connect_commands,
 	http_commands,

@@ -1,6 +1,7 @@
 /*
- * edge/control.c - the control socket: RUN/marram-edge.sock. One line comes,
- * the answer goes, and the connection ends:
+ * edge/control.c - the control socket: RUN/marram-edge.sock, or in the folder
+ * RUN/marram-edge if there is one, which systemd makes for a user who may not
+ * write into RUN. One line comes, the answer goes, and the connection ends:
  *
  *	start tedge-mapper-c8y        ok
  *	status                        tedge-agent\tup\t
@@ -27,6 +28,8 @@
 #define LOG_MODULE "edge"
 #define LINE_LEN_MAX 512
 #define PEERS_MAX 16
+#define FOLDER "/marram-edge"
+#define SOCKET_NAME "/marram-edge.sock"
 
 struct control {
 	struct edge *edge;
@@ -48,14 +51,20 @@ static int
 address_of(const struct config *c, struct sockaddr_un *ret, struct err *err)
 {
 	struct str run = config_text(c, "run.path");
+	struct stat st;
+	size_t len;
 
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (run.len + sizeof("/marram-edge.sock") > sizeof(ret->sun_path))
+	if (run.len + sizeof(FOLDER SOCKET_NAME) > sizeof(ret->sun_path))
 		return err_set(err, ERR_PARAM,
 		    "run.path is too long for a socket: \"" STR_FMT "\"",
 		    STR_ARG(run));
-	snprintf(ret->sun_path, sizeof(ret->sun_path),
-	    STR_FMT "/marram-edge.sock", STR_ARG(run));
+	snprintf(
+	    ret->sun_path, sizeof(ret->sun_path), STR_FMT FOLDER, STR_ARG(run));
+	len = stat(ret->sun_path, &st) == 0 && S_ISDIR(st.st_mode)
+	    ? strlen(ret->sun_path)
+	    : run.len;
+	snprintf(ret->sun_path + len, sizeof(ret->sun_path) - len, SOCKET_NAME);
 	return 0;
 }
 

@@ -6,6 +6,8 @@
 #include "base/base.h"
 #include "edge/http_reply.h"
 
+#include <string.h>
+
 static void
 add(void *ctx, const struct http_reply *r, struct str bytes)
 {

@@ -9,6 +9,7 @@ const struct mapper_ops *const mapper_list[] = {
 	&mapper_c8y,
 	&mapper_az,
 	&mapper_aws,
+	&mapper_collectd,
 	&mapper_marram,
 	NULL,
 };

@@ -8,6 +8,7 @@ const struct part_type *const part_types[] = {
 	&mapper_part_c8y,
 	&mapper_part_az,
 	&mapper_part_aws,
+	&mapper_part_collectd,
 	&mapper_part_marram,
 	NULL,
 };

@@ -1,11 +1,12 @@
 """The mapper of Cumulocity in the program: from a local process to the cloud's
 double, and from its operations to programs on the device."""
+import http.server
 import json
 import re
-
-import pytest  # noqa: F401 (fixtures)
+import threading
 
 from conftest import until
+from edge import free_port
 from edge_connect_test import MEASURED, world  # noqa: F401
 
 NOTIFIED = "devicecontrol/notifications"
@@ -62,6 +63,7 @@ def test_the_examples_of_the_first_years(world):
     cloud.wait(MEASURED, 2)
     assert len(cloud.on(MEASURED)) == 2, cloud.on(MEASURED)
     local.close()
+    assert not cloud.refused, cloud.refused
 
 
 def test_children_events_and_alarms(world):
@@ -89,6 +91,7 @@ def test_children_events_and_alarms(world):
     local.say("te/device/main///a/other", "", retain=True)
     wait_line(cloud, "306,other")
     assert len(lines(cloud, "302")) == 2, lines(cloud, "302")
+    assert not cloud.refused, cloud.refused
     local.close()
 
 
@@ -143,4 +146,95 @@ def test_an_operation_becomes_a_command_and_its_end_is_told(world):
               retain=True)
     wait_line(cloud, '505,7,"no, ""never"""')
     until("the command is cleared", lambda: local.on(topic)[-1] == "")
+    local.close()
+
+
+class Rest:
+    """The cloud's REST API, as the device's proxy shows it."""
+
+    def __init__(self, port):
+        self.asked = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                size = int(self.headers.get("Content-Length") or 0)
+                outer.asked.append((self.command, self.path,
+                                    self.headers.get("Content-Type"),
+                                    self.rfile.read(size)))
+                body = {"/c8y/identity/externalIds/c8y_Serial/dev1":
+                        b'{"managedObject":{"id":"4711"}}',
+                        "/c8y/event/events": b'{"id":"99"}'}.get(self.path,
+                                                                 b"{}")
+                self.send_response(201)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = do_PUT = answer
+
+            def log_message(self, *_args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port),
+                                                      Handler)
+        threading.Thread(target=self.server.serve_forever).start()
+
+    def wait(self, method, path):
+        return until("%s %s" % (method, path), lambda: next(
+            (a for a in self.asked if a[:2] == (method, path)), None))
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def test_files_lists_and_large_events_go_by_http(world):
+    port = free_port()
+    rest = Rest(port)
+    world.made.append(rest)
+    cloud = world.cloud("c8y")
+    edge = world.edge({**world.to(cloud), "c8y.proxy.client.port": port})
+    edge.good("connect", "c8y")
+    local = edge.client("te/device/main///cmd/log_upload/+")
+    log = edge.folder / "operation.log"
+    log.write_bytes(bytes(range(256)) * 4000)
+    topic = "te/device/main///cmd/restart/c8y-mapper-5"
+    local.say(topic, json.dumps({"status": "failed", "reason": "no",
+                                 "logPath": str(log)}), retain=True)
+    wait_line(cloud, '505,5,"no"')
+    sent = rest.wait("POST", "/c8y/event/events/99/binaries")
+    assert sent[2:] == ("text/plain", log.read_bytes())
+    event = json.loads(rest.wait("POST", "/c8y/event/events")[3])
+    assert event["source"] == {"id": "4711"}
+    assert event["type"] == "restart_op_log"
+    local.say("te/device/main///cmd/software_list/c8y-mapper-1-1", json.dumps({
+        "status": "successful", "currentSoftwareList": [
+            {"type": "apt", "modules": [{"name": "a", "version": "1"}]}]}),
+        retain=True)
+    want = {"c8y_SoftwareList": [
+        {"name": "a", "version": "1::apt", "url": ""}]}
+    until("the list is there", lambda: any(
+        a[:2] == ("PUT", "/c8y/inventory/managedObjects/4711") and
+        json.loads(a[3]) == want for a in rest.asked))
+    rest.asked.clear()
+    text = "x" * 20000
+    local.say("te/device/main///e/big", json.dumps({"text": text}))
+    event = json.loads(rest.wait("POST", "/c8y/event/events")[3])
+    assert (event["type"], event["text"]) == ("big", text)
+    assert "externalSource" not in event
+    # A file of the file transfer service, which is told where it is gone.
+    local.say("te/device/main///cmd/log_upload/c8y-mapper-6", json.dumps({
+        "status": "successful", "type": "syslog", "tedgeUrl":
+        "http://127.0.0.1:%d/c8y/some/file" % port}), retain=True)
+    wait_line(cloud, "506,6,https://localhost/event/events/99/binaries")
+    rest.wait("GET", "/c8y/some/file")
+    local.say("te/device/main///cmd/log_upload/c8y-mapper-7", json.dumps({
+        "status": "successful", "type": "syslog", "tedgeUrl":
+        "http://127.0.0.1:%d/nobody" % free_port()}), retain=True)
+    until("a file that is not there is told", lambda: any(
+        m.startswith('505,7,"uploading the file: ')
+        for m in cloud.on("s/us")))
+    until("its command is cleared", lambda: local.on(
+        "te/device/main///cmd/log_upload/c8y-mapper-7")[-1:] == [""])
     local.close()

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from certificates import Authority
 from cloud import Cloud
 from conftest import until
-from edge import Edge, free_port
+from edge import EDGE, Edge, free_port
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 FAST = {"mqtt.bridge.reconnect_policy.initial_interval": "1s",
@@ -223,8 +224,9 @@ def test_azure_and_aws_are_connected_and_asked(world):
     local = edge.client("az/messages/devicebound/#", "aws/cmd/#")
     local.say("az/messages/events/", '{"a":1}')
     local.say("aws/td/device:main/m/", '{"b":2}')
-    assert '{"a":1}' in az.wait("devices/dev1/messages/events/")
-    assert '{"b":2}' in aws.wait("thinedge/dev1/td/device:main/m/")
+    until("both have come", lambda:
+          '{"a":1}' in az.on("devices/dev1/messages/events/") and
+          '{"b":2}' in aws.on("thinedge/dev1/td/device:main/m/"))
     az.send("devices/dev1/messages/devicebound/x", "hello")
     aws.send("thinedge/dev1/cmd/y", "there")
     local.wait("az/messages/devicebound/x")
@@ -307,6 +309,27 @@ def test_each_failure_reads_well(world):
     # another name than the certificate's
     edge.set(**{**world.to(cloud), "c8y.mqtt": "127.0.0.2:%d" % cloud.port})
     refused(edge, "c8y", "127.0.0.2")
+
+
+def test_a_key_is_for_marram(world):
+    edge = world.edge({"az.url": "localhost", "marram.url": "mqtt://localhost",
+                       "marram.unit": "u", "marram.gateway": "g"})
+    said = edge.tedge("connect", "az", "--key", "x")
+    assert said.status == 1 and "--key is for marram only" in said.err, said
+    edge.good("connect", "az", "--offline", env={"MARRAM_KEY": "x"})
+    credentials = edge.config / "credentials.toml"
+    said = edge.tedge("connect", "marram")
+    assert said.status == 1 and "tedge connect marram --key KEY" in said.err
+    assert not credentials.exists()
+    credentials.write_text('# kept\n[c8y]\nusername = "u"\npassword = "p"\n')
+    edge.good("connect", "marram", "--offline", env={"MARRAM_KEY": "x"})
+    text = credentials.read_text()
+    assert text.startswith('# kept\n[c8y]\nusername = "u"\npassword = "p"\n')
+    assert re.search(r'\[marram\]\npassword = "[A-Za-z0-9]{40}"\n', text), text
+    assert stat.S_IMODE(credentials.stat().st_mode) == 0o600
+    edge.good("disconnect", "marram")
+    edge.good("connect", "marram", "--offline", "--key", "y")
+    assert credentials.read_text() == text  # a secret stays
 
 
 def test_a_certificate_that_is_not_known_there(world):
@@ -678,6 +701,39 @@ def test_a_mosquitto_is_the_bridge(world, mosquitto):
     said = edge.good("refresh-bridges")
     assert said.err == "No bridges to refresh.\n"
     assert mosquitto.conf.read_text().split("\n") == lines  # included once
+
+
+@needs_mosquitto
+def test_a_mosquitto_may_be_the_broker_only(world, mosquitto):
+    cloud = world.cloud("az")
+    system, _ = manager(world.folder / "init", """
+case "$1 $2" in
+available*|enable*|disable*) exit 0 ;;
+*" tedge-"*) exec %s --config-dir %s part "$1" "$2" ;;
+esac
+""" % (EDGE, world.folder / "edge2" / "etc") + mosquitto.script)
+    edge = world.edge({**world.to(cloud), "mqtt.broker.built_in": False,
+                       "mqtt.bridge.mosquitto_conf": str(mosquitto.conf)},
+                      system=system)
+    said = edge.good("connect", "az")
+    assert "\tbridge: built-in\n" in said.err
+    assert ("Restarting mosquitto", "✓") in steps(said), said
+    assert bridge_file(edge, "az").read_text().startswith("# The bridge to")
+    assert "edge_to_az" not in mosquitto.logged()
+    local = edge.client("az/messages/devicebound/#")
+    cloud.offline()
+    for n in range(300):
+        local.say("az/messages/events/", '{"n":%d}' % n, wait=n == 299)
+    edge.restart(signal.SIGKILL)
+    edge.good("part", "start", "tedge-mapper-az")
+    cloud.online()
+    events = "devices/dev1/messages/events/"
+    until("all have come", lambda: '{"n":299}' in cloud.on(events))
+    told = [p for p in cloud.on(events) if p.startswith('{"n":')]
+    assert list(dict.fromkeys(told)) == ['{"n":%d}' % n for n in range(300)]
+    cloud.send("devices/dev1/messages/devicebound/x", "hello")
+    assert local.wait("az/messages/devicebound/x")[0] == "hello"
+    local.close()
 
 
 @needs_mosquitto

@@ -206,6 +206,7 @@ read_settings(struct agent_part *p)
 		.log_upload = config_bool(c, "agent.enable.log_upload"),
 		.config_plugins = config_list(c, "configuration.plugin_paths"),
 		.log_plugins = config_list(c, "log.plugin_paths"),
+		.file_max = config_int(c, "http.max_file_size"),
 		.files_url = files_url(p),
 		.fetch = { .cert_file =
 			       config_text(c, "http.client.auth.cert_file"),

@@ -45,6 +45,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RUN_MIN 1000 /* so long is folded */
 #define NOW "2021-04-22T17:05:26.958340390+00:00"
 
 struct block {
@@ -317,6 +318,28 @@ is_said(struct str word)
 	return false;
 }
 
+/* A line as it stands in a file: a long run of one character is "{{20000*a}}".
+ */
+static struct str
+fold(struct block *b, struct str line)
+{
+	struct buf out = { 0 };
+	struct str ret;
+	size_t n;
+
+	for (size_t i = 0; i < line.len; i += n) {
+		for (n = 1; i + n < line.len && line.ptr[i + n] == line.ptr[i];)
+			n++;
+		if (n >= RUN_MIN)
+			buf_addf(&out, "{{%zu*%c}}", n, line.ptr[i]);
+		else
+			buf_add(&out, line.ptr + i, n);
+	}
+	ret = arena_str(&b->arena, buf_str(&out));
+	buf_free(&out);
+	return ret;
+}
+
 /* The next line of what the host was asked for. */
 static struct str
 next_said(struct block *b, size_t *at)
@@ -328,7 +351,7 @@ next_said(struct block *b, size_t *at)
 		return STR("nothing");
 	line = str_cut(&rest, '\n');
 	*at += line.len + 1;
-	return line;
+	return fold(b, line);
 }
 
 /* --- files --------------------------------------------------------------- */

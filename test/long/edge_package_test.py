@@ -1,0 +1,256 @@
+"""The packages of the device side, in a Debian of their own: a root made by
+debootstrap once (some minutes), in which a real systemd runs as the first
+process of namespaces. Needs root, and a mirror of Debian."""
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from e2e_conftest import ROOT, until
+
+MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
+BUILD = ROOT / "build"
+ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
+       "DEBIAN_FRONTEND": "noninteractive"}
+MOUNTS = """
+mount --make-rprivate / && mount --bind "$1" "$1" && cd "$1" || exit 1
+mount -t proc proc proc && mount -t tmpfs run run
+mount -t sysfs -o ro sys sys || mount --rbind /sys sys
+mount -t tmpfs cgroup sys/fs/cgroup && mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t tmpfs dev dev
+for d in null zero full random urandom tty; do
+	touch dev/$d && mount --bind /dev/$d dev/$d
+done
+exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
+	chroot . /lib/systemd/systemd --log-target=null
+"""
+# What spec and design say of owners and modes.
+DIRECTORIES = {
+    "/etc/tedge": "775 tedge tedge", "/etc/tedge/device-certs": "775 tedge tedge",
+    "/etc/tedge/mosquitto-conf": "775 tedge tedge",
+    "/etc/tedge/sm-plugins": "775 tedge tedge",
+    "/etc/tedge/plugins": "775 tedge tedge",
+    "/etc/tedge/operations": "775 tedge tedge",
+    "/etc/tedge/operations/c8y": "775 tedge tedge",
+    "/etc/tedge/device": "775 tedge tedge", "/etc/tedge/mappers": "775 tedge tedge",
+    "/etc/tedge/.agent": "775 tedge tedge",
+    "/etc/tedge/tedge.toml": "664 tedge tedge",
+    "/etc/tedge/system.toml": "644 root root",
+    "/etc/sudoers.d/tedge": "440 root root",
+    "/var/tedge": "775 tedge tedge", "/var/tedge/file-transfer": "775 tedge tedge",
+    "/var/tedge/cache": "775 tedge tedge", "/var/tedge/mqtt": "700 tedge tedge",
+    "/var/log/tedge": "775 tedge tedge", "/var/log/tedge/agent": "775 tedge tedge",
+    "/usr/bin/marram-edge": "755 root root",
+    "/run/marram-edge": "750 tedge tedge",
+    "/run/marram-edge/marram-edge.sock": "660 tedge tedge",
+}
+PARTS = {"tedge-agent", "tedge-mapper-c8y", "tedge-mapper-az",
+         "tedge-mapper-aws", "tedge-mapper-marram", "tedge-mapper-collectd"}
+
+
+class Machine:
+    """A root in which systemd runs."""
+
+    def __init__(self, root):
+        self.root = root
+        (root / "root/mount").write_text(MOUNTS)
+        self.outer = subprocess.Popen(
+            ["unshare", "--pid", "--mount", "--cgroup", "--fork", "--kill-child",
+             "sh", str(root / "root/mount"), str(root)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True)
+        self.pid = until("systemd begins", self.find)
+        until("systemd is up", lambda: self.run(
+            "systemctl is-system-running").stdout.strip() in (
+                "running", "degraded"), 60)
+
+    def find(self):
+        with open("/proc/%d/task/%d/children" % (self.outer.pid,
+                                                 self.outer.pid)) as f:
+            pids = f.read().split()
+        if not pids:
+            return None
+        exe = os.readlink("/proc/%s/exe" % pids[0])
+        return int(pids[0]) if exe.endswith("/systemd") else None
+
+    def run(self, command, limit=300):
+        return subprocess.run(
+            ["nsenter", "-t", str(self.pid), "-p", "-m", "-r", "-w", "sh", "-c",
+             command], env=ENV, text=True, capture_output=True, timeout=limit,
+            stdin=subprocess.DEVNULL)
+
+    def good(self, command, limit=300):
+        done = self.run(command, limit)
+        assert done.returncode == 0, "%s\n%s%s" % (command, done.stdout,
+                                                   done.stderr)
+        return done.stdout
+
+    def put(self, *files):
+        for f in files:
+            shutil.copy(f, self.root / "root")
+
+    def stop(self):
+        self.outer.send_signal(signal.SIGKILL)  # --kill-child ends systemd
+        os.kill(self.pid, signal.SIGKILL) if os.path.exists(
+            "/proc/%d" % self.pid) else None
+        self.outer.wait(30)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    if os.geteuid() != 0:
+        pytest.skip("a root of its own can only be made by root")
+    made = os.environ.get("DEBIAN_ROOT")
+    if made:
+        return pathlib.Path(made)
+    root = tmp_path_factory.mktemp("debian") / "root"
+    subprocess.run(
+        ["debootstrap", "--variant=minbase",
+         "--include=systemd,systemd-sysv,sudo,dbus", "bookworm", str(root),
+         MIRROR], check=True, stdout=subprocess.DEVNULL, timeout=1800)
+    return root
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    out = tmp_path_factory.mktemp("packages")
+    for version in ("0.1.0", "0.1.1"):
+        subprocess.run([str(ROOT / "packaging/debian/build"), str(BUILD),
+                        str(out), version], check=True,
+                       stdout=subprocess.DEVNULL, timeout=300)
+    return out
+
+
+@pytest.fixture
+def machine(base, tmp_path):
+    root = tmp_path / "root"
+    subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(root)],
+                   check=True, timeout=300)
+    m = Machine(root)
+    yield m
+    m.stop()
+    shutil.rmtree(root, ignore_errors=True)
+
+
+def install(m, packages, version="0.1.0"):
+    arch = subprocess.run(["dpkg", "--print-architecture"], text=True,
+                          capture_output=True, check=True).stdout.strip()
+    deb = "marram-edge_%s_%s.deb" % (version, arch)
+    m.put(packages / deb)
+    m.run("dpkg -i /root/%s" % deb)  # says what it misses
+    m.good("apt-get update -qq && apt-get -f install -y -qq "
+           "--no-install-recommends", 600)
+    assert m.good("dpkg-query -W -f '${db:Status-Status} ${Version}' "
+                  "marram-edge") == "installed %s" % version
+
+
+def states(m):
+    lines = m.good("tedge part status").splitlines()
+    return {line.split("\t")[0]: line.split("\t")[1] for line in lines}
+
+
+def main_pid(m):
+    return m.good("systemctl show -P MainPID marram-edge").strip()
+
+
+def test_a_device_is_installed_used_upgraded_and_purged(machine, packages):
+    m = machine
+    before = set(m.good("find /etc /var/lib /usr /opt /home -xdev").split("\n"))
+    install(m, packages)
+
+    # It is there, and it runs.
+    assert m.good("tedge --version").split()[0] == "tedge"
+    for path, want in DIRECTORIES.items():
+        assert m.good("stat -c '%%a %%U %%G' %s" % path).strip() == want, path
+    assert re.fullmatch(r"tedge:x:\d+:\d+:.*:/nonexistent:/usr/sbin/nologin",
+                        m.good("getent passwd tedge").strip())
+    assert m.good("readlink /etc/tedge/sm-plugins/apt").strip() == \
+        "/usr/bin/tedge-apt-plugin"
+    assert "bad" not in m.good("visudo -c")
+    for name in ("tedge", "tedge-agent", "tedge-mapper", "tedge-apt-plugin",
+                 "tedge-watchdog", "tedge-write"):
+        assert m.good("readlink /usr/bin/%s" % name).strip() == "marram-edge"
+    assert m.good("dpkg -V marram-edge") == ""
+    assert m.good("systemctl is-active marram-edge").strip() == "active"
+    said = m.run("systemd-analyze verify /lib/systemd/system/marram-edge.service"
+                 " /lib/systemd/system/tedge-*.service")
+    assert (said.returncode, said.stderr) == (0, "")
+
+    # Each part has its unit, and each unit its part.
+    units = {u.split("/")[-1][:-8] for u in m.good(
+        "ls /lib/systemd/system/tedge-agent.service "
+        "/lib/systemd/system/tedge-mapper-*.service").split()}
+    assert {u for u in units if "@" not in u} == PARTS == set(states(m))
+    m.good("runuser -u tedge tedge config set device.id dev1")
+    m.good("systemctl enable --now tedge-agent")
+    assert states(m)["tedge-agent"] == "up"
+    m.good("systemctl restart tedge-agent && systemctl reload tedge-agent")
+    assert states(m)["tedge-agent"] == "up"
+    m.good("systemctl stop tedge-agent")
+    assert states(m)["tedge-agent"] == "stopped"
+    m.good("systemctl start tedge-agent")
+    heard = m.good("tedge mqtt sub -C 1 -W 20s 'te/+/+/+/+/m/+' & sleep 1; "
+                   "tedge mqtt pub te/device/main///m/ '{\"t\":23}'; wait")
+    assert heard.strip() == '[te/device/main///m/] {"t":23}'
+
+    # A process that dies comes back, and its parts with it.
+    pid = main_pid(m)
+    m.good("kill -9 %s" % pid)
+    until("it comes back", lambda: main_pid(m) not in ("0", pid), 30)
+    until("its part too", lambda: m.run("tedge part status").stdout.startswith(
+        "tedge-agent\tup") or states(m).get("tedge-agent") == "up", 30)
+
+    # An upgrade keeps what was edited, and restarts what ran.
+    m.good("printf '# mine\\n' >>/etc/tedge/tedge.toml")
+    kept, pid = m.good("cat /etc/tedge/tedge.toml"), main_pid(m)
+    install(m, packages, "0.1.1")
+    assert m.good("cat /etc/tedge/tedge.toml") == kept and "# mine" in kept
+    assert main_pid(m) not in ("0", pid)
+    until("the agent is up again", lambda: "tedge-agent\tup" in m.run(
+        "tedge part status").stdout, 30)
+    assert states(m)["tedge-mapper-c8y"] == "stopped"
+
+    # Removed: nothing runs, settings stay. Purged: they are gone.
+    m.good("apt-get remove -y -qq marram-edge")
+    assert m.run("pgrep -x marram-edge").stdout == ""
+    assert m.good("cat /etc/tedge/tedge.toml") == kept
+    m.good("apt-get purge -y -qq marram-edge")
+    for path in ("/etc/tedge", "/var/tedge", "/var/log/tedge",
+                 "/etc/sudoers.d/tedge", "/usr/bin/tedge", "/usr/lib/marram",
+                 "/lib/systemd/system/tedge-agent.service"):
+        assert not (m.root / path[1:]).exists(), path
+    after = set(m.good("find /etc /var/lib /usr /opt /home -xdev").split("\n"))
+    left = {p for p in after - before if re.search("tedge|marram", p)}
+    assert left == set(), left
+    m.good("id tedge")  # the user stays
+
+
+def test_the_old_packages_become_this_one(machine, packages, tmp_path):
+    m = machine
+    old = tmp_path / "old"
+    (old / "DEBIAN").mkdir(parents=True)
+    (old / "usr/bin").mkdir(parents=True)
+    (old / "usr/bin/tedge").write_text("#!/bin/sh\necho old\n")
+    (old / "usr/bin/tedge").chmod(0o755)
+    (old / "DEBIAN/control").write_text(
+        "Package: tedge\nVersion: 2.0.1\nArchitecture: all\n"
+        "Maintainer: x <x@localhost>\nDescription: another\n")
+    subprocess.run(["dpkg-deb", "--build", str(old), str(tmp_path / "old.deb")],
+                   check=True, stdout=subprocess.DEVNULL)
+    m.put(tmp_path / "old.deb", *packages.glob("*_0.1.0_*.deb"))
+    m.good("dpkg -i /root/old.deb && mkdir /etc/tedge && "
+           "printf '[c8y]\\nurl = \"a.example\"\\n' >/etc/tedge/tedge.toml")
+    m.good("cd /root && apt-get update -qq && apt-get install -y -qq "
+           "--no-install-recommends -o Dpkg::Options::=--force-confold "
+           "./marram-edge_0.1.0_*.deb ./tedge_0.1.0_all.deb "
+           "./tedge-agent_0.1.0_all.deb ./tedge-mapper_0.1.0_all.deb", 600)
+    assert m.good("tedge --version").strip() != "old"
+    assert m.good("tedge config get c8y.url").strip() == "a.example"
+    assert m.good("dpkg-query -W -f '${Version}' tedge") == "1:0.1.0"
+    m.good("apt-get purge -y -qq marram-edge")
+    assert m.run("dpkg-query -W -f '${db:Status-Status}' tedge-agent"
+                 ).stdout != "installed"
