@@ -129,3 +129,23 @@ file_replace(const char *path, struct str text, struct err *err)
 	free(real);
 	return rc;
 }
+
+int
+file_create(const char *path, struct str text, unsigned mode, struct err *err)
+{
+	int fd, rc = 0;
+
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 && errno == EEXIST)
+		return err_set(err, ERR_EXISTS, "%s is there already", path);
+	if (fd < 0)
+		return err_errno(err, "create %s", path);
+	if (write_all(fd, text) < 0 || fsync(fd) < 0 || fchmod(fd, mode) < 0)
+		rc = err_errno(err, "write %s", path);
+	close(fd);
+	if (rc == 0)
+		rc = sync_folder_of(path, err);
+	if (rc != 0)
+		unlink(path); /* nothing more to do if this fails too */
+	return rc;
+}

@@ -19,4 +19,9 @@ int file_write(const char *path, struct str text, struct err *err);
  * users than root and ourselves are not followed. A new file has mode 0644. */
 int file_replace(const char *path, struct str text, struct err *err);
 
+/* Makes the file, with `mode`; until it is whole only its owner may read it.
+ * ERR_EXISTS: it is there, and stays. */
+int file_create(
+    const char *path, struct str text, unsigned mode, struct err *err);
+
 #endif

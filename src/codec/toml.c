@@ -1,24 +1,13 @@
 /*
- * codec/toml.c - see toml.h. The reader walks the text once.
- *
- * What may be said of a table twice depends on how it came to be (`made`):
- *
- *    IMPLICIT   named on the way by the header of a table below it; a header of
- *               its own may follow
- *    HEADER     [it.self], or an item of [[it]]
- *    DOTTED     by a key with dots; only keys of the same section add to it,
- *               headers may add tables below it
- *    CLOSED     in braces, or an array in brackets: nothing is added any more
- *    ITEMS      an array made by [[it]]; more items may follow
+ * codec/toml.c - the reader: see toml.h. It walks the text once. The editor is
+ * in toml_edit.c.
  */
-#include "codec/toml.h"
+#include "codec/toml_private.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum made { IMPLICIT, HEADER, DOTTED, CLOSED, ITEMS };
 
 struct reader {
 	struct arena *arena;
@@ -26,8 +15,7 @@ struct reader {
 	const char *p, *end;
 	uint32_t line;
 	const char *line_start;
-	uint32_t section; /* headers so far */
-	int code;         /* 0 while all is well */
+	int code; /* 0 while all is well */
 	const char *why;
 	const char *at;
 };
@@ -534,8 +522,8 @@ bare(struct reader *r, struct toml *v)
 
 /* --- tables -------------------------------------------------------------- */
 
-static struct toml *
-find(const struct toml *table, struct str key)
+struct toml *
+toml_find(const struct toml *table, struct str key)
 {
 	for (struct toml *m = table->first; m != NULL; m = m->next)
 		if (str_eq(m->key, key))
@@ -551,7 +539,6 @@ node(struct reader *r, enum toml_type type, enum made made)
 	v->type = type;
 	v->made = (uint8_t)made;
 	v->line = r->line;
-	v->section = r->section;
 	return v;
 }
 
@@ -601,7 +588,7 @@ dotted(struct reader *r, bool header, struct toml **table, struct str *last)
 		blanks(r);
 		if (!at(r, '.'))
 			return true;
-		into = find(*table, *last);
+		into = toml_find(*table, *last);
 		if (into == NULL) {
 			into = node(r, TOML_TABLE, header ? IMPLICIT : DOTTED);
 			into->key = *last;
@@ -611,14 +598,10 @@ dotted(struct reader *r, bool header, struct toml **table, struct str *last)
 		    into->made == ITEMS) {
 			into = into->last;
 		} else if (into->type != TOML_TABLE || into->made == CLOSED ||
-		    (!header &&
-			(into->made == HEADER ||
-			    (into->made == DOTTED &&
-				into->section != r->section)))) {
+		    (!header && into->made == HEADER)) {
 			return fail(r, "this was given another value before");
 		} else if (!header) {
 			into->made = DOTTED;
-			into->section = r->section;
 		}
 		*table = into;
 		r->p++;
@@ -638,7 +621,7 @@ pair(struct reader *r, struct toml *table, struct toml **ret)
 
 	if (!dotted(r, false, &table, &key))
 		return false;
-	if (find(table, key) != NULL)
+	if (toml_find(table, key) != NULL)
 		return fail_at(r, key_at, "this key is there twice");
 	if (!at(r, '='))
 		return fail(r, "\"=\" must stand here");
@@ -678,15 +661,6 @@ array(struct reader *r, struct toml *v)
 	}
 }
 
-static void
-close_tables(struct toml *table)
-{
-	table->made = CLOSED;
-	for (struct toml *m = table->first; m != NULL; m = m->next)
-		if (m->type == TOML_TABLE && m->made == DOTTED)
-			close_tables(m);
-}
-
 static bool
 braces(struct reader *r, struct toml *v)
 {
@@ -715,7 +689,7 @@ braces(struct reader *r, struct toml *v)
 		}
 	}
 	r->p++;
-	close_tables(v);
+	v->made = CLOSED;
 	return true;
 }
 
@@ -752,13 +726,12 @@ header(struct reader *r, struct toml *root, struct toml **table)
 	struct str key;
 
 	r->p += item ? 2 : 1;
-	r->section++;
 	if (!dotted(r, true, &in, &key))
 		return false;
 	if (!starts(r, item ? "]]" : "]"))
 		return fail(r, "\"]\" must stand here");
 	r->p += item ? 2 : 1;
-	found = find(in, key);
+	found = toml_find(in, key);
 	if (item) {
 		if (found == NULL) {
 			found = node(r, TOML_ARRAY, ITEMS);
@@ -783,7 +756,6 @@ header(struct reader *r, struct toml *root, struct toml **table)
 	}
 	found->made = HEADER;
 	found->line = r->line;
-	found->section = r->section;
 	found->head = head;
 	*table = found;
 	return true;
@@ -871,7 +843,7 @@ toml_get(const struct toml *table, struct str key)
 {
 	if (table == NULL || table->type != TOML_TABLE)
 		return NULL;
-	return find(table, key);
+	return toml_find(table, key);
 }
 
 const struct toml *
@@ -882,226 +854,4 @@ toml_at(const struct toml *table, const char *path)
 	while (table != NULL && rest.ptr != NULL)
 		table = toml_get(table, str_cut(&rest, '.'));
 	return table;
-}
-
-/* --- the editor ---------------------------------------------------------- */
-
-void
-toml_quote(struct buf *out, struct str text)
-{
-	buf_addc(out, '"');
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.ptr[i];
-
-		if (c == '"' || c == '\\')
-			buf_addf(out, "\\%c", c);
-		else if (c == '\n')
-			buf_addz(out, "\\n");
-		else if (c == '\t')
-			buf_addz(out, "\\t");
-		else if ((unsigned char)c < 0x20 || c == 0x7f)
-			buf_addf(out, "\\u%04X", (unsigned)c);
-		else
-			buf_addc(out, c);
-	}
-	buf_addc(out, '"');
-}
-
-void
-toml_key(struct buf *out, struct str key)
-{
-	bool plain = key.len > 0;
-
-	for (size_t i = 0; i < key.len; i++) {
-		char c = key.ptr[i];
-
-		plain = plain &&
-		    ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			(c >= '0' && c <= '9') || c == '-' || c == '_');
-	}
-	if (plain)
-		buf_add_str(out, key);
-	else
-		toml_quote(out, key);
-}
-
-static void
-add_path(struct buf *out, struct strs path)
-{
-	for (size_t i = 0; i < path.n; i++) {
-		if (i > 0)
-			buf_addc(out, '.');
-		toml_key(out, path.at[i]);
-	}
-}
-
-/* `text` with [from, to) replaced. */
-static void
-splice(struct buf *out, struct str text, size_t from, size_t to,
-    struct str instead)
-{
-	buf_add(out, text.ptr, from);
-	buf_add_str(out, instead);
-	buf_add(out, text.ptr + to, text.len - to);
-}
-
-/* Where the line ends that `from` stands on, behind its "\n". */
-static size_t
-line_after(struct str text, size_t from)
-{
-	const char *nl = memchr(text.ptr + from, '\n', text.len - from);
-
-	return nl == NULL ? text.len : (size_t)(nl - text.ptr) + 1;
-}
-
-static size_t
-line_before(struct str text, size_t from)
-{
-	while (from > 0 && text.ptr[from - 1] != '\n')
-		from--;
-	return from;
-}
-
-static void
-take_away(struct buf *out, struct str text, const struct toml *v)
-{
-	if (v->to == 0) { /* it has a line of its own, or some */
-		splice(out, text, line_before(text, v->head),
-		    line_after(text, v->end), STR(""));
-	} else if (v->to < text.len && text.ptr[v->to] == ',') {
-		splice(out, text, v->from, (size_t)v->to + 1, STR(""));
-	} else if (text.ptr[v->from - 1] == ',') {
-		splice(out, text, (size_t)v->from - 1, v->end, STR(""));
-	} else {
-		splice(out, text, v->head, v->end, STR(""));
-	}
-}
-
-/* A line `rest = value` at the end of a section, whose last line may lack its
- * end; or at the beginning of the text. */
-static void
-add_line(struct buf *out, struct str text, size_t place, struct strs rest,
-    struct str value, const char *nl)
-{
-	struct buf line = { 0 };
-
-	if (place > 0 && text.ptr[place - 1] != '\n')
-		buf_addz(&line, nl);
-	add_path(&line, rest);
-	buf_addz(&line, " = ");
-	buf_add_str(&line, value);
-	buf_addz(&line, nl);
-	splice(out, text, place, place, buf_str(&line));
-	buf_free(&line);
-}
-
-static void
-add_section(struct buf *out, struct str text, struct strs path,
-    struct str value, const char *nl)
-{
-	buf_add_str(out, text);
-	if (text.len > 0 && text.ptr[text.len - 1] != '\n')
-		buf_addz(out, nl);
-	if (text.len > 0)
-		buf_addz(out, nl);
-	buf_addc(out, '[');
-	add_path(out, (struct strs){ path.at, path.n - 1 });
-	buf_addf(out, "]%s", nl);
-	toml_key(out, path.at[path.n - 1]);
-	buf_addz(out, " = ");
-	buf_add_str(out, value);
-	buf_addz(out, nl);
-}
-
-/* Within braces: behind the last pair, if there is one. */
-static void
-add_pair(struct buf *out, struct str text, const struct toml *table,
-    struct strs rest, struct str value)
-{
-	size_t place = (size_t)table->end - 1;
-	struct buf pair = { 0 };
-
-	while (text.ptr[place - 1] == ' ' || text.ptr[place - 1] == '\t')
-		place--;
-	buf_addz(&pair, text.ptr[place - 1] == '{' ? " " : ", ");
-	add_path(&pair, rest);
-	buf_addz(&pair, " = ");
-	buf_add_str(&pair, value);
-	if ((size_t)table->end - 1 == place)
-		buf_addc(&pair, ' ');
-	splice(out, text, place, place, buf_str(&pair));
-	buf_free(&pair);
-}
-
-static void
-add(struct buf *out, struct str text, const struct toml *root, struct strs path,
-    struct str value)
-{
-	const char *nl = text.len > 0 && memmem(text.ptr, text.len, "\r\n", 2)
-	    ? "\r\n"
-	    : "\n";
-	const struct toml *t = root, *line = root;
-	size_t depth = 0, line_depth = 0;
-
-	while (depth + 1 < path.n) {
-		const struct toml *next = find(t, path.at[depth]);
-
-		if (next == NULL)
-			break;
-		t = next;
-		depth++;
-		if (t->made == HEADER || (t->made == CLOSED && t->end > 0)) {
-			line = t;
-			line_depth = depth;
-		}
-	}
-	path.at += line_depth;
-	path.n -= line_depth;
-	if (line->made == CLOSED)
-		add_pair(out, text, line, path, value);
-	else if (depth == line_depth + path.n - 1 && t->made != IMPLICIT)
-		add_line(out, text, line->tail, path, value, nl);
-	else if (t->made == DOTTED)
-		add_line(out, text, line->tail, path, value, nl);
-	else
-		add_section(out, text,
-		    (struct strs){ path.at - line_depth, path.n + line_depth },
-		    value, nl);
-}
-
-int
-toml_set(struct str text, struct strs path, struct str value, struct buf *out,
-    struct err *err)
-{
-	struct arena a = { 0 };
-	struct toml *root, *v;
-	int rc = toml_read(&a, text, &root, err);
-
-	if (rc != 0)
-		goto done;
-	v = root;
-	for (size_t i = 0; i < path.n && v != NULL; i++) {
-		if (v->type != TOML_TABLE) {
-			rc = err_set(err, ERR_PARAM,
-			    "line %u: \"" STR_FMT "\" is no table", v->line,
-			    STR_ARG(v->key));
-			goto done;
-		}
-		v = find(v, path.at[i]);
-	}
-	if (v != NULL && v->type == TOML_TABLE && v->made != CLOSED)
-		rc = err_set(err, ERR_PARAM,
-		    "line %u: \"" STR_FMT "\" is a table, not a value", v->line,
-		    STR_ARG(v->key));
-	else if (v != NULL && value.ptr == NULL)
-		take_away(out, text, v);
-	else if (v != NULL)
-		splice(out, text, v->begin, v->end, value);
-	else if (value.ptr == NULL)
-		buf_add_str(out, text);
-	else
-		add(out, text, root, path, value);
-done:
-	arena_fini(&a);
-	return rc;
 }

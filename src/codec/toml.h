@@ -42,7 +42,7 @@ struct toml {
 	uint32_t line;                    /* where it began */
 	/* the reader's own, and the editor's: places in the text */
 	uint8_t made;
-	uint32_t depth, section;
+	uint32_t depth;
 	uint32_t head, begin, end; /* key; value */
 	uint32_t from, to;         /* in braces: what stands around the pair */
 	uint32_t tail; /* of a header's table: its last line's end */

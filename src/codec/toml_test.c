@@ -330,6 +330,10 @@ a_table_is_not_replaced_by_a_value(void **state)
 			     STR("1"), &out, &err),
 	    ERR_PARAM);
 	assert_string_equal(err.text, "line 1: \"a\" is no table");
+	assert_int_equal(toml_set(STR("a = {b.c = 1}"),
+			     (struct strs){ path, 2 }, STR("1"), &out, &err),
+	    ERR_PARAM);
+	assert_string_equal(err.text, "line 1: \"b\" is a table, not a value");
 	assert_int_equal(out.len, 0);
 	buf_free(&out);
 }

@@ -4,17 +4,29 @@
 #include "edge/bridge_link.h"
 
 #include "net/tls.h"
+#include "net/tunnel.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
+/* Through the proxy, if there is one, and TLS with the cloud over it. */
 static struct stream *
-begin_tls(void *ctx, struct stream *below, const char *host, struct err *err)
+put_on(void *ctx, struct stream *below, const char *host, struct err *err)
 {
 	const struct bridge_link *l = ctx;
+	const struct bridge_plan *p = l->plan;
 
-	return tls_client_stream(l->tls, below, host, err);
+	if (l->proxy_tls != NULL) {
+		below = tls_client_stream(l->proxy_tls, below, host, err);
+		if (below == NULL)
+			return NULL;
+	}
+	if (p->proxy != NULL)
+		below = tunnel_stream(
+		    below, p->host, p->port, p->proxy_user, p->proxy_password);
+	return l->tls == NULL ? below
+			      : tls_client_stream(l->tls, below, p->host, err);
 }
 
 /* The library's own words for these are hard to read. */
@@ -43,9 +55,13 @@ bridge_link_open(struct bridge_link *l, const struct bridge_plan *p,
 		.ca_path = p->ca_path,
 		.cert_file = p->cert_file,
 		.key_file = p->key_file,
+		.key_module = p->key_module,
+		.key_pin = p->key_pin,
 		.verify = true,
 	};
-	int rc;
+	const struct tls_client_conf proxy_tls = { .ca_path = p->ca_path,
+		.verify = true };
+	int rc = 0;
 
 	*l = (struct bridge_link){ .plan = p };
 	*conf = (struct mqtt_client_conf){
@@ -61,17 +77,27 @@ bridge_link_open(struct bridge_link *l, const struct bridge_plan *p,
 		.retry_max_ms = p->retry_max_ms,
 		.retry_reset_ms = p->retry_reset_ms,
 	};
-	if (!p->tls)
-		return 0;
-	rc = check_files(p, err);
-	if (rc == 0)
-		rc = tls_client_new(&tls, &l->tls, err);
-	if (rc != 0)
+	if (p->proxy != NULL) {
+		conf->address = p->proxy;
+		conf->port = p->proxy_port;
+	}
+	if (p->tls) {
+		rc = check_files(p, err);
+		if (rc == 0)
+			rc = tls_client_new(&tls, &l->tls, err);
+		conf->wrap_is_up = tls_stream_is_up;
+	}
+	if (rc == 0 && p->proxy_tls)
+		rc = tls_client_new(&proxy_tls, &l->proxy_tls, err);
+	if (rc != 0) {
+		bridge_link_close(l);
 		return rc;
-	conf->wrap = begin_tls;
-	conf->wrap_why = tls_stream_why;
-	conf->wrap_is_up = tls_stream_is_up;
-	conf->wrap_ctx = l;
+	}
+	if (p->tls || p->proxy != NULL) {
+		conf->wrap = put_on;
+		conf->wrap_why = stream_why;
+		conf->wrap_ctx = l;
+	}
 	return 0;
 }
 
@@ -79,5 +105,6 @@ void
 bridge_link_close(struct bridge_link *l)
 {
 	tls_client_free(l->tls);
-	l->tls = NULL;
+	tls_client_free(l->proxy_tls);
+	l->tls = l->proxy_tls = NULL;
 }

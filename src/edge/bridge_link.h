@@ -13,6 +13,7 @@ struct tls_client;
 struct bridge_link {
 	const struct bridge_plan *plan; /* borrowed */
 	struct tls_client *tls;         /* NULL: in clear */
+	struct tls_client *proxy_tls;   /* to the proxy; NULL: in clear */
 };
 
 /* Sets all of `conf` that the plan says; the caller adds sessions and the

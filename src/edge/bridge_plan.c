@@ -2,12 +2,16 @@
  * edge/bridge_plan.c - see bridge_plan.h.
  */
 #include "edge/bridge_plan.h"
+#include "edge/device_key.h"
 
 #include "base/base.h"
 #include "base/file.h"
 #include "codec/toml.h"
+#include "codec/url.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -309,6 +313,82 @@ read_address(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	return 0;
 }
 
+/* An address within NETWORK/BITS? */
+static bool
+is_within(const char *address, struct str network)
+{
+	unsigned char a[16], n[16];
+	struct str bits = network, base = str_cut(&bits, '/');
+	char *z = str_dupz(base);
+	int family = strchr(z, ':') != NULL ? AF_INET6 : AF_INET;
+	size_t len = family == AF_INET6 ? 16 : 4;
+	bool within;
+	uint64_t left;
+
+	within = inet_pton(family, z, n) == 1 &&
+	    inet_pton(family, address, a) == 1 && str_to_u64(bits, &left) &&
+	    left <= len * 8;
+	free(z);
+	for (size_t i = 0; within && left > 0; i++) {
+		unsigned shift = left < 8 ? 8 - (unsigned)left : 0;
+
+		within = a[i] >> shift == n[i] >> shift;
+		left -= MIN_OF(left, 8u);
+	}
+	return within;
+}
+
+/* In a list as "127.0.0.1,192.168.0.0/16,example.org", where a name stands for
+ * all below it, too? */
+static bool
+is_listed(struct str list, const char *host)
+{
+	struct str name = str_of(host);
+
+	while (list.len > 0) {
+		struct str one = str_trim(str_cut(&list, ','));
+
+		if (one.len > 1 && one.ptr[0] == '.') {
+			one.ptr++;
+			one.len--;
+		}
+		if (str_eqz(one, "*") || str_eq_nocase(one, name) ||
+		    is_within(host, one))
+			return true;
+		if (one.len > 0 && one.len < name.len &&
+		    name.ptr[name.len - one.len - 1] == '.' &&
+		    str_eq_nocase(one,
+			(struct str){ name.ptr + name.len - one.len, one.len }))
+			return true;
+	}
+	return false;
+}
+
+static int
+read_proxy(struct bridge_plan *p, struct arena *a, struct err *err)
+{
+	const struct config *c = p->cloud.config;
+	struct str address = config_text(c, "proxy.address");
+	struct url url;
+
+	if (address.len == 0 ||
+	    is_listed(config_text(c, "proxy.no_proxy"), p->host))
+		return 0;
+	if (!url_parse(a, address, &url) ||
+	    (!str_eqz(url.scheme, "http") && !str_eqz(url.scheme, "https")) ||
+	    url.host.len == 0)
+		return err_set(err, ERR_PARAM,
+		    "proxy.address: \"" STR_FMT
+		    "\" is no address like http://HOST:PORT",
+		    STR_ARG(address));
+	p->proxy = arena_z(a, url.host);
+	p->proxy_port = (uint16_t)url_port(&url);
+	p->proxy_tls = str_eqz(url.scheme, "https");
+	p->proxy_user = config_text(c, "proxy.username");
+	p->proxy_password = config_text(c, "proxy.password");
+	return 0;
+}
+
 /* [c8y] username = "...", password = "..." */
 static int
 read_credentials(struct bridge_plan *p, struct arena *a, const struct kind *k,
@@ -346,15 +426,18 @@ static int
 read_certificate(struct bridge_plan *p, struct arena *a, const struct kind *k,
     struct err *err)
 {
-	struct str uri = text_of(&p->cloud, "device.key_uri");
-	struct str key = text_of(&p->cloud, "device.key_path");
+	struct device_key key;
+	int rc;
 
 	p->cert_file = zero(a, text_of(&p->cloud, "device.cert_path"));
-	p->key_file = zero(a, uri.len > 0 ? uri : key);
 	if (p->cert_file == NULL)
 		return not_set(p, "device.cert_path", "FILE", err);
-	if (p->key_file == NULL)
-		return not_set(p, "device.key_path", "FILE", err);
+	rc = device_key(p->cloud.config, &p->cloud, a, &key, err);
+	if (rc != 0)
+		return rc;
+	p->key_file = key.path;
+	p->key_module = key.module;
+	p->key_pin = key.pin;
 	if (k->user != NULL)
 		p->user = filled(p, a, k->user, STR_NULL);
 	return 0;
@@ -381,6 +464,24 @@ read_identity(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	if (p->credentials == NULL)
 		return not_set(p, "credentials_path", "FILE", err);
 	return read_credentials(p, a, k, err);
+}
+
+/* The platform knows a certificate by the whole name of the device there,
+ * "edge.UNIT.GATEWAY.ID", of which ID is ours. */
+static void
+shorten_id(struct bridge_plan *p, struct arena *a, const struct kind *k)
+{
+	const char *id = p->device_id;
+	const char *prefix;
+	size_t len;
+
+	if (strcmp(k->name, "marram") != 0)
+		return;
+	p->device_id = "";
+	prefix = filled(p, a, k->user, STR_NULL);
+	len = strlen(prefix);
+	p->device_id =
+	    strncmp(id, prefix, len) == 0 && id[len] != '\0' ? id + len : id;
 }
 
 static uint32_t
@@ -451,7 +552,10 @@ bridge_plan(const struct cloud *cloud, struct arena *a, struct bridge_plan *ret,
 		return not_set(&p, "unit", "CODE", err);
 	if (is_key(cloud, "gateway") && cloud_text(cloud, "gateway").len == 0)
 		return not_set(&p, "gateway", "CODE", err);
+	shorten_id(&p, a, k);
 	rc = read_address(&p, a, k, err);
+	if (rc == 0)
+		rc = read_proxy(&p, a, err);
 	if (rc == 0)
 		rc = read_identity(&p, a, k, err);
 	if (rc != 0)

@@ -29,7 +29,12 @@ struct bridge_plan {
 	const char *credentials;          /* the file of the account */
 	const char *user, *password;      /* NULL: none */
 	const char *cert_file, *key_file; /* NULL: by account */
+	const char *key_module, *key_pin; /* of a token; NULL: none */
 	const char *ca_path;              /* a file or a folder */
+	const char *proxy;                /* its host; NULL: none */
+	uint16_t proxy_port;
+	bool proxy_tls;                        /* to the proxy itself */
+	struct str proxy_user, proxy_password; /* STR_NULL: none */
 
 	const char *online; /* retained there: "1" or "0"; NULL: not told */
 	uint8_t level;      /* of MQTT; 0: 5, or 4 */

@@ -78,6 +78,7 @@ open_server(struct edge *e, struct arena *a, struct err *err)
 		.max_packet =
 		    (uint32_t)config_int(c, "mqtt.broker.max_packet_size"),
 		.max_inflight = 100,
+		.sure_window = true,
 		.publish_max = 100,
 		.queue_messages =
 		    (uint32_t)config_int(c, "mqtt.broker.max_queued_messages"),

@@ -22,8 +22,10 @@
 
 const struct command *const command_arrays[] = {
 	init_commands,
+	cert_commands,
 	config_commands,
 	connect_commands,
+	http_commands,
 	mqtt_commands,
 	diag_commands,
 	run_commands,

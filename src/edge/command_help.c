@@ -133,9 +133,10 @@ next_word(const struct command *row, const char *group)
 	return (struct str){ p, strcspn(p, " ") };
 }
 
-/* What is said of a word that has commands below it. */
+/* What is said of a word that has commands below it: `first`, and maybe more.
+ */
 static const char *
-group_help(struct str word)
+group_help(struct str word, const struct command *first)
 {
 	static const struct {
 		const char *word, *help;
@@ -155,26 +156,28 @@ group_help(struct str word)
 	for (size_t i = 0; i < COUNT_OF(groups); i++)
 		if (str_eqz(word, groups[i].word))
 			return groups[i].help;
-	return "";
+	return first->help;
 }
 
 void
 command_group_help(FILE *to, const char *group)
 {
 	struct command_walk w = { 0 };
-	const struct command *row;
+	const struct command *row, *first = NULL;
 	struct str last = STR_NULL;
 	int width = 0;
 
 	while ((row = command_next(&w)) != NULL)
-		if (!row->hidden && command_is_in(row->words, group))
+		if (!row->hidden && command_is_in(row->words, group)) {
 			width = MAX_OF(width, (int)next_word(row, group).len);
-	if (*group == '\0')
+			first = first == NULL ? row : first;
+		}
+	if (*group == '\0' || first == NULL)
 		fputs("marram-edge: the device side of Marram; it answers to "
 		      "the name tedge\n\n",
 		    to);
 	else
-		put_text(to, group_help(str_of(group)), 0);
+		put_text(to, group_help(str_of(group), first), 0);
 	fprintf(to, "%sUsage: tedge %s%s[OPTIONS] <COMMAND>\n\nCommands:\n",
 	    *group == '\0' ? "" : "\n", group, *group == '\0' ? "" : " ");
 	w = (struct command_walk){ 0 };
@@ -189,7 +192,8 @@ command_group_help(FILE *to, const char *group)
 		last = word;
 		fprintf(to, "  %-*.*s  ", width, (int)word.len, word.ptr);
 		put_text(to,
-		    word.ptr[word.len] == '\0' ? row->help : group_help(word),
+		    word.ptr[word.len] == '\0' ? row->help
+					       : group_help(word, row),
 		    width + 4);
 	}
 	put_options(to, NULL);

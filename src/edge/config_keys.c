@@ -449,6 +449,14 @@ const struct config_key config_keys[] = {
 	    .example = "192.168.1.2" },
 	{ "http.bind.port", PORT, .def = "8000", OLD("http.port"),
 	    .doc = "Its port.", .example = "8000" },
+	{ "http.max_connections", CONFIG_INT, .def = "64", .min = 1,
+	    .max = 10000, .doc = "Connections that it holds at a time.",
+	    .example = "64" },
+	{ "http.max_file_size", CONFIG_INT, .def = "1073741824", .min = 1,
+	    .max = INT64_C(1) << 40,
+	    .doc = "Bytes of one file that is uploaded to it; more is refused "
+		   "with 413.",
+	    .example = "1073741824" },
 	{ "http.client.host", .def = "127.0.0.1", .exposed = true,
 	    .doc = "Where others of the device reach that server.",
 	    .example = "tedge-hostname" },
@@ -491,6 +499,11 @@ const struct config_key config_keys[] = {
 	    .exposed = true,
 	    .doc =
 		"Is a device or service registered when it is first heard?" },
+	{ "agent.entity_store.max_size", CONFIG_INT, .def = "4194304",
+	    .min = 65536, .max = 1 << 30,
+	    .doc = "Bytes of memory for all devices and services that are "
+		   "registered, with their twin data; more are refused.",
+	    .example = "4194304" },
 	{ "agent.entity_store.clean_start", YES_NO, .def = "false",
 	    .exposed = true,
 	    .doc = "Does the agent forget all that is registered when it "

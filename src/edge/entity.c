@@ -1,17 +1,17 @@
 /*
  * edge/entity.c - see entity.h for the promises.
  *
- * Every way to change the store ends in one of five functions: admit() a new
- * entity, amend() one that is there, move() it, put_member() of its twin,
- * discard() it with those below. They keep the count of bytes.
+ * Every way to change the store ends in one of five functions: entity_admit() a
+ * new entity, amend() one that is there, entity_hang_below() another parent,
+ * entity_put_member() of its twin, entity_discard() it with those below. They
+ * keep the count of bytes.
  *
  * A registration whose parent is missing lies in `pending`, as it came, and is
  * read again when an entity of that id is admitted.
  */
-#include "edge/entity.h"
+#include "edge/entity_private.h"
 
 #include "base/base.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "codec/json.h"
 
@@ -19,37 +19,6 @@
 #include <string.h>
 
 #define MAX_PENDING 1000
-#define COMPLAINTS 16 /* ids of which was complained lately */
-
-static const char *const type_names[] = { "device", "child-device", "service" };
-
-struct pending {
-	struct list link;
-	struct str id, parent, payload;
-	size_t bytes;
-};
-
-struct te_store {
-	struct te_store_conf conf; /* its texts are our copies */
-	struct te_store_host host;
-	bool loading;
-	struct map entities; /* by id */
-	struct te_entity *main;
-	struct list pending;
-	uint32_t n_pending;
-	size_t bytes; /* of entities and pending ones */
-	uint64_t complained[COMPLAINTS];
-	unsigned next_complaint;
-	struct arena arena; /* of one call */
-};
-
-/* A registration, read. */
-struct reg {
-	enum te_entity_type type;
-	struct str parent, xid, health; /* ids in full form; STR_NULL: none */
-	struct te_member *twin;
-	size_t n_twin;
-};
 
 /* --- what is told -------------------------------------------------------- */
 
@@ -59,8 +28,8 @@ speaks(const struct te_store *s)
 	return !s->conf.cache && !s->loading;
 }
 
-static void
-publish(struct te_store *s, struct str id, enum te_channel channel,
+void
+entity_publish(struct te_store *s, struct str id, enum te_channel channel,
     struct str key, struct str payload)
 {
 	struct te_topic t = { .entity = id, .channel = channel, .type = key };
@@ -73,8 +42,8 @@ publish(struct te_store *s, struct str id, enum te_channel channel,
 	buf_free(&topic);
 }
 
-static void
-keep(struct te_store *s, struct str id, struct str payload)
+void
+entity_keep(struct te_store *s, struct str id, struct str payload)
 {
 	struct te_topic t = { .entity = id, .channel = TE_ENTITY };
 	struct buf topic = { 0 };
@@ -86,8 +55,9 @@ keep(struct te_store *s, struct str id, struct str payload)
 	buf_free(&topic);
 }
 
-static void
-changed(struct te_store *s, const struct te_entity *e, enum te_change what)
+void
+entity_changed(
+    struct te_store *s, const struct te_entity *e, enum te_change what)
 {
 	if (s->host.changed != NULL && !s->loading)
 		s->host.changed(s->host.owner, e, what);
@@ -115,8 +85,8 @@ complain_once(struct te_store *s, struct str id, struct str text)
 
 /* --- room ---------------------------------------------------------------- */
 
-static int
-need_room(const struct te_store *s, size_t more, struct err *err)
+int
+entity_need_room(const struct te_store *s, size_t more, struct err *err)
 {
 	if (more <= s->conf.max_bytes && s->bytes <= s->conf.max_bytes - more)
 		return 0;
@@ -133,202 +103,15 @@ count(struct te_store *s, struct te_entity *e, size_t more, size_t less)
 	s->bytes += more - less;
 }
 
-static void
-set_text(struct te_store *s, struct te_entity *e, struct str *at, struct str to)
+void
+entity_set_text(
+    struct te_store *s, struct te_entity *e, struct str *at, struct str to)
 {
 	struct str old = *at;
 
 	count(s, e, to.len, old.len);
 	*at = str_copy(to);
 	str_free(old);
-}
-
-/* --- reading registrations ------------------------------------------------ */
-
-const char *
-te_entity_type_name(enum te_entity_type t)
-{
-	return type_names[t];
-}
-
-bool
-te_entity_type_of(struct str name, enum te_entity_type *ret)
-{
-	for (size_t i = 0; i < COUNT_OF(type_names); i++)
-		if (str_eqz(name, type_names[i])) {
-			*ret = (enum te_entity_type)i;
-			return true;
-		}
-	return false;
-}
-
-static bool
-is_null(struct str json)
-{
-	return json.ptr == NULL || str_eqz(json, "null");
-}
-
-static int
-check_key(const char *what, struct str key, struct err *err)
-{
-	if (key.len > 0 && key.ptr[0] != '@' &&
-	    memchr(key.ptr, '/', key.len) == NULL)
-		return 0;
-	return err_set(err, ERR_PARAM,
-	    "Invalid %s key: '" STR_FMT "'. Keys that are empty, containing "
-	    "'/' or starting with '@' are not allowed",
-	    what, STR_ARG(key));
-}
-
-static int
-normal(struct arena *a, struct str id, struct str *ret, struct err *err)
-{
-	struct buf full = { 0 };
-	int rc = te_entity_normal(&full, id, err);
-
-	if (rc == 0)
-		*ret = arena_str(a, buf_str(&full));
-	buf_free(&full);
-	return rc;
-}
-
-/* A text member that starts with "@"; an id is brought into full form. */
-static int
-read_text(
-    struct json *j, struct str key, bool id, struct str *ret, struct err *err)
-{
-	if (json_peek(j) == JSON_NULL) {
-		json_null(j);
-		return 0;
-	}
-	if (json_peek(j) != JSON_STRING)
-		return err_set(err, ERR_PARAM, "\"" STR_FMT "\" must be a text",
-		    STR_ARG(key));
-	json_str(j, ret);
-	return id && json_ok(j) ? normal(j->arena, *ret, ret, err) : 0;
-}
-
-static void
-add_member(struct arena *a, struct te_member **at, size_t *n, size_t *cap,
-    struct te_member m)
-{
-	if (*n == *cap) {
-		size_t more = *cap > 0 ? *cap * 2 : 8;
-		struct te_member *grown =
-		    arena_array(a, more, struct te_member);
-
-		if (*n > 0)
-			memcpy(grown, *at, *n * sizeof(**at));
-		*at = grown;
-		*cap = more;
-	}
-	(*at)[(*n)++] = m;
-}
-
-static struct str
-compact(struct arena *a, struct str json)
-{
-	struct buf b = { 0 };
-	struct str ret = STR_NULL;
-
-	if (json_compact(&b, json, 0))
-		ret = arena_str(a, buf_str(&b));
-	buf_free(&b);
-	return ret;
-}
-
-/* Every member of an object, compact; the keys that start with "@" go to
- * `reg`, or are passed over if it is NULL. */
-static int
-read_members(struct arena *a, const char *what, struct str payload,
-    struct reg *reg, struct str *topic_id, bool *typed, struct te_member **ret,
-    size_t *n, struct err *err)
-{
-	struct str key, raw;
-	size_t cap = 0;
-	struct json j;
-	int rc = 0;
-
-	json_open(&j, payload, 0, a);
-	if (!json_object(&j))
-		return json_done(&j, err);
-	while (rc == 0 && json_member(&j, &key)) {
-		if (reg != NULL && str_eqz(key, "@type")) {
-			struct str name = STR_NULL;
-
-			rc = read_text(&j, key, false, &name, err);
-			*typed = rc == 0 && name.ptr != NULL;
-			if (*typed && json_ok(&j) &&
-			    !te_entity_type_of(name, &reg->type))
-				rc = err_set(err, ERR_PARAM,
-				    "unknown variant `" STR_FMT "`, expected "
-				    "one of `device`, `child-device`, "
-				    "`service`",
-				    STR_ARG(name));
-		} else if (reg != NULL && str_eqz(key, "@parent"))
-			rc = read_text(&j, key, true, &reg->parent, err);
-		else if (reg != NULL && str_eqz(key, "@health"))
-			rc = read_text(&j, key, true, &reg->health, err);
-		else if (reg != NULL && str_eqz(key, "@id"))
-			rc = read_text(&j, key, false, &reg->xid, err);
-		else if (topic_id != NULL && str_eqz(key, "@topic-id"))
-			rc = read_text(&j, key, true, topic_id, err);
-		else if (reg != NULL && key.len > 0 && key.ptr[0] == '@')
-			json_skip(&j);
-		else if (json_raw(&j, &raw)) {
-			rc = check_key(what, key, err);
-			if (rc == 0)
-				add_member(a, ret, n, &cap,
-				    (struct te_member){
-					arena_str(a, key), compact(a, raw) });
-		}
-	}
-	return rc != 0 ? rc : json_done(&j, err);
-}
-
-static int
-read_reg(struct arena *a, struct str payload, struct reg *ret,
-    struct str *topic_id, struct err *err)
-{
-	bool typed = false;
-	int rc;
-
-	*ret = (struct reg){ .type = TE_CHILD };
-	rc = read_members(a, "twin", payload, ret, topic_id, &typed, &ret->twin,
-	    &ret->n_twin, err);
-	if (rc == 0 && !typed)
-		rc = err_set(err, ERR_PARAM, "missing field `@type`");
-	return rc;
-}
-
-static void
-put_reg(struct buf *out, enum te_entity_type type, struct str xid,
-    struct str parent, struct str health, const struct te_member *twin,
-    size_t n)
-{
-	struct json_out o;
-
-	json_out_init(&o, out, false);
-	json_out_object(&o);
-	json_out_key(&o, "@type");
-	json_out_str(&o, str_of(type_names[type]));
-	if (xid.ptr != NULL) {
-		json_out_key(&o, "@id");
-		json_out_str(&o, xid);
-	}
-	if (parent.ptr != NULL) {
-		json_out_key(&o, "@parent");
-		json_out_str(&o, parent);
-	}
-	if (health.ptr != NULL) {
-		json_out_key(&o, "@health");
-		json_out_str(&o, health);
-	}
-	for (size_t i = 0; i < n; i++) {
-		json_out_key_str(&o, twin[i].key);
-		json_out_raw(&o, twin[i].json);
-	}
-	json_out_end_object(&o);
 }
 
 /* --- the tree ------------------------------------------------------------ */
@@ -352,8 +135,8 @@ te_store_count(const struct te_store *s)
 }
 
 /* Children are in the order of their ids. */
-static void
-hang_below(struct te_entity *e, struct te_entity *parent)
+void
+entity_hang_below(struct te_entity *e, struct te_entity *parent)
 {
 	struct list *at;
 
@@ -374,8 +157,8 @@ is_below(const struct te_entity *e, const struct te_entity *above)
 	return e != NULL;
 }
 
-static int
-no_parent(struct str parent, struct err *err)
+int
+entity_no_parent(struct str parent, struct err *err)
 {
 	return err_set(err, ERR_PARAM,
 	    "The specified parent \"" STR_FMT
@@ -384,8 +167,8 @@ no_parent(struct str parent, struct err *err)
 }
 
 /* May `id` (an entity, or one to be) hang below `parent`? */
-static int
-check_parent(const struct te_store *s, struct str id, struct str parent,
+int
+entity_check_parent(const struct te_store *s, struct str id, struct str parent,
     struct te_entity **ret, struct err *err)
 {
 	const struct te_entity *e = te_store_find(s, id);
@@ -399,7 +182,7 @@ check_parent(const struct te_store *s, struct str id, struct str parent,
 		return err_set(err, ERR_PARAM,
 		    "The parent of main device can not be updated");
 	if (p == NULL)
-		return no_parent(parent, err);
+		return entity_no_parent(parent, err);
 	if (p->type == TE_SERVICE)
 		return err_set(err, ERR_PARAM,
 		    "Entity: '" STR_FMT "' can not be a parent of '" STR_FMT
@@ -431,17 +214,8 @@ default_parent(struct te_store *s, struct str id, enum te_entity_type type)
 
 /* --- twins ---------------------------------------------------------------- */
 
-static struct te_member *
-find_member(const struct te_entity *e, struct str key)
-{
-	for (size_t i = 0; i < e->n_twin; i++)
-		if (str_eq(e->twin[i].key, key))
-			return &e->twin[i];
-	return NULL;
-}
-
-static void
-del_member(struct te_store *s, struct te_entity *e, struct te_member *m)
+void
+entity_del_member(struct te_store *s, struct te_entity *e, struct te_member *m)
 {
 	size_t at = (size_t)(m - e->twin);
 
@@ -453,21 +227,21 @@ del_member(struct te_store *s, struct te_entity *e, struct te_member *m)
 }
 
 /* True: it is another value than before. There is room. */
-static bool
-put_member(
+bool
+entity_put_member(
     struct te_store *s, struct te_entity *e, struct str key, struct str json)
 {
-	struct te_member *m = find_member(e, key);
+	struct te_member *m = entity_find_member(e, key);
 
-	if (is_null(json)) {
+	if (entity_is_null(json)) {
 		if (m != NULL)
-			del_member(s, e, m);
+			entity_del_member(s, e, m);
 		return m != NULL;
 	}
 	if (m != NULL) {
 		if (str_eq(m->json, json))
 			return false;
-		set_text(s, e, &m->json, json);
+		entity_set_text(s, e, &m->json, json);
 		return true;
 	}
 	e->twin = mem_resize(e->twin, e->n_twin + 1, sizeof(*m));
@@ -478,8 +252,8 @@ put_member(
 	return true;
 }
 
-static size_t
-members_bytes(const struct te_member *m, size_t n)
+size_t
+entity_members_bytes(const struct te_member *m, size_t n)
 {
 	size_t bytes = 0;
 
@@ -535,8 +309,8 @@ pending_drop(struct te_store *s, struct pending *p)
 	free(p);
 }
 
-static void
-pending_forget(struct te_store *s, struct str id)
+void
+entity_pending_forget(struct te_store *s, struct str id)
 {
 	LIST_EACH (p, &s->pending, struct pending, link)
 		if (str_eq(p->id, id))
@@ -552,13 +326,13 @@ pending_add(struct te_store *s, struct str id, struct str parent,
 	struct pending *p;
 	int rc;
 
-	pending_forget(s, id);
+	entity_pending_forget(s, id);
 	if (s->n_pending >= s->conf.max_pending)
 		return err_set(err, ERR_LIMIT,
 		    "\"" STR_FMT "\" is not registered: %u registrations "
 		    "already wait for their parents",
 		    STR_ARG(id), s->n_pending);
-	rc = need_room(s, bytes, err);
+	rc = entity_need_room(s, bytes, err);
 	if (rc != 0)
 		return rc;
 	p = mem_new(struct pending);
@@ -580,36 +354,36 @@ take_twin(
 	bool any = false;
 
 	for (size_t i = 0; i < r->n_twin; i++)
-		if (put_member(s, e, r->twin[i].key, r->twin[i].json)) {
+		if (entity_put_member(s, e, r->twin[i].key, r->twin[i].json)) {
 			any = true;
 			if (tell)
-				publish(s, e->id, TE_TWIN, r->twin[i].key,
-				    r->twin[i].json);
+				entity_publish(s, e->id, TE_TWIN,
+				    r->twin[i].key, r->twin[i].json);
 		}
 	return any;
 }
 
-static int
-admit(struct te_store *s, struct str id, const struct reg *r,
+int
+entity_admit(struct te_store *s, struct str id, const struct reg *r,
     struct te_entity *parent, struct str payload, bool tell_twin,
     struct err *err)
 {
 	struct te_entity *e;
-	int rc = need_room(s,
+	int rc = entity_need_room(s,
 	    sizeof(*e) + id.len + r->xid.len + r->health.len + payload.len +
-		members_bytes(r->twin, r->n_twin),
+		entity_members_bytes(r->twin, r->n_twin),
 	    err);
 
 	if (rc != 0)
 		return rc;
 	e = entity_new(s, id, r->type);
-	set_text(s, e, &e->xid, r->xid);
-	set_text(s, e, &e->health, r->health);
-	set_text(s, e, &e->reg, payload);
-	hang_below(e, parent);
-	keep(s, e->id, payload);
+	entity_set_text(s, e, &e->xid, r->xid);
+	entity_set_text(s, e, &e->health, r->health);
+	entity_set_text(s, e, &e->reg, payload);
+	entity_hang_below(e, parent);
+	entity_keep(s, e->id, payload);
 	take_twin(s, e, r, tell_twin);
-	changed(s, e, TE_ADDED);
+	entity_changed(s, e, TE_ADDED);
 	return 0;
 }
 
@@ -617,8 +391,8 @@ static int register_one(struct te_store *s, struct str id, const struct reg *r,
     struct str payload, struct err *err);
 
 /* Those that waited for `id`, and for them. */
-static void
-take_pending(struct te_store *s, struct str id)
+void
+entity_take_pending(struct te_store *s, struct str id)
 {
 	for (;;) {
 		struct pending *p = NULL;
@@ -632,11 +406,12 @@ take_pending(struct te_store *s, struct str id)
 			return;
 		/* as it is no longer in the list, this ends */
 		list_del(&p->link);
-		if (read_reg(&s->arena, p->payload, &r, NULL, &err) != 0 ||
+		if (entity_read_reg(&s->arena, p->payload, &r, NULL, &err) !=
+			0 ||
 		    register_one(s, p->id, &r, p->payload, &err) != 0)
 			complain(s, str_of(err.text));
 		else
-			take_pending(s, p->id);
+			entity_take_pending(s, p->id);
 		pending_drop(s, p);
 	}
 }
@@ -663,40 +438,40 @@ amend(struct te_store *s, struct te_entity *e, const struct reg *r,
 		    STR_ARG(e->id), STR_ARG(e->xid));
 	if (r->parent.ptr != NULL &&
 	    (e->parent == NULL || !str_eq(e->parent->id, r->parent))) {
-		rc = check_parent(s, e->id, r->parent, &parent, err);
+		rc = entity_check_parent(s, e->id, r->parent, &parent, err);
 		if (rc != 0)
 			return rc;
 	}
-	rc = need_room(s,
+	rc = entity_need_room(s,
 	    r->xid.len + r->health.len + payload.len +
-		members_bytes(r->twin, r->n_twin),
+		entity_members_bytes(r->twin, r->n_twin),
 	    err);
 	if (rc != 0)
 		return rc;
 	if (parent != e->parent) {
-		hang_below(e, parent);
+		entity_hang_below(e, parent);
 		any = true;
 	}
 	if (r->xid.ptr != NULL && e->xid.ptr == NULL) {
-		set_text(s, e, &e->xid, r->xid);
+		entity_set_text(s, e, &e->xid, r->xid);
 		any = true;
 	}
 	if (r->health.ptr != NULL && !str_eq(r->health, e->health)) {
-		set_text(s, e, &e->health, r->health);
+		entity_set_text(s, e, &e->health, r->health);
 		any = true;
 	}
 	if (take_twin(s, e, r, true))
 		any = true;
-	set_text(s, e, &e->reg, payload);
-	keep(s, e->id, payload);
+	entity_set_text(s, e, &e->reg, payload);
+	entity_keep(s, e->id, payload);
 	if (any)
-		changed(s, e, TE_CHANGED);
+		entity_changed(s, e, TE_CHANGED);
 	return 0;
 }
 
 /* ERR_AGAIN: its parent is not there; `*missing` (if not NULL) is it. */
-static int
-place(struct te_store *s, struct str id, const struct reg *r,
+int
+entity_place(struct te_store *s, struct str id, const struct reg *r,
     struct te_entity **ret, struct str *missing, struct err *err)
 {
 	struct str parent = r->parent;
@@ -709,10 +484,10 @@ place(struct te_store *s, struct str id, const struct reg *r,
 		parent = default_parent(s, id, r->type);
 	if (!str_eq(parent, id) && te_store_find(s, parent) == NULL) {
 		*missing = parent;
-		(void)no_parent(parent, err);
+		(void)entity_no_parent(parent, err);
 		return ERR_AGAIN;
 	}
-	return check_parent(s, id, parent, ret, err);
+	return entity_check_parent(s, id, parent, ret, err);
 }
 
 static int
@@ -725,17 +500,17 @@ register_one(struct te_store *s, struct str id, const struct reg *r,
 
 	if (e != NULL)
 		return amend(s, e, r, payload, err);
-	rc = place(s, id, r, &parent, &missing, err);
+	rc = entity_place(s, id, r, &parent, &missing, err);
 	if (rc == ERR_AGAIN)
 		return pending_add(s, id, missing, payload, err);
 	if (rc == 0)
-		rc = admit(s, id, r, parent, payload, true, err);
+		rc = entity_admit(s, id, r, parent, payload, true, err);
 	return rc;
 }
 
 /* Takes one and those below it out of the tree, parents first in `out`. */
-static void
-collect(struct te_entity *e, struct te_entity **out, size_t *n)
+void
+entity_collect(struct te_entity *e, struct te_entity **out, size_t *n)
 {
 	size_t from = *n;
 
@@ -745,22 +520,22 @@ collect(struct te_entity *e, struct te_entity **out, size_t *n)
 			out[(*n)++] = c;
 }
 
-static void
-discard(struct te_store *s, struct te_entity *e,
+void
+entity_discard(struct te_store *s, struct te_entity *e,
     void (*each)(void *ctx, const struct te_entity *e), void *ctx)
 {
 	struct te_entity **all =
 	    mem_array(s->entities.n, sizeof(struct te_entity *));
 	size_t n = 0;
 
-	collect(e, all, &n);
+	entity_collect(e, all, &n);
 	for (size_t i = 0; each != NULL && i < n; i++)
 		each(ctx, all[i]);
 	while (n > 0) {
 		e = all[--n];
-		keep(s, e->id, STR(""));
-		publish(s, e->id, TE_ENTITY, STR_NULL, STR(""));
-		changed(s, e, TE_REMOVED);
+		entity_keep(s, e->id, STR(""));
+		entity_publish(s, e->id, TE_ENTITY, STR_NULL, STR(""));
+		entity_changed(s, e, TE_REMOVED);
 		entity_free(s, e);
 	}
 	free(all);
@@ -768,10 +543,10 @@ discard(struct te_store *s, struct te_entity *e,
 
 /* --- what is heard -------------------------------------------------------- */
 
-static void
-publish_reg(struct te_store *s, const struct te_entity *e)
+void
+entity_publish_reg(struct te_store *s, const struct te_entity *e)
 {
-	publish(s, e->id, TE_ENTITY, STR_NULL, e->reg);
+	entity_publish(s, e->id, TE_ENTITY, STR_NULL, e->reg);
 }
 
 static int
@@ -779,14 +554,14 @@ hear_removal(struct te_store *s, struct str id)
 {
 	struct te_entity *e = map_get(&s->entities, id);
 
-	pending_forget(s, id);
+	entity_pending_forget(s, id);
 	if (e == NULL)
 		return ERR_NOT_FOUND;
 	if (e == s->main) { /* it stays, and says so again */
-		publish_reg(s, e);
+		entity_publish_reg(s, e);
 		return 0;
 	}
-	discard(s, e, NULL, NULL);
+	entity_discard(s, e, NULL, NULL);
 	return 0;
 }
 
@@ -799,7 +574,7 @@ hear_registration(struct te_store *s, struct str id, struct str payload)
 
 	if (payload.len == 0)
 		return hear_removal(s, id);
-	rc = read_reg(&s->arena, payload, &r, NULL, &err);
+	rc = entity_read_reg(&s->arena, payload, &r, NULL, &err);
 	if (rc == 0)
 		rc = register_one(s, id, &r, payload, &err);
 	if (rc != 0) {
@@ -811,7 +586,7 @@ hear_registration(struct te_store *s, struct str id, struct str payload)
 	}
 	if (te_store_find(s, id) == NULL)
 		return ERR_NOT_FOUND; /* it waits */
-	take_pending(s, id);
+	entity_take_pending(s, id);
 	return 0;
 }
 
@@ -835,13 +610,14 @@ auto_register_one(struct te_store *s, struct str id, enum te_entity_type type,
 	r.parent = default_parent(s, id, type);
 	r.twin = &twin;
 	r.n_twin = 1;
-	put_reg(&payload, type, STR_NULL, r.parent, STR_NULL, &twin, 1);
-	rc = place(s, id, &r, &parent, &missing, err);
+	entity_put_reg(&payload, type, STR_NULL, r.parent, STR_NULL, &twin, 1);
+	rc = entity_place(s, id, &r, &parent, &missing, err);
 	if (rc == 0)
-		rc = admit(s, id, &r, parent, buf_str(&payload), false, err);
+		rc = entity_admit(
+		    s, id, &r, parent, buf_str(&payload), false, err);
 	if (rc == 0) {
-		publish(s, id, TE_ENTITY, STR_NULL, buf_str(&payload));
-		take_pending(s, id);
+		entity_publish(s, id, TE_ENTITY, STR_NULL, buf_str(&payload));
+		entity_take_pending(s, id);
 	}
 	buf_free(&payload);
 	buf_free(&name);
@@ -876,29 +652,29 @@ auto_register(struct te_store *s, struct str id)
 	return rc == ERR_AGAIN ? ERR_NOT_FOUND : rc;
 }
 
-static int
-set_member(struct te_store *s, struct te_entity *e, struct str key,
+int
+entity_set_member(struct te_store *s, struct te_entity *e, struct str key,
     struct str json, bool tell, struct err *err)
 {
-	int rc = check_key("twin", key, err);
+	int rc = entity_check_key("twin", key, err);
 
-	if (rc == 0 && !is_null(json)) {
-		json = compact(&s->arena, json);
+	if (rc == 0 && !entity_is_null(json)) {
+		json = entity_compact(&s->arena, json);
 		if (json.ptr == NULL)
 			return err_set(err, ERR_PARAM,
 			    "The value of \"" STR_FMT "\" is no JSON",
 			    STR_ARG(key));
-		if (!is_null(json))
-			rc = need_room(s,
+		if (!entity_is_null(json))
+			rc = entity_need_room(s,
 			    sizeof(struct te_member) + key.len + json.len, err);
 	}
 	if (rc != 0)
 		return rc;
-	if (put_member(s, e, key, json)) {
+	if (entity_put_member(s, e, key, json)) {
 		if (tell)
-			publish(s, e->id, TE_TWIN, key,
-			    is_null(json) ? STR("") : json);
-		changed(s, e, TE_CHANGED);
+			entity_publish(s, e->id, TE_TWIN, key,
+			    entity_is_null(json) ? STR("") : json);
+		entity_changed(s, e, TE_CHANGED);
 	}
 	return 0;
 }
@@ -914,13 +690,13 @@ set_config(
 	int rc;
 
 	if (json.len == 0) {
-		set_text(s, e, &e->config, STR_NULL);
+		entity_set_text(s, e, &e->config, STR_NULL);
 		return 0;
 	}
-	rc = read_members(
+	rc = entity_read_members(
 	    &s->arena, "config", json, NULL, NULL, NULL, &members, &n, err);
 	if (rc == 0)
-		rc = need_room(s, json.len, err);
+		rc = entity_need_room(s, json.len, err);
 	if (rc != 0)
 		return rc;
 	json_out_init(&o, &out, false);
@@ -930,7 +706,7 @@ set_config(
 		json_out_raw(&o, members[i].json);
 	}
 	json_out_end_object(&o);
-	set_text(s, e, &e->config, buf_str(&out));
+	entity_set_text(s, e, &e->config, buf_str(&out));
 	buf_free(&out);
 	return 0;
 }
@@ -959,7 +735,7 @@ hear_data(struct te_store *s, const struct te_topic *t, struct str payload)
 	if (e == NULL)
 		return ERR_NOT_FOUND;
 	if (t->channel == TE_TWIN)
-		rc = set_member(s, e, t->type,
+		rc = entity_set_member(s, e, t->type,
 		    payload.len > 0 ? payload : STR_NULL, false, &err);
 	else if (t->channel == TE_CONFIG)
 		rc = set_config(s, e, payload, &err);
@@ -996,363 +772,7 @@ te_store_load(struct te_store *s, struct str topic, struct str payload)
 	s->loading = false;
 }
 
-/* --- what is asked ---------------------------------------------------------
- */
-
-static int
-unknown(struct str id, struct err *err)
-{
-	return err_set(err, ERR_NOT_FOUND,
-	    "The specified entity: " STR_FMT
-	    " does not exist in the entity store",
-	    STR_ARG(id));
-}
-
-static int
-create(struct te_store *s, struct str payload, struct buf *id, struct err *err)
-{
-	struct str topic_id = STR_NULL, missing;
-	struct te_entity *parent = NULL;
-	struct buf reg = { 0 };
-	struct reg r;
-	int rc;
-
-	rc = read_reg(&s->arena, payload, &r, &topic_id, err);
-	if (rc != 0)
-		return rc;
-	if (topic_id.ptr == NULL)
-		return err_set(err, ERR_PARAM, "missing field `@topic-id`");
-	if (te_store_find(s, topic_id) != NULL)
-		return err_set(err, ERR_EXISTS,
-		    "An entity with topic id: " STR_FMT
-		    " is already registered",
-		    STR_ARG(topic_id));
-	rc = place(s, topic_id, &r, &parent, &missing, err);
-	if (rc == ERR_AGAIN)
-		return no_parent(missing, err);
-	if (rc != 0)
-		return rc;
-	put_reg(&reg, r.type, r.xid, r.parent, r.health, r.twin, r.n_twin);
-	rc = admit(s, topic_id, &r, parent, buf_str(&reg), true, err);
-	if (rc == 0) {
-		pending_forget(s, topic_id);
-		publish(s, topic_id, TE_ENTITY, STR_NULL, buf_str(&reg));
-		take_pending(s, topic_id);
-		buf_add_str(id, topic_id);
-	}
-	buf_free(&reg);
-	return rc;
-}
-
-int
-te_store_create(
-    struct te_store *s, struct str payload, struct buf *id, struct err *err)
-{
-	int rc = create(s, payload, id, err);
-
-	arena_clear(&s->arena);
-	return rc;
-}
-
-static int
-check_health(
-    const struct te_store *s, struct str id, struct str health, struct err *err)
-{
-	const struct te_entity *h = te_store_find(s, health);
-
-	if (h == NULL)
-		return err_set(err, ERR_PARAM,
-		    "The specified health endpoint: " STR_FMT
-		    " does not exist in the entity store",
-		    STR_ARG(health));
-	if (h->type != TE_SERVICE)
-		return err_set(err, ERR_PARAM,
-		    "Entity: '" STR_FMT
-		    "' can not be a health endpoint of '" STR_FMT
-		    "' because it is not a service. Only services can be "
-		    "health endpoints",
-		    STR_ARG(health), STR_ARG(id));
-	return 0;
-}
-
-static int
-read_update(struct arena *a, struct str payload, struct str *parent,
-    struct str *health, struct err *err)
-{
-	struct str key;
-	struct json j;
-	int rc = 0;
-
-	json_open(&j, payload, 0, a);
-	if (!json_object(&j))
-		return json_done(&j, err);
-	while (rc == 0 && json_member(&j, &key)) {
-		if (str_eqz(key, "@parent"))
-			rc = read_text(&j, key, true, parent, err);
-		else if (str_eqz(key, "@health"))
-			rc = read_text(&j, key, true, health, err);
-		else
-			return err_set(err, ERR_PARAM,
-			    "unknown field `" STR_FMT
-			    "`, expected `@parent` or `@health`",
-			    STR_ARG(key));
-	}
-	return rc != 0 ? rc : json_done(&j, err);
-}
-
-static int
-update(struct te_store *s, struct str id, struct str payload, struct err *err)
-{
-	struct str parent_id = STR_NULL, health = STR_NULL;
-	struct te_entity *e = map_get(&s->entities, id), *parent;
-	struct buf reg = { 0 };
-	int rc;
-
-	rc = read_update(&s->arena, payload, &parent_id, &health, err);
-	if (rc != 0)
-		return rc;
-	if (e == NULL)
-		return unknown(id, err);
-	parent = e->parent;
-	if (parent_id.ptr != NULL)
-		rc = check_parent(s, id, parent_id, &parent, err);
-	if (rc == 0 && health.ptr != NULL)
-		rc = check_health(s, id, health, err);
-	if (rc == 0)
-		rc = need_room(s, health.len + e->reg.len + 64, err);
-	if (rc != 0)
-		return rc;
-	if (parent != e->parent)
-		hang_below(e, parent);
-	if (health.ptr != NULL)
-		set_text(s, e, &e->health, health);
-	/* What stays is said with it: who reads only this knows all. */
-	put_reg(&reg, e->type, e->xid,
-	    e->parent != NULL ? e->parent->id : STR_NULL, e->health, e->twin,
-	    e->n_twin);
-	if (!str_eq(e->reg, buf_str(&reg))) {
-		set_text(s, e, &e->reg, buf_str(&reg));
-		keep(s, e->id, e->reg);
-		publish_reg(s, e);
-		changed(s, e, TE_CHANGED);
-	}
-	buf_free(&reg);
-	return 0;
-}
-
-int
-te_store_update(
-    struct te_store *s, struct str id, struct str payload, struct err *err)
-{
-	int rc = update(s, id, payload, err);
-
-	arena_clear(&s->arena);
-	return rc;
-}
-
-int
-te_store_remove(struct te_store *s, struct str id,
-    void (*each)(void *ctx, const struct te_entity *e), void *ctx,
-    struct err *err)
-{
-	struct te_entity *e = map_get(&s->entities, id);
-
-	pending_forget(s, id);
-	if (e == NULL)
-		return unknown(id, err);
-	if (e == s->main)
-		return err_set(
-		    err, ERR_PARAM, "The main device can not be removed");
-	discard(s, e, each, ctx);
-	return 0;
-}
-
-int
-te_store_set_twin(struct te_store *s, struct str id, struct str key,
-    struct str json, struct err *err)
-{
-	struct te_entity *e = map_get(&s->entities, id);
-	int rc = check_key("twin", key, err);
-
-	if (rc == 0)
-		rc = e == NULL ? unknown(id, err)
-			       : set_member(s, e, key, json, true, err);
-	arena_clear(&s->arena);
-	return rc;
-}
-
-static bool
-has_member(const struct te_member *m, size_t n, struct str key)
-{
-	for (size_t i = 0; i < n; i++)
-		if (str_eq(m[i].key, key))
-			return !is_null(m[i].json);
-	return false;
-}
-
-static int
-replace_twin(
-    struct te_store *s, struct str id, struct str json, struct err *err)
-{
-	struct te_entity *e = map_get(&s->entities, id);
-	struct te_member *members = NULL;
-	size_t n = 0;
-	int rc;
-
-	rc = read_members(
-	    &s->arena, "twin", json, NULL, NULL, NULL, &members, &n, err);
-	if (rc == 0 && e == NULL)
-		rc = unknown(id, err);
-	if (rc == 0)
-		rc = need_room(s, members_bytes(members, n), err);
-	if (rc != 0)
-		return rc;
-	for (size_t i = e->n_twin; i-- > 0;) {
-		struct te_member *m = &e->twin[i];
-
-		if (has_member(members, n, m->key))
-			continue;
-		publish(s, e->id, TE_TWIN, m->key, STR(""));
-		del_member(s, e, m);
-	}
-	for (size_t i = 0; i < n; i++)
-		if (put_member(s, e, members[i].key, members[i].json))
-			publish(s, e->id, TE_TWIN, members[i].key,
-			    is_null(members[i].json) ? STR("")
-						     : members[i].json);
-	changed(s, e, TE_CHANGED);
-	return 0;
-}
-
-int
-te_store_replace_twin(
-    struct te_store *s, struct str id, struct str json, struct err *err)
-{
-	int rc = replace_twin(s, id, json, err);
-
-	arena_clear(&s->arena);
-	return rc;
-}
-
-void
-te_store_each(const struct te_store *s, struct str root, struct str parent,
-    unsigned kinds, void (*each)(void *ctx, const struct te_entity *e),
-    void *ctx)
-{
-	struct te_entity *from = s->main, **all;
-	size_t n = 0;
-
-	if (parent.ptr != NULL || root.ptr != NULL)
-		from =
-		    map_get(&s->entities, parent.ptr != NULL ? parent : root);
-	if (from == NULL)
-		return;
-	all = mem_array(s->entities.n, sizeof(*all));
-	collect(from, all, &n);
-	for (size_t i = 0; i < n; i++)
-		if ((kinds == 0 || kinds >> all[i]->type & 1) &&
-		    (parent.ptr == NULL || all[i]->parent == from))
-			each(ctx, all[i]);
-	free(all);
-}
-
-/* --- one entity ------------------------------------------------------------
- */
-
-struct str
-te_entity_twin(const struct te_entity *e, struct str key)
-{
-	const struct te_member *m = find_member(e, key);
-
-	return m != NULL ? m->json : STR_NULL;
-}
-
-struct str
-te_entity_twin_text(const struct te_entity *e, struct str key, struct arena *a)
-{
-	struct str json = te_entity_twin(e, key), text;
-	struct json j;
-
-	if (json.ptr == NULL)
-		return STR_NULL;
-	json_open(&j, json, 0, a);
-	return json_str(&j, &text) ? text : STR_NULL;
-}
-
-bool
-te_entity_health(const struct te_entity *e, struct buf *out)
-{
-	struct str id = e->id;
-
-	if (e->health.ptr != NULL) {
-		buf_add_str(out, e->health);
-		return true;
-	}
-	if (!te_entity_is_default(id) || te_entity_is_service(id))
-		return false;
-	buf_add(out, id.ptr, id.len - 2); /* without its "//" */
-	buf_addz(out, "/service/tedge-agent");
-	return true;
-}
-
-void
-te_entity_put(const struct te_entity *e, struct buf *out)
-{
-	struct json_out o;
-
-	json_out_init(&o, out, false);
-	json_out_object(&o);
-	json_out_key(&o, "@topic-id");
-	json_out_str(&o, e->id);
-	if (e->parent != NULL) {
-		json_out_key(&o, "@parent");
-		json_out_str(&o, e->parent->id);
-	}
-	json_out_key(&o, "@type");
-	json_out_str(&o, str_of(type_names[e->type]));
-	if (e->xid.ptr != NULL) {
-		json_out_key(&o, "@id");
-		json_out_str(&o, e->xid);
-	}
-	if (e->health.ptr != NULL) {
-		json_out_key(&o, "@health");
-		json_out_str(&o, e->health);
-	}
-	json_out_end_object(&o);
-}
-
-void
-te_entity_put_twin(const struct te_entity *e, struct buf *out)
-{
-	struct json_out o;
-
-	json_out_init(&o, out, false);
-	json_out_object(&o);
-	for (size_t i = 0; i < e->n_twin; i++) {
-		json_out_key_str(&o, e->twin[i].key);
-		json_out_raw(&o, e->twin[i].json);
-	}
-	json_out_end_object(&o);
-}
-
-struct str
-te_entity_config(const struct te_entity *e, struct str key, struct arena *a)
-{
-	struct str name, value = STR_NULL, ret = STR_NULL;
-	struct json j;
-
-	if (e->config.ptr == NULL)
-		return STR_NULL;
-	json_open(&j, e->config, 0, a);
-	if (json_object(&j))
-		while (json_member(&j, &name))
-			if (json_raw(&j, &value) && str_eq(name, key))
-				ret = value;
-	return ret;
-}
-
-/* --- start and end ---------------------------------------------------------
- */
+/* --- start and end -------------------------------------------------------- */
 
 struct te_store *
 te_store_new(const struct te_store_conf *conf, const struct te_store_host *host)
@@ -1370,8 +790,8 @@ te_store_new(const struct te_store_conf *conf, const struct te_store_host *host)
 	s->host = *host;
 	list_init(&s->pending);
 	s->main = entity_new(s, s->conf.main, TE_DEVICE);
-	put_reg(&reg, TE_DEVICE, STR_NULL, STR_NULL, STR_NULL, NULL, 0);
-	set_text(s, s->main, &s->main->reg, buf_str(&reg));
+	entity_put_reg(&reg, TE_DEVICE, STR_NULL, STR_NULL, STR_NULL, NULL, 0);
+	entity_set_text(s, s->main, &s->main->reg, buf_str(&reg));
 	buf_free(&reg);
 	return s;
 }
@@ -1385,7 +805,7 @@ te_store_free(struct te_store *s)
 	if (s == NULL)
 		return;
 	all = mem_array(s->entities.n, sizeof(struct te_entity *));
-	collect(s->main, all, &n);
+	entity_collect(s->main, all, &n);
 	while (n > 0)
 		entity_free(s, all[--n]);
 	free(all);

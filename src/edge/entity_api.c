@@ -21,18 +21,6 @@ struct target {
 	struct arena arena;
 };
 
-bool
-entity_api_is(struct str path)
-{
-	struct str rest;
-
-	if (!str_starts(path, STR(ENTITY_API_PATH)))
-		return false;
-	rest = (struct str){ path.ptr + sizeof(ENTITY_API_PATH) - 1,
-		path.len - (sizeof(ENTITY_API_PATH) - 1) };
-	return rest.len == 0 || rest.ptr[0] == '/';
-}
-
 static void refuse(struct entity_call *c, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -26,7 +26,13 @@ struct entity_call {
 };
 
 /* Is it a path of ours? */
-bool entity_api_is(struct str path);
+static inline bool
+entity_api_is(struct str path)
+{
+	return str_eqz(path, ENTITY_API_PATH) ||
+	    str_starts(path, STR(ENTITY_API_PATH "/"));
+}
+
 void entity_api(struct te_store *s, struct entity_call *c);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * edge/fetch.h - HTTP for the device: a file is brought, or taken away.
+ * edge/fetch.h - HTTP for the device: a file is brought, or taken away, or
+ * something is asked and answered.
  *
  * Runs beside the loop. A password or token in the request never reaches a log,
  * an error's sentence or the list of processes.
@@ -28,8 +29,21 @@ struct fetch_conf {
 struct fetch_request {
 	struct str url;    /* http: or https: */
 	struct str bearer; /* the token of "Authorization: Bearer"; STR_NULL */
-	const char *path;  /* GET: is written here; PUT: is read from here */
+	struct str user, password; /* of "Authorization: Basic"; STR_NULL */
+	const char *method;        /* NULL: GET, or with `put` PUT */
+
+	/* A file: a GET is written there; with `put` it is sent from there,
+	 * piece by piece. NULL: none. */
+	const char *path;
 	bool put;
+
+	struct str body;         /* what is sent, if no file is; no NULs */
+	struct str type, accept; /* Content-Type, Accept; STR_NULL: none */
+	struct strs headers;     /* more of them, "Name: value" */
+
+	/* The answer, if it does not go to a file, is kept up to this many
+	 * bytes; 0: it is not wanted. */
+	size_t answer_max;
 	uint64_t max_size;  /* of a GET; 0: what leaves 16 MiB free there */
 	int64_t timeout_ms; /* of all; 0: only silence for 60 s ends it */
 	const struct fetch_conf *conf; /* lent; NULL: none */
@@ -38,9 +52,10 @@ struct fetch_request {
 struct fetch_end {
 	int status; /* of the answer; 0: there was none */
 	/* 0: it is done. ERR_NOT_FOUND (404, 410), ERR_DENIED (401, 403),
-	 * ERR_LIMIT, ERR_IO; the sentence names the URL. Of a GET that failed
-	 * nothing is left at `path`. */
+	 * ERR_EXISTS (409), ERR_LIMIT, ERR_IO; the sentence names the URL. Of a
+	 * GET that failed nothing is left at `path`. */
 	struct err err;
+	struct str body; /* the answer, of a failure, too; lent */
 };
 
 /* Copies the request. `done` is called once, never before this returns; the
@@ -50,6 +65,15 @@ int fetch_start(struct loop *loop, const struct fetch_request *request,
     struct fetch **ret, struct err *err);
 /* Ends it now; done() is not called. NULL is fine. */
 void fetch_free(struct fetch *f);
+/* The same, waited for: for commands. Adds the answer to `answer`, which may be
+ * NULL. Returns end.err.code. */
+int fetch_wait(const struct fetch_request *request, int *status,
+    struct buf *answer, struct err *err);
+
+struct cloud;
+/* How a cloud is reached by HTTP: whom it is trusted by, through which proxy.
+ * Lent by the settings. */
+void fetch_conf_of(const struct cloud *cloud, struct fetch_conf *ret);
 
 /* The URL without user, password, query and fragment, for people and logs. */
 void fetch_url_text(struct str url, struct buf *out);

@@ -175,6 +175,37 @@ a_large_file_comes_in_parts_and_one_over_the_limit_does_not(void **state)
 }
 
 static void
+chunks_of_any_size_make_one_file(void **state)
+{
+	struct fixture *f = *state;
+	struct buf all = { 0 }, sent = { 0 };
+	struct test_reply r;
+
+	test_send(&f->client,
+	    "PUT /te/v1/files/chunked HTTP/1.1\r\nHost: x\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n");
+	for (size_t i = 0; all.len < 800000; i++) {
+		size_t from = all.len, n = i * 37 % 66000 + 1;
+
+		while (all.len < from + n)
+			buf_addc(&all, (char)('a' + (all.len + i) % 26));
+		buf_clear(&sent);
+		buf_addf(&sent, "%zx\r\n", n);
+		buf_add(&sent, all.ptr + from, n);
+		buf_addz(&sent, "\r\n");
+		assert_true(test_send_bytes(&f->client, sent.ptr, sent.len));
+	}
+	test_send(&f->client, "0\r\n\r\n");
+	r = test_read(&f->client, &f->arena, false);
+	assert_int_equal(r.status, 201);
+	r = ask(f, "GET", "/te/v1/files/chunked", STR(""));
+	assert_int_equal(r.body.len, all.len);
+	assert_memory_equal(r.body.ptr, all.ptr, all.len);
+	buf_free(&all);
+	buf_free(&sent);
+}
+
+static void
 an_upload_that_breaks_off_leaves_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -299,6 +330,7 @@ main(void)
 		STORY(a_file_is_put_got_and_deleted),
 		STORY(
 		    a_large_file_comes_in_parts_and_one_over_the_limit_does_not),
+		STORY(chunks_of_any_size_make_one_file),
 		STORY(an_upload_that_breaks_off_leaves_nothing),
 		STORY(nobody_gets_out_of_the_folder),
 		STORY(a_folder_is_no_file),

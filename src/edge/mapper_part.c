@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "edge/bridge.h"
 #include "edge/mapper.h"
+#include "edge/mapper_http.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -42,8 +43,9 @@ struct mapper_part {
 	struct bridge *bridge;
 	bool told_up;
 	struct loop_timer timer;
-	struct loop_io files; /* inotify */
-	struct arena arena;   /* of one message */
+	struct loop_io files;     /* inotify */
+	struct mapper_http *http; /* NULL: nothing was asked for yet */
+	struct arena arena;       /* of one message */
 	struct buf props;
 
 	struct relay *now; /* the message that is being converted */
@@ -319,6 +321,41 @@ host_watch(void *owner, const char *folder)
 	free(path);
 }
 
+/* --- HTTP ---------------------------------------------------------------- */
+
+static void
+on_answer(void *ctx, uint64_t tag, int status, struct str body)
+{
+	struct mapper_part *p = ctx;
+
+	p->ops->http(p->mapper, tag, status, body);
+	arena_clear(&p->arena);
+}
+
+static struct mapper_http *
+http_of(struct mapper_part *p)
+{
+	if (p->http == NULL)
+		p->http = mapper_http_new(edge_loop(p->edge),
+		    config_text(edge_config(p->edge), "tmp.path"), on_answer,
+		    p);
+	return p->http;
+}
+
+static void
+host_http(void *owner, uint64_t tag, const char *method, struct str url,
+    struct str type, struct str body)
+{
+	mapper_http_ask(http_of(owner), tag, method, url, type, body);
+}
+
+static void
+host_carry(
+    void *owner, uint64_t tag, struct str from, struct str to, struct str type)
+{
+	mapper_http_carry(http_of(owner), tag, from, to, type);
+}
+
 /* --- start and stop ------------------------------------------------------ */
 
 static void
@@ -387,6 +424,7 @@ stop(void *part)
 	struct mapper_part *p = part;
 
 	bridge_stop(p->bridge);
+	mapper_http_free(p->http);
 	if (p->client != NULL)
 		health_tell(&p->health, "down");
 	mqtt_client_free(p->client);
@@ -431,7 +469,9 @@ start(const struct part_type *type, const struct mapper_ops *ops,
 		.now_ns = host_now,
 		.offset_s = host_offset,
 		.after = host_after,
+		.http = host_http,
 		.mono_ms = host_mono,
+		.carry = host_carry,
 		.run = host_run,
 		.watch = host_watch };
 	p->timer.fire = on_timer;

@@ -41,6 +41,8 @@ extern const struct part_type *const part_types[]; /* NULL ends */
 /* --- what a part is given ------------------------------------------------ */
 
 struct loop *edge_loop(struct edge *e);
+/* Within start() those that hold from now on, for as long as the part runs:
+ * tedge.toml is read again if it has changed. Else those of the program. */
 const struct config *edge_config(struct edge *e);
 /* The device's external id: device.id. */
 struct str edge_device_id(struct edge *e);

@@ -55,6 +55,81 @@ find(struct edge *e, struct str name)
 	return NULL;
 }
 
+/* --- settings ------------------------------------------------------------ */
+
+const struct config *
+parts_config(const struct edge *e)
+{
+	return e->starting != NULL ? e->starting->settings->config
+				   : e->conf.config;
+}
+
+static void
+settings_unref(struct settings *s)
+{
+	if (s == NULL || --s->refs > 0)
+		return;
+	config_close(s->own);
+	free(s);
+}
+
+static void
+look_at_file(const struct config *c, struct stat *ret)
+{
+	char *path = mem_printf("%s/tedge.toml", config_dir(c));
+
+	memset(ret, 0, sizeof(*ret));
+	(void)stat(path, ret); /* without a file: zeroes */
+	free(path);
+}
+
+static bool
+is_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	    a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* A part that starts is to hold to what is set now, not to what was set when
+ * the program started. */
+static int
+read_settings(struct edge *e, struct settings **ret, struct err *err)
+{
+	const struct config *first = e->conf.config;
+	struct settings *s = e->settings;
+	struct config *own = NULL;
+	struct stat file;
+	int rc;
+
+	look_at_file(first, &file);
+	if (s == NULL || !is_same_file(&s->file, &file)) {
+		rc = s == NULL ? 0 : config_open(config_dir(first), &own, err);
+		if (rc != 0)
+			return rc;
+		settings_unref(s);
+		s = e->settings = mem_new(struct settings);
+		*s = (struct settings){ .config = own != NULL ? own : first,
+			.own = own,
+			.refs = 1,
+			.file = file };
+	}
+	s->refs++;
+	*ret = s;
+	return 0;
+}
+
+int
+parts_begin(struct edge *e, struct err *err)
+{
+	struct settings *s;
+	int rc = read_settings(e, &s, err); /* of the program */
+
+	if (rc == 0)
+		settings_unref(s);
+	return rc;
+}
+
 /* --- start and stop ------------------------------------------------------ */
 
 static void
@@ -70,8 +145,15 @@ begin(struct part *p, struct err *err)
 	int rc = service_lock(p->edge->conf.config, p->name, &p->lock, err);
 
 	if (rc == 0)
+		rc = read_settings(p->edge, &p->settings, err);
+	if (rc == 0) {
+		p->edge->starting = p;
 		rc = p->type->start(p->edge, p->profile, &p->running, err);
+		p->edge->starting = NULL;
+	}
 	if (rc != 0) {
+		settings_unref(p->settings);
+		p->settings = NULL;
 		service_unlock(p->lock);
 		p->lock = -1;
 	}
@@ -113,6 +195,8 @@ halt(struct part *p)
 		log_info("%s has stopped", p->name);
 	}
 	p->running = NULL;
+	settings_unref(p->settings);
+	p->settings = NULL;
 	service_unlock(p->lock);
 	p->lock = -1;
 	become(p, PART_STOPPED, NULL);
@@ -217,6 +301,7 @@ parts_free(struct edge *e)
 		free(p->name);
 		free(p);
 	}
+	settings_unref(e->settings);
 }
 
 /* --- those that are enabled ---------------------------------------------- */

@@ -11,12 +11,24 @@
 #include "edge/local.h"
 #include "net/mqtt/server.h"
 
+#include <sys/stat.h>
+
+/* The settings as they were when somebody read them; those whose file has not
+ * changed since share them. */
+struct settings {
+	const struct config *config;
+	struct config *own; /* NULL: the program's */
+	unsigned refs;
+	struct stat file;
+};
+
 struct part {
 	struct edge *edge;
 	const struct part_type *type;
 	char *name;         /* with its profile */
 	struct str profile; /* in `name`; STR_NULL: none */
 	void *running;
+	struct settings *settings; /* that it was started with; NULL: none */
 	enum part_state state;
 	char why[240];
 	int lock;
@@ -36,6 +48,8 @@ struct edge {
 	struct tls_server *tls;     /* of the external listener */
 	struct local local;         /* how another process's is reached */
 
+	struct settings *settings;   /* the newest */
+	const struct part *starting; /* NULL: none */
 	struct list parts;
 	struct control *control;
 	struct buf device_topic, text, will;
@@ -45,6 +59,10 @@ struct edge {
 int broker_open(struct edge *e, struct err *err);
 void broker_close(struct edge *e);
 
+/* Notes what tedge.toml is like now that the program has read it. */
+int parts_begin(struct edge *e, struct err *err);
+/* Of the part that is starting, else the program's. */
+const struct config *parts_config(const struct edge *e);
 bool parts_all_failed(const struct edge *e);
 /* Those that run or are tried, and whose names begin so. */
 void parts_restart(struct edge *e, const char *prefix);

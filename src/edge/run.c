@@ -31,19 +31,19 @@ edge_loop(struct edge *e)
 const struct config *
 edge_config(struct edge *e)
 {
-	return e->conf.config;
+	return parts_config(e);
 }
 
 struct str
 edge_device_id(struct edge *e)
 {
-	return config_text(e->conf.config, "device.id");
+	return config_text(parts_config(e), "device.id");
 }
 
 struct str
 edge_root(struct edge *e)
 {
-	return config_text(e->conf.config, "mqtt.topic_root");
+	return config_text(parts_config(e), "mqtt.topic_root");
 }
 
 struct str
@@ -178,7 +178,9 @@ open_all(struct edge *e, struct err *err)
 
 	if (rc != 0)
 		return err_wrap(err, "mqtt.device_topic_id");
-	rc = watch_signals(e, err);
+	rc = parts_begin(e, err);
+	if (rc == 0)
+		rc = watch_signals(e, err);
 	if (rc == 0)
 		rc = make_dir(config_text(c, "run.path"), err);
 	if (rc == 0)

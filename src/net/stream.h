@@ -15,6 +15,7 @@
 #define NET_STREAM_H
 
 #include "base/loop.h"
+#include "base/str.h"
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -30,6 +31,8 @@ struct stream_ops {
 	 * waiting. May be NULL. */
 	void (*bye)(struct stream *s);
 	void (*free)(struct stream *s); /* and of all below, not the socket */
+	/* Adds what has broken it, for people. May be NULL. */
+	void (*why)(const struct stream *s, struct buf *ret);
 };
 
 /* The head of every layer's own struct. */
@@ -69,6 +72,14 @@ stream_bye(struct stream *s)
 {
 	if (s->ops->bye != NULL)
 		s->ops->bye(s);
+}
+
+/* Nothing, where the layer has no words for it, as a socket. */
+static inline void
+stream_why(const struct stream *s, struct buf *ret)
+{
+	if (s->ops->why != NULL)
+		s->ops->why(s, ret);
 }
 
 static inline void

@@ -20,6 +20,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "net/tls_token.h"
 #include "net/tls_trust.h"
 
 #include <arpa/inet.h>
@@ -50,6 +51,7 @@ struct creds {
 	enum tls_client_certs client_certs; /* of a server */
 	bool verify;                        /* of a client */
 	char *ca_path;                      /* of a client; NULL: none */
+	char *key_pin;                      /* of a client; NULL: none */
 	gnutls_datum_t *alpn;
 	unsigned n_alpn;
 	struct past past; /* of a client */
@@ -134,6 +136,9 @@ creds_unref(struct creds *c)
 		free(c->alpn[i].data);
 	free(c->alpn);
 	free(c->ca_path);
+	if (c->key_pin != NULL)
+		gnutls_memset(c->key_pin, 0, strlen(c->key_pin));
+	free(c->key_pin);
 	past_set(&c->past, NULL, (gnutls_datum_t){ 0 });
 	pthread_mutex_destroy(&c->past.lock);
 	free(c);
@@ -323,6 +328,19 @@ copy_alpn(struct creds *c, struct strs list)
 	c->n_alpn = (unsigned)list.n;
 }
 
+/* If the key is in one. */
+static int
+prepare_token(
+    struct creds *c, const struct tls_client_conf *conf, struct err *err)
+{
+	if (conf->key_file == NULL ||
+	    !str_starts(str_of(conf->key_file), STR("pkcs11:")))
+		return 0;
+	c->key_pin = str_dupz(str_of(conf->key_pin));
+	gnutls_certificate_set_pin_function(c->cert, tls_token_pin, c->key_pin);
+	return tls_token_use(conf->key_module, err);
+}
+
 static int
 load_client(
     struct creds *c, const struct tls_client_conf *conf, struct err *err)
@@ -346,7 +364,9 @@ load_client(
 			    rc == 0 ? "there are none" : gnutls_strerror(rc));
 	}
 	if (conf->cert_file != NULL || conf->key_file != NULL) {
-		rc = load_own(c, conf->cert_file, conf->key_file, err);
+		rc = prepare_token(c, conf, err);
+		if (rc == 0)
+			rc = load_own(c, conf->cert_file, conf->key_file, err);
 		if (rc != 0)
 			return rc;
 	}
@@ -767,6 +787,7 @@ static const struct stream_ops tls_ops = {
 	.flush = tls_flush,
 	.wants = tls_wants,
 	.bye = tls_bye,
+	.why = tls_stream_why,
 	.free = tls_free,
 };
 
@@ -984,6 +1005,7 @@ void
 tls_stream_why(const struct stream *s, struct buf *ret)
 {
 	const struct tls *t = tls_of(s);
+	size_t before = ret->len;
 	gnutls_datum_t text;
 
 	if (t->state != FAILED)
@@ -1004,6 +1026,10 @@ tls_stream_why(const struct stream *s, struct buf *ret)
 		    alert == NULL ? "unknown alert" : alert);
 		return;
 	}
+	if (is_below(t->error))
+		stream_why(t->below, ret);
+	if (ret->len > before)
+		return;
 	buf_addz(ret,
 	    is_below(t->error) ? strerror(t->below_errno)
 			       : gnutls_strerror(t->error));

@@ -30,7 +30,7 @@ enum tls_client_certs {
 
 enum tls_version { TLS_1_2, TLS_1_3 };
 
-/* Files are PEM; keys and certificates may be PKCS#11 URIs, too. */
+/* Files are PEM. */
 struct tls_server_conf {
 	const char *cert_file; /* with the chain behind it */
 	const char *key_file;
@@ -64,7 +64,9 @@ struct tls_client_conf {
 				* not kept in memory but looked through for each
 				* connection (net/tls_trust.h); NULL: none */
 	const char *cert_file; /* NULL: no certificate of our own */
-	const char *key_file;
+	const char *key_file;  /* or the URI of a key in a PKCS#11 token, */
+	const char *key_module; /* its library; NULL: the system's */
+	const char *key_pin;    /* and what opens it; NULL: nothing */
 	bool verify; /* the server's certificate, and that it is `host`'s */
 	struct strs alpn; /* protocols to offer; may be empty */
 };

@@ -5,9 +5,8 @@
 #include "net/ws_upgrade.h"
 
 #include "base/base.h"
+#include "codec/sha1.h"
 
-#include <gnutls/crypto.h>
-#include <gnutls/gnutls.h>
 #include <string.h>
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -97,13 +96,13 @@ ws_key_ok(struct str key)
 void
 ws_accept(struct str key, struct buf *b)
 {
-	unsigned char digest[20];
+	unsigned char digest[SHA1_LEN];
 	struct buf text = { 0 };
 
 	buf_add_str(&text, key);
 	buf_addz(&text, GUID);
-	if (gnutls_hash_fast(GNUTLS_DIG_SHA1, text.ptr, text.len, digest) == 0)
-		base64_encode(b, digest, sizeof(digest), false);
+	sha1(buf_str(&text), digest);
+	base64_encode(b, digest, sizeof(digest), false);
 	buf_free(&text);
 }
 

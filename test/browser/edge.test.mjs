@@ -56,8 +56,7 @@ test('a gateway gives out a key, and says what to type', async () => {
 	await isGood(page, 'enrolment-empty');
 	await page.click('button:text-is("New key")');
 	await page.click('dialog button:text-is("New key")');
-	key = await page.textContent('.copy code');
-	assert.match(key, /^\w{20}$/);
+	key = await until(async () => { const k = await page.textContent('.copy code'); return /^\w{20}$/.test(k) && k; });
 	await seen('tedge connect marram --key ' + key);
 	const [gateway] = await api('GET', `${hub}/gateway/list?unit=${unitId}`);
 	assert.equal(gateway.claim, 'inbox');
@@ -82,7 +81,7 @@ test('a device enrols, is claimed, and says what it has', async () => {
 	await seen('No service has told of its health yet.');
 	await isGood(page, 'device-software-empty');
 	assert.equal(await page.isDisabled('button:text-is("Restart")'), true);
-	for (const [op, of] of [['restart', {}], ['software_list', {}], ['software_update', { types: ['apt', 'docker'] }]]) says('cmd/' + op, of);
+	for (const [op, of] of [['restart', {}], ['software_list', {}], ['software_update', { types: ['apt', 'docker'] }], ['config_snapshot', { types: ['nginx.conf'] }]]) says('cmd/' + op, of);
 	says('status/health', { status: 'up' }, 'main', 'tedge-agent');
 	says('status/health', { status: 'down' }, 'main', 'nginx');
 	says('a/hot', { text: 'Too hot in here', severity: 'critical' });
@@ -138,6 +137,18 @@ test('it is restarted when somebody is sure', async () => {
 	await page.click('dialog[open] button:text-is("Restart")');
 	state(await order('restart'), 'successful');
 	await page.waitForSelector('tr:has-text("Restart"):has-text("successful")');
+});
+
+test('a configuration is fetched, and saved as a file', async () => {
+	await page.click('button:text-is("Fetch configuration")');
+	const o = await order('config_snapshot'), { type, tedgeUrl } = JSON.parse(o[1]);
+	assert.equal(type, 'nginx.conf');
+	assert.equal((await fetch(tedgeUrl, { method: 'PUT', body: 'worker 1;\n' })).status, 204);
+	state(o, 'successful', { tedgeUrl });
+	const [file] = await Promise.all([page.waitForEvent('download'), page.click('tr:has-text("Fetch configuration") button:text-is("Save file")')]);
+	assert.equal(file.suggestedFilename(), 'gw01-nginx.conf');
+	assert.equal((await import('node:fs')).readFileSync(await file.path(), 'utf8'), 'worker 1;\n');
+	assert.equal((await fetch(tedgeUrl, { method: 'PUT', body: 'late' })).status, 404);
 });
 
 test('it is forgotten on its gateway\'s page', async () => {

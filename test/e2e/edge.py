@@ -55,9 +55,12 @@ class Said:
 
 
 class Edge:
-    """`settings`: lines of tedge.toml, "c8y.url": "localhost"."""
+    """`settings`: lines of tedge.toml, "c8y.url": "localhost". `before` is
+    called in the process of the daemon before it begins."""
 
-    def __init__(self, folder, settings=None, system=NO_MANAGER, env=None):
+    def __init__(self, folder, settings=None, system=NO_MANAGER, env=None,
+                 before=None):
+        self.before = before
         self.folder = pathlib.Path(folder)
         self.config = self.folder / "etc"
         self.env = {k: v for k, v in os.environ.items()
@@ -94,14 +97,17 @@ class Edge:
         with open(self.folder / "stderr", "ab") as log:
             self.process = subprocess.Popen(
                 [EDGE, "--config-dir", str(self.config), "run"], stderr=log,
-                stdout=log, cwd=self.folder, env=self.env)
+                stdout=log, cwd=self.folder, env=self.env,
+                preexec_fn=self.before)
         until("marram-edge is ready", self.is_ready)
         return self
 
     def is_ready(self):
         assert self.process.poll() is None, self.logged()
-        with socket.socket() as s:
-            return s.connect_ex(("127.0.0.1", self.port)) == 0
+        """Its socket is there when its broker is."""
+        with socket.socket(socket.AF_UNIX) as s:
+            return s.connect_ex(
+                str(self.folder / "run/marram-edge.sock")) == 0
 
     def stop(self, how=signal.SIGTERM):
         if self.process is None:

@@ -8,11 +8,14 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+import urllib.request
 
 import pytest
 
+import edge
 from conftest import until
 from edge import EDGE, NO_MANAGER, Edge
 
@@ -445,6 +448,43 @@ def test_what_ran_when_it_was_killed_has_failed(device):
     assert end["updateList"][0]["type"] == "slow"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_plugins_are_run_by_sudo(monkeypatch):
+    """As a user who is not root, with a sudo that only says that it is one."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="edge_agent_"))
+    folder.chmod(0o755)
+    tools = folder / "tools"
+    tools.mkdir()
+    (tools / "sudo").write_text(
+        '#!/bin/sh\necho "$@" >>%s/by-sudo\nexec "$@"\n' % folder)
+    (tools / "edge").write_text(
+        '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups '
+        '%s "$@"\n' % EDGE)
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    monkeypatch.setattr(edge, "EDGE", str(tools / "edge"))
+    device = Device(folder / "device", {"sudo.enable": True}, env={
+        "PATH": "%s:%s" % (tools, os.environ["PATH"])})
+    plugin = device.plugin("apt", "exit 0")
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, 65534, 65534)
+    try:
+        device.start()
+        until("the type is known",
+              lambda: device.types("software_update") == ["apt"])
+        end = device.do("software_update", 1, updateList=update(
+            "apt", ("a", "install", "1")))
+        assert end["status"] == "successful", end
+        assert (folder / "by-sudo").read_text().splitlines() == [
+            "%s %s" % (plugin, word) for word in
+            ("list", "prepare", "update-list", "finalize", "list")]
+        assert ("----- $ sudo %s prepare\n" % plugin) in pathlib.Path(
+            end["logPath"]).read_text()
+    finally:
+        device.stop()
+        shutil.rmtree(folder)
+
+
 def test_there_is_one_agent(device):
     device.start()
     until("it is up", lambda: any(
@@ -523,6 +563,30 @@ def test_configuration_goes_both_ways(device, tmp_path):
         assert end["status"] == "successful", end
         until("the new type is told", lambda: device.types(
             "config_update") == ["tedge-configuration-plugin", "yours"])
+
+
+def test_without_a_place_it_is_the_devices_own_store(device, tmp_path):
+    device.settings["http.client.port"] = device.settings["http.bind.port"]
+    device.write()
+    target = tmp_path / "target.conf"
+    target.write_text("the text\n")
+    (device.config / "plugins/tedge-configuration-plugin.toml").write_text(
+        'files = [{ path = "%s", type = "a/b" }]\n' % target)
+    device.start()
+    until("types are known", lambda: device.types("config_snapshot") == [
+        "a/b", "tedge-configuration-plugin"])
+    end = device.do("config_snapshot", 1, type="a/b")
+    assert end["status"] == "successful", end
+    assert end["tedgeUrl"] == (
+        "http://127.0.0.1:%d/te/v1/files/main/config_snapshot/a:b-1"
+        % device.settings["http.client.port"])
+    with urllib.request.urlopen(end["tedgeUrl"], timeout=20) as answer:
+        assert answer.read() == b"the text\n"
+    # And from there it can be taken.
+    target.write_text("other\n")
+    end = device.do("config_update", 1, type="a/b", remoteUrl=end["tedgeUrl"])
+    assert end["status"] == "successful", end
+    assert target.read_text() == "the text\n"
 
 
 def test_a_service_is_restarted_with_its_new_file(tmp_path):

@@ -279,3 +279,29 @@ def test_other_names_of_the_program(edge, tmp_path):
         assert "is not part of this version" in said.err
         assert told(call("tedge", "run", name)) == told(said)
     assert call("apt").status == 1  # a wrong call of it
+
+
+def test_run_all_with_mappers_runs_those_and_the_agent(edge):
+    """Beside a broker that is there, here that of another of us."""
+    edge.certificate("mine")
+    edge.set(az__url="localhost:1")
+    edge.start()
+    bus, ran = edge.client("te/+/+/+/+/status/health"), None
+    try:
+        for words in (["run", "some"], ["run", "all", "more"]):
+            assert edge.tedge(*words).status == 2
+        with open(edge.folder / "all", "wb") as log:
+            ran = subprocess.Popen(
+                [EDGE, "--config-dir", edge.config, "run", "all", "--mapper",
+                 "az"], env=edge.env, stdout=log, stderr=log)
+        for name in ("tedge-agent", "tedge-mapper-az"):
+            told = bus.wait("te/device/main/service/%s/status/health" % name)
+            assert '"status":"up"' in told[-1]
+        ran.terminate()
+        assert ran.wait(60) == 0
+    finally:
+        if ran and ran.poll() is None:
+            ran.kill()
+            print((edge.folder / "all").read_text())
+        bus.close()
+        edge.stop()

@@ -1,16 +1,21 @@
 """`tedge connect`: to doubles of the clouds, by the bridge in the program and
 by a Mosquitto."""
+import base64
+import contextlib
 import os
 import re
+import signal
+import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
 from certificates import Authority
 from cloud import Cloud
 from conftest import until
-from edge import Edge, free_port
+from edge import EDGE, Edge, free_port
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 FAST = {"mqtt.bridge.reconnect_policy.initial_interval": "1s",
@@ -55,15 +60,19 @@ class World:
         return cloud, edge
 
 
+    def stop(self):
+        for thing in reversed(self.made):
+            thing.stop()
+        for edge in self.made:
+            if isinstance(edge, Edge):
+                assert "Sanitizer" not in edge.logged(), edge.logged()
+
+
 @pytest.fixture
 def world(tmp_path):
     world = World(tmp_path)
     yield world
-    for thing in reversed(world.made):
-        thing.stop()
-    for edge in world.made:
-        if isinstance(edge, Edge):
-            assert "Sanitizer" not in edge.logged(), edge.logged()
+    world.stop()
 
 
 def steps(said):
@@ -215,8 +224,9 @@ def test_azure_and_aws_are_connected_and_asked(world):
     local = edge.client("az/messages/devicebound/#", "aws/cmd/#")
     local.say("az/messages/events/", '{"a":1}')
     local.say("aws/td/device:main/m/", '{"b":2}')
-    assert '{"a":1}' in az.wait("devices/dev1/messages/events/")
-    assert '{"b":2}' in aws.wait("thinedge/dev1/td/device:main/m/")
+    until("both have come", lambda:
+          '{"a":1}' in az.on("devices/dev1/messages/events/") and
+          '{"b":2}' in aws.on("thinedge/dev1/td/device:main/m/"))
     az.send("devices/dev1/messages/devicebound/x", "hello")
     aws.send("thinedge/dev1/cmd/y", "there")
     local.wait("az/messages/devicebound/x")
@@ -301,6 +311,27 @@ def test_each_failure_reads_well(world):
     refused(edge, "c8y", "127.0.0.2")
 
 
+def test_a_key_is_for_marram(world):
+    edge = world.edge({"az.url": "localhost", "marram.url": "mqtt://localhost",
+                       "marram.unit": "u", "marram.gateway": "g"})
+    said = edge.tedge("connect", "az", "--key", "x")
+    assert said.status == 1 and "--key is for marram only" in said.err, said
+    edge.good("connect", "az", "--offline", env={"MARRAM_KEY": "x"})
+    credentials = edge.config / "credentials.toml"
+    said = edge.tedge("connect", "marram")
+    assert said.status == 1 and "tedge connect marram --key KEY" in said.err
+    assert not credentials.exists()
+    credentials.write_text('# kept\n[c8y]\nusername = "u"\npassword = "p"\n')
+    edge.good("connect", "marram", "--offline", env={"MARRAM_KEY": "x"})
+    text = credentials.read_text()
+    assert text.startswith('# kept\n[c8y]\nusername = "u"\npassword = "p"\n')
+    assert re.search(r'\[marram\]\npassword = "[A-Za-z0-9]{40}"\n', text), text
+    assert stat.S_IMODE(credentials.stat().st_mode) == 0o600
+    edge.good("disconnect", "marram")
+    edge.good("connect", "marram", "--offline", "--key", "y")
+    assert credentials.read_text() == text  # a secret stays
+
+
 def test_a_certificate_that_is_not_known_there(world):
     cloud = world.cloud("c8y")
     edge = world.edge(world.to(cloud), signer=False)
@@ -337,6 +368,89 @@ def test_another_tenant_than_the_one_that_was_meant(world):
         steps(said)
     assert ("warning: The device is connected to other.example.com, but the "
             "configured URL is localhost") in said.err, said
+
+
+# --- by a proxy ------------------------------------------------------------------------
+
+class Proxy:
+    """An HTTP proxy that knows CONNECT; `account`: "user:password"."""
+
+    def __init__(self, account=None):
+        self.asked, self.account = [], account
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                conn = self.listener.accept()[0]
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(conn,),
+                             daemon=True).start()
+
+    def serve(self, conn):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            more = conn.recv(1)
+            if not more:
+                return
+            head += more
+        lines = head.decode().split("\r\n")
+        self.asked.append(lines[0])
+        good = self.account is None or (
+            "Proxy-Authorization: Basic "
+            + base64.b64encode(self.account.encode()).decode()) in lines
+        if not good:
+            conn.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            conn.close()
+            return
+        host, port = lines[0].split(" ")[1].rsplit(":", 1)
+        far = socket.create_connection((host, int(port)))
+        conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        threading.Thread(target=self.copy, args=(far, conn),
+                         daemon=True).start()
+        self.copy(conn, far)
+
+    @staticmethod
+    def copy(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+        except OSError:
+            pass
+        for s in (a, b):
+            with contextlib.suppress(OSError):
+                s.shutdown(socket.SHUT_RDWR)
+
+    def stop(self):
+        self.listener.close()
+
+
+def test_by_a_proxy(world):
+    cloud, proxy = world.cloud("c8y"), Proxy("me:s3cret")
+    world.made.append(proxy)
+    edge = world.edge({**world.to(cloud), "proxy.address":
+                       "http://127.0.0.1:%d" % proxy.port})
+    refused(edge, "c8y",
+            "the proxy says: 407 Proxy Authentication Required")
+    edge.set(**{"proxy.username": "me", "proxy.password": "s3cret"})
+    said = edge.good("connect", "c8y")
+    assert "\tproxy: http://127.0.0.1:%d\n" % proxy.port in said.err
+    assert "s3cret" not in said.err + edge.logged()
+    assert set(proxy.asked) == {"CONNECT localhost:%d HTTP/1.1" % cloud.port}
+    local = edge.client()
+    local.say("c8y/" + MEASURED, '{"a":"%s"}' % ("x" * 15000))
+    assert len(cloud.wait(MEASURED)[0]) > 15000
+    local.close()
+    asked = len(proxy.asked)
+    edge.set(**{"proxy.no_proxy": "10.0.0.0/8, localhost"})
+    edge.good("reconnect", "c8y")
+    assert len(proxy.asked) == asked
+    edge.set(**{"proxy.no_proxy": "", "proxy.address": "ftp://x"})
+    said = edge.tedge("connect", "c8y", "--test")
+    assert 'proxy.address: "ftp://x" is no address' in said.err, said
 
 
 # --- its life ------------------------------------------------------------------------
@@ -587,6 +701,39 @@ def test_a_mosquitto_is_the_bridge(world, mosquitto):
     said = edge.good("refresh-bridges")
     assert said.err == "No bridges to refresh.\n"
     assert mosquitto.conf.read_text().split("\n") == lines  # included once
+
+
+@needs_mosquitto
+def test_a_mosquitto_may_be_the_broker_only(world, mosquitto):
+    cloud = world.cloud("az")
+    system, _ = manager(world.folder / "init", """
+case "$1 $2" in
+available*|enable*|disable*) exit 0 ;;
+*" tedge-"*) exec %s --config-dir %s part "$1" "$2" ;;
+esac
+""" % (EDGE, world.folder / "edge2" / "etc") + mosquitto.script)
+    edge = world.edge({**world.to(cloud), "mqtt.broker.built_in": False,
+                       "mqtt.bridge.mosquitto_conf": str(mosquitto.conf)},
+                      system=system)
+    said = edge.good("connect", "az")
+    assert "\tbridge: built-in\n" in said.err
+    assert ("Restarting mosquitto", "✓") in steps(said), said
+    assert bridge_file(edge, "az").read_text().startswith("# The bridge to")
+    assert "edge_to_az" not in mosquitto.logged()
+    local = edge.client("az/messages/devicebound/#")
+    cloud.offline()
+    for n in range(300):
+        local.say("az/messages/events/", '{"n":%d}' % n, wait=n == 299)
+    edge.restart(signal.SIGKILL)
+    edge.good("part", "start", "tedge-mapper-az")
+    cloud.online()
+    events = "devices/dev1/messages/events/"
+    until("all have come", lambda: '{"n":299}' in cloud.on(events))
+    told = [p for p in cloud.on(events) if p.startswith('{"n":')]
+    assert list(dict.fromkeys(told)) == ['{"n":%d}' % n for n in range(300)]
+    cloud.send("devices/dev1/messages/devicebound/x", "hello")
+    assert local.wait("az/messages/devicebound/x")[0] == "hello"
+    local.close()
 
 
 @needs_mosquitto

@@ -154,6 +154,8 @@ def test_words_options_keys_and_clouds_are_completed(edge, shell):
     assert offered("config", "set", "az.mapper.timestamp") == [
         "az.mapper.timestamp", "az.mapper.timestamp_format"]
     assert offered("--debug", "connect", "a") == ["aws", "az"]
+    assert offered("cert", "up") == ["upload"]
+    assert offered("cert", "upload", "c8") == ["c8y"]
     assert offered("mqtt", "pub", "--re") == ["--repeat", "--retain"]
     assert "reference" not in offered("config", "")  # it is hidden
 

@@ -1123,4 +1123,5 @@ gates_free(struct hub *h)
 	worker_pool_free(h->errands);
 	h->errands = NULL;
 	gates_forget(h);
+	map_fini(&h->held);
 }

@@ -280,6 +280,8 @@ hub_open(const struct hub_conf *conf, const char *dir, struct route *route,
 	list_init(&h->inbox_order);
 	list_init(&h->delayed);
 	h->log_dir = mem_printf("%s/gateway_logs", dir != NULL ? dir : ".");
+	h->operation_dir =
+	    mem_printf("%s/operation_files", dir != NULL ? dir : ".");
 	h->firmware_dir = mem_printf("%s/firmware", dir != NULL ? dir : ".");
 	list_init(&h->sent_order);
 	h->errands = worker_pool_new("errand", 1, 4096);
@@ -381,6 +383,7 @@ hub_begin(struct hub *h)
 	delayed_begin(h);
 	tasks_begin(h);
 	gates_start(h);
+	operations_begin(h);
 }
 
 static void
@@ -447,6 +450,7 @@ on_end(struct loop_post *p)
 
 	h->ending = true;
 	trials_end(h);
+	operations_end(h);
 	gates_stop(h);
 	writer_kick(h);
 	hub_maybe_end(h);
@@ -508,6 +512,7 @@ hub_close(struct hub *h)
 	str_free(h->listens);
 	free(h->log_dir);
 	free(h->firmware_dir);
+	free(h->operation_dir);
 	seal_close(h);
 	arena_fini(&h->readings.arena);
 	for (size_t i = 0; i < COUNT_OF(h->site); i++)
@@ -607,6 +612,7 @@ hub_clean(struct hub *h, bool all, struct err *err)
 		rc =
 		    store_del(h->store, &hub_operation_entity, &old, NULL, err);
 		hub_post(h, operations_check, STR(""));
+		operation_files_clean(h);
 	}
 	return rc != 0 ? rc : versions_clean(h->versions, err);
 }

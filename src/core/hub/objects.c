@@ -694,6 +694,7 @@ objects_mount(struct hub *h, http_add_routes *add, void *ctx)
 	rest_mount_rows(m, hub_gateway_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_trial_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_firmware_rows, "/hub/api/v1", h, add, ctx);
+	rest_mount_rows(m, hub_operation_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_inbox_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_rehearse_rows, "/hub/api/v1", h, add, ctx);
 	rest_mount_rows(m, hub_try_rows, "/hub/api/v1", h, add, ctx);

@@ -10,6 +10,10 @@
  * its device tells by uplink; that it could not be sent, or was not answered,
  * its gateway.
  *
+ * Between its row and its place in the gateway's queue the program may end. So
+ * after a start those that no device has spoken of, and no gateway has, are
+ * sent once more; a device that knows the number does nothing twice.
+ *
  *  (1) Those that have not ended are in `hub->operations`, and nobody else.
  *  (2) A device speaks of its own operations only.
  */
@@ -23,6 +27,7 @@
 
 #define PAGES_MAX 64 /* of a list of software */
 #define REASON_MAX 2000
+#define RESEND_MS 3000 /* after a start; the queues have been heard by then */
 
 /* --- rows ---------------------------------------------------------------- */
 
@@ -268,7 +273,7 @@ operations_check(struct hub *h, struct str unused)
 static struct str
 rest_of(struct arena *a, struct str state)
 {
-	static const char *const told[] = { "status", "reason",
+	static const char *const told[] = { "status", "reason", "tedgeUrl",
 		"currentSoftwareList", "updateList" };
 	struct buf b = { 0 };
 	struct json_out o;
@@ -421,6 +426,25 @@ look(struct hub *h, void *ctx)
 	x->row->node_id = arena_str(x->a, d->row.node_id);
 }
 
+/* Files come here unless it is said where else they are to go. */
+static void
+ask_for_file(struct rest *r, struct hub_operation *row)
+{
+	struct arena *a = &r->c->arena;
+	struct buf b = { 0 };
+
+	if ((!str_eqz(row->operation, "config_snapshot") &&
+		!str_eqz(row->operation, "log_upload")) ||
+	    r->c->host.len == 0 ||
+	    hub_text_at(a, row->payload, "tedgeUrl").len > 0)
+		return;
+	buf_addz(&b, "{\"tedgeUrl\":");
+	json_quote(&b, operation_file_url(r->c, row->id));
+	buf_addc(&b, '}');
+	row->payload = hub_merged(a, row->payload, buf_str(&b));
+	buf_free(&b);
+}
+
 static bool
 operation_before_add(struct rest *r, void *row, void *extra, void *beside)
 {
@@ -438,14 +462,34 @@ operation_before_add(struct rest *r, void *row, void *extra, void *beside)
 	x.row->result = STR("{}");
 	x.row->user_id = auth_who(r->c)->user_id;
 	x.row->created_at = x.row->modified_at = clock_now();
+	ask_for_file(r, x.row);
 	return x.rc == 0;
 }
 
-/* A call has ordered it. */
-static void
-begin(struct hub *h, const struct hub_operation *row)
+/* What the device gets: with a key, when it is to hand over a file. */
+static struct str
+payload_of(struct hub *h, struct arena *a, const struct hub_operation *row)
 {
-	struct open_operation *o = open_new(h, row);
+	struct str url = hub_text_at(a, row->payload, "tedgeUrl"), keyed;
+	struct buf b = { 0 };
+	struct str ret;
+
+	if (url.len == 0)
+		return row->payload;
+	keyed = operation_file_keyed(h, a, row->id, url);
+	buf_addz(&b, "{\"tedgeUrl\":");
+	json_quote(&b, keyed);
+	buf_addc(&b, '}');
+	ret = hub_merged(a, row->payload, buf_str(&b));
+	buf_free(&b);
+	return ret;
+}
+
+/* May free it. */
+static void
+send(struct hub *h, struct open_operation *o)
+{
+	const struct hub_operation *row = &o->row;
 	struct device *d = map_get(&h->devices, row->device_id);
 	struct arena a = { 0 };
 	struct buf ext = { 0 };
@@ -466,9 +510,48 @@ begin(struct hub *h, const struct hub_operation *row)
 	}
 	json_out_end_object(&out);
 	sent_add(h, row->id, NULL);
-	device_send(d, row->id, row->payload, buf_str(&ext));
+	device_send(d, row->id, payload_of(h, &a, row), buf_str(&ext));
 	buf_free(&ext);
 	arena_fini(&a);
+}
+
+static void
+on_resend(struct loop_timer *t)
+{
+	struct hub *h = container_of(t, struct hub, resend);
+	struct open_operation *o;
+	struct arena a = { 0 };
+	struct strs lost = { arena_array(&a, h->operations.n + 1, struct str),
+		0 };
+	size_t pos = 0;
+
+	while ((o = map_next(&h->operations, &pos)) != NULL) {
+		struct gate *g = gate_at(h, o->row.unit_id, o->row.gateway_id);
+
+		if (str_eqz(o->row.status, "pending") &&
+		    (g == NULL || g->plug == NULL ||
+			!gateway_has(g->plug, o->row.id)))
+			lost.at[lost.n++] = arena_str(&a, o->row.id);
+	}
+	for (size_t i = 0; i < lost.n; i++) {
+		o = map_get(&h->operations, lost.at[i]);
+		if (o != NULL)
+			send(h, o);
+	}
+	arena_fini(&a);
+}
+
+void
+operations_begin(struct hub *h)
+{
+	h->resend.fire = on_resend;
+	loop_after(h->loop, &h->resend, RESEND_MS);
+}
+
+void
+operations_end(struct hub *h)
+{
+	loop_cancel(h->loop, &h->resend);
 }
 
 /* It has come or gone by a call. */
@@ -487,7 +570,7 @@ operation_reload(struct hub *h, struct str id)
 		if (!found && o != NULL)
 			open_free(h, o);
 		else if (found && o == NULL && !has_ended(row.status))
-			begin(h, &row);
+			send(h, open_new(h, &row));
 	}
 	arena_fini(&a);
 }

@@ -29,6 +29,7 @@
  *    gateway_api.c  them over HTTP;  message.c  what they say of devices
  *    firmware.c  files for devices
  *    operation.c what they are told to do, and what is installed on them
+ *    operation_file.c files that they hand over
  *    setting.c   settings that change while it runs
  *    action.c    what is done: handlers, fields set, forwards
  *
@@ -515,7 +516,7 @@ struct hub {
 	uint64_t last_held;
 	struct list tests;           /* of connections, see trial.c */
 	struct worker_pool *errands; /* of gateways: the store, files */
-	char *log_dir, *firmware_dir;
+	char *log_dir, *firmware_dir, *operation_dir;
 	struct map profiles; /* "unit code" -> profile */
 	struct map quick;    /* "unit gateway.node.source.field" -> field */
 	size_t n_fields;
@@ -525,6 +526,7 @@ struct hub {
 	struct list delayed;        /* actions */
 	int64_t last_trace;         /* time of the newest trace */
 	struct map operations;      /* id -> one that has not ended */
+	struct loop_timer resend;   /* of them */
 	struct map sent;            /* data id -> downlink */
 	struct list sent_order;
 	bool closing, begun;
@@ -849,6 +851,16 @@ void operations_free(struct hub *h);
 /* On the loop: a call has ordered or deleted one. */
 void operation_reload(struct hub *h, struct str id);
 void enrolment_reload(struct hub *h, struct str id);
+/* operation_file.c: where a device is to put the file of an operation; with the
+ * key, when it is that. Files without an operation go. */
+struct str operation_file_url(struct http_call *c, struct str id);
+struct str operation_file_keyed(
+    struct hub *h, struct arena *a, struct str id, struct str url);
+void operation_files_clean(struct hub *h);
+extern const struct http_route hub_operation_rows[];
+/* Messages can be sent. */
+void operations_begin(struct hub *h);
+void operations_end(struct hub *h);
 /* Those that took too long have failed. */
 void operations_check(struct hub *h, struct str unused);
 void operations_gone(struct hub *h, struct str device_id);

@@ -48,6 +48,7 @@ struct agent_conf {
 	struct strs reboot; /* the command */
 	int64_t reboot_timeout_ms;
 
+	int64_t file_max;     /* bytes of a file that is uploaded */
 	struct str files_url; /* "http://127.0.0.1:8000/te/v1/files/main" */
 	struct fetch_conf fetch;
 };

@@ -475,6 +475,7 @@ what_ran_when_the_agent_ended_has_failed(void **state)
 	fake_send_as(f, UPDATE "1", TWO, true);
 	assert_int_equal(times(f, UPDATE "1 r"), 1);
 	/* So does one that does not know that we had heard it. */
+	fake_forget_owed(f, true);
 	fake_send(f, UPDATE "1", TWO);
 	fake_send(f, "tedge/commands/req/software/list", "{\"id\":\"l\"}");
 	assert_int_equal(times(f, UPDATE "1 r"), 1);

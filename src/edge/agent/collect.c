@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 65536 /* a longer one counts as several */
@@ -116,6 +117,19 @@ collect_all(FILE *in, FILE *out, uint64_t max)
 	return 0;
 }
 
+/* Not more than leaves room for others on that disk, or in that memory. */
+static uint64_t
+at_most(int fd, uint64_t max)
+{
+	struct statvfs fs;
+	uint64_t room;
+
+	if (fstatvfs(fd, &fs) != 0)
+		return max;
+	room = (uint64_t)fs.f_bavail * fs.f_frsize / 2;
+	return room < max ? room : max;
+}
+
 static bool
 number(const char *text, uint64_t none, uint64_t *ret)
 {
@@ -147,6 +161,7 @@ collect_main(int argc, char **argv)
 	if (out == NULL)
 		return program_fail(
 		    1, "make %s: %s", values[0], strerror(errno));
+	max = at_most(fd, max);
 	rc = program_start(words, &pid, &in);
 	if (rc != 0)
 		return program_fail(1, "start %s: %s", words[0], strerror(rc));

@@ -192,6 +192,7 @@ fake_setup(void **state)
 		.log_upload = true,
 		.reboot = { reboot, 1 },
 		.reboot_timeout_ms = 120000,
+		.file_max = 1 << 20,
 		.files_url = STR("http://127.0.0.1:1/te/v1/files/main") };
 	f->host = (struct agent_host){ f, fake_publish };
 	*state = f;

@@ -19,8 +19,7 @@
 #include <string.h>
 
 #define LOG_MODULE "agent"
-#define FILE_MAX "67108864" /* bytes, of what is uploaded */
-#define LINES 1000          /* of a log, when it is not said how many */
+#define LINES 1000 /* of a log, when it is not said how many */
 #define WORDS_MAX 32
 
 const struct types_kind types_config = {
@@ -107,7 +106,9 @@ collect(struct job *j, const char **argv)
 	argv[n++] = "--out";
 	argv[n++] = f->path;
 	argv[n++] = "--max";
-	argv[n++] = FILE_MAX;
+	argv[n++] = arena_z(&j->arena,
+	    arena_printf(
+		&j->arena, "%lld", (long long)j->agent->conf->file_max));
 	return n;
 }
 
@@ -123,7 +124,11 @@ upload_url(struct job *j)
 		return url;
 	buf_addf(&b, STR_FMT "/%s/", STR_ARG(j->agent->conf->files_url),
 	    j->type->op);
-	url_encode(&b, f->type);
+	for (size_t i = 0; i < f->type.len; i++) /* one name in a folder */
+		if (f->type.ptr[i] == '/')
+			buf_addc(&b, ':');
+		else
+			url_encode(&b, (struct str){ f->type.ptr + i, 1 });
 	buf_addc(&b, '-');
 	url_encode(&b, str_of(j->id));
 	ret = arena_str(&j->arena, buf_str(&b));

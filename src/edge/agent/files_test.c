@@ -296,6 +296,10 @@ a_snapshot_that_fails_says_why(void **state)
 	assert_heard(f, "\"reason\":\"not today\"}");
 	fake_send(f, SNAPSHOT "5", "{}");
 	fake_wait(f, "\"reason\":\"the member \\\"type\\\" is missing\"}");
+	fake_file(f, "a.conf", "too long", 0644);
+	f->conf.file_max = 7;
+	fake_send(f, SNAPSHOT "7", "{\"type\":\"a\"}");
+	fake_wait(f, "\"reason\":\"it is larger than 7 bytes\"}");
 	fake_send(f, SNAPSHOT "6", "{\"type\":\"x::../p\"}");
 	fake_wait(f, SNAPSHOT "6 r {\"status\":\"failed\"");
 }
@@ -364,6 +368,7 @@ an_update_that_fails_is_rolled_back(void **state)
 	    "#!/bin/sh\n"
 	    "echo \"$1 $2 ${3##*/}\" >>../calls\n"
 	    "case $1 in list) echo x;; "
+	    "set) [ -e ../unset ] && { echo no >&2; exit 1; };; "
 	    "verify) [ -e ../bad ] && { echo it is bad >&2; exit 1; };; "
 	    "rollback) [ -e ../worse ] && { echo gone >&2; exit 1; };; "
 	    "esac; exit 0",
@@ -382,6 +387,10 @@ an_update_that_fails_is_rolled_back(void **state)
 	    "list  \nprepare x new\nset x new\nverify x --work-dir\n"
 	    "prepare x new\nset x new\nverify x --work-dir\n"
 	    "rollback x --work-dir\n");
+	fake_file(f, "unset", "", 0644);
+	send_with_url(f, UPDATE "4", "\"type\":\"x::p\",\"remoteUrl\"", "/new");
+	fake_wait(f, "\"reason\":\"no\"}");
+	assert_int_equal(unlink(fake_path(f, "unset")), 0);
 	fake_file(f, "worse", "", 0644);
 	send_with_url(f, UPDATE "3", "\"type\":\"x::p\",\"remoteUrl\"", "/new");
 	fake_wait(f,

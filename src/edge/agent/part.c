@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "edge/agent/agent.h"
 #include "edge/agent_entities.h"
+#include "edge/agent_http.h"
 #include "edge/expose.h"
 #include "edge/system.h"
 #include "edge/topic.h"
@@ -25,6 +26,7 @@ struct agent_part {
 	struct health health;
 	struct agent *agent;
 	struct agent_entities *entities; /* NULL: a child device's agent */
+	struct agent_http *http;         /* the same */
 	struct expose exposed;           /* its settings */
 	struct mqtt_client_conf local;
 	struct agent_conf conf;
@@ -204,6 +206,7 @@ read_settings(struct agent_part *p)
 		.log_upload = config_bool(c, "agent.enable.log_upload"),
 		.config_plugins = config_list(c, "configuration.plugin_paths"),
 		.log_plugins = config_list(c, "log.plugin_paths"),
+		.file_max = config_int(c, "http.max_file_size"),
 		.files_url = files_url(p),
 		.fetch = { .cert_file =
 			       config_text(c, "http.client.auth.cert_file"),
@@ -233,11 +236,12 @@ open_entities(struct agent_part *p, struct err *err)
 {
 	const struct config *c = edge_config(p->edge);
 	struct str device = edge_device_topic(p->edge);
+	int rc;
 
 	if (te_entity_is_default(device) &&
 	    !str_eqz(te_entity_name(device), "main"))
 		return 0;
-	return agent_entities_new(
+	rc = agent_entities_new(
 	    &(struct agent_entities_conf){ .loop = edge_loop(p->edge),
 		.root = edge_root(p->edge),
 		.device = device,
@@ -245,8 +249,14 @@ open_entities(struct agent_part *p, struct err *err)
 		.auto_register =
 		    config_bool(c, "agent.entity_store.auto_register"),
 		.clean_start = config_bool(c, "agent.entity_store.clean_start"),
+		.max_bytes =
+		    (size_t)config_int(c, "agent.entity_store.max_size"),
 		.local = &p->local },
 	    p->client, &p->entities, err);
+	if (rc == 0)
+		rc = agent_http_start(
+		    p->edge, agent_entities_store(p->entities), &p->http, err);
+	return rc;
 }
 
 static void
@@ -298,6 +308,7 @@ stop(void *part)
 	agent_free(p->agent);
 	if (p->client != NULL)
 		health_tell(&p->health, "down");
+	agent_http_stop(p->http);
 	agent_entities_free(p->entities);
 	mqtt_client_free(p->client);
 	if (p->exposed.loop != NULL)

@@ -59,25 +59,53 @@ takes(const struct command *row, const char *arg)
 	return false;
 }
 
-/* Visits each first word that is a group, once. */
-static const char *
-next_group(struct command_walk *w, char *group, size_t size)
+/* Is there a row before this one, which is shown, in the group? */
+static bool
+is_known(const struct command *row, const char *group)
 {
-	char last[64];
+	struct command_walk w = { 0 };
+	const struct command *r;
+
+	while ((r = command_next(&w)) != row)
+		if (!r->hidden && command_is_in(r->words, group))
+			return true;
+	return false;
+}
+
+/* Each group of commands, once: "cert", "cert upload". */
+static void
+each_group(void (*put)(const char *group))
+{
+	struct command_walk w = { 0 };
 	const struct command *row;
 
-	snprintf(last, sizeof(last), "%s", group);
-	while ((row = command_next(w)) != NULL) {
-		const char *blank = strchr(row->words, ' ');
+	while ((row = command_next(&w)) != NULL) {
+		const char *p = row->words;
+		char group[64];
 
-		if (row->hidden || blank == NULL)
-			continue;
-		snprintf(
-		    group, size, "%.*s", (int)(blank - row->words), row->words);
-		if (strcmp(group, last) != 0)
-			return group;
+		while (!row->hidden && (p = strchr(p, ' ')) != NULL) {
+			snprintf(group, sizeof(group), "%.*s",
+			    (int)(p - row->words), row->words);
+			if (!is_known(row, group))
+				put(group);
+			p++;
+		}
 	}
-	return NULL;
+}
+
+static void
+put_group_case(const char *group)
+{
+	printf("    '%s') may='", group);
+	put_words(group);
+	put_options(command_globals);
+	fputs("' ;;\n", stdout);
+}
+
+static void
+put_group_word(const char *group)
+{
+	printf("'%s'|", group);
 }
 
 /* Cases of a shell's `case`: the words so far, and what may follow. */
@@ -86,19 +114,12 @@ put_cases(void)
 {
 	struct command_walk w = { 0 };
 	const struct command *row;
-	char group[64] = "";
 
 	fputs("    '') may='", stdout);
 	put_words("");
 	put_options(command_globals);
 	fputs("' ;;\n", stdout);
-	while (next_group(&w, group, sizeof(group)) != NULL) {
-		printf("    '%s') may='", group);
-		put_words(group);
-		put_options(command_globals);
-		fputs("' ;;\n", stdout);
-	}
-	w = (struct command_walk){ 0 };
+	each_group(put_group_case);
 	while ((row = command_next(&w)) != NULL) {
 		if (row->hidden)
 			continue;
@@ -122,15 +143,12 @@ put_path(const char *from, const char *to)
 {
 	struct command_walk w = { 0 };
 	const struct command *row;
-	char group[64] = "";
 
 	printf("  local said= may= w\n"
 	       "  for w in %s; do\n"
 	       "    case \"${said:+$said }$w\" in\n      ",
 	    from);
-	while (next_group(&w, group, sizeof(group)) != NULL)
-		printf("'%s'|", group);
-	w = (struct command_walk){ 0 };
+	each_group(put_group_word);
 	fputs("\\\n      ", stdout);
 	for (bool first = true; (row = command_next(&w)) != NULL;)
 		if (!row->hidden) {
@@ -196,51 +214,76 @@ fish_options(const char *condition, const struct command_option *o)
 	}
 }
 
+/* " -n '...'" where these words were said, and maybe more. */
+static void
+fish_condition(struct str words, struct buf *out)
+{
+	buf_clear(out);
+	if (words.len == 0) {
+		buf_addz(out, " -n __fish_use_subcommand");
+		return;
+	}
+	buf_addz(out, " -n '");
+	while (words.ptr != NULL) {
+		struct str word = str_cut(&words, ' ');
+
+		buf_addf(out, "__fish_seen_subcommand_from " STR_FMT "%s",
+		    STR_ARG(word), words.ptr != NULL ? "; and " : "'");
+	}
+}
+
+/* The last of `words`, where those before it were said. */
+static void
+fish_word(const char *words, const char *help)
+{
+	const char *blank = strrchr(words, ' ');
+	struct str before = { words,
+		blank == NULL ? 0 : (size_t)(blank - words) };
+	struct buf condition = { 0 };
+
+	fish_condition(before, &condition);
+	printf("complete -c tedge%s -a %s", buf_z(&condition),
+	    blank == NULL ? words : blank + 1);
+	if (help != NULL) {
+		fputs(" -d ", stdout);
+		put_quoted(help);
+	}
+	putchar('\n');
+	buf_free(&condition);
+}
+
+static void
+fish_group(const char *group)
+{
+	fish_word(group, NULL);
+}
+
 static int
 fish(void)
 {
 	struct command_walk w = { 0 };
+	struct buf condition = { 0 };
 	const struct command *row;
-	char group[64] = "", condition[256];
 
 	fputs(
 	    "complete -c tedge -f\ncomplete -c marram-edge -w tedge\n", stdout);
 	fish_options("", command_globals);
-	while (next_group(&w, group, sizeof(group)) != NULL)
-		printf("complete -c tedge -n __fish_use_subcommand -a %s\n",
-		    group);
-	w = (struct command_walk){ 0 };
+	each_group(fish_group);
 	while ((row = command_next(&w)) != NULL) {
-		const char *blank = strchr(row->words, ' ');
-
 		if (row->hidden)
 			continue;
-		if (blank == NULL) {
-			printf("complete -c tedge -n __fish_use_subcommand -a "
-			       "%s -d ",
-			    row->words);
-			snprintf(condition, sizeof(condition),
-			    " -n '__fish_seen_subcommand_from %s'", row->words);
-		} else {
-			printf("complete -c tedge -n "
-			       "'__fish_seen_subcommand_from %.*s' -a %s -d ",
-			    (int)(blank - row->words), row->words, blank + 1);
-			snprintf(condition, sizeof(condition),
-			    " -n '__fish_seen_subcommand_from %.*s; and "
-			    "__fish_seen_subcommand_from %s'",
-			    (int)(blank - row->words), row->words, blank + 1);
-		}
-		put_quoted(row->help);
-		putchar('\n');
-		fish_options(condition, row->options);
+		fish_word(row->words, row->help);
+		fish_condition(str_of(row->words), &condition);
+		fish_options(buf_z(&condition), row->options);
 		if (takes(row, "CLOUD"))
-			printf(
-			    "complete -c tedge%s -a '%s'\n", condition, clouds);
+			printf("complete -c tedge%s -a '%s'\n",
+			    buf_z(&condition), clouds);
 		if (takes(row, "KEY"))
 			printf("complete -c tedge%s -a \"(tedge %s | string "
 			       "replace -r '=.*' '')\"\n",
-			    condition, keys);
+			    buf_z(&condition), keys);
 	}
+	buf_free(&condition);
 	return 0;
 }
 

@@ -32,6 +32,7 @@
 
 #define EXIT_OLD_CERTIFICATE 3
 
+#define KEY_VARIABLE "MARRAM_KEY"
 #define SECRET_LEN 40
 #define ANSWER_MS 10000 /* of the cloud */
 #define CLOUD_MS 20000  /* to be let in by it */
@@ -256,10 +257,15 @@ make_secret(struct job *j)
 static int
 enrol(struct job *j)
 {
-	if (command_option(j->call, "key") == NULL)
+	const char *key = command_option(j->call, "key");
+
+	if (key == NULL)
 		return 0;
 	if (strcmp(j->cloud.name, "marram") != 0)
-		return err_set(&j->err, ERR_PARAM, "--key is for marram only");
+		/* the variable may be there for other commands */
+		return key == getenv(KEY_VARIABLE)
+		    ? 0
+		    : err_set(&j->err, ERR_PARAM, "--key is for marram only");
 	return make_secret(j);
 }
 
@@ -764,7 +770,8 @@ undo(struct job *j)
 {
 	struct err ignored;
 
-	(void)mosquitto_remove_bridge(&j->cloud, &ignored);
+	if (mosquitto_remove_bridge(&j->cloud, &ignored) != 0)
+		return; /* it had not come so far */
 	(void)system_service(&j->system, SYSTEM_STOP, j->plan.mapper, &ignored);
 	(void)system_service(
 	    &j->system, SYSTEM_DISABLE, j->plan.mapper, &ignored);
@@ -977,6 +984,7 @@ run_refresh(struct command_call *c)
 static const struct command_option connect_options[] = {
 	{ .name = "key",
 	    .arg = "KEY",
+	    .env = KEY_VARIABLE,
 	    .help = "marram: the key of the gateway, by which the device is "
 		    "let in the first time" },
 	{ .name = "test", .help = "only see whether the connection works" },

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUFFER_MAX ((size_t)64 << 10)
+
 /* --- what all of it uses ------------------------------------------------- */
 
 void
@@ -165,7 +167,7 @@ c8y_words_set(struct c8y_words *w, struct strs from)
 static void
 sooner(int64_t *next, int64_t at)
 {
-	if (at >= 0 && (*next < 0 || at < *next))
+	if (at >= 0 && at != INT64_MAX && (*next < 0 || at < *next))
 		*next = at;
 }
 
@@ -195,8 +197,12 @@ due(struct c8y *c, bool work)
 void
 c8y_schedule(struct c8y *c)
 {
-	int64_t next = due(c, false);
+	int64_t next;
 
+	if (!c->later)
+		return;
+	c->later = false;
+	next = due(c, false);
 	if (next >= 0)
 		c->host.after(c->host.owner,
 		    MAX_OF(next - c->host.mono_ms(c->host.owner), 0));
@@ -209,6 +215,7 @@ c8y_timer(void *m)
 
 	c->now_on = c->root;
 	(void)due(c, true);
+	c->later = true;
 	c8y_schedule(c);
 }
 
@@ -350,6 +357,14 @@ of_cloud(struct c8y *c, const struct mapper_msg *msg, struct arena *a)
 		c8y_op_smartrest(c, msg->payload, a);
 }
 
+/* One large message does not hold its memory for ever. */
+static void
+shrink(struct buf *b)
+{
+	if (b->cap > BUFFER_MAX)
+		buf_free(b);
+}
+
 static void
 c8y_message(void *m, const struct mapper_msg *msg, struct arena *a)
 {
@@ -364,6 +379,8 @@ c8y_message(void *m, const struct mapper_msg *msg, struct arena *a)
 	else
 		current(c, msg, a);
 	c->now_on = c->root;
+	shrink(&c->out);
+	shrink(&c->extra);
 	c8y_schedule(c);
 }
 
@@ -378,7 +395,6 @@ c8y_filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 		{ 'r', "/+/+/+/+/cmd/+/+" },
 		{ 'r', "/+/+/+/+/signal/+" },
 		{ 'p', "-internal/alarms/#" },
-		{ 'p', "-internal/entities/#" },
 		{ 'p', "/http/events/create/+" },
 		{ 'p', "/devicecontrol/notifications" },
 		{ 'p', "/s/ds" },
@@ -391,6 +407,9 @@ c8y_filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 	struct strs topics = cloud_list(&c->cloud, "topics");
 	struct buf f = { 0 };
 
+	/* Before the registrations: see c8y_entity.c. */
+	buf_addf(&f, STR_FMT "-internal/entities/#", STR_ARG(c->prefix));
+	each(ctx, buf_str(&f));
 	for (size_t i = 0; i < topics.n; i++) {
 		struct str t = topics.at[i];
 
@@ -423,6 +442,7 @@ c8y_up(void *m)
 
 	c->now_on = c->root;
 	c->settle_ms = c->host.mono_ms(c->host.owner) + C8Y_SETTLE_MS;
+	c->later = true;
 	c8y_alarms_begin(c);
 	if (c->main->can.n + c->main->files.n + c->main->templates.n > 0)
 		c8y_tell_operations(c, c->main);
@@ -451,9 +471,10 @@ c8y_open(const struct mapper_conf *conf, const struct mapper_host *host,
 	c->url = str_copy(cloud_text(&conf->cloud, "http"));
 	c->use_id = cloud_bool(&conf->cloud, "smartrest.use_operation_id");
 	c->max_packet = max > 0 ? (size_t)max : SIZE_MAX;
-	c->settle_ms = c->heartbeat_ms = -1;
+	c->settle_ms = INT64_MAX; /* from c8y_up() on it will come */
+	c->heartbeat_ms = -1;
 	c->now_on = c->root;
-	list_init(&c->early);
+	c->early = te_ring_new(0, 0);
 	list_init(&c->held);
 	list_init(&c->ops);
 	list_init(&c->lines);

@@ -24,6 +24,7 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FILES_MAX 500 /* of one folder */
 #define RUNS_MAX 16   /* programs at a time */
@@ -248,31 +249,33 @@ read_folder(struct c8y *c, struct c8y_entity *e)
 	arena_fini(&a);
 }
 
+/* The main device's folder is seen to come by the host, those of children by
+ * their being in it. */
 static void
 watch(struct c8y *c, const struct c8y_entity *e)
 {
 	struct arena a = { 0 };
+	struct str folder = folder_of(c, e, &a);
 
-	if (c->host.watch != NULL)
-		c->host.watch(c->host.owner, folder_of(c, e, &a).ptr);
+	if (c->host.watch != NULL &&
+	    (e == c->main || access(folder.ptr, F_OK) == 0))
+		c->host.watch(c->host.owner, folder.ptr);
 	arena_fini(&a);
 }
 
 void
 c8y_custom_open(struct c8y *c)
 {
-	read_folder(c, c->main);
 	watch(c, c->main);
+	read_folder(c, c->main);
 }
 
 void
 c8y_custom_entity(struct c8y *c, struct c8y_entity *e)
 {
-	read_folder(c, e);
-	if (e->files.n == 0)
-		return;
 	watch(c, e);
-	if (c->settle_ms < 0)
+	read_folder(c, e);
+	if (e->files.n > 0 && c->settle_ms < 0)
 		c8y_tell_operations(c, e);
 }
 
@@ -280,8 +283,10 @@ void
 c8y_custom_changed(struct c8y *c)
 {
 	LIST_EACH (e, &c->entities, struct c8y_entity, link)
-		if (e->told && e->kind != C8Y_SERVICE)
+		if (e->told && e->kind != C8Y_SERVICE) {
+			watch(c, e); /* it may have come just now */
 			read_folder(c, e);
+		}
 }
 
 void

@@ -4,9 +4,14 @@
  *
  * What the agent says of an entity comes as a retained registration. The cloud
  * is told of it once, behind its parent. What comes of an entity before that is
- * kept (at most C8Y_EARLY_MAX messages, the oldest go first) and read again
- * when it is registered. One of the default scheme whose registration stays
- * away is taken as registered after C8Y_AUTO_MS, unless a setting forbids it.
+ * kept in a ring and read again when it is registered. One of the default
+ * scheme whose registration stays away is taken as registered after
+ * C8Y_AUTO_MS, unless a setting forbids it.
+ *
+ * The first generation calls a child by its bare name, today's by a name that
+ * begins with the main device's. A child keeps the one it was told by: that is
+ * noted, retained, at PREFIX-internal/entities/<its topic id>, which the mapper
+ * subscribes to before all else.
  */
 #include "edge/mapper/c8y_private.h"
 
@@ -20,12 +25,6 @@
 
 #define DEPTH_MAX 16 /* parents of parents */
 #define ENTITIES_MAX 5000
-
-struct early {
-	struct list link;
-	struct str entity; /* lent out of topic */
-	struct mapper_msg msg;
-};
 
 /* --- the table ----------------------------------------------------------- */
 
@@ -63,6 +62,7 @@ add(struct c8y *c, struct str topic)
 
 	e->topic = str_copy(topic);
 	e->since_ms = c->host.mono_ms(c->host.owner);
+	c->later = true;
 	list_add(&c->entities, &e->link);
 	(void)map_put(&c->by_topic, e->topic, e);
 	return e;
@@ -137,22 +137,10 @@ c8y_entities_init(struct c8y *c, struct str main_topic)
 	set_xid(c, c->main, c->device_id);
 }
 
-static void
-early_free(struct c8y *c, struct early *m)
-{
-	list_del(&m->link);
-	c->n_early--;
-	c->early_bytes -= m->msg.topic.len + m->msg.payload.len;
-	str_free(m->msg.topic);
-	str_free(m->msg.payload);
-	free(m);
-}
-
 void
 c8y_entities_fini(struct c8y *c)
 {
-	LIST_EACH (m, &c->early, struct early, link)
-		early_free(c, m);
+	te_ring_free(c->early);
 	LIST_EACH (e, &c->entities, struct c8y_entity, link)
 		forget(c, e);
 	map_fini(&c->by_topic);
@@ -162,59 +150,39 @@ c8y_entities_fini(struct c8y *c)
 /* --- early data ---------------------------------------------------------- */
 
 static void
-keep(struct c8y *c, const struct mapper_msg *msg)
+keep(struct c8y *c, struct str entity, const struct mapper_msg *msg)
 {
-	size_t size = msg->topic.len + msg->payload.len;
-	struct early *m;
+	const struct te_early m = { .topic = msg->topic,
+		.payload = msg->payload.ptr == NULL ? STR("") : msg->payload,
+		.qos = msg->qos,
+		.retain = msg->retain };
+	uint64_t lost = te_ring_lost(c->early);
 
-	if (size > C8Y_EARLY_BYTES)
-		return;
-	while (c->n_early >= C8Y_EARLY_MAX ||
-	    c->early_bytes + size > C8Y_EARLY_BYTES) {
-		m = list_first(&c->early, struct early, link);
-		log_warn("dropped an early message on " STR_FMT
-			 ", which is not registered",
-		    STR_ARG(m->msg.topic));
-		early_free(c, m);
-	}
-	m = mem_new(struct early);
-	m->msg = *msg;
-	m->msg.topic = str_copy(msg->topic);
-	m->msg.payload =
-	    str_copy(msg->payload.ptr == NULL ? STR("") : msg->payload);
-	list_add(&c->early, &m->link);
-	c->n_early++;
-	c->early_bytes += size;
-}
-
-static bool
-is_of(const struct c8y *c, struct str topic, struct str entity)
-{
-	struct te_topic t;
-
-	return te_topic_read(c->root, topic, &t, NULL) == 0 &&
-	    str_eq(t.entity, entity);
+	(void)te_ring_put(c->early, entity, &m);
+	if (te_ring_lost(c->early) > lost)
+		log_warn("early messages of entities that are not registered "
+			 "were dropped: " STR_FMT " is the latest",
+		    STR_ARG(msg->topic));
 }
 
 static void
-play_early(struct c8y *c, struct c8y_entity *e)
+play_one(void *ctx, const struct te_early *m)
 {
-	struct list mine;
+	const struct mapper_msg msg = { m->topic, m->payload, m->qos, m->retain,
+		m->copy };
+	struct c8y *c = ctx;
+	struct str on = c->now_on;
+	struct arena a = { 0 };
 
-	list_init(&mine);
-	LIST_EACH (m, &c->early, struct early, link)
-		if (is_of(c, m->msg.topic, e->topic)) {
-			list_del(&m->link);
-			list_add(&mine, &m->link);
-		}
-	while (!list_empty(&mine)) {
-		struct early *m = list_first(&mine, struct early, link);
-		struct arena a = { 0 };
+	mapper_c8y.message(c, &msg, &a);
+	arena_fini(&a);
+	c->now_on = on;
+}
 
-		mapper_c8y.message(c, &m->msg, &a);
-		arena_fini(&a);
-		early_free(c, m);
-	}
+static void
+play_early(struct c8y *c, const struct c8y_entity *e)
+{
+	te_ring_take(c->early, e->topic, play_one, c);
 }
 
 struct c8y_entity *
@@ -235,7 +203,11 @@ c8y_source(
 	}
 	if (e == NULL)
 		e = add(c, t->entity);
-	keep(c, msg);
+	else if (e->since_ms < 0) {
+		e->since_ms = c->host.mono_ms(c->host.owner);
+		c->later = true;
+	}
+	keep(c, t->entity, msg);
 	return NULL;
 }
 
@@ -284,7 +256,7 @@ tell_service(struct c8y *c, struct c8y_entity *e, struct str status)
 static void
 mark(struct c8y *c, const struct c8y_entity *e, bool on)
 {
-	if (cloud_bool(&c->cloud, "entity_store.clean_start"))
+	if (!e->first && cloud_bool(&c->cloud, "entity_store.clean_start"))
 		return;
 	c8y_topic(c, "-internal/entities/");
 	buf_add_str(&c->topic, e->topic);
@@ -376,7 +348,7 @@ keep_twin(struct c8y *c, const struct c8y_entity *e, struct str key,
 		return;
 	m.topic = arena_printf(a, STR_FMT "/" STR_FMT "/twin/" STR_FMT,
 	    STR_ARG(c->root), STR_ARG(e->topic), STR_ARG(key));
-	keep(c, &m);
+	keep(c, e->topic, &m);
 }
 
 /* Members that are neither words of the registration nor name and type. */
@@ -522,13 +494,14 @@ c8y_marker(struct c8y *c, struct str topic, struct str payload)
 {
 	struct c8y_entity *e = c8y_by_topic(c, topic);
 
-	if (payload.len == 0 ||
-	    cloud_bool(&c->cloud, "entity_store.clean_start"))
+	if (payload.len == 0 || c->by_topic.n >= ENTITIES_MAX)
 		return;
-	if (e == NULL)
+	if (e == NULL) {
 		e = add(c, topic);
+		e->since_ms = -1; /* it may never speak again */
+	}
 	set_xid(c, e, payload); /* it stays what it was */
-	e->marked = true;
+	e->marked = !cloud_bool(&c->cloud, "entity_store.clean_start");
 }
 
 struct c8y_entity *
@@ -547,7 +520,7 @@ c8y_legacy_child(struct c8y *c, struct str child)
 	if (e->told)
 		return e;
 	e->kind = C8Y_CHILD;
-	e->registered = e->told = true;
+	e->registered = e->told = e->first = true;
 	set_xid(c, e, child);
 	if (!e->marked) {
 		c8y_topic(c, "/s/us");
@@ -618,7 +591,7 @@ c8y_entities_due(struct c8y *c, int64_t now, int64_t *next)
 		LIST_EACH (e, &c->entities, struct c8y_entity, link) {
 			int64_t at = e->since_ms + C8Y_AUTO_MS;
 
-			if (e->registered || e->marked ||
+			if (e->registered || e->since_ms < 0 ||
 			    !te_entity_is_default(e->topic))
 				continue;
 			if (at <= now) {
@@ -959,8 +932,10 @@ c8y_tell_availability(struct c8y *c, struct c8y_entity *e)
 	buf_clear(&c->out);
 	buf_addf(&c->out, "117,%lld", (long long)MAX_OF(ms / 60000, 0));
 	(void)c8y_send(c);
-	if (c->heartbeat_ms < 0 && ms >= 60000)
+	if (c->heartbeat_ms < 0 && ms >= 60000) {
 		c->heartbeat_ms = now + ms / 2;
+		c->later = true;
+	}
 }
 
 /* The service that speaks for a device, by default its agent. */

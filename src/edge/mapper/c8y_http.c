@@ -121,6 +121,7 @@ fail(
 		j->step = WAITING;
 		j->tag = 0;
 		j->at_ms = c->host.mono_ms(c->host.owner) + RETRY_MS;
+		c->later = true;
 		arena_fini(&a);
 		return;
 	}

@@ -230,16 +230,24 @@ c8y_measure_legacy(
     struct c8y *c, struct str child, struct str payload, struct arena *a)
 {
 	struct measure m = { .c = c, .a = a, .out = &c->extra, .legacy = true };
+	struct c8y_entity *e = c->main;
 	struct err err = { 0 };
-	struct c8y_entity *e;
+	int rc = 0;
 
-	buf_clear(&c->extra);
-	if (thin_edge_json_read(
-		payload, THIN_EDGE_STRICT, 0, a, &visitor, &m, &err) != 0) {
+	/* What waited for a child comes first, and needs our buffers. */
+	if (child.len > 0)
+		rc = thin_edge_json_read(
+		    payload, THIN_EDGE_STRICT, 0, a, NULL, NULL, &err);
+	if (rc == 0) {
+		e = c8y_legacy_child(c, child);
+		buf_clear(&c->extra);
+		rc = thin_edge_json_read(
+		    payload, THIN_EDGE_STRICT, 0, a, &visitor, &m, &err);
+	}
+	if (rc != 0) {
 		c8y_error(c, "%s", err.text);
 		return;
 	}
-	e = c8y_legacy_child(c, child);
 	c8y_topic(c, "/measurement/measurements/create");
 	buf_clear(&c->out);
 	buf_addc(&c->out, '{');

@@ -775,6 +775,7 @@ hold_line(struct c8y *c, const struct template *t, const struct strs *line,
 		if (strcmp(k->fragment, t->fragment) == 0)
 			l->kind = k;
 	l->at_ms = c->host.mono_ms(c->host.owner) + LINE_MS;
+	c->later = true;
 	list_add(&c->lines, &l->link);
 }
 

@@ -18,17 +18,16 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "codec/json.h"
+#include "edge/entity.h"
 #include "edge/mapper.h"
 #include "edge/mapper/common.h"
 
 #define LOG_MODULE "tedge-mapper-c8y"
 
-#define C8Y_EARLY_MAX 100            /* messages of who is not registered */
-#define C8Y_EARLY_BYTES (256 * 1024) /* of them */
-#define C8Y_LEGACY_MAX (16 * 1024)   /* bytes, of the first generation */
-#define C8Y_SETTLE_MS 1000           /* retained messages have come */
-#define C8Y_AUTO_MS 5000             /* till an entity is taken as it is */
-#define C8Y_REASON_MAX 500           /* bytes */
+#define C8Y_LEGACY_MAX (16 * 1024) /* bytes, of the first generation */
+#define C8Y_SETTLE_MS 1000         /* retained messages have come */
+#define C8Y_AUTO_MS 5000           /* till an entity is taken as it is */
+#define C8Y_REASON_MAX 500         /* bytes */
 
 enum c8y_kind { C8Y_MAIN, C8Y_CHILD, C8Y_SERVICE };
 
@@ -50,8 +49,9 @@ struct c8y_entity {
 	bool registered;     /* else it was only heard of */
 	bool told;           /* to the cloud */
 	bool marked;         /* told before we started */
+	bool first;          /* known by the first generation */
 	bool up;             /* of a service: its last status */
-	int64_t since_ms;    /* not registered: when its first message came */
+	int64_t since_ms;    /* when its first message came; -1: never */
 	/* Fragments of what it can do: by its capabilities, and by files. */
 	struct c8y_words can, files, templates;
 	struct c8y_words commands;                 /* that are not built in */
@@ -71,8 +71,7 @@ struct c8y {
 	struct map by_topic, by_xid;
 	struct c8y_entity *main;
 
-	struct list early; /* struct early, oldest first */
-	size_t n_early, early_bytes;
+	struct te_ring *early;
 
 	struct map units; /* by the topic of the measurement */
 
@@ -80,7 +79,7 @@ struct c8y {
 	struct list held;     /* alarms to compare when all have come */
 	int64_t settle_ms;    /* when that is; -1: done */
 	int64_t heartbeat_ms; /* -1: none */
-	bool up;
+	bool later;           /* there is something new to wait for */
 
 	struct list ops; /* ids that are known, struct op_seen */
 	size_t n_ops;
@@ -116,7 +115,8 @@ void c8y_topic_us(struct c8y *c, const struct c8y_entity *device);
 void c8y_add_now(struct c8y *c, struct buf *out, bool utc);
 /* {"externalId":"...","type":"c8y_Serial"} behind its key and a comma. */
 void c8y_add_source(struct c8y *c, struct buf *out, const struct c8y_entity *e);
-/* Sees to it that the timer comes at the next thing that is due. */
+/* Sees to it that the timer comes at the next thing that is due; `later` says
+ * that this may be another. */
 void c8y_schedule(struct c8y *c);
 /* An id that was not there before: for commands of our own. */
 struct str c8y_new_id(struct c8y *c, struct arena *a);

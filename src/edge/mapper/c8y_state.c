@@ -178,8 +178,7 @@ each_module(struct str list, struct arena *a,
 struct lister {
 	struct c8y *c;
 	struct json_out o;
-	size_t n;
-	const struct c8y_entity *e;
+	size_t n; /* modules of this message */
 };
 
 static void
@@ -202,29 +201,39 @@ add_to_inventory(void *ctx, const struct module *m)
 	buf_free(&version);
 }
 
+/* One that makes a message too long begins the next one. */
 static void
 add_to_lines(void *ctx, const struct module *m)
 {
 	struct lister *l = ctx;
 	struct c8y *c = l->c;
+	size_t before = c->out.len;
 
-	if (l->n > 0 && l->n % MODULES_MAX == 0) {
+	for (;;) {
+		smartrest_add(&c->out, m->name);
+		smartrest_add(&c->out, m->version);
+		smartrest_add(&c->out, m->type);
+		smartrest_add(&c->out, m->url);
+		if (l->n == 0 ||
+		    (l->n < MODULES_MAX &&
+			mapper_packet_size(c->topic.len, c->out.len) <=
+			    c->max_packet))
+			break;
+		c->out.len = before;
 		(void)c8y_send(c);
 		buf_clear(&c->out);
 		buf_addz(&c->out, "141");
+		before = c->out.len;
+		l->n = 0;
 	}
 	l->n++;
-	smartrest_add(&c->out, m->name);
-	smartrest_add(&c->out, m->version);
-	smartrest_add(&c->out, m->type);
-	smartrest_add(&c->out, m->url);
 }
 
 static void
 tell_software(
     struct c8y *c, struct c8y_entity *e, struct str list, struct arena *a)
 {
-	struct lister l = { .c = c, .e = e };
+	struct lister l = { .c = c };
 
 	buf_clear(&c->out);
 	if (str_eqz(

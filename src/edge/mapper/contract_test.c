@@ -56,7 +56,7 @@ open_it(struct fixture *f, const struct mapper_ops *ops)
 	if (ops->open(&conf, &f->d.host, &f->m, &err) != 0)
 		fail_msg("%s: %s", ops->name, err.text);
 	ops->filters(f->m, on_filter, f);
-	buf_clear(&f->d.said);
+	mapper_double_begin(&f->d, ops, f->m);
 }
 
 static void

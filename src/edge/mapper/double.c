@@ -182,6 +182,19 @@ mapper_double_fini(struct mapper_double *d)
 }
 
 void
+mapper_double_begin(
+    struct mapper_double *d, const struct mapper_ops *ops, void *m)
+{
+	int64_t now_ns = d->now_ns;
+
+	ops->up(m);
+	if (ops->timer != NULL)
+		mapper_double_wait(d, ops, m, 2000);
+	d->now_ns = now_ns;
+	buf_clear(&d->said);
+}
+
+void
 mapper_double_wait(
     struct mapper_double *d, const struct mapper_ops *ops, void *m, int64_t ms)
 {

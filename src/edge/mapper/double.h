@@ -31,6 +31,10 @@ struct mapper_double {
 
 void mapper_double_init(struct mapper_double *d);
 void mapper_double_fini(struct mapper_double *d);
+/* It is connected, and what the broker has kept has come: what it says then is
+ * forgotten, and it is the time it was. */
+void mapper_double_begin(
+    struct mapper_double *d, const struct mapper_ops *ops, void *m);
 /* Lets time pass, and the timer come where it is due. */
 void mapper_double_wait(
     struct mapper_double *d, const struct mapper_ops *ops, void *m, int64_t ms);

@@ -12,7 +12,8 @@
  *
  * and of what happens
  *
- *	up                       connected to the broker
+ *	up                       connected to the broker; a block that does not
+ *				 begin so finds that done, some time ago
  *	in TOPIC q1 PAYLOAD      a message ("q1r": retained, "q1c": a copy of
  *	                         one that came on tedge/)
  *	wait 10s                 time passes ("500ms")
@@ -56,6 +57,7 @@ struct block {
 	struct config *config;
 	struct str device_id;
 	void *m;
+	bool begun;         /* it is connected, or is told so by the block */
 	struct arena arena; /* of the block */
 	struct buf written; /* the file, as it is now */
 	size_t wrong;
@@ -125,6 +127,7 @@ begin(struct block *b)
 	assert_int_equal(config_open(b->folder, &b->config, NULL), 0);
 	b->device_id = STR("device01");
 	b->m = NULL;
+	b->begun = false;
 }
 
 static void
@@ -280,6 +283,9 @@ happens(struct block *b, struct str word, struct str rest)
 	open_mapper(b);
 	if (b->m == NULL)
 		return true;
+	if (!b->begun && !str_eqz(word, "up"))
+		mapper_double_begin(&b->d, ops, b->m);
+	b->begun = true;
 	if (str_eqz(word, "up")) {
 		ops->up(b->m);
 	} else if (str_eqz(word, "in")) {

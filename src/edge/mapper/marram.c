@@ -59,7 +59,8 @@ struct kept {
 struct command {
 	struct list link;
 	struct str topic; /* owned: te/... */
-	struct str where; /* owned: up/DEVICE/SERVICE/cmd/OP/NO */
+	struct str where; /* owned: up/DEVICE/SERVICE/cmd/OP/NO; "": it is
+			   * somebody else's */
 	struct str state; /* owned: as it was told last; null: nothing yet */
 	bool ended;
 };
@@ -479,26 +480,29 @@ tell_software(
 /* --- what happens on the device ---------------------------------------------
  */
 
-static void
-tell_state(struct marram *m, struct arena *a, const struct te_topic *t,
+/* A new state of a command that we keep an eye on, or NULL. */
+static struct command *
+note_state(struct marram *m, struct arena *a, const struct te_topic *t,
     struct str where, const struct mapper_msg *msg, struct str status)
 {
+	bool ours = str_starts(t->id, STR(OURS));
 	struct str no = { t->id.ptr + sizeof(OURS) - 1,
 		t->id.len - (sizeof(OURS) - 1) };
 	struct command *c = command_new(m, msg->topic,
-	    arena_printf(a, "up/" STR_FMT "/cmd/" STR_FMT "/" STR_FMT,
-		STR_ARG(where), STR_ARG(t->type), STR_ARG(no)));
+	    ours ? arena_printf(a, "up/" STR_FMT "/cmd/" STR_FMT "/" STR_FMT,
+		       STR_ARG(where), STR_ARG(t->type), STR_ARG(no))
+		 : STR(""));
 	struct str state;
 
 	if (str_eqz(status, "init"))
-		return;
+		return NULL;
 	state = short_state(a, msg->payload);
 	if (c->state.ptr != NULL && str_eq(c->state, state))
-		return;
+		return NULL;
 	str_free(c->state);
 	c->state = str_copy(state);
 	c->ended = has_ended(status);
-	tell(m, a, c->where, c->state);
+	return c;
 }
 
 /* The end of any list of software is of use, whoever asked for it. */
@@ -521,11 +525,16 @@ on_command(struct marram *m, struct arena *a, const struct te_topic *t,
 			publish(m, msg->topic, STR(""), true);
 		return;
 	}
-	if (str_starts(t->id, STR(OURS)))
-		tell_state(m, a, t, where, msg, status);
+	if (!str_starts(t->id, STR(OURS)) &&
+	    !str_eqz(t->type, "software_update"))
+		return;
+	c = note_state(m, a, t, where, msg, status);
+	if (c == NULL)
+		return;
+	if (c->where.len > 0)
+		tell(m, a, c->where, c->state);
 	/* whoever has ordered it, what is installed may be another */
-	if (str_eqz(t->type, "software_update") && has_ended(status) &&
-	    !msg->retain)
+	if (c->ended && str_eqz(t->type, "software_update"))
 		ask_list(m, a, t->entity);
 }
 
@@ -850,7 +859,7 @@ on_sync(struct marram *m, struct arena *a)
 		}
 	}
 	LIST_EACH (c, &m->command_order, struct command, link)
-		if (c->state.ptr != NULL)
+		if (c->state.ptr != NULL && c->where.len > 0)
 			tell(m, a, c->where, c->state);
 }
 

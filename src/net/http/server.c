@@ -891,6 +891,8 @@ on_request(void *cls, struct MHD_Connection *connection, const char *url,
 	(void)version;
 	if (!r->seen)
 		return begin(r, method);
+	if (r->in_part) /* of a chunk it gives more at once; it comes again */
+		return MHD_YES;
 	if (*upload_len > 0) {
 		r->got += *upload_len;
 		if (r->got / SWALLOW > r->body_max)

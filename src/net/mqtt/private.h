@@ -415,6 +415,12 @@ struct received {
 	uint8_t bits[65536 / 8];
 };
 
+/* Messages whose acknowledgement is in a group of the journal. */
+struct unsure {
+	uint64_t group;
+	uint32_t n;
+};
+
 struct session {
 	struct mqtt_server *server;
 	struct str key; /* in server->sessions: account and client id; owned */
@@ -441,7 +447,8 @@ struct session {
 	struct fifo owed;  /* not sent */
 	unsigned n_owed_0; /* of them QoS 0 */
 	unsigned n_inflight;
-	struct list inflight; /* sent, in that order, not acknowledged */
+	struct unsure unsure[2]; /* the older group first */
+	struct list inflight;    /* sent, in that order, not acknowledged */
 	uint64_t next_ord;
 	int64_t moved_ms; /* when it last took or acknowledged something */
 

@@ -69,8 +69,12 @@ struct mqtt_server_conf {
 	uint32_t max_connections;
 	uint32_t max_packet;   /* bytes; a larger one ends the connection */
 	uint32_t max_inflight; /* QoS 1, 2 messages unanswered, per session */
-	uint32_t publish_max;  /* PUBLISHes not yet answered, per connection */
-	uint32_t max_aliases;  /* topic aliases, each way, per connection */
+	bool sure_window; /* what a client has acknowledged counts as unanswered
+			   * until the journal has handed that to the kernel:
+			   * after a crash at most max_inflight messages are
+			   * sent to it again */
+	uint32_t publish_max; /* PUBLISHes not yet answered, per connection */
+	uint32_t max_aliases; /* topic aliases, each way, per connection */
 	uint32_t queue_messages; /* waiting, per session, group or queue */
 	uint64_t queue_bytes;    /* the same in bytes */
 	int64_t queue_ttl_ms;    /* of messages in named queues; 0: no limit */

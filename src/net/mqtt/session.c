@@ -358,6 +358,51 @@ window(const struct session *s)
 	    s->server->conf.max_inflight, (uint32_t)s->conn->receive_max);
 }
 
+/* The journal gathers one group while it writes the one before: two places are
+ * enough. */
+static void
+note_unsure(struct session *s)
+{
+	const struct keep *k = &s->server->keep;
+
+	if (!s->server->conf.sure_window || k->journal == NULL)
+		return;
+	if (s->unsure[1].group != k->group) {
+		s->unsure[0] = s->unsure[1];
+		s->unsure[1] = (struct unsure){ .group = k->group };
+	}
+	s->unsure[1].n++;
+}
+
+/* Acknowledged, but the journal might still forget that. */
+static uint32_t
+unsure(const struct session *s)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < COUNT_OF(s->unsure); i++)
+		if (s->unsure[i].n > 0 &&
+		    !mqtt_keep_reached(
+			&s->server->keep, s->unsure[i].group, MQTT_OS))
+			n += s->unsure[i].n;
+	return n;
+}
+
+/* May one more be in flight? */
+static bool
+has_window(struct session *s)
+{
+	uint32_t n;
+
+	if (s->n_inflight >= window(s))
+		return false;
+	n = unsure(s);
+	if (s->n_inflight + n < window(s))
+		return true;
+	mqtt_conn_wait_for_keep(s->conn);
+	return false;
+}
+
 /* Is the packet id that `ord` gives still in use? */
 static bool
 id_is_taken(const struct session *s, uint64_t ord)
@@ -373,9 +418,7 @@ mqtt_session_has_room(struct session *s, uint8_t qos)
 {
 	return s->conn != NULL && s->owed.n == 0 &&
 	    mqtt_conn_has_room(s->conn) &&
-	    (qos == 0 ||
-		(s->n_inflight < window(s) &&
-		    !id_is_taken(s, s->next_ord + 1)));
+	    (qos == 0 || (has_window(s) && !id_is_taken(s, s->next_ord + 1)));
 }
 
 bool
@@ -588,7 +631,7 @@ may_go(struct session *s, const struct delivery *d)
 {
 	if (d->qos == 0)
 		return true;
-	if (s->n_inflight >= window(s) || id_is_taken(s, d->ord))
+	if (!has_window(s) || id_is_taken(s, d->ord))
 		return false;
 	if (must_wait(s, d->qos) && !mqtt_keep_has_msg(s->server, d->msg)) {
 		mqtt_conn_wait_for_keep(s->conn);
@@ -708,6 +751,7 @@ settled(struct session *s, struct delivery *d)
 {
 	mqtt_keep_gone(
 	    s->server, d->group != NULL ? &d->group->owner : &s->owner, d->msg);
+	note_unsure(s);
 	land(s, d);
 	mqtt_delivery_free(s->server, d);
 	room_appeared(s);
@@ -753,6 +797,7 @@ mqtt_session_pubcomp(struct session *s, uint16_t id)
 	if (d == NULL || !d->released)
 		return false;
 	mqtt_keep_completed(s, d);
+	note_unsure(s);
 	land(s, d);
 	mqtt_delivery_free(s->server, d);
 	room_appeared(s);

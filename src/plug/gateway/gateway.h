@@ -272,6 +272,9 @@ typedef void gateway_sent_done(
 int gateway_send(struct gateway *g, const struct gateway_frame *f, bool asleep,
     int64_t validity_ms, gateway_sent_done *done, void *ctx, struct err *err);
 
+/* Is there a frame with this id that is not answered yet? */
+bool gateway_has(const struct gateway *g, struct str id);
+
 /* Does `action` on a node ("reboot", "heartbeat_request", "refresh_node_info",
  * "reset", "firmware_update") or, with "", on the gateway ("discover_nodes").
  * ERR_NOT_FOUND: this provider has no such action. */

@@ -544,6 +544,29 @@ gateway_send(struct gateway *g, const struct gateway_frame *f, bool asleep,
 	return 0;
 }
 
+static bool
+is_in(const struct list *all, struct str id)
+{
+	LIST_EACH (j, (struct list *)(uintptr_t)all, struct job, link)
+		if (str_eq(j->pub.frame.id, id))
+			return true;
+	return false;
+}
+
+bool
+gateway_has(const struct gateway *g, struct str id)
+{
+	const struct sleeper *s;
+	size_t pos = 0;
+
+	if (is_in(&g->queue, id) || is_in(&g->away, id) || is_in(&g->ended, id))
+		return true;
+	while ((s = map_next(&g->sleepers, &pos)) != NULL)
+		if (is_in(&s->jobs, id))
+			return true;
+	return false;
+}
+
 void
 gateway_queue_init(struct gateway *g)
 {

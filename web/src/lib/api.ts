@@ -29,7 +29,18 @@ export interface Changed<T = any> { data: T; version?: string }
 // Devices and gateways have their versions beside the networks.
 const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) ? '/broker/api/v1' : path.split('/').slice(0, 4).join('/'));
 
+// What is deleted on its own page is not asked for there any more, though
+// others tell that it has changed: nobody would be there to answer.
+let deleted: { path: string; page: string } | undefined;
+const isDeleted = (path: string) => deleted?.page === location.pathname && (path.split('?')[0] + '/').startsWith(deleted.path + '/');
+async function deleting(path: string): Promise<Changed> {
+	deleted = { path, page: location.pathname };
+	try { return await whole('DELETE', path); } catch (e) { deleted = undefined; throw e; }
+}
+
 async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, bad?: string): Promise<Changed> {
+	if (method === 'POST') deleted = undefined; // it may be an undo
+	if (method === 'GET' && isDeleted(path)) throw refused(404, { code: 'err_not_found' }, '', path);
 	// Away: the service worker may have an answer of before.
 	const token = await accessToken(bad).catch(() => '');
 	const headers: Record<string, string> = { Authorization: 'Bearer ' + token, 'X-Marram': who.userId };
@@ -59,7 +70,7 @@ export const post = <T>(path: string, data?: unknown, beside?: object): Promise<
 export const patch = <T>(path: string, data?: unknown, beside?: object, asOf?: string): Promise<T> => call('PATCH', path, { data, ...beside }, asOf);
 export const del = (path: string): Promise<void> => call('DELETE', path);
 // A change together with the version it has made: `undoable(text, () => change('PATCH', path, data))`.
-export const change = <T = any>(method: 'POST' | 'PATCH' | 'DELETE', path: string, data?: unknown, beside?: object, asOf?: string): Promise<Changed<T>> => whole(method, path, method === 'DELETE' ? undefined : { data, ...beside }, asOf);
+export const change = <T = any>(method: 'POST' | 'PATCH' | 'DELETE', path: string, data?: unknown, beside?: object, asOf?: string): Promise<Changed<T>> => method === 'DELETE' ? deleting(path) : whole(method, path, { data, ...beside }, asOf);
 export const count = async (path: string, query?: Query) => (await get<Counted>(path + '/count', query)).count;
 
 // The schema of what a call takes, for forms.

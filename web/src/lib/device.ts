@@ -31,6 +31,8 @@ export const actionsOf: Record<string, string[]> = { mysensors_v2: usual, tasmot
 // What a Linux device has, and what it is told to do.
 export type { Operation };
 export interface Module { type: string; name: string; version: string }
+// Why it failed: what its device says of each package, too.
+export const whyOf = (o: Operation): string[] => [o.reason, ...((o.result as any)?.failures ?? []).flatMap((l: any) => (l.modules ?? []).map((m: any) => (m.reason ? `${m.name}: ${m.reason}` : '')))].filter(Boolean);
 // What an operation is about, in one line.
 export function shownOperation(o: Operation): string {
 	const p = o.payload as any;

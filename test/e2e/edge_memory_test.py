@@ -1,0 +1,121 @@
+"""marram-edge where there is little memory: the kernel refuses more (RLIMIT_DATA),
+and, where cgroups can be made, kills who takes more (memory.max)."""
+import contextlib
+import os
+import pathlib
+import resource
+
+import pytest
+
+from certificates import Authority
+from cloud import Cloud
+from conftest import PROGRAM, until
+from edge import Edge
+
+MIB = 1 << 20
+CREATED = "measurement/measurements/create"
+MAPPED = "te/device/main///m/"
+GROUPS = [(pathlib.Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+          (pathlib.Path("/sys/fs/cgroup"), "memory.max")]
+SANITIZED = "asan" in PROGRAM  # its own memory is many times as much
+
+pytestmark = pytest.mark.skipif(
+    SANITIZED, reason="a sanitizer takes more memory than the limit")
+
+
+class Limit:
+    """For what is started with it; `group`: there is a cgroup, too."""
+
+    def __init__(self, mib):
+        self.bytes, self.group = mib * MIB, None
+        for folder, file in GROUPS:
+            group = folder / ("marram-%d-%d" % (os.getpid(), mib))
+            with contextlib.suppress(OSError):
+                group.mkdir()
+                try:
+                    (group / file).write_text(str(self.bytes))
+                    self.group = group
+                    break
+                except OSError:
+                    group.rmdir()
+
+    def __call__(self):
+        resource.setrlimit(resource.RLIMIT_DATA, (self.bytes, self.bytes))
+        if self.group:
+            (self.group / "cgroup.procs").write_text(str(os.getpid()))
+
+    def close(self):
+        if self.group:
+            self.group.rmdir()
+
+
+def peak(pid):
+    text = pathlib.Path("/proc/%d/status" % pid).read_text()
+    return int(text.split("VmHWM:")[1].split()[0]) * 1024
+
+
+@pytest.fixture
+def small(tmp_path, request):
+    limit = Limit(request.param)
+    authority = Authority(tmp_path / "ca")
+    cloud = Cloud("c8y", authority)
+    edge = Edge(tmp_path / "edge", {
+        "c8y.url": "localhost", "c8y.mqtt": "localhost:%d" % cloud.port,
+        "c8y.root_cert_path": str(authority.ca),
+        "mqtt.bridge.reconnect_policy.initial_interval": "1s",
+        "mqtt.bridge.reconnect_policy.maximum_interval": "1s"}, before=limit)
+    edge.certificate("dev1", authority)
+    yield edge, cloud, limit
+    edge.stop()
+    cloud.stop()
+    limit.close()
+
+
+def send(local, begin, n):
+    for i in range(begin, begin + n):
+        local.say(MAPPED, '{"temperature": %d}' % i,
+                  wait=i % 100 == 99 or i == begin + n - 1)
+
+
+def all_of(cloud, n):
+    """Each has come; what was not answered when it was cut off, twice."""
+    def values():
+        return list(dict.fromkeys(
+            int(float(text.split('"value":')[1].split("}")[0]))
+            for text in cloud.on(CREATED)))
+    until("all have come", lambda: len(values()) >= n, 60)
+    assert values() == list(range(n))
+
+
+@pytest.mark.parametrize("small", [16], indirect=True)
+def test_the_main_path_in_16_mib(small):
+    """Broker, agent, mapper and a bridge over TLS, and a restart."""
+    edge, cloud, limit = small
+    edge.start()
+    edge.good("connect", "c8y")
+    local = edge.client()
+    send(local, 0, 3000)
+    all_of(cloud, 3000)
+    local.close()
+    assert peak(edge.process.pid) < limit.bytes
+    edge.restart()
+    local = edge.client()
+    send(local, 3000, 1000)
+    all_of(cloud, 4000)
+    local.close()
+    assert "memory" not in edge.logged().lower()
+
+
+@pytest.mark.parametrize("small", [32], indirect=True)
+def test_a_cloud_that_was_away_long_in_32_mib(small):
+    edge, cloud, limit = small
+    edge.start()
+    edge.good("connect", "c8y")
+    cloud.offline()
+    local = edge.client()
+    send(local, 0, 20000)
+    edge.restart()  # what waits is on disk
+    cloud.online()
+    all_of(cloud, 20000)
+    local.close()
+    assert peak(edge.process.pid) < limit.bytes
