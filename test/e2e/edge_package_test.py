@@ -1,5 +1,5 @@
 """What is in the Debian packages of the device side. That they install, run,
-upgrade and go is asked in test/long/edge_package_test.py."""
+upgrade and go is asked in test/long/edge_install_test.py."""
 import filecmp
 import os
 import pathlib
