@@ -3,7 +3,9 @@ with the gateway's key, are claimed in the inbox, what they measure becomes
 fields and reaches an application, and software is changed by order of the
 platform, well and badly."""
 import json
+import pathlib
 import signal
+import tempfile
 
 import pytest
 
@@ -32,10 +34,10 @@ esac
 class Field:
     """The platform, a gateway whose devices wait in the inbox, and devices."""
 
-    def __init__(self, start, tmp_path):
+    def __init__(self, start, folder):
         # the devices know one address, also of a platform that was away
         self.garden = Garden(start("--mqtt-port", str(free_port())))
-        self.folder = tmp_path
+        self.folder = folder
         self.gateway = self.garden.gateway(
             "field", {"type": "marram_edge", "protocol": {"type": "mqtt"}},
             password=KEY, claim="inbox")
@@ -74,10 +76,12 @@ class Field:
 
 
 @pytest.fixture
-def field(start, tmp_path):
-    f = Field(start, tmp_path)
-    yield f
-    f.stop()
+def field(start):
+    # paths of sockets are short
+    with tempfile.TemporaryDirectory(prefix="field-") as folder:
+        f = Field(start, pathlib.Path(folder))
+        yield f
+        f.stop()
 
 
 def supports(garden, name, what):

@@ -187,7 +187,7 @@ put_members(struct reading *r, struct str data, bool alarm)
 	while (json_member(&j, &key)) {
 		enum json_type type = json_peek(&j);
 
-		if (type == JSON_OBJECT || type == JSON_ARRAY ||
+		if (key.len == 0 || type == JSON_OBJECT || type == JSON_ARRAY ||
 		    type == JSON_NULL || str_eqz(key, "time") ||
 		    (alarm && str_eqz(key, "severity"))) {
 			(void)json_skip(&j);
