@@ -413,8 +413,8 @@ expected(struct reader *r, struct str line)
 	struct str want, got;
 
 	if (r->writing)
-		return; /* flush_said() writes what came */
-	want = line;
+		return;       /* flush_said() writes what came */
+	want = fold(b, line); /* it may stand there as it is */
 	got = next_said(b, &r->at);
 	if (!str_eq(want, got)) {
 		complain(b, b->line, "want ", want);
