@@ -51,20 +51,20 @@ static int
 address_of(const struct config *c, struct sockaddr_un *ret, struct err *err)
 {
 	struct str run = config_text(c, "run.path");
+	char *folder = mem_printf(STR_FMT FOLDER, STR_ARG(run));
 	struct stat st;
-	size_t len;
+	int n;
 
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (run.len + sizeof(FOLDER SOCKET_NAME) > sizeof(ret->sun_path))
+	if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
+		folder[run.len] = '\0';
+	n = snprintf(
+	    ret->sun_path, sizeof(ret->sun_path), "%s" SOCKET_NAME, folder);
+	free(folder);
+	if (n < 0 || (size_t)n >= sizeof(ret->sun_path))
 		return err_set(err, ERR_PARAM,
 		    "run.path is too long for a socket: \"" STR_FMT "\"",
 		    STR_ARG(run));
-	snprintf(
-	    ret->sun_path, sizeof(ret->sun_path), STR_FMT FOLDER, STR_ARG(run));
-	len = stat(ret->sun_path, &st) == 0 && S_ISDIR(st.st_mode)
-	    ? strlen(ret->sun_path)
-	    : run.len;
-	snprintf(ret->sun_path + len, sizeof(ret->sun_path) - len, SOCKET_NAME);
 	return 0;
 }
 
