@@ -55,6 +55,6 @@ module_load(
 	}
 	return err_set(err, ERR_NOT_FOUND,
 	    "there is no %s.so in %s or " INSTALLED
-	    "; install the package marram-edge-http",
+	    "; install marram-edge again",
 	    name, folder);
 }
