@@ -28,8 +28,6 @@
 #define LOG_MODULE "edge"
 #define LINE_LEN_MAX 512
 #define PEERS_MAX 16
-#define FOLDER "/marram-edge"
-#define SOCKET_NAME "/marram-edge.sock"
 
 struct control {
 	struct edge *edge;
@@ -51,20 +49,22 @@ static int
 address_of(const struct config *c, struct sockaddr_un *ret, struct err *err)
 {
 	struct str run = config_text(c, "run.path");
-	char *folder = mem_printf(STR_FMT FOLDER, STR_ARG(run));
+	char folder[sizeof(ret->sun_path)];
 	struct stat st;
 	int n;
 
 	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (stat(folder, &st) != 0 || !S_ISDIR(st.st_mode))
-		folder[run.len] = '\0';
 	n = snprintf(
-	    ret->sun_path, sizeof(ret->sun_path), "%s" SOCKET_NAME, folder);
-	free(folder);
-	if (n < 0 || (size_t)n >= sizeof(ret->sun_path))
+	    folder, sizeof(folder), STR_FMT "/marram-edge", STR_ARG(run));
+	if (n < (int)sizeof(folder) && stat(folder, &st) == 0 &&
+	    S_ISDIR(st.st_mode))
+		run = str_of(folder);
+	if (run.len + sizeof("/marram-edge.sock") > sizeof(ret->sun_path))
 		return err_set(err, ERR_PARAM,
 		    "run.path is too long for a socket: \"" STR_FMT "\"",
 		    STR_ARG(run));
+	snprintf(ret->sun_path, sizeof(ret->sun_path),
+	    STR_FMT "/marram-edge.sock", STR_ARG(run));
 	return 0;
 }
 

@@ -6,6 +6,20 @@
 #include "base/base.h"
 
 void
+expose_config(struct expose *x, struct edge *e, struct mqtt_client *c,
+    const char *service, const struct cloud *cloud)
+{
+	struct buf topic = { 0 }, text = { 0 };
+
+	buf_addf(&topic, STR_FMT "/device/main/service/%s/config",
+	    STR_ARG(edge_root(e)), service);
+	config_exposed(edge_config(e), cloud, &text);
+	expose_init(x, edge_loop(e), c, buf_str(&topic), buf_str(&text));
+	buf_free(&topic);
+	buf_free(&text);
+}
+
+void
 expose_tell(struct expose *x)
 {
 	(void)mqtt_client_publish(

@@ -6,6 +6,7 @@
 #define EDGE_EXPOSE_H
 
 #include "base/loop.h"
+#include "edge/part.h"
 #include "net/mqtt/client.h"
 
 /* How long after it was overwritten, so that two who both say they are this
@@ -23,6 +24,10 @@ struct expose {
  * mqtt_client_start(). `x` stays where it is. */
 void expose_init(struct expose *x, struct loop *loop, struct mqtt_client *c,
     struct str topic, struct str payload);
+/* The same for the settings that are exposed of a service: those of `cloud`, or
+ * with NULL those of none, on its channel `config`. */
+void expose_config(struct expose *x, struct edge *e, struct mqtt_client *c,
+    const char *service, const struct cloud *cloud);
 /* Publishes it: at each start. */
 void expose_tell(struct expose *x);
 /* The client must not turn any more, or have been freed. */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/bridge.h"
+#include "edge/expose.h"
 #include "edge/mapper.h"
 #include "edge/mapper_http.h"
 
@@ -40,8 +41,9 @@ struct mapper_part {
 	struct mapper_host host;
 	struct mqtt_client *client;
 	struct health health;
+	struct expose exposed; /* the settings of its cloud */
 	struct bridge *bridge;
-	bool told_up;
+	bool has_cloud, told_up;
 	struct loop_timer timer;
 	struct loop_io files;     /* inotify */
 	struct mapper_http *http; /* NULL: nothing was asked for yet */
@@ -179,6 +181,8 @@ on_subscribed(void *owner)
 	struct mapper_part *p = owner;
 
 	health_tell(&p->health, "up");
+	if (p->exposed.loop != NULL)
+		expose_tell(&p->exposed);
 	if (p->told_up)
 		return;
 	p->told_up = true;
@@ -387,6 +391,9 @@ connect_local(struct mapper_part *p, struct err *err)
 	if (rc != 0)
 		return rc;
 	health_init(&p->health, p->edge, p->client, p->name);
+	if (p->has_cloud)
+		expose_config(
+		    &p->exposed, p->edge, p->client, p->name, &p->cloud);
 	p->ops->filters(p->mapper, subscribe, p);
 	mqtt_client_start(p->client);
 	return 0;
@@ -401,17 +408,17 @@ on_bridge_error(void *owner, struct str text)
 static const struct bridge_events bridge_events = { .error = on_bridge_error };
 
 static int
-open_mapper(struct mapper_part *p, bool has_cloud, struct err *err)
+open_mapper(struct mapper_part *p, struct err *err)
 {
 	const struct mapper_conf conf = {
 		.cloud = p->cloud,
-		.device_id = has_cloud ? cloud_text(&p->cloud, "device.id")
-				       : edge_device_id(p->edge),
+		.device_id = p->has_cloud ? cloud_text(&p->cloud, "device.id")
+					  : edge_device_id(p->edge),
 		.root = edge_root(p->edge),
 		.main_entity = edge_device_topic(p->edge),
 	};
 
-	if (has_cloud && conf.device_id.len == 0)
+	if (p->has_cloud && conf.device_id.len == 0)
 		return err_set(err, ERR_PARAM,
 		    "device.id is not set: make a certificate with `tedge cert "
 		    "create --device-id ID`, or set it");
@@ -428,6 +435,8 @@ stop(void *part)
 	if (p->client != NULL)
 		health_tell(&p->health, "down");
 	mqtt_client_free(p->client);
+	if (p->exposed.loop != NULL)
+		expose_fini(&p->exposed);
 	LIST_EACH (r, &p->runs, struct run, link) {
 		loop_unpost(edge_loop(p->edge), &r->post);
 		child_free(r->child);
@@ -453,11 +462,11 @@ start(const struct part_type *type, const struct mapper_ops *ops,
     struct edge *e, struct str profile, void **ret, struct err *err)
 {
 	struct mapper_part *p = mem_new(struct mapper_part);
-	bool has_cloud = type->cloud != NULL;
 	int rc;
 
 	p->edge = e;
 	p->ops = ops;
+	p->has_cloud = type->cloud != NULL;
 	p->profile = str_dupz(profile);
 	p->name = mem_printf("%s%s%s", type->name, profile.len > 0 ? "@" : "",
 	    profile.len > 0 ? p->profile : "");
@@ -478,8 +487,8 @@ start(const struct part_type *type, const struct mapper_ops *ops,
 	p->files.fd = -1;
 	list_init(&p->relays);
 	list_init(&p->runs);
-	rc = open_mapper(p, has_cloud, err);
-	if (rc == 0 && has_cloud &&
+	rc = open_mapper(p, err);
+	if (rc == 0 && p->has_cloud &&
 	    config_bool(edge_config(e), "mqtt.bridge.built_in"))
 		rc = bridge_start(
 		    e, &p->cloud, &bridge_events, p, &p->bridge, err);

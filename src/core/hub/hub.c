@@ -502,6 +502,7 @@ hub_close(struct hub *h)
 	forwards_free(h);
 	model_free(h);
 	inbox_free(h);
+	operations_free(h);
 	rest_mounts_free(&h->mounts);
 	versions_free(h->versions);
 	settings_close(h);

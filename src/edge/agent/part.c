@@ -259,20 +259,6 @@ open_entities(struct agent_part *p, struct err *err)
 	return rc;
 }
 
-static void
-open_exposed(struct agent_part *p)
-{
-	struct buf topic = { 0 }, text = { 0 };
-
-	buf_addf(&topic, STR_FMT "/device/main/service/" SERVICE "/config",
-	    STR_ARG(edge_root(p->edge)));
-	config_exposed(edge_config(p->edge), NULL, &text);
-	expose_init(&p->exposed, edge_loop(p->edge), p->client, buf_str(&topic),
-	    buf_str(&text));
-	buf_free(&topic);
-	buf_free(&text);
-}
-
 static int
 connect_local(struct agent_part *p, struct err *err)
 {
@@ -293,7 +279,7 @@ connect_local(struct agent_part *p, struct err *err)
 		return rc;
 	health_init(&p->health, p->edge, p->client, SERVICE);
 	agent_filters(p->agent, subscribe, p);
-	open_exposed(p);
+	expose_config(&p->exposed, p->edge, p->client, SERVICE, NULL);
 	rc = open_entities(p, err);
 	if (rc == 0)
 		mqtt_client_start(p->client);

@@ -355,9 +355,10 @@ over(struct c8y *c, const struct mapper_msg *msg, const struct te_topic *t,
 		(void)c8y_op_remember(c, id, true);
 	upload_log(c, e, t->type, s, failed, a);
 	if (!failed && is_upload(t->type)) {
+		struct str type = s->type.ptr != NULL ? s->type : t->type;
 		struct c8y_upload u = { .xid = e->xid,
-			.type = s->type,
-			.text = s->type,
+			.type = type,
+			.text = type,
 			.from = s->url,
 			.mime = STR("text/plain"),
 			.topic = msg->topic,

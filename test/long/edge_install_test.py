@@ -185,7 +185,12 @@ def test_a_device_is_installed_used_upgraded_and_purged(machine, packages):
         "ls /lib/systemd/system/tedge-agent.service "
         "/lib/systemd/system/tedge-mapper-*.service").split()}
     assert {u for u in units if "@" not in u} == PARTS == set(states(m))
-    m.good("runuser -u tedge tedge config set device.id dev1")
+    m.good("tedge cert create --device-id dev1")
+    assert m.good("stat -c '%a %U %n' /etc/tedge/device-certs/*.pem").split(
+        "\n")[:2] == [
+            "444 tedge /etc/tedge/device-certs/tedge-certificate.pem",
+            "400 tedge /etc/tedge/device-certs/tedge-private-key.pem"]
+    m.good("runuser -u tedge tedge config set az.mapper.timestamp false")
     m.good("systemctl enable --now tedge-agent")
     assert states(m)["tedge-agent"] == "up"
     m.good("systemctl restart tedge-agent && systemctl reload tedge-agent")
