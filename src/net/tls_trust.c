@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define CHAIN_MAX 16
-#define LINE_MAX_LEN 256        /* of PEM: 64, and some more are tolerated */
+#define LINE_MAX_LEN 256         /* of PEM: 64, and some more are tolerated */
 #define CERT_MAX_LEN (64u << 10) /* of one certificate in PEM */
 
 struct search {
