@@ -235,6 +235,10 @@ const struct config_key config_keys[] = {
 	    .doc = "Who signs its clients' certificates; with it they must "
 		   "show one.",
 	    .example = "/etc/ssl/certs" },
+	{ "c8y.proxy.max_connections", CONFIG_INT, .def = "32", .min = 1,
+	    .max = 10000, .doc = "Requests that the proxy holds at a time.",
+	    .note = "What comes beyond them is answered with 503.",
+	    .example = "32" },
 	{ "c8y.bridge.include.local_cleansession", CONFIG_ENUM, .def = "auto",
 	    ONE_OF("auto", "true", "false"),
 	    .doc = "Does Mosquitto's bridge file say local_cleansession?",

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/bridge.h"
+#include "edge/c8y_proxy.h"
 #include "edge/expose.h"
 #include "edge/mapper.h"
 #include "edge/mapper_http.h"
@@ -43,6 +44,7 @@ struct mapper_part {
 	struct health health;
 	struct expose exposed; /* the settings of its cloud */
 	struct bridge *bridge;
+	struct c8y_proxy *proxy; /* of Cumulocity alone */
 	bool has_cloud, told_up;
 	struct loop_timer timer;
 	struct loop_io files;     /* inotify */
@@ -395,6 +397,9 @@ connect_local(struct mapper_part *p, struct err *err)
 		expose_config(
 		    &p->exposed, p->edge, p->client, p->name, &p->cloud);
 	p->ops->filters(p->mapper, subscribe, p);
+	if (p->ops == &mapper_c8y)
+		p->proxy = c8y_proxy_new(
+		    edge_loop(p->edge), &p->cloud, p->client, p->name);
 	mqtt_client_start(p->client);
 	return 0;
 }
@@ -432,6 +437,7 @@ stop(void *part)
 
 	bridge_stop(p->bridge);
 	mapper_http_free(p->http);
+	c8y_proxy_free(p->proxy);
 	if (p->client != NULL)
 		health_tell(&p->health, "down");
 	mqtt_client_free(p->client);

@@ -31,6 +31,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define RECORD_MAX 16384u    /* bytes of payload in one record */
 #define HANDSHAKE_MAX 65536u /* bytes of one handshake message */
@@ -189,8 +190,12 @@ load_own(struct creds *c, const char *cert, const char *key, struct err *err)
 static int
 load_ca(struct creds *c, const char *file, struct err *err)
 {
-	int rc = gnutls_certificate_set_x509_trust_file(
-	    c->cert, file, GNUTLS_X509_FMT_PEM);
+	struct stat st;
+	int rc = stat(file, &st) == 0 && S_ISDIR(st.st_mode)
+	    ? gnutls_certificate_set_x509_trust_dir(
+		  c->cert, file, GNUTLS_X509_FMT_PEM)
+	    : gnutls_certificate_set_x509_trust_file(
+		  c->cert, file, GNUTLS_X509_FMT_PEM);
 
 	return rc > 0 ? 0 : refuse_file(err, file, rc);
 }

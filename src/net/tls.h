@@ -34,7 +34,7 @@ enum tls_version { TLS_1_2, TLS_1_3 };
 struct tls_server_conf {
 	const char *cert_file; /* with the chain behind it */
 	const char *key_file;
-	const char *ca_file;  /* who signs client certificates */
+	const char *ca_file;  /* who signs client certificates; or a folder */
 	const char *crl_file; /* which of them are revoked; NULL: none */
 	enum tls_client_certs client_certs;
 	enum tls_version min_version;

@@ -1,0 +1,336 @@
+"""The device's proxy to Cumulocity's HTTP: a double of the tenant behind TLS,
+whose MQTT gives the tokens."""
+import base64
+import hashlib
+import http.client
+import http.server
+import os
+import re
+import socket
+import ssl
+import threading
+
+import pytest
+
+from conftest import LIMIT, until
+from edge import free_port
+from edge_connect_test import world  # noqa: F401
+
+LARGE = 24 << 20
+
+
+class Tenant(http.server.ThreadingHTTPServer):
+    """Remembers who asked for what; `refuse` requests are answered with 401
+    before others are."""
+
+    daemon_threads = True
+
+    def __init__(self, authority, port=0):
+        super().__init__(("127.0.0.1", port), Door)
+        self.asked, self.refuse, self.go = [], 0, threading.Event()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*authority.sign("tenant"))
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_args):
+        pass
+
+    def stop(self):
+        self.go.set()
+        self.shutdown()
+        self.server_close()
+
+
+class Door(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_args):
+        pass
+
+    def chunks(self):
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            while True:
+                size = int(self.rfile.readline(), 16)
+                if size:
+                    yield self.rfile.read(size)
+                self.rfile.readline()
+                if not size:
+                    return
+        left = int(self.headers.get("Content-Length") or 0)
+        while left:
+            piece = self.rfile.read(min(left, 65536))
+            left -= len(piece)
+            yield piece
+
+    def answer(self):
+        tenant, digest, n = self.server, hashlib.sha256(), 0
+        for piece in self.chunks():
+            digest.update(piece)
+            n += len(piece)
+        tenant.asked.append((self.command, self.path, self.headers,
+                             n, digest.hexdigest()))
+        if tenant.refuse:
+            tenant.refuse -= 1
+            self.reply(401, b"not you")
+        elif self.path == "/ws":
+            self.echo()
+        elif self.path == "/wait":
+            tenant.go.wait(LIMIT)
+            self.reply(200, b"late")
+        elif self.path == "/large":
+            self.reply(200, bytes(LARGE))
+        elif self.path == "/none":
+            self.reply(404, b"nothing there")
+        else:
+            self.reply(200, ("%s %s" % (self.command, self.path)).encode())
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = answer
+
+    def reply(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def echo(self):
+        assert self.headers["Upgrade"] == "websocket"
+        assert self.headers["Connection"] == "Upgrade"
+        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\n"
+                         b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        while True:
+            got = self.connection.recv(4096)
+            if not got:
+                return
+            self.connection.sendall(got.upper())
+
+
+class Ask:
+    def __init__(self, edge, method, path, body=None, headers=None, tls=None,
+                 port=None):
+        port = port or edge.settings["c8y.proxy.bind.port"]
+        kind = http.client.HTTPSConnection if tls else (
+            http.client.HTTPConnection)
+        more = {"context": tls} if tls else {}
+        conn = kind("localhost" if tls else "127.0.0.1", port, timeout=LIMIT,
+                    **more)
+        conn.request(method, path, body, headers or {},
+                     encode_chunked=False)
+        found = conn.getresponse()
+        self.status, self.headers = found.status, found.headers
+        self.body = found.read()
+        conn.close()
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def joined(world, settings=None, cloud=None, **more):
+    """A tenant of two doors, and a device that is connected to it."""
+    tenant = Tenant(world.authority)
+    world.made.append(tenant)
+    cloud = cloud or world.cloud("c8y")
+    edge = world.edge({**world.to(cloud), "c8y.http": "localhost:%d"
+                       % tenant.port, **(settings or {})}, **more)
+    edge.good("connect", "c8y")
+    until("the proxy listens",
+          lambda: listens(edge.settings["c8y.proxy.bind.port"]))
+    return cloud, tenant, edge
+
+
+def bearer(cloud, asked):
+    kind, _, token = asked[2]["Authorization"].partition(" ")
+    assert kind == "Bearer" and len(asked[2].get_all("Authorization")) == 1
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+", token)
+    text = base64.urlsafe_b64decode(token.split(".")[1] + "==")
+    assert b'"sub": "device_dev1"' in text, text
+    return token
+
+
+def test_who_asks_here_asks_there_as_the_device(world):
+    cloud, tenant, edge = joined(world)
+    said = edge.good("http", "get", "/c8y/inventory/managedObjects?a=b%20c")
+    assert said.out == "GET /inventory/managedObjects?a=b%20c", said
+    token = bearer(cloud, tenant.asked[0])
+    assert tenant.asked[0][2]["Host"] == "localhost:%d" % tenant.port
+    asked_for = len(cloud.on("s/uat"))
+    said = edge.good("http", "post", "/c8y/event/events", '{"a":1}')
+    assert said.out == "POST /event/events", said
+    assert tenant.asked[1][2]["Content-Type"] == "application/json"
+    assert tenant.asked[1][3] == 7
+    # One token is good for many requests.
+    assert bearer(cloud, tenant.asked[1]) == token
+    for method in ("PUT", "PATCH", "DELETE", "HEAD"):
+        assert Ask(edge, method, "/c8y/x").status == 200
+        assert bearer(cloud, tenant.asked[-1]) == token
+    assert len(cloud.on("s/uat")) == asked_for
+    said = edge.tedge("http", "get", "/c8y/none")
+    assert said.status == 1 and "HTTP client error: 404" in said.err, said
+    assert "nothing there" in said.err
+    # Who says who he is, is believed; and what is not Cumulocity's is not.
+    Ask(edge, "GET", "/c8y/x", headers={"Authorization": "Basic eDp5"})
+    assert tenant.asked[-1][2].get_all("Authorization") == ["Basic eDp5"]
+    n = len(tenant.asked)
+    assert Ask(edge, "GET", "/elsewhere").status == 404
+    assert Ask(edge, "GET", "/c8y/x", headers={"X": "y" * 20000}).status == 431
+    assert len(tenant.asked) == n
+    assert token not in edge.logged()
+
+
+def test_a_token_that_is_refused_is_asked_for_again_once(world):
+    cloud, tenant, edge = joined(world)
+    before = len(cloud.on("s/uat"))
+    tenant.refuse = 1
+    got = Ask(edge, "POST", "/c8y/x", b"the body")
+    assert (got.status, got.body) == (200, b"POST /x")
+    assert [a[3] for a in tenant.asked] == [8, 8]
+    assert len(cloud.on("s/uat")) == before + 2
+    tenant.refuse = 2
+    got = Ask(edge, "GET", "/c8y/x")
+    assert (got.status, got.body) == (401, b"not you")
+    assert len(tenant.asked) == 4
+    # A token of the caller's own is the caller's to renew.
+    tenant.refuse = 1
+    got = Ask(edge, "GET", "/c8y/x", headers={"Authorization": "Bearer x"})
+    assert got.status == 401 and len(tenant.asked) == 5
+    # What is too large to be kept is not sent twice; the next one is.
+    tenant.refuse = 1
+    assert Ask(edge, "PUT", "/c8y/x", bytes(1 << 20)).status == 401
+    assert Ask(edge, "GET", "/c8y/x").status == 200
+
+
+def memory(edge):
+    text = open("/proc/%d/smaps_rollup" % edge.process.pid).read()
+    return sum(int(n) for n in re.findall(r"^Private_\w+:\s+(\d+)", text, re.M))
+
+
+def test_large_bodies_pass_through_piece_by_piece(world):
+    _, tenant, edge = joined(world)
+    assert Ask(edge, "GET", "/c8y/x").status == 200
+    before = memory(edge)
+    body = os.urandom(LARGE)
+    digest = hashlib.sha256(body).hexdigest()
+    assert Ask(edge, "PUT", "/c8y/file", body).status == 200
+    assert tenant.asked[-1][3:] == (LARGE, digest)
+    conn = http.client.HTTPConnection(
+        "127.0.0.1", edge.settings["c8y.proxy.bind.port"], timeout=LIMIT)
+    conn.request("POST", "/c8y/file", encode_chunked=True, headers={
+        "Transfer-Encoding": "chunked"}, body=(
+            body[i:i + 100000] for i in range(0, LARGE, 100000)))
+    assert conn.getresponse().read() == b"POST /file"
+    conn.close()
+    assert tenant.asked[-1][3:] == (LARGE, digest)
+    assert Ask(edge, "GET", "/c8y/large").body == bytes(LARGE)
+    if "Sanitizer" not in os.environ.get("ASAN_OPTIONS", "Sanitizer"):
+        return
+    assert memory(edge) - before < 4096, "KiB more than %d" % before
+
+
+def test_a_cloud_that_is_away(world):
+    cloud, tenant, edge = joined(world)
+    assert Ask(edge, "GET", "/c8y/x").status == 200
+    tenant.stop()
+    got = Ask(edge, "GET", "/c8y/x")
+    assert got.status == 502
+    assert got.headers["Content-Type"].startswith("text/plain")
+    assert b"can not be reached at localhost: connect" in got.body, got.body
+    back = Tenant(world.authority, tenant.port)
+    world.made[world.made.index(tenant)] = back
+    assert Ask(edge, "GET", "/c8y/x").status == 200
+    # Nor is there a token where MQTT does not reach the cloud.
+    cloud.offline()
+    back.refuse = 1
+    got = Ask(edge, "GET", "/c8y/x")
+    assert got.status == 502 and b"no token within 10 s" in got.body, got.body
+    cloud.online()
+
+
+def test_a_device_with_an_account(world):
+    cloud = world.cloud("c8y", accounts={"t123456/octocat": "pa:ss"})
+    file = world.folder / "credentials.toml"
+    file.write_text(
+        '[c8y]\nusername = "t123456/octocat"\npassword = "pa:ss"\n')
+    _, tenant, edge = joined(world, {
+        "c8y.auth_method": "basic", "c8y.credentials_path": str(file),
+        "device.id": "dev1"}, cloud, name=None)
+    assert Ask(edge, "GET", "/c8y/x").status == 200
+    assert tenant.asked[0][2]["Authorization"] == "Basic " + (
+        base64.b64encode(b"t123456/octocat:pa:ss").decode())
+
+
+def test_https_and_certificates_of_clients(world):
+    cert, key = world.authority.sign("proxy")
+    mine = world.authority.sign("client")
+    port = free_port()
+    _, tenant, edge = joined(world, {
+        "c8y.proxy.cert_path": str(cert), "c8y.proxy.key_path": str(key),
+        "c8y.proxy.ca_path": str(world.authority.ca),
+        "c8y.proxy.client.host": "localhost", "c8y.proxy.bind.port": port,
+        "http.client.auth.cert_file": str(mine[0]),
+        "http.client.auth.key_file": str(mine[1])})
+    got = Ask(edge, "GET", "/c8y/a?b", headers={"Host": "gateway:%d" % port})
+    assert got.status == 307
+    assert got.headers["Location"] == "https://gateway:%d/c8y/a?b" % port
+    context = ssl.create_default_context(cafile=str(world.authority.ca))
+    with pytest.raises((ssl.SSLError, ConnectionError,
+                        http.client.RemoteDisconnected)):
+        Ask(edge, "GET", "/c8y/x", tls=context)
+    assert not tenant.asked
+    context.load_cert_chain(*mine)
+    assert Ask(edge, "GET", "/c8y/x", tls=context).body == b"GET /x"
+    assert Ask(edge, "GET", "/c8y/large", tls=context).body == bytes(LARGE)
+    assert Ask(edge, "PUT", "/c8y/f", bytes(LARGE), tls=context).status == 200
+    assert tenant.asked[-1][3] == LARGE
+    assert edge.good("http", "get", "/c8y/y").out == "GET /y"
+
+
+def test_websockets_pass(world):
+    cloud, tenant, edge = joined(world)
+    with socket.create_connection(
+            ("127.0.0.1", edge.settings["c8y.proxy.bind.port"]), LIMIT) as s:
+        s.sendall(b"GET /c8y/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                  b"Connection: Upgrade\r\nSec-WebSocket-Key: abc\r\n\r\n")
+        got = b""
+        while not got.endswith(b"\r\n\r\n"):
+            got += s.recv(4096)
+        assert got.startswith(b"HTTP/1.1 101 "), got
+        for word in (b"ping", b"pong"):
+            s.sendall(word)
+            assert s.recv(100) == word.upper()
+    assert tenant.asked[0][2]["Sec-WebSocket-Key"] == "abc"
+    bearer(cloud, tenant.asked[0])
+
+
+def test_there_is_a_limit_to_requests_at_a_time(world):
+    _, tenant, edge = joined(world, {"c8y.proxy.max_connections": 1})
+    late = []
+    thread = threading.Thread(
+        target=lambda: late.append(Ask(edge, "GET", "/c8y/wait")))
+    thread.start()
+    until("one waits", lambda: tenant.asked)
+    got = Ask(edge, "GET", "/c8y/x")
+    assert got.status == 503 and b"c8y.proxy.max_connections" in got.body
+    tenant.go.set()
+    thread.join(LIMIT)
+    assert late[0].body == b"late"
+    until("there is room again",
+          lambda: Ask(edge, "GET", "/c8y/x").status == 200)
+
+
+def test_each_profile_has_a_port_of_its_own(world):
+    port = free_port()
+    cloud, tenant, edge = joined(world)
+    edge.set(**{"c8y__profiles__second__url": "localhost",
+                "c8y__profiles__second__mqtt": "localhost:%d" % cloud.port,
+                "c8y__profiles__second__http": "localhost:%d" % tenant.port,
+                "c8y__profiles__second__root_cert_path":
+                    str(world.authority.ca),
+                "c8y__profiles__second__proxy__bind__port": port,
+                "c8y__profiles__second__bridge__topic_prefix": "c8y-second"})
+    edge.good("connect", "c8y", "--profile", "second", "--offline")
+    until("its proxy listens", lambda: listens(port))
+    assert listens(edge.settings["c8y.proxy.bind.port"])
+    assert Ask(edge, "GET", "/c8y/x", port=port, headers={
+        "Authorization": "Basic eDp5"}).body == b"GET /x"
