@@ -37,6 +37,7 @@ struct ask {
 struct mapper_http {
 	struct loop *loop;
 	char *folder;
+	struct fetch_conf conf;
 	void (*done)(void *ctx, uint64_t tag, int status, struct str body);
 	void *ctx;
 	struct list asks;
@@ -112,6 +113,7 @@ send_it(struct ask *a, struct err *err)
 		.accept = STR("application/json"),
 		.answer_max = ANSWER_MAX,
 		.timeout_ms = path == NULL ? TIMEOUT_MS : 0,
+		.conf = &a->http->conf,
 	};
 	int rc;
 
@@ -137,7 +139,7 @@ on_fetched(void *ctx, const struct fetch_end *end)
 static int
 fetch_it(struct ask *a, struct err *err)
 {
-	struct fetch_request r = { .url = a->from };
+	struct fetch_request r = { .url = a->from, .conf = &a->http->conf };
 	int fd;
 
 	a->state = FETCHING;
@@ -210,6 +212,7 @@ mapper_http_carry(struct mapper_http *h, uint64_t tag, struct str from,
 
 struct mapper_http *
 mapper_http_new(struct loop *loop, struct str folder,
+    const struct fetch_conf *conf,
     void (*done)(void *ctx, uint64_t tag, int status, struct str body),
     void *ctx)
 {
@@ -217,6 +220,7 @@ mapper_http_new(struct loop *loop, struct str folder,
 
 	h->loop = loop;
 	h->folder = str_dupz(folder);
+	h->conf = *conf;
 	h->done = done;
 	h->ctx = ctx;
 	h->soon.fire = on_soon;

@@ -12,11 +12,14 @@
 #include <stdint.h>
 
 struct mapper_http;
+struct fetch_conf;
 
-/* `folder`, which is copied, is for files on their way. `done` is called once
+/* `folder`, which is copied, is for files on their way. `conf` says whom to
+ * trust and what to show; its texts are borrowed. `done` is called once
  * for each request, never before the call that made it returns; with status 0
  * and a sentence where there was no answer. */
 struct mapper_http *mapper_http_new(struct loop *loop, struct str folder,
+    const struct fetch_conf *conf,
     void (*done)(void *ctx, uint64_t tag, int status, struct str body),
     void *ctx);
 /* Ends what is on its way; done() is not called. NULL is fine. */

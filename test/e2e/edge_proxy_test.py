@@ -28,6 +28,7 @@ class Tenant(http.server.ThreadingHTTPServer):
     def __init__(self, authority, port=0):
         super().__init__(("127.0.0.1", port), Door)
         self.asked, self.refuse, self.go = [], 0, threading.Event()
+        self.knows = False  # the device's id
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.sign("tenant"))
         self.socket = context.wrap_socket(self.socket, server_side=True)
@@ -68,7 +69,8 @@ class Door(http.server.BaseHTTPRequestHandler):
             digest.update(piece)
             n += len(piece)
         if self.path.startswith("/identity/"):  # the mapper, for itself
-            self.reply(404, b"")
+            self.reply(200 if tenant.knows else 404,
+                       b'{"managedObject":{"id":"4711"}}')
             return
         tenant.asked.append((self.command, self.path, self.headers,
                              n, digest.hexdigest()))
@@ -289,6 +291,13 @@ def test_https_and_certificates_of_clients(world):
     assert Ask(edge, "PUT", "/c8y/f", bytes(LARGE), tls=context).status == 200
     assert tenant.asked[-1][3] == LARGE
     assert edge.good("http", "get", "/c8y/y").out == "GET /y"
+    # The mapper shows the same certificate.
+    tenant.knows = True
+    local = edge.client()
+    local.say("te/device/main///e/big", '{"text":"%s"}' % ("x" * 20000))
+    local.close()
+    until("the event is there", lambda: [
+        a for a in tenant.asked if a[1] == "/event/events" and a[3] > 20000])
 
 
 def test_websockets_pass(world):
