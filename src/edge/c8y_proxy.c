@@ -17,7 +17,8 @@
 
 #define LOG_MODULE "proxy"
 #define RETRY_MS 10000
-#define PAUSE_MS 100 /* when descriptors have run out */
+#define PAUSE_MS 100   /* when descriptors have run out */
+#define REFUSED_MAX 64 /* that are being told so; others are cut off */
 #define HTTPS_PORT 443
 
 /* --- listening ----------------------------------------------------------- */
@@ -26,8 +27,7 @@ static void
 on_listen(struct loop_io *io, unsigned what)
 {
 	struct c8y_proxy *p = container_of(io, struct c8y_proxy, io);
-	/* those that are refused linger, too */
-	size_t most = 2 * p->max_passes;
+	size_t most = p->max_passes + REFUSED_MAX;
 	int fd;
 
 	(void)what;
@@ -257,4 +257,13 @@ c8y_proxy_free(struct c8y_proxy *p)
 	c8y_token_free(p->token);
 	closed(p);
 	free(p);
+}
+
+struct str
+c8y_proxy_root(const struct cloud *cloud, struct arena *a)
+{
+	return arena_printf(a, "%s://" STR_FMT ":%lld/c8y",
+	    cloud_text(cloud, "proxy.cert_path").len > 0 ? "https" : "http",
+	    STR_ARG(cloud_text(cloud, "proxy.client.host")),
+	    (long long)cloud_int(cloud, "proxy.client.port"));
 }

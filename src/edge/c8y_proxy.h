@@ -9,6 +9,7 @@
 #ifndef EDGE_C8Y_PROXY_H
 #define EDGE_C8Y_PROXY_H
 
+#include "base/arena.h"
 #include "edge/config.h"
 #include "net/mqtt/client.h"
 
@@ -19,5 +20,8 @@ struct c8y_proxy;
 struct c8y_proxy *c8y_proxy_new(struct loop *loop, const struct cloud *cloud,
     struct mqtt_client *client, const char *name);
 void c8y_proxy_free(struct c8y_proxy *p); /* NULL is fine */
+
+/* Where others of the device reach it: "http://127.0.0.1:8001/c8y". */
+struct str c8y_proxy_root(const struct cloud *cloud, struct arena *a);
 
 #endif

@@ -26,6 +26,7 @@ const struct command *const command_arrays[] = {
 	config_commands,
 	connect_commands,
 	http_commands,
+	upload_commands,
 	mqtt_commands,
 	diag_commands,
 	run_commands,

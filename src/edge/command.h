@@ -40,7 +40,8 @@ struct command {
 /* Arrays end with words NULL. */
 extern const struct command config_commands[], cert_commands[],
     connect_commands[], mqtt_commands[], run_commands[], http_commands[],
-    diag_commands[], part_commands[], init_commands[], completions_commands[];
+    upload_commands[], diag_commands[], part_commands[], init_commands[],
+    completions_commands[];
 
 /* --- within run() -------------------------------------------------------- */
 
@@ -70,6 +71,9 @@ int command_wrong_arg(
 bool command_number(const struct command_call *c, const char *option,
     int64_t min, int64_t max, int64_t *ret);
 bool command_ms(const struct command_call *c, const char *option, int64_t *ret);
+
+/* The MIME type of a file, by its ending. */
+const char *command_file_type(const char *path);
 
 /* On standard error: "Error: failed to DOING" and "Caused by:" with the
  * sentence. Returns 1. */

@@ -416,3 +416,16 @@ fetch_conf_of(const struct cloud *cloud, struct fetch_conf *ret)
 	};
 	*(is_folder(trust) ? &ret->ca_dir : &ret->ca_file) = trust;
 }
+
+void
+fetch_conf_local(const struct cloud *cloud, struct fetch_conf *ret)
+{
+	const struct config *c = cloud->config;
+	struct fetch_conf of;
+
+	fetch_conf_of(cloud, &of);
+	*ret = (struct fetch_conf){ .ca_file = of.ca_file,
+		.ca_dir = of.ca_dir,
+		.cert_file = config_text(c, "http.client.auth.cert_file"),
+		.key_file = config_text(c, "http.client.auth.key_file") };
+}

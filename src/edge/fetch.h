@@ -74,6 +74,9 @@ struct cloud;
 /* How a cloud is reached by HTTP: whom it is trusted by, through which proxy.
  * Lent by the settings. */
 void fetch_conf_of(const struct cloud *cloud, struct fetch_conf *ret);
+/* The same of the device's own servers, which may speak HTTPS and want to see a
+ * certificate; they are not behind the way to the clouds. */
+void fetch_conf_local(const struct cloud *cloud, struct fetch_conf *ret);
 
 /* The URL without user, password, query and fragment, for people and logs. */
 void fetch_url_text(struct str url, struct buf *out);

@@ -339,30 +339,15 @@ on_answer(void *ctx, uint64_t tag, int status, struct str body)
 	arena_clear(&p->arena);
 }
 
-/* The device's own servers are asked, which may speak HTTPS and want to see a
- * certificate; they are not behind the way to the clouds. */
-static void
-trust(const struct mapper_part *p, struct fetch_conf *ret)
-{
-	const struct config *c = edge_config(p->edge);
-	struct fetch_conf cloud = { 0 };
-
-	if (p->has_cloud)
-		fetch_conf_of(&p->cloud, &cloud);
-	*ret = (struct fetch_conf){ .ca_file = cloud.ca_file,
-		.ca_dir = cloud.ca_dir,
-		.cert_file = config_text(c, "http.client.auth.cert_file"),
-		.key_file = config_text(c, "http.client.auth.key_file") };
-}
-
 static struct mapper_http *
 http_of(struct mapper_part *p)
 {
-	struct fetch_conf conf;
+	struct fetch_conf conf = { 0 };
 
 	if (p->http != NULL)
 		return p->http;
-	trust(p, &conf);
+	if (p->has_cloud)
+		fetch_conf_local(&p->cloud, &conf);
 	p->http = mapper_http_new(edge_loop(p->edge),
 	    config_text(edge_config(p->edge), "tmp.path"), &conf, on_answer, p);
 	return p->http;

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import http.client
 import http.server
+import json
 import os
 import re
 import socket
@@ -29,6 +30,7 @@ class Tenant(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Door)
         self.asked, self.refuse, self.go = [], 0, threading.Event()
         self.knows = False  # the device's id
+        self.bodies = []  # of events, their beginnings
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.sign("tenant"))
         self.socket = context.wrap_socket(self.socket, server_side=True)
@@ -65,15 +67,19 @@ class Door(http.server.BaseHTTPRequestHandler):
 
     def answer(self):
         tenant, digest, n = self.server, hashlib.sha256(), 0
+        small = b""
         for piece in self.chunks():
             digest.update(piece)
             n += len(piece)
+            small = (small + piece)[:4096]
         if self.path.startswith("/identity/"):  # the mapper, for itself
             self.reply(200 if tenant.knows else 404,
                        b'{"managedObject":{"id":"4711"}}')
             return
         tenant.asked.append((self.command, self.path, self.headers,
                              n, digest.hexdigest()))
+        if self.path == "/event/events":
+            tenant.bodies.append(small)
         if tenant.refuse:
             tenant.refuse -= 1
             self.reply(401, b"not you")
@@ -84,6 +90,8 @@ class Door(http.server.BaseHTTPRequestHandler):
             self.reply(200, b"late")
         elif self.path == "/large":
             self.reply(200, bytes(LARGE))
+        elif self.path == "/event/events" and tenant.knows:
+            self.reply(201, b'{"id":"99"}')
         elif self.path == "/none":
             self.reply(404, b"nothing there")
         else:
@@ -298,6 +306,43 @@ def test_https_and_certificates_of_clients(world):
     local.close()
     until("the event is there", lambda: [
         a for a in tenant.asked if a[1] == "/event/events" and a[3] > 20000])
+
+
+def test_a_file_becomes_an_event_of_the_cloud(world):
+    cloud, tenant, edge = joined(world)
+    tenant.knows = True
+    file = edge.folder / "some.log"
+    file.write_bytes(os.urandom(1 << 20))
+    said = edge.good("upload", "c8y", "--file", file)
+    assert said.out == "99\n"
+    event = json.loads(tenant.bodies[0])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", event.pop("time"))
+    assert event == {"source": {"id": "4711"}, "type": "tedge_UploadedFile",
+                     "text": "Uploaded file: %s" % file}
+    sent = [a for a in tenant.asked if a[1] == "/event/events/99/binaries"]
+    assert [(a[0], a[2]["Content-Type"], a[3:]) for a in sent] == [
+        ("POST", "text/plain", (1 << 20, hashlib.sha256(
+            file.read_bytes()).hexdigest()))]
+    bearer(cloud, sent[0])
+    edge.good("upload", "c8y", "--file", file, "--type", "t", "--text", "x",
+              "--mime-type", "a/b", "--json",
+              '{"text":"said","source":"no","more":[1]}')
+    event = json.loads(tenant.bodies[1])
+    del event["time"]
+    assert event == {"source": {"id": "4711"}, "type": "t", "text": "said",
+                     "more": [1]}
+    assert tenant.asked[-1][2]["Content-Type"] == "a/b"
+    for words, why in ((("--json", "[1]"), "a JSON object is expected"),
+                       (("--json", "{"), "a JSON object is expected")):
+        said = edge.tedge("upload", "c8y", "--file", file, *words)
+        assert said.status == 1 and why in said.err and not said.out, said
+    said = edge.tedge("upload", "c8y", "--file", edge.folder / "none")
+    assert said.status == 1 and "No such file" in said.err, said
+    assert len(tenant.bodies) == 2
+    tenant.knows = False
+    said = edge.tedge("upload", "c8y", "--file", file)
+    assert said.status == 1, said
+    assert "find the device in the cloud" in said.err and "404" in said.err
 
 
 def test_websockets_pass(world):

@@ -268,8 +268,8 @@ static const struct {
 	{ ".deb", "application/vnd.debian.binary-package" },
 };
 
-static const char *
-type_of_file(const char *path)
+const char *
+command_file_type(const char *path)
 {
 	for (size_t i = 0; i < COUNT_OF(types); i++)
 		if (str_ends(str_of(path), str_of(types[i].ending)))
@@ -304,7 +304,7 @@ read_body(struct command_call *c, struct call *h, struct err *err)
 		return err_set(err, ERR_PARAM, "%s is no file", file);
 	h->length = (uint64_t)st.st_size;
 	if (h->type == NULL)
-		h->type = type_of_file(file);
+		h->type = command_file_type(file);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "edge/c8y_proxy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,15 +70,6 @@ job_new(struct c8y *c, struct str xid)
 	list_add(&c->jobs, &j->link);
 	c->n_jobs++;
 	return j;
-}
-
-static struct str
-base(struct c8y *c, struct arena *a)
-{
-	return arena_printf(a, "%s://" STR_FMT ":%lld/c8y",
-	    cloud_text(&c->cloud, "proxy.cert_path").len > 0 ? "https" : "http",
-	    STR_ARG(cloud_text(&c->cloud, "proxy.client.host")),
-	    (long long)cloud_int(&c->cloud, "proxy.client.port"));
 }
 
 static void
@@ -140,7 +132,7 @@ go_on(struct c8y *c, struct job *j)
 	struct c8y_entity *e = c8y_by_xid(c, j->xid);
 	struct arena a = { 0 };
 	struct buf b = { 0 };
-	struct str root = base(c, &a);
+	struct str root = c8y_proxy_root(&c->cloud, &a);
 
 	if (c->host.http == NULL || (j->has_file && c->host.carry == NULL)) {
 		fail(c, j, "no way to reach the cloud by HTTP", 0, STR(""));
@@ -206,7 +198,7 @@ carry(struct c8y *c, struct job *j)
 	struct arena a = { 0 };
 	struct str to =
 	    arena_printf(&a, STR_FMT "/event/events/" STR_FMT "/binaries",
-		STR_ARG(base(c, &a)), STR_ARG(j->event_id));
+		STR_ARG(c8y_proxy_root(&c->cloud, &a)), STR_ARG(j->event_id));
 
 	j->step = BINARY;
 	j->tag = ++c->next_tag;

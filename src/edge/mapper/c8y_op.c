@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "codec/smartrest.h"
 #include "codec/url.h"
+#include "edge/c8y_proxy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -100,10 +101,8 @@ c8y_proxy_url(struct c8y *c, struct str url, struct arena *a)
 		str_eq_nocase(domain_of(u.host), domain_of(host))))
 		return url;
 	rest = u.path.ptr == NULL ? STR("") : u.path;
-	return arena_printf(a, "%s://" STR_FMT ":%lld/c8y" STR_FMT "%s" STR_FMT,
-	    cloud_text(&c->cloud, "proxy.cert_path").len > 0 ? "https" : "http",
-	    STR_ARG(cloud_text(&c->cloud, "proxy.client.host")),
-	    (long long)cloud_int(&c->cloud, "proxy.client.port"), STR_ARG(rest),
+	return arena_printf(a, STR_FMT STR_FMT "%s" STR_FMT,
+	    STR_ARG(c8y_proxy_root(&c->cloud, a)), STR_ARG(rest),
 	    u.query.ptr == NULL ? "" : "?",
 	    STR_ARG((u.query.ptr == NULL ? STR("") : u.query)));
 }
