@@ -830,6 +830,8 @@ mqtt_client_stop(struct mqtt_client *c)
 {
 	if (c->state == IDLE)
 		return;
+	if (c->state == ONLINE) /* what was given to it before this */
+		(void)mqtt_client_out_pump(c);
 	say_goodbye(c, MQTT_R_OK);
 	enter(c, IDLE);
 }

@@ -105,8 +105,9 @@ int mqtt_client_new(struct loop *loop, const struct mqtt_client_conf *conf,
     struct mqtt_client **ret, struct err *err);
 /* Begins to connect, and keeps at it until mqtt_client_stop(). */
 void mqtt_client_start(struct mqtt_client *c);
-/* Says goodbye and returns to idle; down() is not called. QoS 1 and 2 messages
- * that wait are kept for the next start. */
+/* Sends what waits, as far as that goes without waiting, says goodbye and
+ * returns to idle; down() is not called. QoS 1 and 2 messages that were not
+ * answered are kept for the next start. */
 void mqtt_client_stop(struct mqtt_client *c);
 /* Stops and forgets it; completions that are due are not called. NULL is
  * fine. */
