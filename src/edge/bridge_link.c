@@ -4,6 +4,8 @@
 #include "edge/bridge_link.h"
 
 #include "base/file.h"
+#include "edge/module.h"
+#include "edge/tls_module.h"
 #include "net/stream.h"
 #include "net/tls.h"
 #include "net/tunnel.h"
@@ -76,9 +78,11 @@ check_files(const struct bridge_plan *p, struct err *err)
 {
 	int rc = p->tls ? check_own(p, err) : 0;
 
-	if (rc == 0 && (p->tls || p->proxy_tls) && p->ca_path != NULL)
+	if (rc != 0 || (!p->tls && !p->proxy_tls))
+		return rc;
+	if (p->ca_path != NULL)
 		rc = file_check(p->ca_path, err);
-	return rc;
+	return rc == 0 ? module_find(TLS_MODULE_NAME, err) : rc;
 }
 
 int
