@@ -86,7 +86,8 @@ enum mqtt_client_stage {
  * below, mqtt_client_free() included. Errors are lent. */
 struct mqtt_client_events {
 	void (*up)(void *owner, bool session_present);
-	/* It will be tried again. ERR_DENIED: the server refused us. */
+	/* It will be tried again. ERR_DENIED: the server refused us.
+	 * ERR_CLOSED: it has ended the connection, or its side of it. */
 	void (*down)(void *owner, const struct err *why);
 	/* On this connection the server has answered for every subscription
 	 * that was made before; a refused one was told by itself. */
