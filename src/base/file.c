@@ -34,6 +34,18 @@ file_read(const char *path, struct buf *out, struct err *err)
 	return err_errno(err, "read %s", path);
 }
 
+int
+file_check(const char *path, struct err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_errno(err, "load %s", path);
+	if (access(path, S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK) < 0)
+		return err_errno(err, "read %s", path);
+	return 0;
+}
+
 static int
 write_all(int fd, struct str text)
 {

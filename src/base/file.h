@@ -10,6 +10,9 @@
 /* Adds what the file holds to `out`; on an error `out` is as before. */
 int file_read(const char *path, struct buf *out, struct err *err);
 
+/* Is there a file, or a folder, that can be read? */
+int file_check(const char *path, struct err *err);
+
 /* Puts `text` into a file that only its owner may read, so that a reader, and a
  * machine whose power is cut at any instant, finds the whole old file or the
  * whole new one. */

@@ -28,11 +28,22 @@ on_entities(void *owner, struct entity_call *c)
 	entity_api(h->store, c);
 }
 
+static void
+on_failed(void *owner, const struct err *why)
+{
+	struct agent_http *h = owner;
+
+	log_error("no HTTP: %s", why->text);
+	edge_http_stop(h->server);
+	h->server = NULL;
+	loop_after(edge_loop(h->edge), &h->retry, RETRY_MS);
+}
+
 static int
 try_it(struct agent_http *h, struct err *err)
 {
 	const struct config *c = edge_config(h->edge);
-	const struct edge_http_host host = { h, on_entities };
+	const struct edge_http_host host = { h, on_entities, on_failed };
 	struct arena a = { 0 };
 	struct edge_http_conf conf = {
 		.loop = edge_loop(h->edge),

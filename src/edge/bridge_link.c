@@ -3,6 +3,10 @@
  */
 #include "edge/bridge_link.h"
 
+#include "base/file.h"
+#include "edge/module.h"
+#include "edge/tls_module.h"
+#include "net/stream.h"
 #include "net/tls.h"
 #include "net/tunnel.h"
 
@@ -10,28 +14,49 @@
 #include <string.h>
 #include <unistd.h>
 
+/* `t` is made the first time, and stays: it offers the last session. */
+static struct stream *
+put_tls(struct tls_client **t, const struct tls_client_conf *conf,
+    struct stream *below, const char *host, struct err *err)
+{
+	if (*t == NULL && tls_client_new(conf, t, err) != 0) {
+		stream_free(below);
+		return NULL;
+	}
+	return tls_client_stream(*t, below, host, err);
+}
+
 /* Through the proxy, if there is one, and TLS with the cloud over it. */
 static struct stream *
 put_on(void *ctx, struct stream *below, const char *host, struct err *err)
 {
-	const struct bridge_link *l = ctx;
+	struct bridge_link *l = ctx;
 	const struct bridge_plan *p = l->plan;
+	const struct tls_client_conf tls = {
+		.ca_path = p->ca_path,
+		.cert_file = p->cert_file,
+		.key_file = p->key_file,
+		.key_module = p->key_module,
+		.key_pin = p->key_pin,
+		.verify = true,
+	};
+	const struct tls_client_conf proxy_tls = { .ca_path = p->ca_path,
+		.verify = true };
 
-	if (l->proxy_tls != NULL) {
-		below = tls_client_stream(l->proxy_tls, below, host, err);
+	if (p->proxy_tls) {
+		below = put_tls(&l->proxy_tls, &proxy_tls, below, host, err);
 		if (below == NULL)
 			return NULL;
 	}
 	if (p->proxy != NULL)
 		below = tunnel_stream(
 		    below, p->host, p->port, p->proxy_user, p->proxy_password);
-	return l->tls == NULL ? below
-			      : tls_client_stream(l->tls, below, p->host, err);
+	return p->tls ? put_tls(&l->tls, &tls, below, p->host, err) : below;
 }
 
 /* The library's own words for these are hard to read. */
 static int
-check_files(const struct bridge_plan *p, struct err *err)
+check_own(const struct bridge_plan *p, struct err *err)
 {
 	if (p->cert_file != NULL && access(p->cert_file, R_OK) < 0) {
 		if (errno == ENOENT)
@@ -47,21 +72,24 @@ check_files(const struct bridge_plan *p, struct err *err)
 	return 0;
 }
 
+/* What can be seen before TLS is there. */
+static int
+check_files(const struct bridge_plan *p, struct err *err)
+{
+	int rc = p->tls ? check_own(p, err) : 0;
+
+	if (rc != 0 || (!p->tls && !p->proxy_tls))
+		return rc;
+	if (p->ca_path != NULL)
+		rc = file_check(p->ca_path, err);
+	return rc == 0 ? module_find(TLS_MODULE_NAME, err) : rc;
+}
+
 int
 bridge_link_open(struct bridge_link *l, const struct bridge_plan *p,
     struct mqtt_client_conf *conf, struct err *err)
 {
-	const struct tls_client_conf tls = {
-		.ca_path = p->ca_path,
-		.cert_file = p->cert_file,
-		.key_file = p->key_file,
-		.key_module = p->key_module,
-		.key_pin = p->key_pin,
-		.verify = true,
-	};
-	const struct tls_client_conf proxy_tls = { .ca_path = p->ca_path,
-		.verify = true };
-	int rc = 0;
+	int rc = check_files(p, err);
 
 	*l = (struct bridge_link){ .plan = p };
 	*conf = (struct mqtt_client_conf){
@@ -81,24 +109,14 @@ bridge_link_open(struct bridge_link *l, const struct bridge_plan *p,
 		conf->address = p->proxy;
 		conf->port = p->proxy_port;
 	}
-	if (p->tls) {
-		rc = check_files(p, err);
-		if (rc == 0)
-			rc = tls_client_new(&tls, &l->tls, err);
+	if (p->tls)
 		conf->wrap_is_up = tls_stream_is_up;
-	}
-	if (rc == 0 && p->proxy_tls)
-		rc = tls_client_new(&proxy_tls, &l->proxy_tls, err);
-	if (rc != 0) {
-		bridge_link_close(l);
-		return rc;
-	}
 	if (p->tls || p->proxy != NULL) {
 		conf->wrap = put_on;
 		conf->wrap_why = stream_why;
 		conf->wrap_ctx = l;
 	}
-	return 0;
+	return rc;
 }
 
 void

@@ -12,13 +12,16 @@ struct tls_client;
 
 struct bridge_link {
 	const struct bridge_plan *plan; /* borrowed */
-	struct tls_client *tls;         /* NULL: in clear */
-	struct tls_client *proxy_tls;   /* to the proxy; NULL: in clear */
+	/* Made when a first connection is there: until then a device whose
+	 * cloud is away has no TLS in its memory. */
+	struct tls_client *tls;
+	struct tls_client *proxy_tls; /* to the proxy */
 };
 
 /* Sets all of `conf` that the plan says; the caller adds sessions and the
  * like. `l` stays in place, and open while the client lives. ERR_PARAM, ERR_IO:
- * a file is missing or wrong. Then `l` is closed. */
+ * a file is missing or must not be read; then `l` is closed. That one is wrong
+ * the client is told, when it has a connection. */
 int bridge_link_open(struct bridge_link *l, const struct bridge_plan *p,
     struct mqtt_client_conf *conf, struct err *err);
 void bridge_link_close(struct bridge_link *l); /* a zero one is fine */

@@ -26,7 +26,7 @@
 #define IDLE_S 60
 #define CA_MAX ((size_t)4 << 20)
 
-struct edge_http {
+struct edge_site {
 	struct loop *loop;
 	struct edge_http_host host;
 	struct worker_pool *worker;
@@ -42,7 +42,7 @@ struct edge_http {
  */
 
 static void
-ask_entities(struct edge_http *h, struct http_call *c)
+ask_entities(struct edge_site *s, struct http_call *c)
 {
 	struct entity_call e = { .method = c->method,
 		.path = c->path,
@@ -53,7 +53,7 @@ ask_entities(struct edge_http *h, struct http_call *c)
 
 	if (strcmp(e.method, "HEAD") == 0)
 		e.method = "GET";
-	h->host.entities(h->host.owner, &e);
+	s->host.entities(s->host.owner, &e);
 	c->status = e.status;
 	c->type = e.out.len > 0 ? "application/json" : NULL;
 	buf_clear(&c->out);
@@ -64,12 +64,12 @@ ask_entities(struct edge_http *h, struct http_call *c)
 static bool
 on_quick(void *owner, struct http_call *c)
 {
-	struct edge_http *h = owner;
+	struct edge_site *s = owner;
 
 	if (http_files_is(c))
 		return false;
 	if (entity_api_is(c->path))
-		ask_entities(h, c);
+		ask_entities(s, c);
 	else if (!str_eqz(c->path, "/te/v1/health"))
 		http_empty(c, 404);
 	else if (strcmp(c->method, "GET") != 0 &&
@@ -84,18 +84,18 @@ on_quick(void *owner, struct http_call *c)
 static size_t
 on_in_parts(void *owner, const struct http_call *c)
 {
-	struct edge_http *h = owner;
+	struct edge_site *s = owner;
 
-	return strcmp(c->method, "PUT") == 0 && http_files_is(c) ? h->file_max
+	return strcmp(c->method, "PUT") == 0 && http_files_is(c) ? s->file_max
 								 : 0;
 }
 
 static bool
 on_part(void *owner, struct http_call *c)
 {
-	struct edge_http *h = owner;
+	struct edge_site *s = owner;
 
-	return http_files_part(&h->files, c);
+	return http_files_part(&s->files, c);
 }
 
 static void
@@ -108,9 +108,9 @@ on_ended(void *owner, struct http_call *c)
 static void
 on_file(void *owner, struct http_call *c)
 {
-	struct edge_http *h = owner;
+	struct edge_site *s = owner;
 
-	http_files_answer(&h->files, c);
+	http_files_answer(&s->files, c);
 }
 
 static const struct http_server_events events = {
@@ -123,12 +123,6 @@ static const struct http_server_events events = {
 
 /* --- settings
  * ----------------------------------------------------------------- */
-
-static bool
-is_set(const char *path)
-{
-	return path != NULL && path[0] != '\0';
-}
 
 /* All certificates of a folder. */
 static int
@@ -158,34 +152,27 @@ read_folder(const char *path, struct buf *out, struct err *err)
 }
 
 static int
-read_tls(struct edge_http *h, const struct edge_http_conf *conf,
+read_tls(struct edge_site *s, const struct edge_http_conf *conf,
     struct http_server_conf *server, struct err *err)
 {
 	struct stat st;
 	int rc;
 
-	if (!is_set(conf->cert_path) && !is_set(conf->key_path) &&
-	    !is_set(conf->ca_path))
+	if (conf->cert_path == NULL)
 		return 0;
-	if (!is_set(conf->cert_path) || !is_set(conf->key_path))
-		return err_set(err, ERR_PARAM,
-		    "http.cert_path and http.key_path belong together%s: set "
-		    "both, or none",
-		    is_set(conf->ca_path) ? ", and http.ca_path needs them"
-					  : "");
-	rc = file_read(conf->cert_path, &h->cert, err);
+	rc = file_read(conf->cert_path, &s->cert, err);
 	if (rc == 0)
-		rc = file_read(conf->key_path, &h->key, err);
+		rc = file_read(conf->key_path, &s->key, err);
 	if (rc != 0)
 		return rc;
-	server->tls_cert = buf_z(&h->cert);
-	server->tls_key = buf_z(&h->key);
-	if (!is_set(conf->ca_path))
+	server->tls_cert = buf_z(&s->cert);
+	server->tls_key = buf_z(&s->key);
+	if (conf->ca_path == NULL)
 		return 0;
 	rc = stat(conf->ca_path, &st) == 0 && S_ISDIR(st.st_mode)
-	    ? read_folder(conf->ca_path, &h->ca, err)
-	    : file_read(conf->ca_path, &h->ca, err);
-	server->tls_ca = buf_z(&h->ca);
+	    ? read_folder(conf->ca_path, &s->ca, err)
+	    : file_read(conf->ca_path, &s->ca, err);
+	server->tls_ca = buf_z(&s->ca);
 	return rc;
 }
 
@@ -193,40 +180,39 @@ read_tls(struct edge_http *h, const struct edge_http_conf *conf,
  * -------------------------------------------------------------- */
 
 static void
-free_all(struct edge_http *h)
+free_all(struct edge_site *s)
 {
-	http_server_free(h->server);
-	free(h->dir);
-	buf_free(&h->cert);
-	buf_free(&h->key);
-	buf_free(&h->ca);
-	free(h);
+	http_server_free(s->server);
+	free(s->dir);
+	buf_free(&s->cert);
+	buf_free(&s->key);
+	buf_free(&s->ca);
+	free(s);
 }
 
 static void
 on_last(struct loop_post *p)
 {
-	free_all(container_of(p, struct edge_http, last));
+	free_all(container_of(p, struct edge_site, last));
 }
 
 static void
-stop(struct edge_http *h)
+stop(struct edge_site *s)
 {
-	http_server_stop(h->server);
-	worker_pool_free(h->worker);
+	http_server_stop(s->server);
+	worker_pool_free(s->worker);
 	/* behind what the worker has posted */
-	h->last.run = on_last;
-	loop_post(h->loop, &h->last);
+	s->last.run = on_last;
+	loop_post(s->loop, &s->last);
 }
 
 static int
 start(const struct edge_http_conf *conf, const struct edge_http_host *host,
-    struct edge_http **ret, struct err *err)
+    int listening, struct edge_site **ret, struct err *err)
 {
-	struct edge_http *h = mem_new(struct edge_http);
-	struct http_server_conf server = { .address = conf->address,
-		.port = conf->port,
-		.one_port = true,
+	struct edge_site *s = mem_new(struct edge_site);
+	struct http_server_conf server = { .one_port = true,
+		.listening = listening,
 		.max_connections = conf->max_connections,
 		.body_max = ENTITY_API_BODY_MAX,
 		.request_ms = REQUEST_MS,
@@ -234,35 +220,29 @@ start(const struct edge_http_conf *conf, const struct edge_http_host *host,
 		.cors_origins = "" };
 	int rc;
 
-	h->loop = conf->loop;
-	h->host = *host;
-	h->dir = mem_printf("%s", conf->files_dir);
-	h->files.dir = h->dir;
-	h->file_max = (size_t)MIN_OF(conf->file_max, (uint64_t)SIZE_MAX / 16);
-	rc = http_files_open(&h->files, err);
+	s->loop = conf->loop;
+	s->host = *host;
+	s->dir = mem_printf("%s", conf->files_dir);
+	s->files.dir = s->dir;
+	s->file_max = (size_t)MIN_OF(conf->file_max, (uint64_t)SIZE_MAX / 16);
+	rc = http_files_open(&s->files, err);
 	if (rc == 0)
-		rc = read_tls(h, conf, &server, err);
+		rc = read_tls(s, conf, &server, err);
 	if (rc != 0) {
-		free_all(h);
+		free_all(s);
 		return rc;
 	}
-	h->worker = worker_pool_new("edge-http", 1, QUEUE);
-	server.workers = server.slow = h->worker;
-	h->server = http_server_new(h->loop, &server, &events, h);
-	rc = http_server_start(h->server, err);
+	s->worker = worker_pool_new("edge-http", 1, QUEUE);
+	server.workers = server.slow = s->worker;
+	s->server = http_server_new(s->loop, &server, &events, s);
+	rc = http_server_start(s->server, err);
 	if (rc != 0) {
-		stop(h);
+		stop(s);
 		return rc;
 	}
-	*ret = h;
+	*ret = s;
 	return 0;
 }
 
-static uint16_t
-port(const struct edge_http *h)
-{
-	return http_server_port(h->server);
-}
-
 const struct edge_http_module marram_edge_http = { EDGE_HTTP_VERSION, start,
-	port, stop };
+	stop };

@@ -7,9 +7,10 @@
  *first years /te/v1/entities...              see edge/entity_api.h
  *	/te/v1/health                   GET: it answers
  *
- * It is a module, marram-edge-http.so, that is loaded when it is first started:
- * a device that needs none has no HTTP server in its memory. Files are read and
- * written on one thread of its own, entities are asked on the loop.
+ * Only the socket is there from the start. What serves it is a module,
+ * marram-edge-http.so, that is loaded when the first connection comes: until
+ * then there is no HTTP server, and no TLS, in the device's memory. Files are
+ * read and written on one thread of its own, entities are asked on the loop.
  */
 #ifndef EDGE_HTTP_SERVER_H
 #define EDGE_HTTP_SERVER_H
@@ -37,11 +38,16 @@ struct edge_http_host {
 	void *owner;
 	/* A request for entities; on the loop. */
 	void (*entities)(void *owner, struct entity_call *c);
+	/* Somebody has come, and there is nothing to serve with: the module is
+	 * not good, or a file of the settings. It listens no more, and is to be
+	 * stopped, which may be done at once. */
+	void (*failed)(void *owner, const struct err *why);
 };
 
-/* Loads the module, if need be, and begins to listen. Nothing of `conf` is
- * kept. ERR_NOT_FOUND: there is no module; the sentence says where it was
- * looked for. */
+/* Begins to listen. Nothing of `conf` is kept. ERR_PARAM: settings do not go
+ * together. ERR_IO: a file of them can not be read, or the address is taken.
+ * ERR_NOT_FOUND: there is no module; the sentence says where it was looked for.
+ */
 int edge_http_start(const struct edge_http_conf *conf,
     const struct edge_http_host *host, struct edge_http **ret, struct err *err);
 uint16_t edge_http_port(const struct edge_http *h);
@@ -51,16 +57,19 @@ void edge_http_stop(struct edge_http *h);
 
 /* --- what the module is --------------------------------------------------- */
 
-#define EDGE_HTTP_VERSION 1
+#define EDGE_HTTP_VERSION 2
 #define EDGE_HTTP_SYMBOL "marram_edge_http"
+
+struct edge_site; /* what serves a socket */
 
 struct edge_http_module {
 	unsigned version;
+	/* The socket listens already, and is the site's when this has gone
+	 * well. */
 	int (*start)(const struct edge_http_conf *conf,
-	    const struct edge_http_host *host, struct edge_http **ret,
-	    struct err *err);
-	uint16_t (*port)(const struct edge_http *h);
-	void (*stop)(struct edge_http *h);
+	    const struct edge_http_host *host, int listening,
+	    struct edge_site **ret, struct err *err);
+	void (*stop)(struct edge_site *s); /* and closes it */
 };
 
 extern const struct edge_http_module marram_edge_http; /* within it */

@@ -8,13 +8,14 @@
 #include "edge/http_server.h"
 #include "base/mem.h"
 #include "net/http/test_server.h"
+#include "net/listen.h"
 
 #include <sys/stat.h>
 
 struct fixture {
 	struct loop *loop;
 	struct te_store *store;
-	struct edge_http *http;
+	struct edge_site *site;
 	pthread_t thread;
 	struct test_client client;
 	struct arena arena;
@@ -45,13 +46,15 @@ setup(void **state)
 	const struct te_store_host store_host = { .publish = nothing,
 		.keep = nothing };
 	struct fixture *f = calloc(1, sizeof(*f));
-	const struct edge_http_host host = { f, on_entities };
+	const struct edge_http_host host = { f, on_entities, NULL };
 	struct edge_http_conf conf = { .address = "127.0.0.1",
 		.file_max = 1 << 20,
 		.max_connections = 16 };
 	struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	uint16_t port;
 	char *files;
+	int listening;
 
 	strcpy(f->dir, "/tmp/marram-files-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
@@ -60,10 +63,12 @@ setup(void **state)
 	f->store = te_store_new(&store, &store_host);
 	conf.files_dir = files;
 	assert_int_equal(
-	    marram_edge_http.start(&conf, &host, &f->http, NULL), 0);
+	    net_listen(conf.address, 0, &port, &listening, NULL), 0);
+	assert_int_equal(
+	    marram_edge_http.start(&conf, &host, listening, &f->site, NULL), 0);
 	free(files);
 	pthread_create(&f->thread, NULL, test_server_turn, f->loop);
-	to.sin_port = htons(marram_edge_http.port(f->http));
+	to.sin_port = htons(port);
 	f->client.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(
 	    connect(f->client.fd, (struct sockaddr *)&to, sizeof(to)), 0);
@@ -80,7 +85,7 @@ teardown(void **state)
 	test_close(&f->client);
 	loop_stop(f->loop);
 	pthread_join(f->thread, NULL);
-	marram_edge_http.stop(f->http);
+	marram_edge_http.stop(f->site);
 	loop_free(f->loop);
 	te_store_free(f->store);
 	arena_fini(&f->arena);

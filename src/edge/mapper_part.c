@@ -51,7 +51,6 @@ struct mapper_part {
 	struct loop_io files;     /* inotify */
 	struct mapper_http *http; /* NULL: nothing was asked for yet */
 	struct arena arena;       /* of one message */
-	struct buf props;
 
 	struct relay *now; /* the message that is being converted */
 	struct list relays, runs;

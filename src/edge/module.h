@@ -12,4 +12,7 @@
 int module_load(
     const char *name, const char *symbol, const void **ret, struct err *err);
 
+/* Is it there? ERR_NOT_FOUND as above. Nothing is loaded. */
+int module_find(const char *name, struct err *err);
+
 #endif

@@ -20,7 +20,7 @@
 struct edge;
 struct mqtt_server;
 
-/* Health as it is told: see edge_service(). */
+/* What the control socket tells of it. */
 enum part_state { PART_STOPPED, PART_STARTING, PART_UP, PART_FAILED };
 
 struct part_type {

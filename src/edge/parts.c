@@ -350,6 +350,8 @@ parts_enable(const struct config *c, struct str name, bool on, struct err *err)
 		buf_addf(&after, STR_FMT "\n", STR_ARG(name));
 	path = file_of(c);
 	if (rc == 0 && was != on)
+		rc = edge_make_dir(config_text(c, "data.path"), err);
+	if (rc == 0 && was != on)
 		rc = file_write(path, buf_str(&after), err);
 	free(path);
 	buf_free(&before);

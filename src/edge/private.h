@@ -63,6 +63,9 @@ void broker_close(struct edge *e);
 int parts_begin(struct edge *e, struct err *err);
 /* Of the part that is starting, else the program's. */
 const struct config *parts_config(const struct edge *e);
+/* One that is there is fine. */
+int edge_make_dir(struct str path, struct err *err);
+
 bool parts_all_failed(const struct edge *e);
 /* Those that run or are tried, and whose names begin so. */
 void parts_restart(struct edge *e, const char *prefix);

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define LOG_MODULE "edge"
+#define LAST_TURNS 8
+#define LAST_TURN_MS 10
 
 /* --- what a part is given ------------------------------------------------ */
 
@@ -125,8 +127,8 @@ watch_signals(struct edge *e, struct err *err)
 
 /* --- start and end ------------------------------------------------------- */
 
-static int
-make_dir(struct str path, struct err *err)
+int
+edge_make_dir(struct str path, struct err *err)
 {
 	char *z = str_dupz(path);
 	int rc = 0;
@@ -182,9 +184,9 @@ open_all(struct edge *e, struct err *err)
 	if (rc == 0)
 		rc = watch_signals(e, err);
 	if (rc == 0)
-		rc = make_dir(config_text(c, "run.path"), err);
+		rc = edge_make_dir(config_text(c, "run.path"), err);
 	if (rc == 0)
-		rc = make_dir(config_text(c, "data.path"), err);
+		rc = edge_make_dir(config_text(c, "data.path"), err);
 	if (rc == 0)
 		rc = broker_open(e, err);
 	if (rc == 0 && e->conf.control)
@@ -198,6 +200,8 @@ close_all(struct edge *e)
 	notify_stopping(&e->notify);
 	control_close(e->control);
 	parts_free(e);
+	for (int i = 0; i < LAST_TURNS; i++) /* the last words of the parts */
+		loop_turn(e->loop, LAST_TURN_MS);
 	broker_close(e);
 	if (e->signals.fd > 0) {
 		loop_unwatch(e->loop, &e->signals);

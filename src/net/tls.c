@@ -19,6 +19,7 @@
 #include "net/tls.h"
 
 #include "base/base.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "net/tls_token.h"
 #include "net/tls_trust.h"
@@ -353,7 +354,7 @@ load_client(
 	int rc;
 
 	if (conf->ca_path != NULL) {
-		rc = tls_trust_check(conf->ca_path, err);
+		rc = file_check(conf->ca_path, err);
 		if (rc != 0)
 			return rc;
 		c->ca_path = str_dupz(str_of(conf->ca_path));

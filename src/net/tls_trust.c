@@ -105,18 +105,6 @@ look_through(struct search *s, const char *path)
 	closedir(dir);
 }
 
-int
-tls_trust_check(const char *path, struct err *err)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return err_errno(err, "load %s", path);
-	if (access(path, S_ISDIR(st.st_mode) ? R_OK | X_OK : R_OK) < 0)
-		return err_errno(err, "read %s", path);
-	return 0;
-}
-
 static int
 read_chain(struct search *s, const gnutls_datum_t *chain, unsigned n)
 {

@@ -14,9 +14,6 @@
 
 #include <gnutls/x509.h>
 
-/* Is there a file, or a folder, that can be read? */
-int tls_trust_check(const char *path, struct err *err);
-
 /* 0, or an error of GnuTLS; `*status` is of gnutls_certificate_status_t: 0 if
  * the chain (DER, the server's own first) is that of `host` and ends at an
  * authority in `path`. */

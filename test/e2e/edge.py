@@ -125,6 +125,10 @@ class Edge:
         path = self.folder / "stderr"
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def has_loaded(self, name):
+        return name in pathlib.Path(
+            "/proc/%d/maps" % self.process.pid).read_text()
+
     # commands
 
     def tedge(self, *words, limit=120, env=None):

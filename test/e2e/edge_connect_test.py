@@ -306,6 +306,15 @@ def test_each_failure_reads_well(world):
     refused(edge, "c8y", "issuer is unknown")
     edge.set(**{"c8y.root_cert_path": "/nowhere/ca.pem"})
     refused(edge, "c8y", "/nowhere/ca.pem", "No such file")
+    # a key that is none is found when there is a connection
+    cert = edge.config / "device-certs/tedge-certificate.pem"
+    key = cert.with_name("tedge-private-key.pem")
+    good = key.read_bytes()
+    key.write_text("nonsense")
+    edge.set(**world.to(cloud))
+    refused(edge, "c8y", "localhost, port %d: load %s with " % (
+        cloud.port, cert))
+    key.write_bytes(good)
     # another name than the certificate's
     edge.set(**{**world.to(cloud), "c8y.mqtt": "127.0.0.2:%d" % cloud.port})
     refused(edge, "c8y", "127.0.0.2")

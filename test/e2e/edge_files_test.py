@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -187,6 +188,58 @@ def test_a_device_without_the_module_says_so_and_works(tmp_path):
     finally:
         process.terminate()
         assert process.wait(LIMIT) == 0
+
+
+def test_nobody_is_lost_who_comes_while_it_is_loaded(tmp_path):
+    d = Device(tmp_path / "edge")
+    try:
+        Device.__mro__[1].start(d)
+        until("it listens", lambda: "HTTP on" in d.logged())
+        assert not d.has_loaded("libmicrohttpd")
+        port = d.settings["http.bind.port"]
+        all_ = [socket.create_connection(("127.0.0.1", port), LIMIT)
+                for _ in range(20)]
+        for s in all_:
+            s.sendall(b"GET /te/v1/health HTTP/1.1\r\nHost: x\r\n"
+                      b"Connection: close\r\n\r\n")
+        for s in all_:
+            with s, s.makefile("rb") as f:
+                assert f.read().endswith(b'\r\n\r\n{"status":"up"}')
+        assert d.has_loaded("libmicrohttpd")
+    finally:
+        d.stop()
+
+
+def test_a_bad_certificate_is_told_and_can_be_mended(tmp_path):
+    cert, key = certificate(tmp_path, "server")
+    good = cert.read_bytes()
+    cert.write_text("nonsense")
+    d = Device(tmp_path / "edge", {
+        "http.cert_path": str(cert), "http.key_path": str(key)})
+    d.url = d.url.replace("http:", "https:")
+    try:
+        Device.__mro__[1].start(d)
+        until("it listens", lambda: "HTTPS on" in d.logged())
+        assert d.curl("/te/v1/health", "-k")[0] == 0
+        until("it says so", lambda: "no HTTP: the certificate of HTTPS: "
+              in d.logged())
+        cert.write_bytes(good)
+        until("it answers", lambda: d.curl(
+            "/te/v1/health", "--cacert", str(cert))[0] == 200)
+    finally:
+        d.stop()
+
+
+def test_a_missing_certificate_is_told_at_start(tmp_path):
+    _, key = certificate(tmp_path, "server")
+    d = Device(tmp_path / "edge", {
+        "http.cert_path": "/x/cert.pem", "http.key_path": str(key)})
+    try:
+        Device.__mro__[1].start(d)
+        until("it says so", lambda: "no HTTP: load /x/cert.pem: No such file"
+              in d.logged())
+    finally:
+        d.stop()
 
 
 def test_settings_that_do_not_go_together_are_named(tmp_path):

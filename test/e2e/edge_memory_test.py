@@ -71,6 +71,20 @@ def small(tmp_path, request):
     limit.close()
 
 
+def private(pid):
+    """What is the process's own, and what it has read of files of libraries: that
+    is its own, too, where no other program has it."""
+    found, own = 0, True
+    for line in pathlib.Path("/proc/%d/smaps" % pid).read_text().splitlines():
+        word, *rest = line.split()
+        if word[-1] != ":":
+            own = not (rest[-1:] and "/libc.so" in rest[-1])
+        elif word.startswith("Private_") or (
+                own and word.startswith("Shared_") and "Huge" not in word):
+            found += int(rest[0]) * 1024
+    return found
+
+
 def send(local, begin, n):
     for i in range(begin, begin + n):
         local.say(MAPPED, '{"temperature": %d}' % i,
@@ -85,6 +99,30 @@ def all_of(cloud, n):
             for text in cloud.on(CREATED)))
     until("all have come", lambda: len(values()) >= n, 60)
     assert values() == list(range(n))
+
+
+@pytest.mark.parametrize("small", [16], indirect=True)
+def test_before_the_first_tls_connection_3_mib(small):
+    """Broker, agent, mapper and bridge; neither GnuTLS nor an HTTP server is there
+    while the cloud is away and nobody asks. A new certificate that is bad is told
+    when there is a connection, and is mended without a restart."""
+    edge, cloud, _ = small
+    cert = edge.config / "device-certs/tedge-certificate.pem"
+    good = cert.read_bytes()
+    cloud.offline()
+    edge.good("connect", "c8y", "--offline")
+    edge.start()
+    until("it has been tried", lambda: edge.logged().count(
+        "c8y: not connected to localhost") > 0)
+    until("the agent is up", lambda: "tedge-agent has started" in edge.logged())
+    assert not edge.has_loaded("gnutls") and not edge.has_loaded("microhttpd")
+    assert private(edge.process.pid) <= 3 * MIB
+    cert.write_text("nonsense")
+    cloud.online()
+    until("it is told", lambda: "load %s" % cert in edge.logged())
+    cert.write_bytes(good)
+    until("it is up", lambda: "c8y: connected to localhost" in edge.logged())
+    assert edge.has_loaded("gnutls") and not edge.has_loaded("microhttpd")
 
 
 @pytest.mark.parametrize("small", [16], indirect=True)

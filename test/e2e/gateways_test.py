@@ -261,11 +261,11 @@ def test_a_node_that_sleeps_gets_the_newest_when_it_wakes(garden):
     node.sleep()
     until("it is known to sleep", lambda: garden.listed("node")[0][
         "labels"].get("sleep_node") == "true")
-    for value in ("true", "false", "true"):
+    for value in ("false", "false", "true"):
         lamp(garden, value)
-    until("one waits", lambda: len(asleep(garden, gateway)) == 1)
-    waiting = asleep(garden, gateway)[0]
-    assert bytes.fromhex(waiting["data"]).decode() == "1;2;1;1;2;1"
+    until("the newest waits, alone", lambda: [
+        bytes.fromhex(w["data"]).decode()
+        for w in asleep(garden, gateway)] == ["1;2;1;1;2;1"])
     assert [line for line in radio.lines if line.startswith("1;2;1")] == []
     node.wake()
     node.internal(32, "500")

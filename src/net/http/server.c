@@ -39,6 +39,7 @@
 #include "net/http/door.h"
 #include "net/http/router.h"
 #include "net/http/tally.h"
+#include "net/listen.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -973,50 +974,6 @@ http_server_add(struct http_server *s, const struct http_route *routes)
 }
 
 static int
-listen_on(const char *address, uint16_t port, uint16_t *got, int *ret,
-    struct err *err)
-{
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
-		.ai_socktype = SOCK_STREAM };
-	struct sockaddr_storage bound;
-	socklen_t len = sizeof(bound);
-	struct addrinfo *ai;
-	char text[8];
-	int fd = -1, on = 1, off = 0, rc;
-
-	snprintf(text, sizeof(text), "%u", port);
-	rc = getaddrinfo(address, text, &hints, &ai);
-	if (rc != 0)
-		return err_set(err, ERR_PARAM, "listen on \"%s\": %s", address,
-		    gai_strerror(rc));
-	rc = 0;
-	fd = socket(
-	    ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		rc = err_errno(err, "socket");
-		goto done;
-	}
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (ai->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, 511) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&bound, &len) < 0) {
-		rc = err_errno(
-		    err, "listen for HTTP on %s port %u", address, port);
-		goto done;
-	}
-	*got = ntohs(bound.ss_family == AF_INET6
-		? ((struct sockaddr_in6 *)&bound)->sin6_port
-		: ((struct sockaddr_in *)&bound)->sin_port);
-	*ret = fd;
-done:
-	freeaddrinfo(ai);
-	if (rc != 0 && fd >= 0)
-		close(fd);
-	return rc;
-}
-
-static int
 start_daemon(struct daemon *d, uint16_t port, bool tls, struct err *err)
 {
 	const struct http_server_conf *conf = &d->server->conf;
@@ -1029,7 +986,7 @@ start_daemon(struct daemon *d, uint16_t port, bool tls, struct err *err)
 	int fd = -1, rc = 0;
 
 	if (!conf->one_port) {
-		rc = listen_on(conf->address, port, &d->port, &fd, err);
+		rc = net_listen(conf->address, port, &d->port, &fd, err);
 		if (rc != 0)
 			return rc;
 		some[n++] = (struct MHD_OptionItem){ MHD_OPTION_LISTEN_SOCKET,
@@ -1082,9 +1039,13 @@ open_door(struct http_server *s, struct err *err)
 		.wait_ms = (int64_t)s->conf.idle_s * 1000,
 		.came = on_came,
 		.owner = s };
-	int rc = listen_on(
-	    s->conf.address, s->conf.port, &s->plain.port, &door.fd, err);
+	int rc = 0;
 
+	if (s->conf.listening > 0)
+		door.fd = s->conf.listening;
+	else
+		rc = net_listen(s->conf.address, s->conf.port, &s->plain.port,
+		    &door.fd, err);
 	if (rc != 0)
 		return rc;
 	if (door.tls)

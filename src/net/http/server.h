@@ -29,6 +29,9 @@ struct http_server_conf {
 			     * nobody must */
 	bool one_port;      /* HTTPS on `port`, too: with a certificate who
 			     * comes there in clear is sent to https: */
+	int listening;      /* with one_port: a socket (net/listen.h) instead of
+			     * address and port; the server's when
+			     * http_server_start() has gone well. 0: none */
 	uint32_t max_connections;
 	uint32_t max_connections_per_address; /* 0: no limit */
 	size_t body_max;                      /* bytes of a request's body */

@@ -126,10 +126,13 @@ static void
 stream_broke(struct mqtt_client *c, const char *what)
 {
 	bool by_layer = errno == EPROTO;
+	bool by_peer = errno == ECONNRESET || errno == EPIPE;
 	struct buf text = { 0 };
 	struct err why;
 
 	(void)err_errno(&why, "%s", what);
+	if (by_peer)
+		why.code = ERR_CLOSED;
 	if (by_layer && c->conf.wrap_why != NULL)
 		c->conf.wrap_why(c->stream, &text);
 	if (text.len > 0)
@@ -830,6 +833,8 @@ mqtt_client_stop(struct mqtt_client *c)
 {
 	if (c->state == IDLE)
 		return;
+	if (c->state == ONLINE) /* what was given to it before this */
+		(void)mqtt_client_out_pump(c);
 	say_goodbye(c, MQTT_R_OK);
 	enter(c, IDLE);
 }

@@ -86,7 +86,8 @@ enum mqtt_client_stage {
  * below, mqtt_client_free() included. Errors are lent. */
 struct mqtt_client_events {
 	void (*up)(void *owner, bool session_present);
-	/* It will be tried again. ERR_DENIED: the server refused us. */
+	/* It will be tried again. ERR_DENIED: the server refused us.
+	 * ERR_CLOSED: it has ended the connection, or its side of it. */
 	void (*down)(void *owner, const struct err *why);
 	/* On this connection the server has answered for every subscription
 	 * that was made before; a refused one was told by itself. */
@@ -105,8 +106,9 @@ int mqtt_client_new(struct loop *loop, const struct mqtt_client_conf *conf,
     struct mqtt_client **ret, struct err *err);
 /* Begins to connect, and keeps at it until mqtt_client_stop(). */
 void mqtt_client_start(struct mqtt_client *c);
-/* Says goodbye and returns to idle; down() is not called. QoS 1 and 2 messages
- * that wait are kept for the next start. */
+/* Sends what waits, as far as that goes without waiting, says goodbye and
+ * returns to idle; down() is not called. QoS 1 and 2 messages that were not
+ * answered are kept for the next start. */
 void mqtt_client_stop(struct mqtt_client *c);
 /* Stops and forgets it; completions that are due are not called. NULL is
  * fine. */

@@ -43,6 +43,7 @@ struct fixture {
 
 	uint64_t held[10];
 	unsigned n_held;
+	int down;      /* the last code */
 	bool no_line;  /* nobody can be dialled */
 	bool distrust; /* the layer ends its connection */
 	bool hold, free_on_message, stop_on_message, show_props;
@@ -279,6 +280,7 @@ on_down(void *owner, const struct err *why)
 	struct fixture *f = owner;
 
 	buf_addf(&f->heard, "down %s;", why->text);
+	f->down = why->code;
 }
 
 static void
@@ -827,6 +829,20 @@ a_layer_says_why_it_has_ended(void **state)
 	buf_addc(&hello, '!');
 	say(f, &hello);
 	assert_heard(f, "down not trusted;");
+}
+
+static void
+a_reset_is_an_end_by_the_other_side(void **state)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+	struct fixture *f = *state;
+
+	dial(f);
+	greet(f, false, NULL);
+	setsockopt(f->peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	hang_up(f);
+	assert_heard(f, "down read: Connection reset by peer;");
+	assert_int_equal(f->down, ERR_CLOSED);
 }
 
 /* --- staying ------------------------------------------------------------- */
@@ -1540,6 +1556,7 @@ main(void)
 		T(a_layer_may_lie_over_the_connection),
 		T(a_layer_that_cannot_be_made_is_told),
 		T(a_layer_says_why_it_has_ended),
+		T(a_reset_is_an_end_by_the_other_side),
 		T(the_keep_alive_of_the_server_is_kept),
 		T(the_reason_of_a_disconnect_is_told),
 		T(a_server_that_breaks_the_rules_is_told_so),
