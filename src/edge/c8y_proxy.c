@@ -7,7 +7,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/mqtt/resolve.h"
+#include "net/listen.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,43 +55,21 @@ on_pause(struct loop_timer *t)
 static int
 listen_on(struct c8y_proxy *p, struct err *err)
 {
-	const int one = 1;
-	struct arena a = { 0 };
 	const char *address =
-	    arena_z(&a, cloud_text(&p->cloud, "proxy.bind.address"));
-	uint16_t port = (uint16_t)cloud_int(&p->cloud, "proxy.bind.port");
-	struct addrinfo *at = mqtt_resolve_numeric(address, port);
-	int rc = 0;
+	    arena_z(&p->arena, cloud_text(&p->cloud, "proxy.bind.address"));
+	uint16_t port = (uint16_t)cloud_int(&p->cloud, "proxy.bind.port"), got;
+	int rc = net_listen(address, port, &got, &p->io.fd, err);
 
-	if (at == NULL) {
-		rc = err_set(err, ERR_PARAM,
-		    "c8y.proxy.bind.address: \"%s\" is no IP address", address);
-		goto done;
-	}
-	p->io.fd = socket(
-	    at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (p->io.fd >= 0)
-		(void)setsockopt(
-		    p->io.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (p->io.fd < 0 || bind(p->io.fd, at->ai_addr, at->ai_addrlen) < 0 ||
-	    listen(p->io.fd, 64) < 0) {
-		rc = err_errno(err,
-		    "listen on %s port %u (c8y.proxy.bind.port, of which each "
-		    "profile needs one of its own)",
-		    address, port);
-		if (p->io.fd >= 0)
-			close(p->io.fd);
-		p->io.fd = -1;
-		goto done;
-	}
+	if (rc == ERR_PARAM)
+		return err_wrap(err, "c8y.proxy.bind.address");
+	if (rc != 0)
+		return err_wrap(err,
+		    "c8y.proxy.bind.port, of which each profile needs one of "
+		    "its own");
 	loop_watch(p->loop, &p->io, LOOP_READ);
 	log_info("%s: HTTP%s to %s on %s port %u", p->name,
-	    p->tls != NULL ? "S" : "", p->plan.host, address, port);
-done:
-	if (at != NULL)
-		freeaddrinfo(at);
-	arena_fini(&a);
-	return rc;
+	    p->tls != NULL ? "S" : "", p->plan.host, address, got);
+	return 0;
 }
 
 /* --- settings ------------------------------------------------------------ */
