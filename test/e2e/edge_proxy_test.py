@@ -281,9 +281,12 @@ def test_https_and_certificates_of_clients(world):
     cert, key = world.authority.sign("proxy")
     mine = world.authority.sign("client")
     port = free_port()
+    trusted = world.folder / "trusted"
+    trusted.mkdir()
+    (trusted / "ca.pem").write_bytes(world.authority.ca.read_bytes())
     _, tenant, edge = joined(world, {
         "c8y.proxy.cert_path": str(cert), "c8y.proxy.key_path": str(key),
-        "c8y.proxy.ca_path": str(world.authority.ca),
+        "c8y.proxy.ca_path": str(trusted),
         "c8y.proxy.client.host": "localhost", "c8y.proxy.bind.port": port,
         "http.client.auth.cert_file": str(mine[0]),
         "http.client.auth.key_file": str(mine[1])})
