@@ -10,6 +10,7 @@
 #include "net/listen.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -195,7 +196,7 @@ on_retry(struct loop_timer *t)
 	if (strcmp(p->failed, err.text) != 0) {
 		log_error(
 		    "%s: no proxy to Cumulocity's HTTP: %s", p->name, err.text);
-		memcpy(p->failed, err.text, sizeof(p->failed));
+		snprintf(p->failed, sizeof(p->failed), "%s", err.text);
 	}
 	loop_after(p->loop, &p->retry, RETRY_MS);
 }

@@ -1,8 +1,8 @@
 /*
  * edge/c8y_token.h - the device's token of Cumulocity (a JWT), which the cloud
  * gives over the bridge to who asks: nothing to PREFIX/s/uat, "71,TOKEN" on
- * PREFIX/s/dat. It is kept until shortly before it expires; so is one that another
- * program of the device has asked for.
+ * PREFIX/s/dat. It is kept until shortly before it expires; so is one that
+ * another program of the device has asked for.
  */
 #ifndef EDGE_C8Y_TOKEN_H
 #define EDGE_C8Y_TOKEN_H
