@@ -416,7 +416,12 @@ class Proxy:
             conn.close()
             return
         host, port = lines[0].split(" ")[1].rsplit(":", 1)
-        far = socket.create_connection((host, int(port)))
+        try:
+            far = socket.create_connection((host, int(port)))
+        except OSError:
+            conn.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            conn.close()
+            return
         conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         threading.Thread(target=self.copy, args=(far, conn),
                          daemon=True).start()
@@ -448,15 +453,18 @@ def test_by_a_proxy(world):
     said = edge.good("connect", "c8y")
     assert "\tproxy: http://127.0.0.1:%d\n" % proxy.port in said.err
     assert "s3cret" not in said.err + edge.logged()
-    assert set(proxy.asked) == {"CONNECT localhost:%d HTTP/1.1" % cloud.port}
+
+    def asked():  # for MQTT; HTTP has its own
+        return proxy.asked.count("CONNECT localhost:%d HTTP/1.1" % cloud.port)
+    assert asked() > 0
     local = edge.client()
     local.say("c8y/" + MEASURED, '{"a":"%s"}' % ("x" * 15000))
     assert len(cloud.wait(MEASURED)[0]) > 15000
     local.close()
-    asked = len(proxy.asked)
+    before = asked()
     edge.set(**{"proxy.no_proxy": "10.0.0.0/8, localhost"})
     edge.good("reconnect", "c8y")
-    assert len(proxy.asked) == asked
+    assert asked() == before
     edge.set(**{"proxy.no_proxy": "", "proxy.address": "ftp://x"})
     said = edge.tedge("connect", "c8y", "--test")
     assert 'proxy.address: "ftp://x" is no address' in said.err, said
