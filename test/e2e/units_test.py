@@ -128,7 +128,8 @@ def test_nothing_is_changed_in_another_unit(world):
             "queries": [], "networkCode": world.net_code,
             "description": "x"}
     of = {"schedule": {"type": "repeat", "spec": {"interval": "1h"}},
-          "data-repository": {"data": {}}}
+          "data-repository": {"data": {}},
+          "operation": {"operation": "restart", "payload": {}}}
     for who in ("bob", "carl"):
         for method in ("POST", "PATCH", "DELETE"):
             for path, o in paths(world.server, method):
