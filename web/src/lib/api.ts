@@ -15,6 +15,7 @@ export class ApiError extends Error {
 export const refused = (status: number, e: { code?: string; message?: string }, or: string, where: string) =>
 	new ApiError(status, e.code ?? String(status), e.message ?? tOr(`error.${e.code}`, or || `HTTP ${status}`), where);
 
+const METRIC = '/hub/api/v1/metric';
 export type Query = Record<string, string | number | undefined>;
 
 export const withQuery = (path: string, query: Query = {}) => {
@@ -29,18 +30,19 @@ export interface Changed<T = any> { data: T; version?: string }
 // Devices and gateways have their versions beside the networks.
 const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) ? '/broker/api/v1' : path.split('/').slice(0, 4).join('/'));
 
-// What is deleted on its own page is not asked for there any more, though
-// others tell that it has changed: nobody would be there to answer.
+// What is deleted on its own page is not asked for there any more, nor its
+// history, though others tell that it has changed: nobody would be there to
+// answer.
 let deleted: { path: string; page: string } | undefined;
-const isDeleted = (path: string) => deleted?.page === location.pathname && (path.split('?')[0] + '/').startsWith(deleted.path + '/');
+const isDeleted = (path: string) => deleted?.page === location.pathname && ((path === METRIC && deleted.path.includes('/device/')) || (path.split('?')[0] + '/').startsWith(deleted.path + '/'));
 async function deleting(path: string): Promise<Changed> {
 	deleted = { path, page: location.pathname };
 	try { return await whole('DELETE', path); } catch (e) { deleted = undefined; throw e; }
 }
 
 async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, bad?: string): Promise<Changed> {
-	if (method === 'POST') deleted = undefined; // it may be an undo
-	if (method === 'GET' && isDeleted(path)) throw refused(404, { code: 'err_not_found' }, '', path);
+	if (path.endsWith('/undo')) deleted = undefined;
+	if ((method === 'GET' || path === METRIC) && isDeleted(path)) throw refused(404, { code: 'err_not_found' }, '', path);
 	// Away: the service worker may have an answer of before.
 	const token = await accessToken(bad).catch(() => '');
 	const headers: Record<string, string> = { Authorization: 'Bearer ' + token, 'X-Marram': who.userId };
