@@ -52,8 +52,6 @@ compact(struct arena *a, struct str json)
 
 /* --- two values ----------------------------------------------------------- */
 
-static bool join(struct arena *a, struct str x, struct str y, struct str *ret);
-
 static bool
 join_sets(struct arena *a, struct str x, struct str y, struct str *ret)
 {
@@ -71,7 +69,7 @@ join_sets(struct arena *a, struct str x, struct str y, struct str *ret)
 			break;
 		other = json_find(a, y, key);
 		if (other.ptr != NULL)
-			ok = join(a, value, other, &value);
+			ok = fleet_join(a, value, other, &value);
 		json_out_key_str(&o, key);
 		json_out_raw(&o, value);
 	}
@@ -99,8 +97,8 @@ put_items(struct arena *a, struct json_out *o, struct str list)
 			json_out_raw(o, item);
 }
 
-static bool
-join(struct arena *a, struct str x, struct str y, struct str *ret)
+bool
+fleet_join(struct arena *a, struct str x, struct str y, struct str *ret)
 {
 	enum json_type type = json_type_of(x);
 	struct buf b = { 0 };
@@ -140,7 +138,7 @@ join_some(struct group *g, bool (*is_in)(const struct group *, size_t i))
 		d->wins = true;
 		if (!any)
 			g->value = d->value;
-		else if (!join(g->a, g->value, d->value, &g->value))
+		else if (!fleet_join(g->a, g->value, d->value, &g->value))
 			ok = false;
 		any = true;
 	}
@@ -209,7 +207,8 @@ join_rows(struct group *g)
 				continue;
 			} else {
 				d->wins = true;
-				if (!join(g->a, row, was->value, &was->value))
+				if (!fleet_join(
+					g->a, row, was->value, &was->value))
 					d->conflict = true;
 			}
 		}

@@ -22,6 +22,10 @@ int fleet_settle(const struct fleet_state *s, const struct fleet_catalog *c,
     struct str config, struct arena *a, struct fleet_settled **ret, size_t *n,
     struct err *err);
 
+/* Two values of one setting (JSON) as one: lists one behind the other, sets
+ * member by member. False: they say different things. In `a`. */
+bool fleet_join(struct arena *a, struct str x, struct str y, struct str *ret);
+
 /* Makes of a template and the settings of a module what it yields (JSON).
  * `vars` are more names that it may use (JSON object). In `a`. */
 int fleet_template(const struct fleet_module *m, struct str settings,

@@ -1,8 +1,8 @@
 /*
  * codec/fleet_template.c - what a module yields on a Linux: JSON with holes.
  *
- *    "{{key}}"               the value of a setting, as it is: text, number, list
- *    "a {{key | filter}} b"  its text within another; "." is the row itself
+ *    "{{key}}"               the value of a setting, as it is: text, number,
+ * list "a {{key | filter}} b"  its text within another; "." is the row itself
  *    {$if: "key", $then: T, $else: T}   also $is: "value", or a list of them
  *    {$each: "list", $do: T}            T for each row; in a list they join it
  *    {$map: "list", $key: T, $value: T} an object of the rows
@@ -292,8 +292,8 @@ find(struct str s, const char *what)
 
 /* Cuts "text {{name | filter}} rest"; false: there is no hole. */
 static bool
-next_hole(struct str *s, struct str *before, struct str *name,
-    struct str *filter)
+next_hole(
+    struct str *s, struct str *before, struct str *name, struct str *filter)
 {
 	const char *from = find(*s, "{{"), *to;
 	struct str in;
