@@ -33,7 +33,7 @@ struct part {
 	char why[240];
 	int lock;
 	int64_t delay_ms;
-	struct loop_timer retry;
+	struct loop_timer retry, again;
 	struct list link;
 };
 
@@ -43,6 +43,7 @@ struct edge {
 	struct loop_io signals;
 	struct notify notify;
 	bool ending;
+	const char *ended; /* why, when a part has ended the process */
 
 	struct mqtt_server *broker; /* NULL: another process's */
 	struct tls_server *tls;     /* of the external listener */

@@ -83,6 +83,13 @@ edge_local(struct edge *e, struct mqtt_client_conf *conf)
 	conf->dial_ctx = e;
 }
 
+void
+edge_end(struct edge *e, const char *why)
+{
+	e->ended = why;
+	loop_stop(e->loop);
+}
+
 /* --- signals ------------------------------------------------------------- */
 
 static void
@@ -226,6 +233,8 @@ edge_run(const struct edge_conf *conf, struct err *err)
 		log_info("marram-edge " MARRAM_VERSION " is ready");
 		notify_ready(&e.notify, e.loop);
 		loop_run(e.loop);
+		if (e.ended != NULL)
+			rc = err_set(err, ERR_AGAIN, "%s", e.ended);
 	}
 	close_all(&e);
 	return rc;
