@@ -136,6 +136,7 @@ static void
 become(struct part *p, enum part_state state, const struct err *why)
 {
 	p->state = state;
+	levels_apply(p->edge);
 	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why->text : "");
 }
 

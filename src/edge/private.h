@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "edge/edge.h"
+#include "edge/log_levels.h"
 #include "edge/notify.h"
 #include "edge/local.h"
 #include "net/mqtt/server.h"
@@ -49,6 +50,7 @@ struct edge {
 	struct tls_server *tls;     /* of the external listener */
 	struct local local;         /* how another process's is reached */
 
+	struct levels *levels;       /* NULL: as the command line says */
 	struct settings *settings;   /* the newest */
 	const struct part *starting; /* NULL: none */
 	struct list parts;

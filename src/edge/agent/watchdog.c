@@ -350,6 +350,8 @@ watchdog_main(int argc, char **argv)
 	if (rc == 0)
 		rc = system_read(c, &a, &s, &err);
 	if (rc == 0) {
+		log_setup(system_log_level(&s, STR("tedge-watchdog"), LOG_INFO),
+		    LOG_LOG4J);
 		find_services(&d, &s, values[1]);
 		if (d.n == 0)
 			log_info("no service is active that has a WatchdogSec: "
