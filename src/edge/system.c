@@ -240,30 +240,37 @@ system_read(const struct config *c, struct arena *a, struct system *ret,
 
 /* --- services ------------------------------------------------------------ */
 
-static int
-run_command(const struct system *s, enum system_do what, const char *service,
-    struct err *err)
+const char *const *
+system_argv(const struct system *s, enum system_do what, const char *service,
+    struct arena *a)
 {
 	const char *const *argv = s->commands[what];
-	struct buf out = { 0 };
-	struct arena a = { 0 };
 	const char **own;
 	size_t n = 0;
-	int rc;
 
 	while (argv[n] != NULL)
 		n++;
-	own = arena_array(&a, n + 1, const char *);
+	own = arena_array(a, n + 1, const char *);
 	for (size_t i = 0; i < n; i++) {
 		const char *hole = strstr(argv[i], "{}");
 
 		own[i] = hole == NULL
 		    ? argv[i]
-		    : arena_printf(&a, "%.*s%s%s", (int)(hole - argv[i]),
+		    : arena_printf(a, "%.*s%s%s", (int)(hole - argv[i]),
 			  argv[i], service, hole + 2)
 			  .ptr;
 	}
-	rc = program_run(own, &out, err);
+	return own;
+}
+
+static int
+run_command(const struct system *s, enum system_do what, const char *service,
+    struct err *err)
+{
+	struct buf out = { 0 };
+	struct arena a = { 0 };
+	int rc = program_run(system_argv(s, what, service, &a), &out, err);
+
 	buf_free(&out);
 	arena_fini(&a);
 	return rc;

@@ -45,6 +45,10 @@ int system_read(const struct config *c, struct arena *a, struct system *ret,
 enum log_level system_log_level(
     const struct system *s, struct str program, enum log_level none);
 
+/* How that is done: argv in `a`. */
+const char *const *system_argv(const struct system *s, enum system_do what,
+    const char *service, struct arena *a);
+
 /* Does its service manager run? May take some ms. */
 bool system_is_available(const struct system *s);
 

@@ -792,3 +792,51 @@ def test_the_watchdog_passes_on_who_answers(tmp_path):
         assert said.status == 0 and "nothing to watch" in said.err
     finally:
         device.stop()
+
+
+def test_the_watchdog_restarts_a_part_that_does_not_answer(tmp_path):
+    wanted = tmp_path / "wanted"
+    system = NO_MANAGER.replace('is_available = ["false"]',
+                                'is_available = ["true"]').replace(
+        'is_active = ["false"]',
+        'is_active = ["sh", "-c", "[ {} = tedge-agent ] || [ -e %s ]"]'
+        % wanted).replace(
+        'restart = ["false"]',
+        'restart = ["sh", "-c", "echo {} >>%s/restarted"]' % tmp_path)
+    device = Device(tmp_path, system=system)
+    units = tmp_path / "units"
+    units.mkdir()
+    for name in ("tedge-agent", "tedge-mapper-c8y"):
+        (units / (name + ".service")).write_text(
+            "[Service]\nType=oneshot\nWatchdogSec=200ms\n")
+    wanted.touch()
+    restarted = tmp_path / "restarted"
+    said = open(tmp_path / "said", "w")
+    logged = lambda text: text in (tmp_path / "said").read_text()
+    try:
+        device.start()
+        dog = subprocess.Popen(
+            [EDGE, "--config-dir", device.config, "run", "tedge-watchdog",
+             "--unit-dir", units], stderr=said, env=device.env)
+        try:
+            # The agent answers; that mapper is said to be active and is not.
+            until("it is restarted again", lambda: restarted.exists() and len(
+                restarted.read_text().split()) >= 2)
+            assert set(restarted.read_text().split()) == {"tedge-mapper-c8y"}
+            # Somebody stops it: that is not for the watchdog to undo.
+            wanted.unlink()
+            until("it is known", lambda: logged("tedge-mapper-c8y was stopped"))
+            times = restarted.read_text()
+            wanted.touch()
+            until("it is asked again", lambda: logged(
+                "tedge-mapper-c8y was started"))
+            until("and restarted", lambda: len(restarted.read_text()) > len(
+                times))
+        finally:
+            dog.terminate()
+            assert dog.wait(60) == 0
+            said.close()
+        assert set(restarted.read_text().split()) == {"tedge-mapper-c8y"}
+        assert not logged("systemd-notify")
+    finally:
+        device.stop()
