@@ -29,9 +29,11 @@ int edge_run(const struct edge_conf *conf, struct err *err);
 
 /* --- within -------------------------------------------------------------- */
 
-/* "tedge-mapper-c8y@p": the type, and where its profile begins. NULL: there is
- * no such part. */
-const struct part_type *part_find(struct str name, struct str *profile);
+/* "tedge-mapper-c8y@p": the type, and where its profile begins; of
+ * "tedge-mapper-NAME" NAME, if mappers/NAME is there. NULL: there is no such
+ * part. */
+const struct part_type *part_find(
+    const struct config *c, struct str name, struct str *profile);
 
 /* By name. 0, or with a sentence: ERR_NOT_FOUND no such part, else what its
  * start said. Starting a started one changes nothing. */

@@ -75,7 +75,7 @@ struct mapper_host {
 };
 
 struct mapper_conf {
-	struct cloud cloud;
+	struct cloud cloud; /* of a user's mapper: its name */
 	struct str device_id;
 	struct str root;        /* "te" */
 	struct str main_entity; /* "device/main//" */
@@ -106,6 +106,8 @@ struct mapper_ops {
 
 extern const struct mapper_ops mapper_c8y, mapper_az, mapper_aws,
     mapper_collectd, mapper_marram;
+extern const struct mapper_ops mapper_custom; /* of a user; not in the list */
+bool mapper_custom_has_bridge(const void *m);
 extern const struct mapper_ops *const mapper_list[]; /* NULL ends */
 
 #endif

@@ -27,6 +27,8 @@ struct part_type {
 	const char *name;  /* "tedge-agent", "tedge-mapper-c8y" */
 	const char *cloud; /* may have profiles, each a part of its own; NULL */
 	const char *help;
+	bool by_name; /* `name` is what its parts' names begin with; the rest of
+		       * a name is given as `profile` */
 	/* Begins. `*ret` is the part's own; ERR_PARAM: a setting is missing or
 	 * wrong, and the sentence names it. `e` and `profile` are borrowed. */
 	int (*start)(

@@ -153,7 +153,8 @@ start_parts(struct edge *e, struct err *err)
 	for (size_t i = 0; i < e->conf.n_parts; i++) {
 		struct str profile;
 
-		if (part_find(str_of(e->conf.parts[i]), &profile) == NULL)
+		if (part_find(e->conf.config,
+			str_of(e->conf.parts[i]), &profile) == NULL)
 			return edge_start(e, str_of(e->conf.parts[i]), err);
 		/* Another process has it: that is not for us to wait for. */
 		if (edge_start(e, str_of(e->conf.parts[i]), &why) == ERR_EXISTS)
