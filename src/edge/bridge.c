@@ -66,8 +66,7 @@ tell_too_large(const struct bridge *b, struct str topic)
 	buf_addf(&text,
 	    "The message to %s on topic '" STR_FMT
 	    "' is larger than %u bytes (%s): it was dropped",
-	    b->plan.title, STR_ARG(topic), b->plan.max_payload,
-	    b->plan.limit);
+	    b->plan.title, STR_ARG(topic), b->plan.max_payload, b->plan.limit);
 	b->events->error(b->owner, buf_str(&text));
 	buf_free(&text);
 }

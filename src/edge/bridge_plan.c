@@ -373,8 +373,7 @@ bridge_settings(const struct cloud *cloud, struct arena *a,
 		return mapper_settings_read(
 		    cloud->config, cloud->name, a, ret, err);
 	mapper_settings_cloud(cloud,
-	    is_by_account(
-		cloud, zero(a, text_of(cloud, "credentials_path"))),
+	    is_by_account(cloud, zero(a, text_of(cloud, "credentials_path"))),
 	    a, ret);
 	p.device_id = zero(a, text_of(cloud, "device.id"));
 	if (p.device_id != NULL)
@@ -471,8 +470,8 @@ bridge_is_wanted(const struct mapper_settings *m)
 {
 	struct arena a = { 0 };
 	struct stat st;
-	bool is = stat(bridge_rule_folder(m, &a), &st) == 0 &&
-	    S_ISDIR(st.st_mode);
+	bool is =
+	    stat(bridge_rule_folder(m, &a), &st) == 0 && S_ISDIR(st.st_mode);
 
 	arena_fini(&a);
 	return is;

@@ -39,6 +39,9 @@ const struct part_type *part_find(
  * start said. Starting a started one changes nothing. */
 int edge_start(struct edge *e, struct str name, struct err *err);
 int edge_stop(struct edge *e, struct str name, struct err *err);
+/* Begins to end the session of a mapper that has stopped, or of its bridge, at
+ * the broker, with all that waits in it. */
+int edge_forget(struct edge *e, struct str name, struct err *err);
 void edge_each(struct edge *e,
     void (*each)(
 	void *ctx, struct str name, enum part_state state, const char *why),

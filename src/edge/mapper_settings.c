@@ -104,7 +104,8 @@ mapper_each_folder(const struct config *c,
 
 	while (d != NULL && n < FOLDERS_MAX && (e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.' &&
-		    is_folder(arena_printf(&a, "%s/%s", dir.ptr, e->d_name).ptr))
+		    is_folder(
+			arena_printf(&a, "%s/%s", dir.ptr, e->d_name).ptr))
 			names[n++] = arena_z(&a, str_of(e->d_name));
 	if (d != NULL)
 		(void)closedir(d);
@@ -119,8 +120,8 @@ mapper_each_folder(const struct config *c,
 static int
 wrong(const struct toml *v, const char *key, const char *must, struct err *err)
 {
-	return err_set(err, ERR_PARAM, "line %u: %s: must be %s", v->line, key,
-	    must);
+	return err_set(
+	    err, ERR_PARAM, "line %u: %s: must be %s", v->line, key, must);
 }
 
 /* What stands at `key`, a text; NULL: nothing does. */
@@ -275,8 +276,7 @@ read_bridge(struct mapper_settings *m, struct err *err)
 	m->keepalive_ms = KEEPALIVE_MS;
 	m->max_payload = PACKET_MAX;
 	if (rc == 0 && clean != NULL && clean->type != TOML_BOOL)
-		rc = wrong(
-		    clean, "bridge.clean_session", "true or false", err);
+		rc = wrong(clean, "bridge.clean_session", "true or false", err);
 	if (rc == 0 && keep != NULL &&
 	    ((keep->type != TOML_TEXT && keep->type != TOML_INT) ||
 		!config_duration(keep->text, &m->keepalive_ms) ||
@@ -348,8 +348,8 @@ read_own(struct mapper_settings *m, struct arena *a, struct err *err)
 		rc = get_path(m, "device.cert_path", "device.cert_path",
 		    &m->cert, a, err);
 	if (rc == 0)
-		rc = get_path(m, "device.key_path", "device.key_path", &m->key,
-		    a, err);
+		rc = get_path(
+		    m, "device.key_path", "device.key_path", &m->key, a, err);
 	if (rc == 0)
 		rc = get_path(
 		    m, "device.root_cert_path", NULL, &m->roots, a, err);
@@ -363,11 +363,10 @@ read_own(struct mapper_settings *m, struct arena *a, struct err *err)
 	m->cloud_type = types[type];
 	m->by_account =
 	    method >= 2 || (method == 0 && m->credentials.text != NULL);
-	m->auth = (struct mapper_value){
-		m->by_account ? "password" : "certificate",
-		method == 0 ? FROM_DEFAULT : FROM_OWN,
-		method == 0 ? "default" : "mapper.toml"
-	};
+	m->auth =
+	    (struct mapper_value){ m->by_account ? "password" : "certificate",
+		    method == 0 ? FROM_DEFAULT : FROM_OWN,
+		    method == 0 ? "default" : "mapper.toml" };
 	return read_id(m, a, err);
 }
 
@@ -463,8 +462,8 @@ not_set(const struct mapper_settings *m, struct str key, const char *shown,
 	return err_set(err, ERR_NOT_FOUND,
 	    "A value for '%s' is not set. Configure this via 'tedge config set "
 	    "%s." STR_FMT " <value>%s" STR_FMT "'",
-	    shown, m->name, STR_ARG(key),
-	    profile.len > 0 ? " --profile " : "", STR_ARG(profile));
+	    shown, m->name, STR_ARG(key), profile.len > 0 ? " --profile " : "",
+	    STR_ARG(profile));
 }
 
 static int
@@ -477,21 +476,20 @@ of_cloud(const struct mapper_settings *m, struct str key, struct arena *a,
 	struct str profile = m->cloud.profile;
 
 	*ret = (struct mapper_found){ .from = FROM_TEDGE };
-	ret->shown = profile.len > 0
-	    ? arena_printf(
-		  a, "%s." STR_FMT ".%s", m->name, STR_ARG(profile), plain)
-		  .ptr
-	    : whole.ptr;
+	ret->shown = profile.len > 0 ? arena_printf(a, "%s." STR_FMT ".%s",
+					   m->name, STR_ARG(profile), plain)
+					   .ptr
+				     : whole.ptr;
 	if (str_eqz(key, "auth_method")) {
-		ret->text = m->by_account ? STR("password") : STR("certificate");
+		ret->text =
+		    m->by_account ? STR("password") : STR("certificate");
 		return 0;
 	}
 	if (row == NULL || str_starts(key, STR("profiles.")))
 		return err_set(err, ERR_PARAM, "Unknown mapper config key: %s",
 		    ret->shown);
 	if (row->secret)
-		return err_set(
-		    err, ERR_PARAM, "%s is a secret", ret->shown);
+		return err_set(err, ERR_PARAM, "%s is a secret", ret->shown);
 	if (str_eqz(key, "device.id") && m->device_id != NULL) {
 		ret->text = str_of(m->device_id);
 		return 0;
@@ -568,9 +566,8 @@ of_file(const struct mapper_settings *m, struct str key, struct arena *a,
 		for (size_t i = 0; i < COUNT_OF(known); i++)
 			if (str_eqz(key, known[i].key))
 				return not_set(m, key, plain, err);
-		return err_set(
-		    err, ERR_PARAM, "Unknown mapper config key: %s.%s",
-		    m->name, plain);
+		return err_set(err, ERR_PARAM,
+		    "Unknown mapper config key: %s.%s", m->name, plain);
 	}
 	if (v->type == TOML_TABLE)
 		return err_set(err, ERR_PARAM,
@@ -582,8 +579,8 @@ of_file(const struct mapper_settings *m, struct str key, struct arena *a,
 }
 
 int
-mapper_setting(const struct mapper_settings *m, struct str key,
-    struct arena *a, struct mapper_found *ret, struct err *err)
+mapper_setting(const struct mapper_settings *m, struct str key, struct arena *a,
+    struct mapper_found *ret, struct err *err)
 {
 	return m->cloud.name != NULL ? of_cloud(m, key, a, ret, err)
 				     : of_file(m, key, a, ret, err);

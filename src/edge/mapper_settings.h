@@ -42,9 +42,8 @@ struct mapper_settings {
 };
 
 /* Its folder: "DIR/mappers/NAME", of a profile "DIR/mappers/NAME.PROFILE". */
-const char *mapper_folder(
-    const struct config *c, const char *name, struct str profile,
-    struct arena *a);
+const char *mapper_folder(const struct config *c, const char *name,
+    struct str profile, struct arena *a);
 
 /* May a user's mapper be called so? */
 bool mapper_name_ok(struct str name);

@@ -267,6 +267,7 @@ edge_start(struct edge *e, struct str name, struct err *err)
 	}
 	if (p->state == PART_UP)
 		return 0;
+	forget_close(e); /* it must not end the session of one that runs */
 	loop_cancel(e->loop, &p->retry);
 	p->delay_ms = RETRY_MIN_MS;
 	try_start(p, &why);

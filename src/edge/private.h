@@ -51,6 +51,7 @@ struct edge {
 	struct settings *settings;   /* the newest */
 	const struct part *starting; /* NULL: none */
 	struct list parts;
+	struct list forgets;
 	struct control *control;
 	struct buf device_topic, text, will;
 };
@@ -70,5 +71,7 @@ bool parts_all_failed(const struct edge *e);
 /* Those that run or are tried, and whose names begin so. */
 void parts_restart(struct edge *e, const char *prefix);
 void parts_free(struct edge *e);
+
+void forget_close(struct edge *e);
 
 #endif

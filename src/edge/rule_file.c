@@ -23,9 +23,8 @@ struct reading {
 
 /* --- variables ----------------------------------------------------------- */
 
-static int
-complain(const struct reading *r, uint32_t line, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+static int complain(const struct reading *r, uint32_t line, const char *fmt,
+    ...) __attribute__((format(printf, 3, 4)));
 
 static int
 complain(const struct reading *r, uint32_t line, const char *fmt, ...)
@@ -36,7 +35,8 @@ complain(const struct reading *r, uint32_t line, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_set(r->err, ERR_PARAM, "%s: line %u: %s", r->name, line, text);
+	return err_set(
+	    r->err, ERR_PARAM, "%s: line %u: %s", r->name, line, text);
 }
 
 /* ${tedge.KEY}: of the profile, where the key is of the mapper's own cloud. */
@@ -62,7 +62,8 @@ of_tedge(const struct reading *r, uint32_t line, struct str key,
 	    !str_starts(str_of(row->key + len), STR(".profiles."))) {
 		ret->text = cloud_text(&r->m->cloud, row->key + len + 1);
 		if (ret->is_list)
-			ret->list = cloud_list(&r->m->cloud, row->key + len + 1);
+			ret->list =
+			    cloud_list(&r->m->cloud, row->key + len + 1);
 	} else {
 		const char *z = arena_z(r->set->arena, key);
 
@@ -91,8 +92,8 @@ look_up(const struct reading *r, uint32_t line, struct str name,
 		return 0;
 	}
 	if (str_eqz(name, "item"))
-		return complain(r, line,
-		    "${item} is of a template_rule's topic only");
+		return complain(
+		    r, line, "${item} is of a template_rule's topic only");
 	if (str_eqz(name, "connection.auth_method")) {
 		*ret = (struct mapper_found){ .text = r->m->by_account
 			    ? STR("password")
@@ -211,7 +212,8 @@ compared(const struct reading *r, const struct toml *v, struct str rest,
 
 /* Does the rule, or the file, hold? `*why`: why it does not. */
 static int
-holds(const struct reading *r, const struct toml *v, const char **why, bool *ret)
+holds(
+    const struct reading *r, const struct toml *v, const char **why, bool *ret)
 {
 	struct mapper_found found;
 	struct str rest, name;
@@ -231,8 +233,8 @@ holds(const struct reading *r, const struct toml *v, const char **why, bool *ret
 	end = rest.len > 0 ? memchr(rest.ptr, '}', rest.len) : NULL;
 	if (!str_starts(rest, STR("${")) || end == NULL)
 		return no_condition(r, v);
-	name = str_trim((struct str){ rest.ptr + 2,
-	    (size_t)(end - rest.ptr) - 2 });
+	name = str_trim(
+	    (struct str){ rest.ptr + 2, (size_t)(end - rest.ptr) - 2 });
 	rest.len -= (size_t)(end - rest.ptr) + 1;
 	rest.ptr = end + 1;
 	rest = str_trim(rest);
@@ -240,9 +242,8 @@ holds(const struct reading *r, const struct toml *v, const char **why, bool *ret
 	if (rc != 0)
 		return rc;
 	if (str_eqz(name, "connection.auth_method"))
-		return negated
-		    ? no_condition(r, v)
-		    : compared(r, v, rest, found.text, why, ret);
+		return negated ? no_condition(r, v)
+			       : compared(r, v, rest, found.text, why, ret);
 	if (rest.len > 0)
 		return no_condition(r, v);
 	if (found.is_list ||
@@ -251,8 +252,8 @@ holds(const struct reading *r, const struct toml *v, const char **why, bool *ret
 		    "if: '%s' is not a boolean: it must be true or false",
 		    found.shown);
 	*ret = str_eqz(found.text, "true") != negated;
-	*why = arena_printf(r->set->arena, "%s is " STR_FMT, found.shown,
-	    STR_ARG(found.text))
+	*why = arena_printf(
+	    r->set->arena, "%s is " STR_FMT, found.shown, STR_ARG(found.text))
 		   .ptr;
 	return 0;
 }
@@ -276,8 +277,8 @@ check_members(const struct reading *r, const struct toml *table,
 		if (v->type != TOML_TEXT && !str_eqz(v->key, "qos") &&
 		    !str_eqz(v->key, "for") && !str_eqz(v->key, "rule") &&
 		    !str_eqz(v->key, "template_rule"))
-			return complain(r, v->line,
-			    STR_FMT ": must be a text", STR_ARG(v->key));
+			return complain(r, v->line, STR_FMT ": must be a text",
+			    STR_ARG(v->key));
 	}
 	return 0;
 }
@@ -351,8 +352,8 @@ is_joined(const char *prefix)
 }
 
 static int
-check_rule(const struct reading *r, uint32_t line,
-    const struct mqtt_bridge_rule *rule)
+check_rule(
+    const struct reading *r, uint32_t line, const struct mqtt_bridge_rule *rule)
 {
 	const char *prefixes[] = { rule->local_prefix, rule->remote_prefix };
 
@@ -396,6 +397,10 @@ add(const struct reading *r, uint32_t line, const struct mqtt_bridge_rule *rule)
 	if (s->n >= RULES_MAX)
 		return complain(
 		    r, line, "there are more than %d rules", RULES_MAX);
+	if (s->arena->used > RULES_BYTES_MAX)
+		return complain(r, line,
+		    "the rules take more than %d MiB of memory",
+		    RULES_BYTES_MAX >> 20);
 	if (s->n == s->cap) {
 		s->cap = s->cap == 0 ? 16 : s->cap * 2;
 		more = arena_array(s->arena, s->cap, struct mqtt_bridge_rule);
@@ -426,8 +431,8 @@ items_of(const struct reading *r, const struct toml *table, struct strs *ret,
 		ret->n = 0;
 		for (const struct toml *i = v->first; i != NULL; i = i->next) {
 			if (i->type != TOML_TEXT)
-				return complain(r, i->line,
-				    "for: must be a list of texts");
+				return complain(
+				    r, i->line, "for: must be a list of texts");
 			ret->at[ret->n++] = i->text;
 		}
 		return 0;
@@ -561,7 +566,8 @@ read_rules(const struct reading *r, const struct toml *root, bool holds_file)
 	all = arena_array(r->set->arena, n + 1, struct entry);
 	n = 0;
 	for (size_t i = 0; i < COUNT_OF(lists); i++) {
-		const struct toml *t = lists[i] != NULL ? lists[i]->first : NULL;
+		const struct toml *t =
+		    lists[i] != NULL ? lists[i]->first : NULL;
 
 		for (; t != NULL; t = t->next)
 			all[n++] = (struct entry){ t, i == 1 };

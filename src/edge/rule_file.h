@@ -16,8 +16,9 @@
  *	topic = "s/uc/${item}"
  *	direction = "outbound"
  *
- * A rule's own prefixes win over those of its file; each needs both. Three kinds
- * of variables may stand in prefixes and topics: ${tedge.KEY} of tedge.toml,
+ * A rule's own prefixes win over those of its file; each needs both. Three
+ *kinds of variables may stand in prefixes and topics: ${tedge.KEY} of
+ *tedge.toml,
  * ${mapper.KEY} of the mapper (edge/mapper_settings.h), and
  * ${connection.auth_method}, which is certificate or password. Secrets may not.
  * A condition is a boolean variable, one with "!" before it, or
@@ -35,7 +36,8 @@
 #include "edge/mapper_settings.h"
 #include "net/mqtt/bridge.h"
 
-#define RULES_MAX 10000 /* of one bridge */
+#define RULES_MAX 10000            /* of one bridge */
+#define RULES_BYTES_MAX (16 << 20) /* with all that is read for them */
 
 struct rule_skipped {
 	const char *file;
@@ -62,7 +64,8 @@ struct rule_set {
 };
 
 /* Adds the rules of one text, in its order; one that is there already is not
- * added again. ERR_PARAM: "NAME: line 3: ...", and the set is not to be used. */
+ * added again. ERR_PARAM: "NAME: line 3: ...", and the set is not to be used.
+ */
 int rule_file_read(struct rule_set *set, const struct mapper_settings *m,
     const char *name, struct str text, struct err *err);
 /* The same of every X.toml of the folder, in the order of the alphabet.
@@ -73,8 +76,8 @@ int rule_folder_read(struct rule_set *set, const struct mapper_settings *m,
 /* --- those that come with the program ------------------------------------ */
 
 struct rule_text {
-	const char *mapper; /* "c8y" */
-	const char *file;   /* "mqtt-core.toml" */
+	const char *mapper;       /* "c8y" */
+	const char *file;         /* "mqtt-core.toml" */
 	const char *head, *rules; /* one text */
 };
 void rule_text_add(const struct rule_text *t, struct buf *out);

@@ -20,9 +20,11 @@
 
 static const char head[] =
     "# This file comes with the program, and is brought up to date with it as\n"
-    "# long as it is the same as the .template beside it. Change it, and it is\n"
+    "# long as it is the same as the .template beside it. Change it, and it "
+    "is\n"
     "# yours; rename it to end in .toml.disabled, and it is passed over. More\n"
-    "# files may stand beside it. `tedge bridge inspect` shows what comes of it.\n"
+    "# files may stand beside it. `tedge bridge inspect` shows what comes of "
+    "it.\n"
     "\n"
     "local_prefix = \"${mapper.bridge.topic_prefix}/\"\n";
 
@@ -175,8 +177,7 @@ is_same_file(const char *one, const char *other)
 {
 	struct buf a = { 0 }, b = { 0 };
 	bool same = file_read(one, &a, NULL) == 0 &&
-	    file_read(other, &b, NULL) == 0 &&
-	    str_eq(buf_str(&a), buf_str(&b));
+	    file_read(other, &b, NULL) == 0 && str_eq(buf_str(&a), buf_str(&b));
 
 	buf_free(&a);
 	buf_free(&b);
@@ -188,8 +189,8 @@ static int
 put(const char *path, struct str text, struct err *err)
 {
 	struct buf was = { 0 };
-	bool same = file_read(path, &was, NULL) == 0 &&
-	    str_eq(buf_str(&was), text);
+	bool same =
+	    file_read(path, &was, NULL) == 0 && str_eq(buf_str(&was), text);
 
 	buf_free(&was);
 	return same ? 0 : file_replace(path, text, err);
@@ -203,8 +204,8 @@ rule_text_put(const struct rule_text *t, const char *folder, struct err *err)
 	const char *template = arena_printf(&a, "%s.template", file).ptr;
 	const char *disabled = arena_printf(&a, "%s.disabled", file).ptr;
 	struct buf text = { 0 };
-	bool ours = is_there(file) ? is_same_file(file, template)
-				   : !is_there(template);
+	bool ours =
+	    is_there(file) ? is_same_file(file, template) : !is_there(template);
 	int rc = make_folders(folder, err);
 
 	rule_text_add(t, &text);
@@ -254,8 +255,8 @@ read_one(struct rule_set *set, const struct mapper_settings *m,
 	}
 	rc = file_read(path, &text, err);
 	if (rc == 0)
-		rc = rule_file_read(set, m, path,
-		    arena_str(set->arena, buf_str(&text)), err);
+		rc = rule_file_read(
+		    set, m, path, arena_str(set->arena, buf_str(&text)), err);
 	buf_free(&text);
 	return rc;
 }
@@ -264,8 +265,7 @@ int
 rule_folder_read(struct rule_set *set, const struct mapper_settings *m,
     const char *folder, struct err *err)
 {
-	const char **names =
-	    arena_array(set->arena, FILES_MAX, const char *);
+	const char **names = arena_array(set->arena, FILES_MAX, const char *);
 	const struct dirent *e;
 	size_t n = 0;
 	int rc = 0;

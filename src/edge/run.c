@@ -153,8 +153,8 @@ start_parts(struct edge *e, struct err *err)
 	for (size_t i = 0; i < e->conf.n_parts; i++) {
 		struct str profile;
 
-		if (part_find(e->conf.config,
-			str_of(e->conf.parts[i]), &profile) == NULL)
+		if (part_find(e->conf.config, str_of(e->conf.parts[i]),
+			&profile) == NULL)
 			return edge_start(e, str_of(e->conf.parts[i]), err);
 		/* Another process has it: that is not for us to wait for. */
 		if (edge_start(e, str_of(e->conf.parts[i]), &why) == ERR_EXISTS)
@@ -200,6 +200,7 @@ close_all(struct edge *e)
 {
 	notify_stopping(&e->notify);
 	control_close(e->control);
+	forget_close(e);
 	parts_free(e);
 	for (int i = 0; i < LAST_TURNS; i++) /* the last words of the parts */
 		loop_turn(e->loop, LAST_TURN_MS);
@@ -221,6 +222,7 @@ edge_run(const struct edge_conf *conf, struct err *err)
 	int rc;
 
 	list_init(&e.parts);
+	list_init(&e.forgets);
 	buf_addf(&e.will, "{\"pid\":%ld,\"status\":\"down\"}", (long)getpid());
 	rc = open_all(&e, err);
 	if (rc == 0) {

@@ -221,8 +221,8 @@ put_way(const struct rule_set *set, const struct way *w)
 		    w->from_remote ? r->remote_prefix : r->local_prefix;
 
 		if (r->direction == w->direction)
-			widest = MAX_OF(
-			    widest, strlen(left) + strlen(r->pattern));
+			widest =
+			    MAX_OF(widest, strlen(left) + strlen(r->pattern));
 	}
 	for (size_t i = 0; i < set->n; i++) {
 		const struct mqtt_bridge_rule *r = &set->rules[i];
@@ -251,7 +251,8 @@ inspect(struct command_call *c)
 	int status = 0;
 
 	if (o == FAILED)
-		status = failed("inspect the bridge configuration for", &l, &err);
+		status =
+		    failed("inspect the bridge configuration for", &l, &err);
 	for (size_t i = 0; o == READ && i < COUNT_OF(ways); i++) {
 		if (i > 0)
 			printf("\n");
@@ -268,8 +269,7 @@ static const char *
 carried(struct look *l, const struct mqtt_bridge_rule *r, const char *from,
     const char *to, const char *topic)
 {
-	struct str filter =
-	    arena_printf(&l->arena, "%s%s", from, r->pattern);
+	struct str filter = arena_printf(&l->arena, "%s%s", from, r->pattern);
 
 	return mqtt_filter_matches(filter, str_of(topic))
 	    ? arena_printf(&l->arena, "%s%s", to, topic + strlen(from)).ptr
@@ -319,7 +319,8 @@ test(struct command_call *c)
 		return 1;
 	}
 	o = look(&l, &err);
-	status = o == FAILED ? failed("test the bridge of", &l, &err) : NO_MATCH;
+	status =
+	    o == FAILED ? failed("test the bridge of", &l, &err) : NO_MATCH;
 	for (size_t i = 0; o == READ && i < l.rules.n; i++) {
 		any = test_way(&l, &l.rules.rules[i], false, topic) || any;
 		any = test_way(&l, &l.rules.rules[i], true, topic) || any;

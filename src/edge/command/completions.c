@@ -284,7 +284,8 @@ fish(void)
 			printf("complete -c tedge%s -a '%s'\n",
 			    buf_z(&condition), clouds);
 		if (takes(row, "MAPPER") || takes(row, "MAPPER_KEY"))
-			printf("complete -c tedge%s -a \"(tedge %s | cut -f1%s)\"\n",
+			printf("complete -c tedge%s -a \"(tedge %s | cut "
+			       "-f1%s)\"\n",
 			    buf_z(&condition), mappers,
 			    takes(row, "MAPPER")
 				? ""

@@ -898,8 +898,8 @@ forget(struct job *j, const char *mapper)
 {
 	struct str prefix = cloud_text(&j->cloud, "bridge.topic_prefix");
 	const char *const clients[] = { mapper,
-		arena_printf(&j->arena, "tedge-mapper-bridge-" STR_FMT,
-		    STR_ARG(prefix))
+		arena_printf(
+		    &j->arena, "tedge-mapper-bridge-" STR_FMT, STR_ARG(prefix))
 		    .ptr };
 	struct err err;
 

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "edge/bridge_plan.h"
+#include "edge/edge.h"
 #include "edge/exchange.h"
 #include "edge/local.h"
 
@@ -48,8 +49,8 @@ wait_for(const struct config *c, const struct local *local, const char *service)
 	if (rc == ERR_AGAIN)
 		command_say("error", "%s did not report as up", service);
 	else if (rc != 0)
-		command_say("error", "ask the device's MQTT broker: %s",
-		    err.text);
+		command_say(
+		    "error", "ask the device's MQTT broker: %s", err.text);
 	free(topic);
 	return rc == 0;
 }
@@ -85,16 +86,23 @@ done:
 
 /* --- sessions ------------------------------------------------------------ */
 
-/* MQTT has one way to end a session that is kept: to come under its name and to
- * say that it is to be forgotten. */
+/* marram-edge does it, whose the session is; a mapper that runs in a process of
+ * its own has one that anybody may take. */
 int
 command_forget(const struct config *c, const char *client, struct err *err)
 {
 	struct local local = { 0 };
 	struct mqtt_client_conf conf;
 	const struct exchange x = { .conf = &conf, .timeout_ms = FORGET_MS };
-	int rc = local_open(&local, c, err);
+	char *line = mem_printf("forget %s", client);
+	struct buf out = { 0 };
+	int rc = control_ask(c, line, &out, err);
 
+	buf_free(&out);
+	free(line);
+	if (rc != ERR_CLOSED)
+		return rc;
+	rc = local_open(&local, c, err);
 	if (rc == 0) {
 		conf = local.conf;
 		conf.client_id = client;

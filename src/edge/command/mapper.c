@@ -74,8 +74,8 @@ list_one(void *ctx, const char *folder)
 	if (url.text.len == 0 && id.text.len == 0 && *type == '\0')
 		printf("%s\n", folder);
 	else if (id.text.len == 0)
-		printf("%s\t" STR_FMT "\t\t%s\n", folder, STR_ARG(url.text),
-		    type);
+		printf(
+		    "%s\t" STR_FMT "\t\t%s\n", folder, STR_ARG(url.text), type);
 	else
 		printf("%s\t" STR_FMT "\t" STR_FMT " [%s]\t%s\n", folder,
 		    STR_ARG(url.text), STR_ARG(id.text), tag, type);

@@ -61,8 +61,8 @@ open_custom(const struct mapper_conf *conf, const struct mapper_host *host,
 
 	m->host = host;
 	m->root = arena_str(&m->arena, conf->root);
-	rc = mapper_settings_read(conf->cloud.config, conf->cloud.name,
-	    &m->arena, &m->settings, err);
+	rc = mapper_settings_read(
+	    conf->cloud.config, conf->cloud.name, &m->arena, &m->settings, err);
 	if (rc != 0) {
 		close_custom(m);
 		return rc;
