@@ -48,8 +48,10 @@ struct mapper_run {
 struct mapper_host {
 	void *owner;
 	void (*publish)(void *owner, const struct mapper_msg *m);
-	/* To the errors topic of the generation that `topic` belongs to. */
-	void (*error)(void *owner, struct str topic, struct str text);
+	/* To the errors topic of the generation that `topic` belongs to. `own`:
+	 * it is of this cloud, as its limits are; else it is wrong with the
+	 * message, whoever hears it, and is told once for all mappers. */
+	void (*error)(void *owner, struct str topic, struct str text, bool own);
 	/* Wall time in ns since 1970, and how far local time is ahead of UTC.
 	 */
 	int64_t (*now_ns)(void *owner);

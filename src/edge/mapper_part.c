@@ -53,6 +53,7 @@ struct mapper_part {
 	struct arena arena;       /* of one message */
 
 	struct relay *now; /* the message that is being converted */
+	const struct mapper_msg *heard; /* it itself; NULL: none is */
 	struct list relays, runs;
 };
 
@@ -122,11 +123,14 @@ host_publish(void *owner, const struct mapper_msg *m)
 }
 
 static void
-host_error(void *owner, struct str topic, struct str text)
+host_error(void *owner, struct str topic, struct str text, bool own)
 {
 	struct mapper_part *p = owner;
 	struct str errors = STR("tedge/errors");
 
+	if (!own && p->heard != NULL && str_eq(p->heard->topic, topic) &&
+	    !edge_tells(p->edge, p->name, topic, p->heard->payload))
+		return;
 	if (!str_starts(topic, STR("tedge/")))
 		errors = arena_printf(
 		    &p->arena, STR_FMT "/errors", STR_ARG(edge_root(p->edge)));
@@ -170,7 +174,9 @@ on_message(void *ctx, const struct mqtt_client_msg *m)
 		list_add(&p->relays, &r->link);
 	}
 	p->now = r;
+	p->heard = &msg;
 	p->ops->message(p->mapper, &msg, &p->arena);
+	p->heard = NULL;
 	p->now = NULL;
 	arena_clear(&p->arena);
 	if (r != NULL)
@@ -411,7 +417,8 @@ connect_local(struct mapper_part *p, struct err *err)
 static void
 on_bridge_error(void *owner, struct str text)
 {
-	host_error(owner, edge_root(((struct mapper_part *)owner)->edge), text);
+	host_error(
+	    owner, edge_root(((struct mapper_part *)owner)->edge), text, true);
 }
 
 static const struct bridge_events bridge_events = { .error = on_bridge_error };

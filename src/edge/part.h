@@ -52,6 +52,14 @@ struct str edge_device_id(struct edge *e);
 struct str edge_root(struct edge *e);
 struct str edge_device_topic(struct edge *e);
 
+/* `who` finds a message to be wrong, which others hear, too: is it for it to
+ * tell? See edge/told.h. */
+bool edge_tells(
+    struct edge *e, const char *who, struct str topic, struct str payload);
+
+/* Do all parts that are enabled run in this process? */
+bool edge_is_whole(struct edge *e);
+
 /* How to reach the local broker, into `conf`: address, dial or TLS, account,
  * retries. The caller adds client_id, keep_session, will and the rest. */
 void edge_local(struct edge *e, struct mqtt_client_conf *conf);

@@ -9,6 +9,7 @@
 #include "edge/edge.h"
 #include "edge/notify.h"
 #include "edge/local.h"
+#include "edge/told.h"
 #include "net/mqtt/server.h"
 
 #include <sys/stat.h>
@@ -53,6 +54,7 @@ struct edge {
 	struct list parts;
 	struct list forgets;
 	struct control *control;
+	struct told *told;
 	struct buf device_topic, text, will;
 };
 

@@ -6,6 +6,7 @@
 #include "edge/private.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "edge/topic.h"
 
@@ -52,6 +53,19 @@ struct str
 edge_device_topic(struct edge *e)
 {
 	return buf_str(&e->device_topic);
+}
+
+bool
+edge_tells(
+    struct edge *e, const char *who, struct str topic, struct str payload)
+{
+	return told_first(&e->told, clock_mono(), str_of(who), topic, payload);
+}
+
+bool
+edge_is_whole(struct edge *e)
+{
+	return e->conf.parts == NULL;
 }
 
 static int
@@ -210,6 +224,7 @@ close_all(struct edge *e)
 		close(e->signals.fd);
 	}
 	loop_free(e->loop);
+	told_free(e->told);
 	buf_free(&e->device_topic);
 	buf_free(&e->text);
 	buf_free(&e->will);

@@ -6,6 +6,7 @@ from conftest import until
 from edge import EDGE, free_port
 from edge_connect_test import bridge_file, world  # noqa: F401
 
+MEASURED = "measurement/measurements/create"
 HEALTH = "te/device/main/service/%s/status/health"
 
 
@@ -430,4 +431,48 @@ def test_reconnect_keeps_what_waits(world):
     here.say("te/device/main///m/", '{"a":1}')
     edge.good("part", "start", "tedge-mapper-aws")
     cloud.wait("thinedge/dev1/td/device:main/m/")
+    here.close()
+
+
+# --- what is wrong with a message ---------------------------------------------------
+
+TIME_ERROR = ("Not a timestamp: the time value must be an ISO8601 timestamp "
+              "string in the YYYY-MM-DDThh:mm:ss.sss.\u00b1hh:mm format, not a "
+              "number.")
+
+
+def test_what_is_wrong_is_told_once_however_many_mappers_hear_it(world):
+    clouds = [world.cloud(role) for role in ("c8y", "az", "aws")]
+    settings = {}
+    for cloud in clouds:
+        settings.update(world.to(cloud))
+    edge = world.edge(settings)
+    for cloud in clouds:
+        edge.good("connect", cloud.role.name)
+    here = edge.client("tedge/errors", "te/errors")
+    for _ in range(2):  # sent twice, told twice
+        here.say("tedge/measurements", '{"temperature": 23,"time": 220}')
+    here.say("te/device/main///m/", "no JSON")
+    for cloud in clouds:  # what comes behind has been converted by everybody
+        here.say("te/device/main///m/last", '{"a":1}')
+    clouds[0].wait(MEASURED)
+    clouds[1].wait("devices/dev1/messages/events/")
+    clouds[2].wait("thinedge/dev1/td/device:main/m/last")
+    here.say("tedge/measurements", '{"last":')
+    until("the last is told", lambda: any(
+        "last" in text for text in here.on("tedge/errors")))
+    assert len(here.on("te/errors")) == 1, here.on("te/errors")
+    assert here.on("te/errors")[0].startswith(
+        "Failed to convert a message on topic 'te/device/main///m/': ")
+    told = [t for t in here.on("tedge/errors") if t == TIME_ERROR]
+    assert len(told) == 2, here.on("tedge/errors")
+    assert len(here.on("tedge/errors")) == 4, here.on("tedge/errors")
+    here.close()
+
+
+def test_it_is_told_where_no_mapper_hears_the_first_scheme(world):
+    _, edge = world.connected("aws")
+    here = edge.client("tedge/errors")
+    here.say("tedge/measurements", '{"temperature": 23,"time": 220}')
+    assert here.wait("tedge/errors") == [TIME_ERROR]
     here.close()
