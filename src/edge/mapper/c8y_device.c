@@ -6,10 +6,8 @@
 
 #include "base/base.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "codec/smartrest.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* --- twin ---------------------------------------------------------------- */
