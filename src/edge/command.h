@@ -41,7 +41,7 @@ struct command {
 extern const struct command config_commands[], cert_commands[],
     connect_commands[], mqtt_commands[], run_commands[], http_commands[],
     upload_commands[], diag_commands[], part_commands[], init_commands[],
-    completions_commands[];
+    hsm_commands[], completions_commands[];
 
 /* --- within run() -------------------------------------------------------- */
 
