@@ -146,7 +146,8 @@ put_hunks(struct buf *out, const char *ops, size_t n, const struct lines *a,
 		begin = i - MIN_OF(i, (size_t)AROUND);
 		while (begin < i && ops[begin] != ' ')
 			begin++;
-		for (last = end = i; end < n && end - last <= 2 * AROUND; end++)
+		for (last = end = i; end < n && end - last <= 2 * AROUND + 1;
+		     end++)
 			if (ops[end] != ' ')
 				last = end;
 		end = MIN_OF(n, last + 1 + AROUND);
