@@ -21,6 +21,8 @@
 #define FLEET_PRIORITY_DEFAULT 1000
 #define FLEET_DEVICE_MODULE "thymis_controller.modules.thymis.ThymisDevice"
 
+struct json_out;
+
 struct fleet_setting {
 	struct str key;
 	struct str value; /* JSON, as it stands */
@@ -70,12 +72,27 @@ struct fleet_state {
  * wrong, and where ("configs[2].modules[0].type"). */
 int fleet_state_read(struct str json, struct arena *a, struct fleet_state *ret,
     struct str *was, struct err *err);
-/* As version 0.0.9. */
+/* As version 0.0.9, without a new line at its end. */
 void fleet_state_write(const struct fleet_state *s, struct buf *out);
+/* The same, and parts of it, as values of JSON. */
+void fleet_state_put(struct json_out *o, const struct fleet_state *s);
+void fleet_config_put(struct json_out *o, const struct fleet_config *c);
+void fleet_tag_put(struct json_out *o, const struct fleet_tag *t);
+void fleet_use_put(struct json_out *o, const struct fleet_use *use);
 /* What no file may have: identifiers that are none (they become names of
- * folders) or twice there, tags that do not exist, a module twice. ERR_PARAM:
- * as above. */
+ * folders), tags that do not exist, a module twice. ERR_PARAM: as above;
+ * ERR_EXISTS: a name or an identifier is there twice. */
 int fleet_state_check(const struct fleet_state *s, struct err *err);
+
+/* Members that `json` has replace those that are there; nothing is checked but
+ * their types. In `a`, and in `json` as long as that lives. */
+int fleet_config_patch(
+    struct str json, struct arena *a, struct fleet_config *c, struct err *err);
+int fleet_tag_patch(
+    struct str json, struct arena *a, struct fleet_tag *t, struct err *err);
+/* `json` has settings; null takes one away. */
+int fleet_use_patch(
+    struct str json, struct arena *a, struct fleet_use *use, struct err *err);
 
 /* "Raspberry Pi 4 (hall)" becomes "raspberry-pi-4-hall". In `a`. */
 struct str fleet_identifier(struct arena *a, struct str display_name);
