@@ -96,7 +96,11 @@ struct fleet_resources {
 /* ERR_PARAM: what is wrong, and where. Texts lie in `json` or `a`. */
 int fleet_resources_read(struct str json, struct arena *a,
     struct fleet_resources *ret, struct err *err);
+/* What read() takes; for those that are made otherwise. ERR_PARAM: as there. */
+int fleet_resources_check(const struct fleet_resources *r, struct err *err);
 /* In its own order, two spaces deep. */
 void fleet_resources_write(const struct fleet_resources *r, struct buf *out);
+/* One alone, without white space: what it is to be, as a text. */
+void fleet_container_write(const struct fleet_container *c, struct buf *out);
 
 #endif
