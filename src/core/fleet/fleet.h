@@ -35,6 +35,8 @@ struct fleet_conf {
 	int64_t agent_ms;     /* without a sign of life */
 	int64_t artifact_max; /* bytes of a file */
 	int64_t secret_max;   /* bytes of a secret */
+	int64_t remote_ms;    /* of pushing and pulling */
+	bool remote_local;    /* remotes on this machine */
 	struct versions_conf versions; /* no rows: they are every store's */
 };
 extern const struct conf_field fleet_fields[];
