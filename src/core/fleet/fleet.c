@@ -2,7 +2,7 @@
  * core/fleet/fleet.c - see fleet.h: opening and ending, the parts, and who may
  * what.
  */
-#include "core/fleet/private.h"
+#include "core/fleet/state.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -187,6 +187,7 @@ fleet_store(struct fleet *f)
 
 const struct entity *const fleet_entities[] = {
 	&fleet_device_entity,
+	&fleet_remote_entity,
 	NULL,
 };
 
