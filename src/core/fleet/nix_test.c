@@ -288,9 +288,15 @@ two_of_the_same_weight_are_a_conflict_here_and_there(void **state)
 	    "{\"displayName\":\"B\",\"identifier\":\"b\",\"priority\":90,"
 	    "\"modules\":[{\"type\":\"" NETWORK
 	    "\",\"settings\":{\"wifi_ssid\":\"b\","
-	    "\"nameservers\":[{\"nameserver\":\"2\"}]}}]}],"
+	    "\"nameservers\":[{\"nameserver\":\"2\"}]}}]},"
+	    "{\"displayName\":\"C\",\"identifier\":\"c\",\"priority\":90,"
+	    "\"modules\":[{\"type\":\"" NETWORK
+	    "\",\"settings\":{\"nameservers\":[{\"nameserver\":\"3\"}]"
+	    "}}]}],"
 	    "\"configs\":[{\"displayName\":\"Hall\",\"identifier\":\"hall\","
-	    "\"tags\":[\"a\",\"b\"],\"modules\":[" DEVICE "]}]}";
+	    "\"tags\":[\"a\",\"b\"],\"modules\":[" DEVICE "]},"
+	    "{\"displayName\":\"Calm\",\"identifier\":\"calm\","
+	    "\"tags\":[\"a\",\"c\"],\"modules\":[" DEVICE "]}]}";
 	struct repository r = { 0 };
 	struct buf got = { 0 }, said = { 0 };
 	struct arena a = { 0 };
@@ -312,9 +318,9 @@ two_of_the_same_weight_are_a_conflict_here_and_there(void **state)
 		skip();
 	make_repository(&r, "conflict", str_of(json));
 	assert_non_null(strstr(buf_z(&r.faults), "wifi_ssid: a contradicts"));
-	evaluated(&r, "nixosConfigurations.hall.config",
+	evaluated(&r, "nixosConfigurations.calm.config",
 	    "c: c.networking.nameservers", &got);
-	assert_string_equal(buf_z(&got), "[\"2\",\"1\"]");
+	assert_string_equal(buf_z(&got), "[\"3\",\"1\"]");
 	assert_int_not_equal(evaluate(&r, "nixosConfigurations.hall.config",
 				 "c: c.thymis.config.wifi-ssid", &got, &said),
 	    0);
