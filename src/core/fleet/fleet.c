@@ -2,7 +2,7 @@
  * core/fleet/fleet.c - see fleet.h: opening and ending, the parts, and who may
  * what.
  */
-#include "core/fleet/private.h"
+#include "core/fleet/deploy.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -187,6 +187,9 @@ fleet_store(struct fleet *f)
 
 const struct entity *const fleet_entities[] = {
 	&fleet_device_entity,
+	&fleet_deployment_entity,
+	&fleet_deployment_device_entity,
+	&fleet_task_entity,
 	NULL,
 };
 
