@@ -58,13 +58,8 @@ c8y_send(struct c8y *c)
 	size_t size = mapper_packet_size(c->topic.len, c->out.len);
 
 	if (size > c->max_packet) {
-		struct str head = mapper_head(buf_str(&c->out), 50);
-
-		c8y_error(c,
-		    "The payload " STR_FMT "... received on " STR_FMT
-		    " after translation is %zu greater than the threshold "
-		    "size of %zu.",
-		    STR_ARG(head), STR_ARG(c->now_on), size, c->max_packet);
+		mapper_too_large(&c->host, c->root, c->now_on, buf_str(&c->out),
+		    size, c->max_packet);
 		return false;
 	}
 	c8y_publish(c, false);
@@ -230,8 +225,7 @@ legacy(struct c8y *c, const struct mapper_msg *msg, struct arena *a)
 	if (tedge_topic_read(msg->topic, &t, NULL) != 0)
 		return;
 	if (msg->payload.len > C8Y_LEGACY_MAX) {
-		c8y_error(c,
-		    "The input size %zu is too big. The threshold is %d.",
+		mapper_input_too_large(&c->host, c->root, msg->topic,
 		    msg->payload.len, C8Y_LEGACY_MAX);
 		return;
 	}

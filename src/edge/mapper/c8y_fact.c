@@ -174,12 +174,11 @@ c8y_event(struct c8y *c, struct c8y_entity *e, struct str type,
 		return;
 	}
 	if (rc != 0) {
-		struct str head = mapper_head(payload, 50);
+		struct buf text = { 0 };
 
-		c8y_error(c,
-		    "Parsing of event message received on topic: " STR_FMT
-		    " failed due to error: %s. Snipped payload: " STR_FMT,
-		    STR_ARG(c->now_on), err.text, STR_ARG(head));
+		mapper_bad_event(&text, c->now_on, payload, err.text);
+		c8y_error(c, "%s", buf_z(&text));
+		buf_free(&text);
 		return;
 	}
 	if (f.type.len == 0)
@@ -340,12 +339,11 @@ c8y_alarm(struct c8y *c, const struct mapper_msg *msg, struct c8y_entity *e,
 		return;
 	}
 	if (rc != 0) {
-		struct str head = mapper_head(msg->payload, 50);
+		struct buf text = { 0 };
 
-		c8y_error(c,
-		    "Parsing of alarm message for the type: " STR_FMT
-		    " failed due to error: %s. Snipped payload: " STR_FMT,
-		    STR_ARG(type), err.text, STR_ARG(head));
+		mapper_bad_alarm(&text, type, msg->payload, err.text);
+		c8y_error(c, "%s", buf_z(&text));
+		buf_free(&text);
 		return;
 	}
 	if (f.type.len == 0)

@@ -57,21 +57,29 @@ mapper_head(struct str s, size_t max)
 	return (struct str){ s.ptr, max };
 }
 
-void
-mapper_verror(const struct mapper_host *host, struct str root, struct str topic,
-    const char *fmt, va_list ap)
+static void
+tell(const struct mapper_host *host, struct str root, struct str topic,
+    struct str what, bool own)
 {
 	struct buf text = { 0 };
-	struct arena a = { 0 };
 
 	if (!str_starts(topic, STR("tedge/")) && str_starts(topic, root) &&
 	    topic.len > root.len)
 		buf_addf(&text,
 		    "Failed to convert a message on topic '" STR_FMT "': ",
 		    STR_ARG(topic));
-	buf_add_str(&text, arena_vprintf(&a, fmt, ap));
-	host->error(host->owner, topic, buf_str(&text));
+	buf_add_str(&text, what);
+	host->error(host->owner, topic, buf_str(&text), own);
 	buf_free(&text);
+}
+
+void
+mapper_verror(const struct mapper_host *host, struct str root, struct str topic,
+    const char *fmt, va_list ap)
+{
+	struct arena a = { 0 };
+
+	tell(host, root, topic, arena_vprintf(&a, fmt, ap), false);
 	arena_fini(&a);
 }
 
@@ -84,4 +92,59 @@ mapper_error(const struct mapper_host *host, struct str root, struct str topic,
 	va_start(ap, fmt);
 	mapper_verror(host, root, topic, fmt, ap);
 	va_end(ap);
+}
+
+void
+mapper_too_large(const struct mapper_host *host, struct str root,
+    struct str topic, struct str payload, size_t size, size_t max)
+{
+	struct str head = mapper_head(payload, 50);
+	struct arena a = { 0 };
+
+	tell(host, root, topic,
+	    arena_printf(&a,
+		"The payload " STR_FMT "... received on " STR_FMT
+		" after translation is %zu greater than the threshold size of "
+		"%zu.",
+		STR_ARG(head), STR_ARG(topic), size, max),
+	    true);
+	arena_fini(&a);
+}
+
+void
+mapper_input_too_large(const struct mapper_host *host, struct str root,
+    struct str topic, size_t size, size_t max)
+{
+	struct arena a = { 0 };
+
+	tell(host, root, topic,
+	    arena_printf(&a,
+		"The input size %zu is too big. The threshold is %zu.", size,
+		max),
+	    true);
+	arena_fini(&a);
+}
+
+void
+mapper_bad_event(
+    struct buf *out, struct str topic, struct str payload, const char *why)
+{
+	struct str head = mapper_head(payload, 50);
+
+	buf_addf(out,
+	    "Parsing of event message received on topic: " STR_FMT
+	    " failed due to error: %s. Snipped payload: " STR_FMT,
+	    STR_ARG(topic), why, STR_ARG(head));
+}
+
+void
+mapper_bad_alarm(
+    struct buf *out, struct str type, struct str payload, const char *why)
+{
+	struct str head = mapper_head(payload, 50);
+
+	buf_addf(out,
+	    "Parsing of alarm message for the type: " STR_FMT
+	    " failed due to error: %s. Snipped payload: " STR_FMT,
+	    STR_ARG(type), why, STR_ARG(head));
 }

@@ -28,5 +28,17 @@ void mapper_error(const struct mapper_host *host, struct str root,
     __attribute__((format(printf, 4, 5)));
 void mapper_verror(const struct mapper_host *host, struct str root,
     struct str topic, const char *fmt, va_list ap);
+/* Tells that what came of the message is larger than this cloud takes. */
+void mapper_too_large(const struct mapper_host *host, struct str root,
+    struct str topic, struct str payload, size_t size, size_t max);
+/* The same of what is heard, where that is limited. */
+void mapper_input_too_large(const struct mapper_host *host, struct str root,
+    struct str topic, size_t size, size_t max);
+
+/* The sentences about an event and an alarm that can not be read. */
+void mapper_bad_event(
+    struct buf *out, struct str topic, struct str payload, const char *why);
+void mapper_bad_alarm(
+    struct buf *out, struct str type, struct str payload, const char *why);
 
 #endif

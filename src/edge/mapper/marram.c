@@ -30,7 +30,7 @@
 #include "codec/json.h"
 #include "codec/thin_edge_json.h"
 #include "edge/entity.h"
-#include "edge/mapper.h"
+#include "edge/mapper/common.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -682,7 +682,7 @@ hear(
 	if (rc == 0)
 		rc = check(a, &t, msg->payload, &err);
 	if (rc != 0) {
-		m->host->error(m->host->owner, msg->topic, str_of(err.text));
+		mapper_error(m->host, m->root, msg->topic, "%s", err.text);
 		return;
 	}
 	e = te_store_find(m->store, t.entity);
@@ -923,7 +923,7 @@ marram_message(void *own, const struct mapper_msg *msg, struct arena *a)
 		    "(marram.mapper.mqtt.max_payload_size)",
 		    msg->payload.len, m->max_payload);
 
-		m->host->error(m->host->owner, msg->topic, text);
+		m->host->error(m->host->owner, msg->topic, text, true);
 		return;
 	}
 	hear(m, msg, a, false);

@@ -211,9 +211,8 @@ legacy(struct plain *p, const struct mapper_msg *msg, struct arena *a)
 	}
 	buf_addc(&p->out, '}');
 	if (p->out.len > LEGACY_MAX) {
-		mapper_error(&p->host, p->conf.root, msg->topic,
-		    "The input size %zu is too big. The threshold is %d.",
-		    p->out.len, LEGACY_MAX);
+		mapper_input_too_large(
+		    &p->host, p->conf.root, msg->topic, p->out.len, LEGACY_MAX);
 		return;
 	}
 	set_topic(p, "/messages/events/");
@@ -384,13 +383,8 @@ today(struct plain *p, const struct mapper_msg *msg, const struct te_topic *t,
 		set_aws_topic(p, t);
 	size = mapper_packet_size(p->topic.len, p->out.len);
 	if (size > p->max_packet) {
-		struct str head = mapper_head(buf_str(&p->out), 50);
-
-		mapper_error(&p->host, p->conf.root, msg->topic,
-		    "The payload " STR_FMT "... received on " STR_FMT
-		    " after translation is %zu greater than the threshold "
-		    "size of %zu.",
-		    STR_ARG(head), STR_ARG(msg->topic), size, p->max_packet);
+		mapper_too_large(&p->host, p->conf.root, msg->topic,
+		    buf_str(&p->out), size, p->max_packet);
 		return;
 	}
 	publish(p);
