@@ -58,6 +58,10 @@ struct target_host {
 	int (*run)(void *ctx, const char *const *argv, const char *const *env,
 	    struct str input, int64_t timeout_ms, struct target_result *ret,
 	    struct err *err);
+	/* The same for a program whose output is for us: it is not told. */
+	int (*ask)(void *ctx, const char *const *argv, const char *const *env,
+	    struct str input, int64_t timeout_ms, struct target_result *ret,
+	    struct err *err);
 	/* Runs a program on the device, as root, by SSH (through its agent
 	 * where it has no address): each of `argv` arrives as it is. ERR_AGAIN:
 	 * the device can not be reached now. */
