@@ -1,5 +1,6 @@
 #include "edge/mapper/common.h"
 
+#include "codec/json.h"
 #include "codec/zone.h"
 
 #include <stdio.h>
@@ -45,6 +46,45 @@ mapper_add_now(const struct mapper_host *host, struct buf *out, bool utc)
 
 	mapper_add_time(out, ns / 1000000000, (uint32_t)(ns % 1000000000),
 	    host->offset_s(host->owner), utc);
+}
+
+void
+mapper_values_next(struct mapper_values *v)
+{
+	bool *flag = v->in_group ? &v->group_comma : &v->comma;
+
+	if (*flag)
+		buf_addc(v->out, ',');
+	*flag = true;
+}
+
+void
+mapper_values_name(struct mapper_values *v, struct str name)
+{
+	mapper_values_next(v);
+	json_quote(v->out, name);
+	buf_addc(v->out, ':');
+}
+
+void
+mapper_values_open(void *owner, struct str group)
+{
+	struct mapper_values *v = owner;
+
+	mapper_values_name(v, group);
+	buf_addc(v->out, '{');
+	v->in_group = true;
+	v->group_comma = false;
+}
+
+void
+mapper_values_close(void *owner, struct str group)
+{
+	struct mapper_values *v = owner;
+
+	(void)group;
+	buf_addc(v->out, '}');
+	v->in_group = false;
 }
 
 struct str

@@ -108,19 +108,9 @@ up(void *m)
 /* --- the first generation ------------------------------------------------ */
 
 struct measure {
-	struct buf *out;
-	bool has_time, in_group, comma, group_comma;
+	struct mapper_values values; /* first */
+	bool has_time;
 };
-
-static void
-comma(struct measure *m)
-{
-	bool *flag = m->in_group ? &m->group_comma : &m->comma;
-
-	if (*flag)
-		buf_addc(m->out, ',');
-	*flag = true;
-}
 
 static void
 on_time(void *owner, const struct thin_edge_time *t)
@@ -128,30 +118,8 @@ on_time(void *owner, const struct thin_edge_time *t)
 	struct measure *m = owner;
 
 	m->has_time = true;
-	comma(m);
-	buf_addf(m->out, "\"time\":\"" STR_FMT "\"", STR_ARG(t->text));
-}
-
-static void
-on_open(void *owner, struct str group)
-{
-	struct measure *m = owner;
-
-	comma(m);
-	json_quote(m->out, group);
-	buf_addz(m->out, ":{");
-	m->in_group = true;
-	m->group_comma = false;
-}
-
-static void
-on_close(void *owner, struct str group)
-{
-	struct measure *m = owner;
-
-	(void)group;
-	buf_addc(m->out, '}');
-	m->in_group = false;
+	mapper_values_name(&m->values, STR("time"));
+	buf_addf(m->values.out, "\"" STR_FMT "\"", STR_ARG(t->text));
 }
 
 static void
@@ -162,15 +130,14 @@ on_value(void *owner, struct str group, struct str name, struct str text,
 
 	(void)group;
 	(void)number;
-	comma(m);
-	json_quote(m->out, name);
-	buf_addc(m->out, ':');
-	buf_add_str(m->out, text);
+	mapper_values_name(&m->values, name);
+	buf_add_str(m->values.out, text);
 }
 
-static const struct thin_edge_visitor visitor = {
-	.time = on_time, .open = on_open, .close = on_close, .value = on_value
-};
+static const struct thin_edge_visitor visitor = { .time = on_time,
+	.open = mapper_values_open,
+	.close = mapper_values_close,
+	.value = on_value };
 
 static void
 publish(struct plain *p)
@@ -193,7 +160,7 @@ set_topic(struct plain *p, const char *rest)
 static void
 legacy(struct plain *p, const struct mapper_msg *msg, struct arena *a)
 {
-	struct measure m = { .out = &p->out };
+	struct measure m = { .values.out = &p->out };
 	struct err err;
 
 	buf_addc(&p->out, '{');
@@ -204,8 +171,8 @@ legacy(struct plain *p, const struct mapper_msg *msg, struct arena *a)
 		return;
 	}
 	if (!m.has_time && p->stamp) {
-		comma(&m);
-		buf_addz(&p->out, "\"time\":\"");
+		mapper_values_name(&m.values, STR("time"));
+		buf_addc(&p->out, '"');
 		mapper_add_now(&p->host, &p->out, false);
 		buf_addc(&p->out, '"');
 	}
