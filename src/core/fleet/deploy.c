@@ -47,8 +47,8 @@ static const struct field deployment_fields[] = {
 		    "None of configs, tags and devices: to all."),
 	F_TEXTS(D, tags, "tags", .max = 63,
 	    .help = "And to those whose configuration has one of these tags."),
-	F_TEXTS(D, devices, "devices", .max = 64,
-	    .help = "And to these devices."),
+	F_TEXTS(
+	    D, devices, "devices", .max = 64, .help = "And to these devices."),
 	F_INT(D, canary, "canary", .def = "1", .min = 0, .max = 1000000,
 	    .help = "So many devices go first; when one of them fails, no "
 		    "other is touched. 0: none."),
@@ -138,12 +138,12 @@ const struct entity fleet_deployment_device_entity = {
 	.version = 1,
 	.keys = (const struct entity_key[]){ { "id", { "id" } }, { 0 } },
 	.indexes = (const struct entity_key[]){ { "unitId", { "unitId" } },
-	    { "deployment", { "deploymentId" } },
-	    { "device", { "deviceId" } }, { 0 } },
-	.refs = (const struct entity_ref[]){ { "deploymentId",
-						 "fleetDeployment", "id",
-						 ENTITY_CASCADE },
+	    { "deployment", { "deploymentId" } }, { "device", { "deviceId" } },
 	    { 0 } },
+	.refs =
+	    (const struct entity_ref[]){
+		{ "deploymentId", "fleetDeployment", "id", ENTITY_CASCADE },
+		{ 0 } },
 	.help = "A device that a deployment is for.",
 };
 
@@ -208,14 +208,13 @@ has_failed(struct str state)
 /* In memory. What the device has had there before stays until the deployment
  * has ended, since others may look at it; so what is long is left out. */
 static void
-keep_device(
-    struct target_device *d, const struct fleet_deployment_device *from)
+keep_device(struct target_device *d, const struct fleet_deployment_device *from)
 {
 	struct fleet_deployment_device row = *from;
 
 	row.changes = STR("[]");
-	record_copy(&fleet_deployment_device_entity.record, &d->arena, &row,
-	    &row);
+	record_copy(
+	    &fleet_deployment_device_entity.record, &d->arena, &row, &row);
 	row.state = word_of(device_states, row.state);
 	d->row = row;
 }
@@ -232,8 +231,8 @@ save(struct fleet *f, const struct entity *e, const void *row,
 	int rc;
 
 	filter_text(&filter, "id", ((const struct fleet_any *)row)->id);
-	n = rest_changes(
-	    &e->record, field_bits(&e->record, members, NULL), &a, row, changes);
+	n = rest_changes(&e->record, field_bits(&e->record, members, NULL), &a,
+	    row, changes);
 	rc = store_update(f->store, e, &filter, changes, n, NULL, err);
 	arena_fini(&a);
 	return rc;
@@ -286,8 +285,7 @@ deployment_state(struct fleet *f, struct deployment *d, const char *state,
 		row.started_at = clock_now();
 	row.ended_at =
 	    deployment_has_ended(row.state) ? clock_now() : TIME_NULL;
-	rc = save(
-	    f, e, &row, "state reason outcome startedAt endedAt", err);
+	rc = save(f, e, &row, "state reason outcome startedAt endedAt", err);
 	if (rc != 0)
 		return rc;
 	deploy_tell(f, "deployment", "updated", e, &row);
@@ -329,9 +327,9 @@ state_of(struct fleet *f, struct target_device *d)
 static struct deployment *
 find(struct fleet_deploys *dep, struct str id)
 {
-	EACH_DEPLOYMENT (d, dep)
-		if (str_eq(d->row.id, id))
-			return d;
+	EACH_DEPLOYMENT(d, dep)
+	if (str_eq(d->row.id, id))
+		return d;
 	return NULL;
 }
 
@@ -381,8 +379,7 @@ deploy_load(struct fleet *f, const struct fleet_deployment *row, bool resumed,
 		.n_sort = 1 };
 	int rc;
 
-	record_copy(
-	    &fleet_deployment_entity.record, &d->arena, &d->row, row);
+	record_copy(&fleet_deployment_entity.record, &d->arena, &d->row, row);
 	d->row.state = word_of(deployment_states, d->row.state);
 	d->offline_until = row->created_at + f->conf.offline_ms;
 	filter_text(&filter, "deploymentId", row->id);
@@ -415,16 +412,16 @@ is_taken(struct fleet_deploys *dep, const struct target_device *d)
 {
 	bool plans = str_eqz(d->of->row.state, "planning");
 
-	EACH_DEPLOYMENT (o, dep)
-		for (size_t i = 0; i < o->n; i++) {
-			const struct target_device *x = o->devices[i];
+	EACH_DEPLOYMENT(o, dep)
+	for (size_t i = 0; i < o->n; i++) {
+		const struct target_device *x = o->devices[i];
 
-			if (x != d && str_eq(x->row.device_id, d->row.device_id) &&
-			    (plans || str_eqz(o->row.state, "planning")
-				    ? x->working
-				    : is_in_hand(x)))
-				return true;
-		}
+		if (x != d && str_eq(x->row.device_id, d->row.device_id) &&
+		    (plans || str_eqz(o->row.state, "planning")
+			    ? x->working
+			    : is_in_hand(x)))
+			return true;
+	}
 	return false;
 }
 
@@ -475,7 +472,8 @@ pick(struct fleet_deploys *dep, int64_t *wait_ms)
 {
 	int64_t now = clock_mono();
 
-	EACH_DEPLOYMENT (o, dep) {
+	EACH_DEPLOYMENT(o, dep)
+	{
 		struct tally t = count(o);
 		bool first = is_first(o, &t);
 		int64_t limit = o->row.at_once > 0 ? o->row.at_once : INT64_MAX;
@@ -576,10 +574,10 @@ fleet_deploy_back(struct fleet *f, struct str device_id)
 	if (dep == NULL)
 		return;
 	pthread_mutex_lock(&dep->lock);
-	EACH_DEPLOYMENT (o, dep)
-		for (size_t i = 0; i < o->n; i++)
-			if (str_eq(o->devices[i]->row.device_id, device_id))
-				o->devices[i]->try_at = 0;
+	EACH_DEPLOYMENT(o, dep)
+	for (size_t i = 0; i < o->n; i++)
+		if (str_eq(o->devices[i]->row.device_id, device_id))
+			o->devices[i]->try_at = 0;
 	pthread_cond_broadcast(&dep->cond);
 	pthread_mutex_unlock(&dep->lock);
 }
@@ -624,8 +622,7 @@ end_device(struct fleet *f, struct target_device *d, const char *state,
 	if (str_eqz(state_of(f, d), "rollback"))
 		rc = 0; /* it ends like that */
 	else if (is_open(state_of(f, d)))
-		rc = device_state(
-		    f, d, NULL, "rollback", reason, NULL, &err);
+		rc = device_state(f, d, NULL, "rollback", reason, NULL, &err);
 	else
 		rc = device_state(f, d, NULL, state, reason, NULL, &err);
 	if (rc != 0)
@@ -645,8 +642,7 @@ take_back(struct fleet *f, struct target_device *d, const char *reason)
 	d->try_at = 0;
 	d->tries = 0;
 	atomic_store(&d->cancel, false);
-	if (device_state(
-		    f, d, NULL, "rollback", reason, NULL, &err) != 0)
+	if (device_state(f, d, NULL, "rollback", reason, NULL, &err) != 0)
 		log_warn("device " STR_FMT " is not rolled back: %s",
 		    STR_ARG(d->row.device_id), err.text);
 }
@@ -683,8 +679,8 @@ stop(struct fleet *f, struct deployment *d, const char *outcome,
 	struct err err;
 
 	if (deployment_state(f, d, "running", reason, outcome, &err) != 0) {
-		log_warn("deployment " STR_FMT ": %s", STR_ARG(d->row.id),
-		    err.text);
+		log_warn(
+		    "deployment " STR_FMT ": %s", STR_ARG(d->row.id), err.text);
 		return;
 	}
 	for (size_t i = 0; i < d->n; i++) {
@@ -751,8 +747,8 @@ settle(struct fleet *f, struct deployment *d)
 	if (str_eqz(d->row.outcome, "cancelled"))
 		state = "cancelled";
 	else if (str_eqz(d->row.outcome, "failed"))
-		state = str_eqz(d->row.rollback, "all") &&
-			t.rolled_back == t.failed
+		state =
+		    str_eqz(d->row.rollback, "all") && t.rolled_back == t.failed
 		    ? "rolledBack"
 		    : "failed";
 	else
@@ -766,8 +762,8 @@ settle(struct fleet *f, struct deployment *d)
 	rc = deployment_state(
 	    f, d, state, reason, arena_z(&a, d->row.outcome), &err);
 	if (rc != 0)
-		log_warn("deployment " STR_FMT ": %s", STR_ARG(d->row.id),
-		    err.text);
+		log_warn(
+		    "deployment " STR_FMT ": %s", STR_ARG(d->row.id), err.text);
 	arena_fini(&a);
 	return rc == 0;
 }
@@ -781,7 +777,8 @@ deploy_settle(struct fleet *f)
 		return;
 	pthread_mutex_lock(&dep->settle);
 	/* only who holds `settle` takes from the list */
-	EACH_DEPLOYMENT (d, dep) {
+	EACH_DEPLOYMENT(d, dep)
+	{
 		if (!settle(f, d))
 			continue;
 		pthread_mutex_lock(&dep->lock);
@@ -800,19 +797,19 @@ deploy_supersede(struct fleet *f, struct str deployment_id)
 
 	pthread_mutex_lock(&dep->settle);
 	by = find(dep, deployment_id);
-	EACH_DEPLOYMENT (o, dep)
-		for (size_t i = 0; by != NULL && o != by && i < o->n; i++) {
-			struct target_device *d = o->devices[i];
-			bool same = false;
+	EACH_DEPLOYMENT(o, dep)
+	for (size_t i = 0; by != NULL && o != by && i < o->n; i++) {
+		struct target_device *d = o->devices[i];
+		bool same = false;
 
-			for (size_t k = 0; k < by->n && !same; k++)
-				same = str_eq(d->row.device_id,
-				    by->devices[k]->row.device_id);
-			if (same && has_not_begun(state_of(f, d)) &&
-			    str_eqz(o->row.state, "running"))
-				end_device(f, d, "superseded",
-				    "a newer deployment is for this device");
-		}
+		for (size_t k = 0; k < by->n && !same; k++)
+			same = str_eq(
+			    d->row.device_id, by->devices[k]->row.device_id);
+		if (same && has_not_begun(state_of(f, d)) &&
+		    str_eqz(o->row.state, "running"))
+			end_device(f, d, "superseded",
+			    "a newer deployment is for this device");
+	}
 	pthread_mutex_unlock(&dep->settle);
 	deploy_settle(f);
 }
@@ -836,7 +833,8 @@ deploy_cancel(struct fleet *f, struct str deployment_id,
 		struct target_device *x = d->devices[i];
 
 		if (device_has_ended(state_of(f, x)) ||
-		    (device_row_id.len > 0 && !str_eq(x->row.id, device_row_id)))
+		    (device_row_id.len > 0 &&
+			!str_eq(x->row.id, device_row_id)))
 			continue;
 		end_device(f, x, "cancelled", "cancelled");
 		rc = 1;
@@ -914,7 +912,7 @@ part_start(struct fleet *f, struct err *err)
 	int rc;
 
 	filter_in(&filter, "state", open, COUNT_OF(open));
-	rc = tasks_load(f, err);
+	rc = fleet_tasks_load(f, err);
 	if (rc == 0)
 		rc = store_all(
 		    f->store, &fleet_deployment_entity, &q, &a, &rows, err);
@@ -952,7 +950,8 @@ part_close(struct fleet *f)
 
 	if (dep == NULL)
 		return;
-	EACH_DEPLOYMENT (d, dep) {
+	EACH_DEPLOYMENT(d, dep)
+	{
 		list_del(&d->link);
 		forget(d);
 	}
@@ -968,13 +967,13 @@ static void
 part_routes(struct fleet *f, http_add_routes *add, void *ctx)
 {
 	deploy_routes(f, add, ctx);
-	tasks_routes(f, add, ctx);
+	fleet_tasks_routes(f, add, ctx);
 }
 
 static int
 part_clean(struct fleet *f, struct err *err)
 {
-	return tasks_clean(f, clock_now() - f->conf.tasks_kept_ms, err);
+	return fleet_tasks_clean(f, clock_now() - f->conf.tasks_kept_ms, err);
 }
 
 static const struct entity *const entities[] = { &fleet_deployment_entity,

@@ -47,11 +47,11 @@ struct fleet_deployment {
 	struct str commit;
 	struct str message;
 	struct strs configs, tags, devices; /* what was asked for */
-	int64_t canary;       /* devices that go first */
-	int64_t at_once;      /* 0: as many as the setting says */
-	int64_t max_failures; /* behind the first ones */
-	struct str checks;    /* JSON list */
-	struct str rollback;  /* "all", "device" */
+	int64_t canary;                     /* devices that go first */
+	int64_t at_once;                    /* 0: as many as the setting says */
+	int64_t max_failures;               /* behind the first ones */
+	struct str checks;                  /* JSON list */
+	struct str rollback;                /* "all", "device" */
 	struct str state, reason;
 	struct str outcome; /* what it will be when all have ended: "" */
 	struct str user_id, account;
@@ -97,11 +97,11 @@ struct deployment;
 struct target_device {
 	struct fleet_deployment_device row; /* texts in `arena`, or literals */
 	struct deployment *of;
-	bool working;          /* by a thread */
-	_Atomic bool cancel;   /* somebody does not want it any more */
-	int64_t try_at;        /* clock_mono(): not before */
-	int64_t tries;         /* to reach it, in vain */
-	bool resumed;          /* it was under way when the program ended */
+	bool working;        /* by a thread */
+	_Atomic bool cancel; /* somebody does not want it any more */
+	int64_t try_at;      /* clock_mono(): not before */
+	int64_t tries;       /* to reach it, in vain */
+	bool resumed;        /* it was under way when the program ended */
 	struct arena arena;
 };
 
@@ -194,11 +194,12 @@ void task_secret(struct task *t, struct str secret);
 /* `state` "done", "failed", "cancelled"; frees it. */
 void task_end(struct task *t, const char *state, const char *reason);
 /* Of a program that was ended: what was under way has failed. */
-int tasks_load(struct fleet *f, struct err *err);
-int tasks_clean(struct fleet *f, int64_t before, struct err *err);
+int fleet_tasks_load(struct fleet *f, struct err *err);
+int fleet_tasks_clean(struct fleet *f, int64_t before, struct err *err);
 /* Removes the outputs of a deployment. */
-int tasks_gone(struct fleet *f, struct str deployment_id, struct err *err);
-void tasks_routes(struct fleet *f, http_add_routes *add, void *ctx);
+int fleet_tasks_gone(
+    struct fleet *f, struct str deployment_id, struct err *err);
+void fleet_tasks_routes(struct fleet *f, http_add_routes *add, void *ctx);
 const char *task_path(
     struct fleet *f, struct arena *a, struct str unit_id, struct str id);
 
@@ -215,7 +216,7 @@ struct job {
 	struct loop *loop;
 	struct fleet_ssh ssh;
 	bool has_ssh;
-	bool undoes; /* a rollback, which nobody cancels */
+	bool undoes;        /* a rollback, which nobody cancels */
 	int64_t timeout_ms; /* of the step; programs take no longer */
 	struct str commit, config;
 	struct target_host host;

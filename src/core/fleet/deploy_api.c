@@ -30,7 +30,7 @@ deploy_tell(struct fleet *f, const char *kind, const char *type,
 		return;
 	json_out_init(&o, &b, false);
 	record_to_json(&o, &e->record, FIELD_ALL, row);
-	route_tell(f->route,
+	route_tell_of(f->route,
 	    &(struct route_told){
 		kind, type, any->unit_id, any->id, buf_str(&b) });
 	buf_free(&b);
@@ -111,8 +111,8 @@ choose(void *ctx, const void *row, struct err *err)
 		!is_asked_for(x, d, c)))
 		return 0;
 	if (!str_eqz(d->state, "active"))
-		return err_set(err, ERR_PARAM,
-		    "device " STR_FMT " is %s", STR_ARG(name),
+		return err_set(err, ERR_PARAM, "device " STR_FMT " is %s",
+		    STR_ARG(name),
 		    str_eqz(d->state, "waiting") ? "not approved yet"
 						 : "archived");
 	if (d->config.len == 0)
@@ -165,8 +165,8 @@ check_named(const struct choosing *x, struct err *err)
 		bool found = false;
 
 		for (size_t k = 0; k < x->n && !found; k++)
-			found = str_eq(
-			    x->rows[k].device_id, x->d->devices.at[i]);
+			found =
+			    str_eq(x->rows[k].device_id, x->d->devices.at[i]);
 		if (!found)
 			return err_set(err, ERR_PARAM,
 			    "there is no device " STR_FMT " in the unit",
@@ -224,8 +224,7 @@ create(struct http_call *c, struct fleet *f, struct fleet_deployment *d)
 
 	d->id = rand_id(&c->arena, c->came_at, 12);
 	d->created_at = c->came_at;
-	d->started_at =
-	    str_eqz(d->state, "running") ? c->came_at : TIME_NULL;
+	d->started_at = str_eqz(d->state, "running") ? c->came_at : TIME_NULL;
 	d->ended_at = TIME_NULL;
 	d->reason = d->outcome = d->user_id = d->account = STR("");
 	auth_caller(c, &d->user_id, &d->account);
@@ -257,8 +256,8 @@ create(struct http_call *c, struct fleet *f, struct fleet_deployment *d)
 	else {
 		struct json_out *o = rest_data(c);
 
-		deploy_tell(f, "deployment", "created",
-		    &fleet_deployment_entity, d);
+		deploy_tell(
+		    f, "deployment", "created", &fleet_deployment_entity, d);
 		if (str_eqz(d->state, "running"))
 			deploy_supersede(f, d->id);
 		deploy_kick(f);
@@ -405,8 +404,8 @@ take_again(void *ctx, const void *row, struct err *err)
 		struct str *more = arena_array(x->a, cap, struct str);
 
 		if (x->devices.n > 0)
-			memcpy(more, x->devices.at,
-			    x->devices.n * sizeof(*more));
+			memcpy(
+			    more, x->devices.at, x->devices.n * sizeof(*more));
 		x->devices.at = more;
 		x->cap = cap;
 	}
@@ -492,7 +491,7 @@ before_del(struct rest *r, const void *row)
 		    "it is under way: cancel it first");
 		return false;
 	}
-	if (tasks_gone(r->module, d->id, &err) == 0)
+	if (fleet_tasks_gone(r->module, d->id, &err) == 0)
 		return true;
 	rest_db_error(r->c, &err);
 	return false;
@@ -511,10 +510,9 @@ static const struct rest_object deployment_object = {
 	.entity = &fleet_deployment_entity,
 	.id = "id",
 	.id_len = 12,
-	.filters =
-	    (const struct rest_filter[]){ { "state", "state", COND_IN },
-		{ "commit", "commit", COND_EQ },
-		{ "message", "message", COND_CONTAINS }, { 0 } },
+	.filters = (const struct rest_filter[]){ { "state", "state", COND_IN },
+	    { "commit", "commit", COND_EQ },
+	    { "message", "message", COND_CONTAINS }, { 0 } },
 	.sorts = (const struct rest_sort[]){ { "created", "createdAt" },
 	    { "ended", "endedAt" }, { 0 } },
 	.sort = "created:desc",
@@ -531,11 +529,10 @@ static const struct rest_object device_object = {
 	.entity = &fleet_deployment_device_entity,
 	.id = "id",
 	.id_len = 12,
-	.filters =
-	    (const struct rest_filter[]){
-		{ "deployment", "deploymentId", COND_EQ },
-		{ "device", "deviceId", COND_EQ },
-		{ "state", "state", COND_IN }, { 0 } },
+	.filters = (const struct rest_filter[]){ { "deployment", "deploymentId",
+						     COND_EQ },
+	    { "device", "deviceId", COND_EQ }, { "state", "state", COND_IN },
+	    { 0 } },
 	.sorts = (const struct rest_sort[]){ { "position", "position" },
 	    { "created", "createdAt" }, { 0 } },
 	.sort = "created:desc,position:asc",
@@ -560,24 +557,27 @@ static const struct record unit_record = { "fleetUnit",
 	"checks rollback"
 #define NEW(path_, handle_, help_)                                             \
 	{                                                                      \
-		"POST", path_, HTTP_TOKEN, .scope = "fleet.deploy.post",       \
-		    .query = &unit_record, .query_members = "unit!",           \
+		"POST", path_, HTTP_TOKEN,                                     \
+		    .scope = "fleet.deploy.post", .query = &unit_record,       \
+		    .query_members = "unit!",                                  \
 		    .body = { .record = &fleet_deployment_entity.record,       \
-			.members = WISH },                                     \
+			    .members = WISH },                                 \
 		    .reply = { .record = &fleet_deployment_entity.record,      \
-			.members = "id" },                                     \
+			    .members = "id" },                                 \
 		    .flags = HTTP_SLOW, .handle = handle_, .help = help_       \
 	}
 #define DO(path_, handle_, help_)                                              \
 	{                                                                      \
 		"POST", path_, HTTP_TOKEN, .scope = "fleet.deploy.post",       \
-		    .flags = HTTP_SLOW, .handle = handle_, .help = help_       \
+					   .flags = HTTP_SLOW,                 \
+					   .handle = handle_, .help = help_    \
 	}
 #define AGAIN(path_, handle_, help_)                                           \
 	{                                                                      \
-		"POST", path_, HTTP_TOKEN, .scope = "fleet.deploy.post",       \
+		"POST", path_, HTTP_TOKEN,                                     \
+		    .scope = "fleet.deploy.post",                              \
 		    .reply = { .record = &fleet_deployment_entity.record,      \
-			.members = "id" },                                     \
+			    .members = "id" },                                 \
 		    .flags = HTTP_SLOW, .handle = handle_, .help = help_       \
 	}
 static const struct http_route rows[] = {

@@ -13,6 +13,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define AGAIN_MS 500
 #define CHECKS_MAX 100
@@ -38,9 +39,8 @@ add_service(struct checks *c, struct arena *a, struct str name)
 	if (c->n == CHECKS_MAX)
 		return;
 	c->at[c->n++] = (struct check){ .argv = { "systemctl", "is-active",
-						"--", arena_z(a, name) },
-		.name = arena_printf(
-		    a, "service " STR_FMT, STR_ARG(name)) };
+					    "--", arena_z(a, name) },
+		.name = arena_printf(a, "service " STR_FMT, STR_ARG(name)) };
 }
 
 static struct str
@@ -95,8 +95,9 @@ read_check(struct json *j, struct arena *a, struct checks *all)
 		else if (str_eqz(key, "timeout"))
 			json_i64(j, &seconds);
 		else
-			json_fail(j, "a check has service, or argv and "
-				     "timeout");
+			json_fail(j,
+			    "a check has service, or argv and "
+			    "timeout");
 	}
 	if (!json_ok(j))
 		return;
@@ -149,12 +150,12 @@ static int
 add_declared(struct job *j, struct checks *c, struct err *err)
 {
 	const char *path = arena_z(&j->arena,
-	    arena_printf(&j->arena, "hosts/" STR_FMT "/linux.json",
-		STR_ARG(j->config)));
+	    arena_printf(
+		&j->arena, "hosts/" STR_FMT "/linux.json", STR_ARG(j->config)));
 	struct fleet_resources r = { 0 };
 	struct str json;
-	int rc = fleet_file_at(j->fleet, j->row.unit_id, j->commit, path,
-	    &j->arena, &json, err);
+	int rc = fleet_file_at(
+	    j->fleet, j->row.unit_id, j->commit, path, &j->arena, &json, err);
 
 	if (rc == ERR_NOT_FOUND)
 		return 0;
@@ -247,8 +248,8 @@ check_one(struct job *j, const struct check *c, int64_t until, struct err *err)
 			return rc;
 		if (rc == 0 && r.status == 0) {
 			j->host.tell(j,
-			    arena_printf(&j->arena, "well: " STR_FMT,
-				STR_ARG(c->name)));
+			    arena_printf(
+				&j->arena, "well: " STR_FMT, STR_ARG(c->name)));
 			return 0;
 		}
 		said = rc == 0 ? short_text(r.err.len > 0 ? r.err : r.out)

@@ -20,7 +20,7 @@
 #define LOG_MODULE "fleet"
 #include "base/log.h"
 
-#define AGAIN_MIN_MS 15000 /* between tries to reach a device... */
+#define AGAIN_MIN_MS 15000  /* between tries to reach a device... */
 #define AGAIN_MAX_MS 600000 /* ...twice as long each time, up to this */
 #define STORE_AGAIN_MS 10000
 #define ATTEMPTS_MAX 3
@@ -73,8 +73,8 @@ try_later(struct work *w, const char *state, const char *reason)
 		return become(w, "planned", reason, NULL);
 	if (clock_now() >= d->of->offline_until)
 		return become(w,
-		    strcmp(state, "waiting") == 0 ? "missed" : "failed",
-		    reason, NULL);
+		    strcmp(state, "waiting") == 0 ? "missed" : "failed", reason,
+		    NULL);
 	d->tries++;
 	pthread_mutex_lock(&w->f->deploys->lock);
 	d->try_at = clock_mono() + MIN_OF(wait, AGAIN_MAX_MS);
@@ -111,7 +111,7 @@ end(struct work *w, int rc, const struct err *err)
 		task_line(w->task, str_of(err->text));
 	job_close(&w->job);
 	task_end(w->task,
-	    rc == 0                 ? "done"
+	    rc == 0                   ? "done"
 		: rc == ERR_CANCELLED ? "cancelled"
 				      : "failed",
 	    rc == 0 ? "" : err->text);
@@ -143,8 +143,8 @@ not_well(struct work *w, int rc, const struct err *err)
 {
 	if (is_ending(w))
 		return LEAVE;
-	return become(w, "rollback",
-	    rc == ERR_CANCELLED ? "cancelled" : err->text, NULL);
+	return become(
+	    w, "rollback", rc == ERR_CANCELLED ? "cancelled" : err->text, NULL);
 }
 
 static int
@@ -157,8 +157,7 @@ find_target(struct work *w, struct err *err)
 
 	if (w->target != NULL)
 		return 0;
-	rc = fleet_snapshot(
-	    w->f, row->unit_id, w->d->of->row.commit, &s, err);
+	rc = fleet_snapshot(w->f, row->unit_id, w->d->of->row.commit, &s, err);
 	if (rc != 0)
 		return rc == ERR_AGAIN ? err_set(err, ERR_INTERNAL, "state")
 				       : err_wrap(err, "the state");
@@ -273,8 +272,8 @@ step_build(struct work *w)
 		end(w, rc, &err);
 	if (rc == 0)
 		w->row.built = built;
-	next = rc == 0 ? become(w, "plan", "", "built")
-		       : not_begun(w, rc, &err);
+	next =
+	    rc == 0 ? become(w, "plan", "", "built") : not_begun(w, rc, &err);
 	pthread_mutex_lock(&dep->lock);
 	list_del(&b.link);
 	pthread_cond_broadcast(&dep->cond);
@@ -322,8 +321,8 @@ changes_of(struct arena *a, const struct target_plan *p)
 		add_change(&o,
 		    &(struct target_change){ .action = TARGET_RUN,
 			.kind = STR("more"),
-			.name = arena_printf(
-			    a, "%zu more", p->n - CHANGES_MAX) });
+			.name =
+			    arena_printf(a, "%zu more", p->n - CHANGES_MAX) });
 	json_out_end_array(&o);
 	ret = arena_str(a, buf_str(&b));
 	buf_free(&b);
@@ -434,8 +433,7 @@ step_copy(struct work *w)
 	if (rc == 0)
 		rc = begin(w, "copy", w->f->conf.copy_ms, &err);
 	if (rc == 0)
-		rc =
-		    w->target->copy(&w->job.target, w->d->row.built, &err);
+		rc = w->target->copy(&w->job.target, w->d->row.built, &err);
 	if (w->task != NULL)
 		end(w, rc, &err);
 	if (rc != 0)
@@ -454,8 +452,7 @@ step_apply(struct work *w)
 	if (rc == 0)
 		rc = begin(w, "apply", w->f->conf.apply_ms, &err);
 	if (rc == 0)
-		rc = w->target->apply(
-		    &w->job.target, w->d->row.built, &err);
+		rc = w->target->apply(&w->job.target, w->d->row.built, &err);
 	if (w->task != NULL)
 		end(w, rc, &err);
 	if (rc == ERR_AGAIN && !is_ending(w) &&
@@ -481,8 +478,7 @@ ask_again(struct work *w)
 		return MORE;
 	rc = begin(w, "plan", w->f->conf.apply_ms, &err);
 	if (rc == 0)
-		rc = w->target->plan(
-		    &w->job.target, w->d->row.built, &p, &err);
+		rc = w->target->plan(&w->job.target, w->d->row.built, &p, &err);
 	if (rc == 0) {
 		has = has_it(&p, w->d->row.built);
 		task_line(w->task,
@@ -514,8 +510,7 @@ static enum next
 step_checks(struct work *w)
 {
 	struct fleet *f = w->f;
-	int64_t wait_ms =
-	    MIN_OF(f->conf.check_ms, f->conf.confirm_ms * 3 / 4);
+	int64_t wait_ms = MIN_OF(f->conf.check_ms, f->conf.confirm_ms * 3 / 4);
 	struct err err = { 0 };
 	int rc = find_target(w, &err);
 
@@ -544,8 +539,7 @@ step_confirm(struct work *w)
 	if (rc == 0)
 		rc = begin(w, "confirm", w->f->conf.apply_ms, &err);
 	if (rc == 0)
-		rc = w->target->confirm(
-		    &w->job.target, w->d->row.built, &err);
+		rc = w->target->confirm(&w->job.target, w->d->row.built, &err);
 	if (rc == 0)
 		rc = note_deployed(w, &err);
 	if (w->task != NULL)
@@ -585,8 +579,8 @@ step_rollback(struct work *w)
 	if (is_ending(w))
 		return LEAVE;
 	if (rc == 0)
-		return become(w, "rolledBack",
-		    arena_z(&w->arena, row->reason), NULL);
+		return become(
+		    w, "rolledBack", arena_z(&w->arena, row->reason), NULL);
 	if (rc == ERR_AGAIN || rc == ERR_TIMEOUT)
 		return try_later(
 		    w, "rollback", arena_z(&w->arena, row->reason));

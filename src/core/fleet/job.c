@@ -22,6 +22,7 @@
 
 #define LOOK_MS 100
 #define GRACE_MS 5000
+#define KEPT_MAX (8 << 20) /* of what a program writes, for the step */
 #define REACH_MS 20000
 #define TOLD_MAX 400 /* bytes of a command that are shown */
 
@@ -44,8 +45,8 @@ is_cancelled(void *ctx)
 static int
 cancelled(const struct job *j, struct err *err)
 {
-	return err_set(err, ERR_CANCELLED,
-	    is_ending(j) ? "the server ends" : "cancelled");
+	return err_set(
+	    err, ERR_CANCELLED, is_ending(j) ? "the server ends" : "cancelled");
 }
 
 /* --- programs here -------------------------------------------------------- */
@@ -101,6 +102,7 @@ start(struct job *j, const char *const *argv, const char *const *env,
 		.input = input,
 		.timeout_ms = timeout_ms > 0 ? timeout_ms : j->timeout_ms,
 		.grace_ms = GRACE_MS,
+		.output_max = KEPT_MAX,
 		.output = on_output };
 	struct child *c;
 	bool asked = false;
@@ -130,8 +132,8 @@ start(struct job *j, const char *const *argv, const char *const *env,
 	if (asked)
 		return cancelled(j, err);
 	if (r->end.timed_out)
-		return err_set(err, ERR_TIMEOUT, "%s %s", base_name(argv[0]),
-		    r->text);
+		return err_set(
+		    err, ERR_TIMEOUT, "%s %s", base_name(argv[0]), r->text);
 	return 0;
 }
 
@@ -154,6 +156,23 @@ tell_command(struct job *j, const char *mark, const char *const *argv)
 	buf_free(&b);
 }
 
+/* The program of the settings in the place of its name. */
+static const char *const *
+named(struct job *j, const char *const *argv)
+{
+	const char **ret;
+	size_t n = 0;
+
+	if (strcmp(argv[0], "nix") != 0)
+		return argv;
+	while (argv[n] != NULL)
+		n++;
+	ret = arena_array(&j->arena, n + 1, const char *);
+	memcpy(ret, argv, n * sizeof(*ret));
+	ret[0] = arena_z(&j->arena, j->fleet->conf.nix);
+	return ret;
+}
+
 static int
 host_run(void *ctx, const char *const *argv, const char *const *env,
     struct str input, int64_t timeout_ms, struct target_result *ret,
@@ -164,8 +183,19 @@ host_run(void *ctx, const char *const *argv, const char *const *env,
 		.job = j, .tell_out = true, .tell_err = true, .ret = ret
 	};
 
+	argv = named(j, argv);
 	tell_command(j, "$", argv);
 	return start(j, argv, env, input, timeout_ms, &r, err);
+}
+
+static int
+host_ask(void *ctx, const char *const *argv, const char *const *env,
+    struct str input, int64_t timeout_ms, struct target_result *ret,
+    struct err *err)
+{
+	struct running r = { .job = ctx, .ret = ret };
+
+	return start(ctx, named(ctx, argv), env, input, timeout_ms, &r, err);
 }
 
 /* --- programs on the device ----------------------------------------------- */
@@ -206,8 +236,7 @@ last_line(struct str text)
 	end = text.len > 0 ? memrchr(text.ptr, '\n', text.len) : NULL;
 	if (end == NULL)
 		return text;
-	return (struct str){ end + 1,
-		text.len - (size_t)(end + 1 - text.ptr) };
+	return (struct str){ end + 1, text.len - (size_t)(end + 1 - text.ptr) };
 }
 
 static bool
@@ -236,8 +265,8 @@ not_reached(struct str said, struct err *err)
 			    STR_ARG(last));
 	if (last.len == 0)
 		last = STR("ssh failed without a word");
-	return err_set(err, ERR_AGAIN, "the device can not be reached: " STR_FMT,
-	    STR_ARG(last));
+	return err_set(err, ERR_AGAIN,
+	    "the device can not be reached: " STR_FMT, STR_ARG(last));
 }
 
 static int
@@ -248,10 +277,10 @@ ssh_quietly(struct job *j, const char *const *argv, struct str input,
 		.job = j, .tell_out = tell, .tell_err = tell, .ret = ret
 	};
 	struct buf command = { 0 };
-	const char *ssh, *full[] = { NULL, "-F", NULL, "-T", "-o",
-		"BatchMode=yes", "-o", "ConnectTimeout=10", "-o",
-		"ServerAliveInterval=5", "-o", "ServerAliveCountMax=3", "--",
-		"device", NULL, NULL };
+	const char *ssh,
+	    *full[] = { NULL, "-F", NULL, "-T", "-o", "BatchMode=yes", "-o",
+		    "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o",
+		    "ServerAliveCountMax=3", "--", "device", NULL, NULL };
 	int rc = open_ssh(j, err);
 
 	if (rc != 0)
@@ -302,8 +331,8 @@ host_agent_switch(void *ctx, struct str path, int64_t timeout_ms,
 	if (!j->has_row ||
 	    (!fleet_agent_is(j->fleet, j->row.id) && j->row.address.len > 0))
 		return err_set(err, ERR_NOT_FOUND, "the device has no agent");
-	return fleet_agent_switch(j->fleet, &j->row, path, j->config,
-	    j->commit, timeout_ms, &j->arena, ret, is_cancelled, j, err);
+	return fleet_agent_switch(j->fleet, &j->row, path, j->config, j->commit,
+	    timeout_ms, &j->arena, ret, is_cancelled, j, err);
 }
 
 static int
@@ -350,6 +379,7 @@ job_open(struct job *j, struct fleet *f, struct target_device *d,
 	repository = fleet_path(f, &j->arena, d->row.unit_id, "repository");
 	j->host = (struct target_host){ .ctx = j,
 		.run = host_run,
+		.ask = host_ask,
 		.ssh = host_ssh,
 		.ssh_config = host_ssh_config,
 		.agent_switch = host_agent_switch,

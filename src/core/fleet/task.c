@@ -49,8 +49,8 @@ static const struct field task_fields[] = {
 	F_TEXT(T, config, "config", .help = "The configuration."),
 	F_TEXT(T, commit, "commit", .help = "The commit of it."),
 	F_TEXT(T, kind, "kind", .one_of = kinds, .help = "Which step."),
-	F_TEXT(T, state, "state", .one_of = states,
-	    .help = "What became of it."),
+	F_TEXT(
+	    T, state, "state", .one_of = states, .help = "What became of it."),
 	F_TEXT(T, reason, "reason", .def = "\"\"", .help = "Why it failed."),
 	F_INT(T, done, "done", .def = "0",
 	    .help = "Builds and copies that are done."),
@@ -70,12 +70,12 @@ const struct entity fleet_task_entity = {
 	.version = 1,
 	.keys = (const struct entity_key[]){ { "id", { "id" } }, { 0 } },
 	.indexes = (const struct entity_key[]){ { "unitId", { "unitId" } },
-	    { "deployment", { "deploymentId" } },
-	    { "device", { "deviceId" } }, { 0 } },
-	.refs = (const struct entity_ref[]){ { "deploymentId",
-						 "fleetDeployment", "id",
-						 ENTITY_CASCADE },
+	    { "deployment", { "deploymentId" } }, { "device", { "deviceId" } },
 	    { 0 } },
+	.refs =
+	    (const struct entity_ref[]){
+		{ "deploymentId", "fleetDeployment", "id", ENTITY_CASCADE },
+		{ 0 } },
 	.help = "A step of a deployment: what was done, and what came of it.",
 };
 
@@ -255,8 +255,7 @@ task_bytes(struct task *t, bool is_error, struct str bytes)
 
 	while (bytes.len > 0) {
 		const char *end = memchr(bytes.ptr, '\n', bytes.len);
-		size_t n =
-		    end != NULL ? (size_t)(end - bytes.ptr) : bytes.len;
+		size_t n = end != NULL ? (size_t)(end - bytes.ptr) : bytes.len;
 
 		n = MIN_OF(n, LINE_MAX_BYTES - part->len);
 		buf_add(part, bytes.ptr, n);
@@ -320,7 +319,7 @@ task_end(struct task *t, const char *state, const char *reason)
 /* --- start and retention -------------------------------------------------- */
 
 int
-tasks_load(struct fleet *f, struct err *err)
+fleet_tasks_load(struct fleet *f, struct err *err)
 {
 	struct change changes[] = {
 		{ "state", value_text(STR("failed")) },
@@ -349,7 +348,7 @@ remove_output(void *ctx, const void *row, struct err *err)
 }
 
 int
-tasks_gone(struct fleet *f, struct str deployment_id, struct err *err)
+fleet_tasks_gone(struct fleet *f, struct str deployment_id, struct err *err)
 {
 	struct filter filter = { 0 };
 	struct store_query q = { .filter = &filter };
@@ -378,7 +377,7 @@ note_old(void *ctx, const void *row, struct err *err)
 #define OLD_AT_ONCE 100
 
 int
-tasks_clean(struct fleet *f, int64_t before, struct err *err)
+fleet_tasks_clean(struct fleet *f, int64_t before, struct err *err)
 {
 	struct old o = { 0 };
 	struct filter filter = { 0 }, one;
@@ -389,15 +388,15 @@ tasks_clean(struct fleet *f, int64_t before, struct err *err)
 	filter_add(&filter, "endedAt", COND_LT, value_time(before));
 	do {
 		arena_clear(&o.arena);
-		o.ids = (struct strs){ arena_array(&o.arena, OLD_AT_ONCE,
-					   struct str),
-			0 };
-		rc = store_list(f->store, &fleet_deployment_entity, &q,
-		    note_old, &o, err);
+		o.ids = (struct strs){
+			arena_array(&o.arena, OLD_AT_ONCE, struct str), 0
+		};
+		rc = store_list(
+		    f->store, &fleet_deployment_entity, &q, note_old, &o, err);
 		for (size_t i = 0; rc == 0 && i < o.ids.n; i++) {
 			one = (struct filter){ 0 };
 			filter_text(&one, "id", o.ids.at[i]);
-			rc = tasks_gone(f, o.ids.at[i], err);
+			rc = fleet_tasks_gone(f, o.ids.at[i], err);
 			if (rc == 0)
 				rc = store_del(f->store,
 				    &fleet_deployment_entity, &one, NULL, err);
@@ -441,8 +440,8 @@ handle_output(struct http_call *c)
 		return;
 	}
 	bytes = arena_alloc(&c->arena, READ_MAX);
-	fd = open(task_path(f, &c->arena, row.unit_id, row.id),
-	    O_RDONLY | O_CLOEXEC);
+	fd = open(
+	    task_path(f, &c->arena, row.unit_id, row.id), O_RDONLY | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		n = pread(fd, bytes, READ_MAX, from);
 	if (fd >= 0)
@@ -454,16 +453,15 @@ handle_output(struct http_call *c)
 	http_header(c, "X-Marram-More",
 	    !task_has_ended(row.state) || from + n < st.st_size ? STR("true")
 								: STR("false"));
-	http_header(c, "X-Marram-Next",
-	    arena_printf(&c->arena, "%" PRId64, from + n));
+	http_header(
+	    c, "X-Marram-Next", arena_printf(&c->arena, "%" PRId64, from + n));
 	http_header(c, "Cache-Control", STR("no-store"));
 }
 
 static const struct http_route rows[] = {
-	{ "GET", "/task/{id}/output", HTTP_TOKEN,
-	    .scope = "fleet.deploy.get", .query = &output_record,
-	    .reply = { .media = "text/plain" }, .flags = HTTP_SLOW,
-	    .handle = handle_output,
+	{ "GET", "/task/{id}/output", HTTP_TOKEN, .scope = "fleet.deploy.get",
+	    .query = &output_record, .reply = { .media = "text/plain" },
+	    .flags = HTTP_SLOW, .handle = handle_output,
 	    .help = "What the programs of a task have written, from an offset "
 		    "on. X-Marram-Next says where to go on, X-Marram-More "
 		    "whether there is or will be more." },
@@ -474,13 +472,11 @@ static const struct rest_object task_object = {
 	.name = "task",
 	.entity = &fleet_task_entity,
 	.id = "id",
-	.filters =
-	    (const struct rest_filter[]){
-		{ "deployment", "deploymentId", COND_EQ },
-		{ "deploymentDevice", "deploymentDeviceId", COND_EQ },
-		{ "device", "deviceId", COND_EQ },
-		{ "kind", "kind", COND_IN }, { "state", "state", COND_IN },
-		{ 0 } },
+	.filters = (const struct rest_filter[]){ { "deployment", "deploymentId",
+						     COND_EQ },
+	    { "deploymentDevice", "deploymentDeviceId", COND_EQ },
+	    { "device", "deviceId", COND_EQ }, { "kind", "kind", COND_IN },
+	    { "state", "state", COND_IN }, { 0 } },
 	.sorts = (const struct rest_sort[]){ { "created", "createdAt" },
 	    { "ended", "endedAt" }, { 0 } },
 	.sort = "created:desc",
@@ -491,12 +487,12 @@ static const struct rest_object task_object = {
 };
 
 void
-tasks_routes(struct fleet *f, http_add_routes *add, void *ctx)
+fleet_tasks_routes(struct fleet *f, http_add_routes *add, void *ctx)
 {
 	rest_mount(f != NULL ? &f->mounts : NULL, &task_object, FLEET_API,
 	    f != NULL ? f->store : NULL, f,
 	    REST_NO(REST_ADD) | REST_NO(REST_PATCH) | REST_NO(REST_DEL), add,
 	    ctx);
-	rest_mount_rows(f != NULL ? &f->mounts : NULL, rows, FLEET_API, f, add,
-	    ctx);
+	rest_mount_rows(
+	    f != NULL ? &f->mounts : NULL, rows, FLEET_API, f, add, ctx);
 }
