@@ -108,6 +108,13 @@ const struct conf_field fleet_fields[] = {
 	    .max = (int64_t)1 << 40, .help = "The size of an artifact."),
 	CONF_SIZE(C, secret_max, "secret.max", .def = "1MiB", .min = 64,
 	    .max = (int64_t)1 << 30, .help = "The size of a secret."),
+	CONF_MS(C, remote_ms, "remote.time", .def = "2m", .min = 1000,
+	    .help = "How long pushing to a remote, or pulling from one, may "
+		    "take."),
+	CONF_BOOL(C, remote_local, "remote.local", .def = "false",
+	    .help = "Remotes may be folders of this machine (file://...): "
+		    "whoever may change a fleet can then read and write every "
+		    "repository that the server can."),
 	{ 0 },
 };
 

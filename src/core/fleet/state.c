@@ -427,9 +427,9 @@ is_connected(void *ctx, const void *row, struct err *err)
 	    : 0;
 }
 
-/* A device keeps its type while it is connected. */
-static int
-check_types(struct fleet_repo *r, const struct fleet_state *s, struct err *err)
+int
+fleet_repo_may(
+    struct fleet_repo *r, const struct fleet_state *s, struct err *err)
 {
 	struct fleet_state was;
 	struct arena a = { 0 };
@@ -464,7 +464,7 @@ fleet_repo_write(
 	int rc = fleet_state_check(s, err);
 
 	if (rc == 0)
-		rc = check_types(r, s, err);
+		rc = fleet_repo_may(r, s, err);
 	if (rc != 0)
 		return rc;
 	fleet_state_write(s, &text);
@@ -616,4 +616,5 @@ const struct fleet_part fleet_part_state = {
 	.open = open_part,
 	.close = close_part,
 	.routes = routes,
+	.clean = fleet_repos_clean,
 };
