@@ -28,7 +28,6 @@
 #define LOG_MODULE "fleet"
 #define STATE "state.json"
 
-#pragma weak fleet_generate
 #pragma weak fleet_agent_is
 
 static const struct repo_person ours = { { "Marram", 6 },
@@ -204,9 +203,7 @@ generate(struct fleet_repo *r, const struct fleet_state *s, struct err *err)
 	int rc;
 
 	buf_clear(&r->faults);
-	rc = fleet_generate == NULL
-	    ? 0
-	    : fleet_generate(r->f, r->unit_id, s, r->dir, &r->faults, err);
+	rc = fleet_generate(r->f, r->unit_id, s, r->dir, &r->faults, err);
 	if (rc == 0)
 		rc = fleet_repo_begin(r, err);
 	if (rc != 0)
