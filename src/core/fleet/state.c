@@ -28,8 +28,6 @@
 #define LOG_MODULE "fleet"
 #define STATE "state.json"
 
-#pragma weak fleet_agent_is
-
 static const struct repo_person ours = { { "Marram", 6 },
 	{ "marram@localhost", 16 } };
 
@@ -413,7 +411,7 @@ is_connected(void *ctx, const void *row, struct err *err)
 	const struct fleet_device *d = row;
 	struct fleet *f = ctx;
 
-	return fleet_agent_is != NULL && fleet_agent_is(f, d->id)
+	return fleet_agent_is(f, d->id)
 	    ? err_set(err, ERR_DENIED,
 		  "configs: the device \"%.*s\", which has the "
 		  "configuration \"%.*s\", is connected: its device_type can "

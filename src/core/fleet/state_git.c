@@ -15,8 +15,6 @@
 #define ENV_MAX 48
 #define ARGS_MAX 24
 
-#pragma weak fleet_unit_key
-
 /* --- where to ------------------------------------------------------------- */
 
 static bool
@@ -132,21 +130,16 @@ ssh(struct env *e, const struct fleet_git *g, struct err *err)
 	const char *const command[] = { program, "-F", path, NULL };
 	struct buf text = { 0 }, line = { 0 };
 	struct str public_key;
-	int rc = 0;
+	int rc = fleet_unit_key(g->f, g->unit_id, e->a, &key, &public_key, err);
 
-	if (fleet_unit_key != NULL)
-		rc = fleet_unit_key(
-		    g->f, g->unit_id, e->a, &key, &public_key, err);
 	if (rc != 0)
 		return rc;
 	buf_addf(&text,
 	    "Host *\n\tBatchMode yes\n\tConnectTimeout 20\n"
 	    "\tStrictHostKeyChecking accept-new\n"
 	    "\tUserKnownHostsFile \"%s\"\n\tGlobalKnownHostsFile none\n"
-	    "\tIdentitiesOnly yes\n",
-	    hosts);
-	if (key != NULL)
-		buf_addf(&text, "\tIdentityFile \"%s\"\n", key);
+	    "\tIdentitiesOnly yes\n\tIdentityFile \"%s\"\n",
+	    hosts, key);
 	rc = file_write(path, buf_str(&text), err);
 	buf_addz(&line, "GIT_SSH_COMMAND=");
 	shell_command(&line, command);

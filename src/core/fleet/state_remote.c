@@ -18,8 +18,6 @@
 
 #define LOG_MODULE "fleet"
 
-#pragma weak fleet_secret_open
-
 struct fleet_remote {
 	struct str id, unit_id, name, url, branch, user, secret_id;
 	struct str commit; /* that it is known to have */
@@ -170,10 +168,8 @@ begin(struct talk *t, struct http_call *c)
 		fleet_repo_give(repo);
 	}
 	if (rc == 0 && t->row.secret_id.len > 0)
-		rc = fleet_secret_open != NULL
-		    ? fleet_secret_open(f, t->row.unit_id, t->row.secret_id,
-			  &c->arena, &t->git.password, &t->err)
-		    : err_set(&t->err, ERR_NOT_FOUND, "there is no secret");
+		rc = fleet_secret_open(f, t->row.unit_id, t->row.secret_id,
+		    &c->arena, &t->git.password, &t->err);
 	t->git.password = str_trim(t->git.password);
 	if (rc == 0)
 		return true;
