@@ -4,13 +4,11 @@ What the server does the program `git` sees, and the other way round.
 """
 import json
 import os
-import pathlib
 import signal
 import subprocess
+import zipfile
 
 import pytest
-
-from conftest import until
 
 API = "/fleet/api/v1/"
 DEVICE = "thymis_controller.modules.thymis.ThymisDevice"
@@ -500,3 +498,46 @@ def test_remotes_on_this_machine_are_off(fleet, tmp_path):
     path = remote(fleet, "file://%s" % there)
     answer = fleet.call("POST", path + "/push", status=502)
     assert "fleet.remote.local" in answer.json()["message"]
+
+
+def test_a_backup_has_the_repositories_and_brings_them_back(fleet):
+    server = fleet.server
+
+    def admin(method, path, body=None):
+        answer = server.call(method, "/hub/api/v1/backup" + path, body, fleet.token)
+        assert answer.status in (200, 204), answer.text
+        return answer
+
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    (fleet.repository / "artifacts").mkdir(exist_ok=True)
+    (fleet.repository / "artifacts/motd").write_text("one\n")
+    one = fleet.commit("One")["commit"]
+    fleet.call("POST", "configuration", {"displayName": "Not committed"})
+    key = fleet.repository.parent / "id_thymis"
+    key.write_text("a key\n")
+    made = admin("POST", "", {"data": {}}).data
+    with zipfile.ZipFile(next((server.folder / "data").rglob(made["backupId"] + ".zip"))) as found:
+        inside = ["/".join(n.split("/")[2:]) for n in found.namelist()
+                  if n.startswith("fleet/" + fleet.unit + "/")]
+    assert "repository/.git/HEAD" in inside and "repository/state.json" in inside
+    assert not [n for n in inside if n.startswith("repository/hosts/")]
+    assert len(inside) < 60, inside
+
+    fleet.call("DELETE", "configuration/a")
+    (fleet.repository / "artifacts/motd").unlink()
+    fleet.commit("Two")
+    key.write_text("another key\n")
+    admin("POST", "/%s/restore" % made["backupId"], {"data": {}})
+    fleet.token = server.login()
+    assert [c["identifier"] for c in fleet.get("configuration/list")] == ["a", "not-committed"]
+    assert [r["message"] for r in fleet.get("repository/history")] == ["One", "Initial commit"]
+    assert [told(c)[:2] for c in fleet.get("repository/status")["stateChanges"]] == [
+        ("add", "configuration not-committed")]
+    assert (fleet.repository / "artifacts/motd").read_text() == "one\n"
+    assert key.read_text() == "a key\n"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert fleet.git("rev-parse", "HEAD") == one
+    assert fleet.git("fsck", "--strict", "--no-dangling") == ""
+    assert sorted(p.name for p in fleet.repository.parent.iterdir() if p.is_dir()) == [
+        "repository"]
+    fleet.commit("After")

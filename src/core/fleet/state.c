@@ -395,6 +395,23 @@ fleet_repo_give(struct fleet_repo *r)
 	pthread_mutex_unlock(&container_of(r, struct entry, repo)->lock);
 }
 
+struct fleet_repo *
+fleet_repo_lock(struct fleet *f, struct str unit_id)
+{
+	struct entry *e = entry_of(f, unit_id);
+
+	pthread_mutex_lock(&e->lock);
+	return &e->repo;
+}
+
+void
+fleet_repo_close(struct fleet_repo *r)
+{
+	if (r->git != NULL)
+		r->ops->close(r->git);
+	r->git = NULL;
+}
+
 /* --- writing -------------------------------------------------------------- */
 
 static struct str

@@ -38,6 +38,10 @@ struct fleet_repo {
 int fleet_repo_take(struct fleet *f, struct str unit_id,
     struct fleet_repo **ret, struct err *err);
 void fleet_repo_give(struct fleet_repo *r);
+/* Takes it without looking at it: its files may be copied, or replaced when it
+ * is closed; it is opened anew by who takes it next. */
+struct fleet_repo *fleet_repo_lock(struct fleet *f, struct str unit_id);
+void fleet_repo_close(struct fleet_repo *r);
 /* What state.json says now, in `a`. ERR_PARAM: it can not be read. */
 int fleet_repo_state(struct fleet_repo *r, struct arena *a,
     struct fleet_state *ret, struct err *err);

@@ -165,7 +165,7 @@ environment(struct env *e, const struct fleet_git *g, struct err *err)
 		{ "fetch.fsckObjects", "true" },
 		{ "submodule.recurse", "false" },
 	};
-	int rc = ssh(e, g, err);
+	int rc = g->url.len > 0 ? ssh(e, g, err) : 0;
 
 	for (size_t i = 0; i < COUNT_OF(fixed); i++)
 		set(e, str_of(fixed[i]));

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define LOG_MODULE "fleet"
+#define FILES_MAX 20000 /* that differ */
 
 struct fleet_remote {
 	struct str id, unit_id, name, url, branch, user, secret_id;
@@ -301,6 +302,35 @@ is_fresh(struct talk *t, struct fleet_repo *r)
 	    s.n_configs + s.n_tags + s.n_inputs == 0;
 }
 
+/* Only what is generated differs from HEAD, as when the other side has edited
+ * state.json by hand: it is thrown away and generated anew. ERR_AGAIN: more
+ * does. */
+static int
+drop_generated(struct talk *t, struct fleet_repo *r)
+{
+	static const char *const all[] = { NULL };
+	struct repo_changes files;
+	int rc =
+	    r->ops->status(r->git, FILES_MAX, 0, &t->c->arena, &files, &t->err);
+
+	for (size_t i = 0; rc == 0 && i < files.n; i++) {
+		struct str path = files.at[i].path;
+
+		if (!str_starts(path, STR("hosts/")) &&
+		    !str_starts(path, STR("tags/")) &&
+		    !str_starts(path, STR("modules/")) &&
+		    !str_eqz(path, "flake.nix"))
+			rc = ERR_AGAIN;
+	}
+	if (rc == ERR_AGAIN || files.cut)
+		return err_set(&t->err, ERR_AGAIN,
+		    "there are changes that are not committed: commit them "
+		    "first");
+	return rc != 0 || files.n == 0
+	    ? rc
+	    : r->ops->restore(r->git, t->head, all, &t->err);
+}
+
 /* What has been fetched becomes ours, when it may. */
 static int
 follow(struct talk *t, struct fleet_repo *r, struct str there)
@@ -308,7 +338,6 @@ follow(struct talk *t, struct fleet_repo *r, struct str there)
 	struct arena *a = &t->c->arena;
 	struct fleet_state s;
 	struct str text;
-	bool dirty;
 	int rc = r->ops->file(r->git, there, "state.json", a, &text, &t->err);
 
 	if (rc == 0)
@@ -322,18 +351,23 @@ follow(struct talk *t, struct fleet_repo *r, struct str there)
 	}
 	rc = fleet_repo_may(r, &s, &t->err);
 	if (rc == 0)
-		rc = r->ops->dirty(r->git, &dirty, &t->err);
-	if (rc == 0 && dirty)
-		return err_set(&t->err, ERR_AGAIN,
-		    "there are changes that are not committed: commit them "
-		    "first");
-	if (rc == 0)
 		rc = fleet_repo_begin(r, &t->err);
 	if (rc != 0)
 		return rc;
-	rc = r->ops->forward(r->git, there, is_fresh(t, r), &t->err);
+	rc = drop_generated(t, r);
+	if (rc == 0)
+		rc = r->ops->forward(r->git, there, is_fresh(t, r), &t->err);
 	fleet_repo_end(r);
-	return rc == 0 ? fleet_repo_reload(r, &t->err) : rc;
+	if (rc != ERR_AGAIN) { /* what was thrown away comes back, too */
+		struct err err;
+		int again = fleet_repo_reload(r, &err);
+
+		if (rc == 0 && again != 0) {
+			t->err = err;
+			rc = again;
+		}
+	}
+	return rc;
 }
 
 static void
