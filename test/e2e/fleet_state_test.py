@@ -2,13 +2,19 @@
 
 What the server does the program `git` sees, and the other way round.
 """
+import base64
+import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 import zipfile
 
 import pytest
+
+from conftest import until
 
 API = "/fleet/api/v1/"
 DEVICE = "thymis_controller.modules.thymis.ThymisDevice"
@@ -541,3 +547,134 @@ def test_a_backup_has_the_repositories_and_brings_them_back(fleet):
     assert sorted(p.name for p in fleet.repository.parent.iterdir() if p.is_dir()) == [
         "repository"]
     fleet.commit("After")
+
+
+# --- remotes with credentials ----------------------------------------------------------
+
+class GitOverHttp(http.server.BaseHTTPRequestHandler):
+    """`git http-backend` behind a password."""
+    folder = account = None
+
+    def log_message(self, *_args):
+        pass
+
+    def answer(self):
+        given = self.headers.get("Authorization", "")
+        if given != "Basic " + base64.b64encode(self.account.encode()).decode():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        done = subprocess.run(["git", "http-backend"], input=body, capture_output=True, env={
+            **CLEAN, "GIT_PROJECT_ROOT": str(self.folder), "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path, "QUERY_STRING": query, "REMOTE_USER": "ann",
+            "REQUEST_METHOD": self.command, "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "CONTENT_TYPE": self.headers.get("Content-Type", "")}, timeout=60)
+        head, _, rest = done.stdout.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
+        status = [value for name, value in lines if name == "Status"]
+        self.send_response(int(status[0].split()[0]) if status else 200)
+        for name, value in lines:
+            if name != "Status":
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(rest)
+
+    do_GET = do_POST = answer
+
+
+@pytest.fixture
+def over_http(tmp_path):
+    handler = type("Handler", (GitOverHttp,), {
+        "folder": tmp_path, "account": "ann:tok:en"})
+    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    yield "http://127.0.0.1:%d" % door.server_port
+    door.shutdown()
+    door.server_close()
+
+
+def test_a_secret_opens_a_remote_by_http(fleet, over_http, tmp_path):
+    there = bare(fleet, tmp_path / "there.git")
+    fleet.git("config", "http.receivepack", "true", folder=there)
+    url = over_http + "/there.git"
+    path = remote(fleet, url)
+    answer = fleet.call("POST", path + "/push", status=502)
+    assert "give it a secret" in answer.json()["message"]
+
+    def secret(value):
+        return fleet.call("POST", "secret", {
+            "unitId": fleet.unit, "name": value, "type": "single_line",
+            "secret": value}).data["id"]
+
+    fleet.call("PATCH", path, {"user": "ann", "secretId": secret("wrong")}, status=204)
+    answer = fleet.call("POST", path + "/push", status=502)
+    assert "does not take the user name and the secret" in answer.json()["message"]
+    fleet.call("PATCH", path, {"secretId": secret("tok:en")}, status=204)
+    head = fleet.call("POST", path + "/push").data["commit"]
+    assert fleet.git("rev-parse", "master", folder=there) == head
+    assert fleet.call("POST", path + "/test").data["state"] == "same"
+    fleet.call("POST", path + "/pull")
+    # One that is not there, or another unit's, opens nothing.
+    fleet.call("PATCH", path, {"secretId": "nowhere"}, status=204)
+    assert fleet.call("POST", path + "/push", status=404).code == "err_not_found"
+    # It is nowhere to be read.
+    for seen in (fleet.server.logged(), json.dumps(fleet.get("remote/list")),
+                 (fleet.repository / ".git/config").read_text()):
+        assert "tok:en" not in seen
+        assert base64.b64encode(b"ann:tok:en").decode() not in seen
+
+
+@pytest.fixture
+def sshd(tmp_path):
+    """A real sshd on loopback that knows the keys in `keys`."""
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                        str(tmp_path / name)], check=True, timeout=60)
+    keys = tmp_path / "keys"
+    keys.write_text("")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "sshd_config").write_text(
+        "ListenAddress 127.0.0.1:%d\nHostKey %s\nAuthorizedKeysFile %s\nUsePAM no\n"
+        "StrictModes no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+        "PidFile none\n" % (port, tmp_path / "host", keys))
+    os.makedirs("/run/sshd", exist_ok=True)
+    door = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", str(tmp_path / "sshd_config"),
+                             "-E", str(tmp_path / "sshd_log")])
+
+    def listens():
+        with socket.socket() as probe:
+            return door.poll() is None and probe.connect_ex(("127.0.0.1", port)) == 0
+    until("sshd", listens)
+    yield port, keys
+    door.terminate()
+    door.wait(30)
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/sbin/sshd") or os.geteuid() != 0,
+                    reason="needs sshd, and root to sign in as")
+def test_the_key_of_the_unit_opens_a_remote_by_ssh(fleet, sshd, tmp_path):
+    port, keys = sshd
+    there = bare(fleet, tmp_path / "there.git")
+    path = remote(fleet, "ssh://root@127.0.0.1:%d%s" % (port, there))
+    answer = fleet.call("POST", path + "/push", status=502)
+    assert "does not know the unit's key" in answer.json()["message"]
+    key = fleet.repository.parent / "id_thymis"
+    done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True,
+                          check=True, timeout=60)
+    keys.write_text(done.stdout)
+    head = fleet.call("POST", path + "/push").data["commit"]
+    assert fleet.git("rev-parse", "master", folder=there) == head
+    fleet.call("POST", path + "/pull")
+    # Another host at the same address is not spoken to.
+    known = fleet.repository.parent / "git_known_hosts"
+    name = known.read_text().split()[0]
+    other = (tmp_path / "client.pub").read_text().split()[:2]
+    known.write_text(" ".join([name, *other]) + "\n")
+    answer = fleet.call("POST", path + "/test", status=502)
+    assert "host key of the remote is another one" in answer.json()["message"]
