@@ -14,6 +14,7 @@ import zipfile
 
 import pytest
 
+from cli_test import Cli
 from conftest import until
 
 API = "/fleet/api/v1/"
@@ -678,3 +679,29 @@ def test_the_key_of_the_unit_opens_a_remote_by_ssh(fleet, sshd, tmp_path):
     known.write_text(" ".join([name, *other]) + "\n")
     answer = fleet.call("POST", path + "/test", status=502)
     assert "host key of the remote is another one" in answer.json()["message"]
+
+
+def test_the_command_line_does_the_same(fleet, tmp_path):
+    cli = Cli(fleet.server, tmp_path)
+    cli.ok("login", "-a", "admin", "-p", "admin")
+    unit = ("--unit", fleet.unit)
+    made = cli.ok("configuration", "add", *unit, "--displayname", "Pi", "--devicetype", "linux",
+                  "--identifier", "raspberry")
+    assert made["identifier"] == "raspberry"
+    cli.ok("configuration", "set-module", *unit, "--identifier", "raspberry", "--type", PLACE,
+           "--settings", '{"timezone":"UTC"}')
+    assert cli.ok("fleet", "state", *unit)["configs"][0]["displayName"] == "Pi"
+    status = cli.ok("fleet", "status", *unit)
+    assert [told(c)[:2] for c in status["stateChanges"]] == [("add", "configuration raspberry")]
+    commit = cli.ok("fleet", "commit", *unit, "-m", "Pi")["commit"]
+    assert [r["commit"] for r in cli.ok("fleet", "history", *unit, "-l", "1")] == [commit]
+    assert cli.ok("fleet", "diff", *unit, "--to", commit)["to"] == commit
+    cli.ok("fleet", "revert", *unit, "-c", commit)
+    assert cli.ok("fleet", "state", *unit)["configs"] == []
+    cli.ok("fleet", "restore", *unit, "-c", commit, "--configuration", "raspberry")
+    assert cli.ok("configuration", "count", *unit) == {"count": 1}
+    row = cli.ok("remote", "add", "--unitid", fleet.unit, "--name", "away",
+                 "--url", "http://127.0.0.1:1/x")
+    done = cli.run("fleet", "push", "-r", row["id"])
+    assert done.status != 0 and "nothing listens there" in done.said
+    assert cli.ok("remote", "list", *unit)[0]["name"] == "away"

@@ -193,6 +193,28 @@ fleet_repo_state_at(struct fleet_repo *r, struct str commit, struct arena *a,
 	return rc != 0 ? rc : fleet_state_read(text, a, ret, NULL, err);
 }
 
+/* Who follows the unit is told that its state, or its history, has changed. */
+static void
+tell(struct fleet_repo *r, struct str commit)
+{
+	struct buf b = { 0 };
+	struct json_out o;
+
+	if (r->f->route == NULL || !route_is_heard(r->f->route))
+		return;
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	json_out_key(&o, "unitId");
+	json_out_str(&o, r->unit_id);
+	json_out_key(&o, "commit");
+	json_out_str(&o, commit);
+	json_out_end_object(&o);
+	route_tell_of(r->f->route,
+	    &(struct route_told){ "fleet_state", "updated", r->unit_id,
+		r->unit_id, buf_str(&b) });
+	buf_free(&b);
+}
+
 /* --- generating ----------------------------------------------------------- */
 
 static int
@@ -260,6 +282,8 @@ load(struct fleet_repo *r, struct err *err)
 	}
 	if (rc == 0)
 		rc = generate(r, &s, err);
+	if (rc == 0)
+		tell(r, STR_NULL);
 	buf_free(&text);
 	arena_fini(&a);
 	return rc;
@@ -281,6 +305,8 @@ fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
 		return rc;
 	rc = r->ops->commit(r->git, author, message, a, commit, err);
 	fleet_repo_end(r);
+	if (rc == 0)
+		tell(r, *commit);
 	return rc;
 }
 
@@ -497,6 +523,7 @@ fleet_repo_write(
 	rc = generate(r, s, err);
 	if (rc == 0) {
 		r->fault.code = 0;
+		tell(r, STR_NULL);
 	} else if (!was_fault) { /* as it was */
 		struct err again;
 
