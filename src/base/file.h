@@ -27,4 +27,7 @@ int file_replace(const char *path, struct str text, struct err *err);
 int file_create(
     const char *path, struct str text, unsigned mode, struct err *err);
 
+/* Writes all of it to a descriptor that may block. 0, or -1 and errno. */
+int file_write_all(int fd, struct str text);
+
 #endif

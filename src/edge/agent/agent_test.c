@@ -9,13 +9,6 @@
 #define RESTART "te/device/main///cmd/restart/"
 
 static void
-assert_heard(struct fake *f, const char *text)
-{
-	if (strstr(buf_z(&f->heard), text) == NULL)
-		fail_msg("not heard: %s\nin: %s", text, f->heard.ptr);
-}
-
-static void
 assert_silent(struct fake *f, const char *text)
 {
 	if (strstr(buf_z(&f->heard), text) != NULL)

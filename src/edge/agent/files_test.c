@@ -140,13 +140,6 @@ teardown(void **state)
 }
 
 static void
-assert_heard(struct fake *f, const char *text)
-{
-	if (strstr(buf_z(&f->heard), text) == NULL)
-		fail_msg("not heard: %s\nin: %s", text, f->heard.ptr);
-}
-
-static void
 assert_file(struct fake *f, const char *name, const char *text)
 {
 	struct buf b = { 0 };
