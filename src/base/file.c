@@ -47,6 +47,23 @@ file_check(const char *path, struct err *err)
 }
 
 int
+file_give(const char *path, uid_t user, gid_t group, struct err *err)
+{
+	int fd, rc = 0;
+	struct stat st;
+
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ELOOP ? 0 : err_errno(err, "open %s", path);
+	if (fstat(fd, &st) < 0 ||
+	    (S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+		fchown(fd, user, group) < 0))
+		rc = err_errno(err, "give %s away", path);
+	close(fd);
+	return rc;
+}
+
+int
 file_write_all(int fd, struct str text)
 {
 	while (text.len > 0) {

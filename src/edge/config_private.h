@@ -36,8 +36,6 @@ struct config {
 
 /* The name of the cloud whose key it is; NULL: none's. */
 const char *config_cloud_of(struct str key);
-/* May a profile be called so? */
-bool config_profile_ok(struct str name);
 /* The row of a key as it is typed, and its profile (STR_NULL: none). `alias`
  * (may be NULL) is its spelling of the first years, if it was that. */
 const struct config_key *config_locate(

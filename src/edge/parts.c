@@ -37,7 +37,7 @@ part_find(struct str name, struct str *profile)
 		if (!str_eqz(base, part_types[i]->name))
 			continue;
 		if (rest.ptr != NULL &&
-		    (part_types[i]->cloud == NULL || rest.len == 0))
+		    (part_types[i]->cloud == NULL || !config_profile_ok(rest)))
 			return NULL;
 		*profile = rest;
 		return part_types[i];

@@ -62,5 +62,8 @@ def test_a_name_that_is_none_is_refused(tmp_path):
             assert said.status == 1
             assert 'there is no part "tedge-mapper-sed"' in said.err
             assert said.out == "", said
+            for profile in ("../x", "a b", "", "a" * 65):
+                said = edge.tedge("part", word, "tedge-mapper-c8y@" + profile)
+                assert said.status == 1 and "there is no part" in said.err, said
     finally:
         edge.stop()

@@ -12,7 +12,6 @@
 #include "edge/exchange.h"
 #include "edge/mosquitto.h"
 
-#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,14 +263,15 @@ give_certificate(const struct connect_job *j)
 	const char *const files[] = { j->plan.cert_file, j->plan.key_file,
 		j->plan.by_account ? j->plan.credentials : NULL };
 	const struct passwd *pw;
+	struct err err;
 
 	if (geteuid() != 0 || (pw = getpwnam(user)) == NULL)
 		return;
 	for (size_t i = 0; i < COUNT_OF(files); i++)
 		if (files[i] != NULL && files[i][0] == '/' &&
-		    chown(files[i], pw->pw_uid, pw->pw_gid) < 0)
-			command_say("warning", "%s can not be given to %s: %s",
-			    files[i], user, strerror(errno));
+		    file_give(files[i], pw->pw_uid, pw->pw_gid, &err) != 0)
+			command_say("warning", "it can not be %s's: %s", user,
+			    err.text);
 }
 
 static int
