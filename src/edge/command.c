@@ -29,6 +29,8 @@ const struct command *const command_arrays[] = {
 	http_commands,
 	upload_commands,
 	mqtt_commands,
+	bridge_commands,
+	mapper_commands,
 	diag_commands,
 	run_commands,
 	part_commands,
@@ -559,6 +561,12 @@ check_args(struct command_call *c)
 			    o->name);
 	}
 	return 0;
+}
+
+bool
+command_was_given(const struct command_call *c, const char *name)
+{
+	return has(c, name);
 }
 
 static int

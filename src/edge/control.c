@@ -105,6 +105,8 @@ answer(struct edge *e, struct str line, struct buf *out)
 	else if (str_eqz(word, "restart"))
 		rc = edge_stop(e, rest, &err) == 0 ? edge_start(e, rest, &err)
 						   : err.code;
+	else if (str_eqz(word, "forget"))
+		rc = edge_forget(e, rest, &err);
 	else if (str_eqz(word, "status"))
 		edge_each(e, add_state, out);
 	else

@@ -10,6 +10,7 @@
 #include "edge/log_levels.h"
 #include "edge/notify.h"
 #include "edge/local.h"
+#include "edge/told.h"
 #include "net/mqtt/server.h"
 
 #include <sys/stat.h>
@@ -54,7 +55,9 @@ struct edge {
 	struct settings *settings;   /* the newest */
 	const struct part *starting; /* NULL: none */
 	struct list parts;
+	struct list forgets;
 	struct control *control;
+	struct told *told;
 	struct buf device_topic, text, will;
 };
 
@@ -73,5 +76,7 @@ bool parts_all_failed(const struct edge *e);
 /* Those that run or are tried, and whose names begin so. */
 void parts_restart(struct edge *e, const char *prefix);
 void parts_free(struct edge *e);
+
+void forget_close(struct edge *e);
 
 #endif

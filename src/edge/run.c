@@ -6,6 +6,7 @@
 #include "edge/private.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "edge/topic.h"
 
@@ -52,6 +53,19 @@ struct str
 edge_device_topic(struct edge *e)
 {
 	return buf_str(&e->device_topic);
+}
+
+bool
+edge_tells(
+    struct edge *e, const char *who, struct str topic, struct str payload)
+{
+	return told_first(&e->told, clock_mono(), str_of(who), topic, payload);
+}
+
+bool
+edge_is_whole(struct edge *e)
+{
+	return e->conf.parts == NULL;
 }
 
 static int
@@ -167,7 +181,8 @@ start_parts(struct edge *e, struct err *err)
 	for (size_t i = 0; i < e->conf.n_parts; i++) {
 		struct str profile;
 
-		if (part_find(str_of(e->conf.parts[i]), &profile) == NULL)
+		if (part_find(e->conf.config, str_of(e->conf.parts[i]),
+			&profile) == NULL)
 			return edge_start(e, str_of(e->conf.parts[i]), err);
 		/* Another process has it: that is not for us to wait for. */
 		if (edge_start(e, str_of(e->conf.parts[i]), &why) == ERR_EXISTS)
@@ -215,6 +230,7 @@ close_all(struct edge *e)
 {
 	notify_stopping(&e->notify);
 	control_close(e->control);
+	forget_close(e);
 	parts_free(e);
 	for (int i = 0; i < LAST_TURNS; i++) /* the last words of the parts */
 		loop_turn(e->loop, LAST_TURN_MS);
@@ -226,6 +242,7 @@ close_all(struct edge *e)
 	loop_free(e->loop);
 	log_modules(NULL);
 	levels_free(e->levels);
+	told_free(e->told);
 	buf_free(&e->device_topic);
 	buf_free(&e->text);
 	buf_free(&e->will);
@@ -238,6 +255,7 @@ edge_run(const struct edge_conf *conf, struct err *err)
 	int rc;
 
 	list_init(&e.parts);
+	list_init(&e.forgets);
 	buf_addf(&e.will, "{\"pid\":%ld,\"status\":\"down\"}", (long)getpid());
 	rc = open_all(&e, err);
 	if (rc == 0) {

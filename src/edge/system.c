@@ -286,11 +286,11 @@ system_is_available(const struct system *s)
 
 /* Is it, or was it, one of marram-edge's own? */
 static bool
-is_part(const char *service)
+is_part(const struct system *s, const char *service)
 {
 	struct str profile;
 
-	return part_find(str_of(service), &profile) != NULL;
+	return part_find(s->config, str_of(service), &profile) != NULL;
 }
 
 static int
@@ -317,7 +317,7 @@ system_service(const struct system *s, enum system_do what, const char *service,
 {
 	if (system_is_available(s))
 		return run_command(s, what, service, err);
-	if (is_part(service))
+	if (is_part(s, service))
 		return tell_part(s, what, service, err);
 	return err_set(err, ERR_CLOSED,
 	    "there is no service manager to %s %s: %s is not running, and %s "
@@ -352,5 +352,5 @@ system_is_active(const struct system *s, const char *service)
 
 	if (system_is_available(s))
 		return run_command(s, SYSTEM_IS_ACTIVE, service, &ignored) == 0;
-	return is_part(service) && is_part_up(s, service);
+	return is_part(s, service) && is_part_up(s, service);
 }

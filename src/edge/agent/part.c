@@ -279,6 +279,16 @@ subscribe(void *ctx, struct str filter)
 }
 
 /* Who there is, is decided on the main device alone. */
+/* A mapper in another process would tell it as well. */
+static bool
+tells(void *owner, struct str topic, struct str payload)
+{
+	struct agent_part *p = owner;
+
+	return edge_is_whole(p->edge) &&
+	    edge_tells(p->edge, SERVICE, topic, payload);
+}
+
 static int
 open_entities(struct agent_part *p, struct err *err)
 {
@@ -299,7 +309,9 @@ open_entities(struct agent_part *p, struct err *err)
 		.clean_start = config_bool(c, "agent.entity_store.clean_start"),
 		.max_bytes =
 		    (size_t)config_int(c, "agent.entity_store.max_size"),
-		.local = &p->local },
+		.local = &p->local,
+		.tells = tells,
+		.owner = p },
 	    p->client, &p->entities, err);
 	if (rc == 0)
 		rc = agent_http_start(
