@@ -101,6 +101,7 @@ const struct rest_object fleet_remote_object = {
 	.id_len = 20,
 	.filters =
 	    (const struct rest_filter[]){ { "name", "name", COND_EQ }, { 0 } },
+	.query = &fleet_unit_query,
 	.sorts = (const struct rest_sort[]){ { "name", "name" },
 	    { "created", "createdAt" }, { 0 } },
 	.sort = "name:asc",
