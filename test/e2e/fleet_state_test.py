@@ -3,6 +3,7 @@
 What the server does the program `git` sees, and the other way round.
 """
 import base64
+import http.client
 import http.server
 import json
 import os
@@ -11,11 +12,13 @@ import socket
 import subprocess
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from cli_test import Cli
 from conftest import until
+from fleet_device import Agent, Sshd
 
 API = "/fleet/api/v1/"
 DEVICE = "thymis_controller.modules.thymis.ThymisDevice"
@@ -705,3 +708,85 @@ def test_the_command_line_does_the_same(fleet, tmp_path):
     done = cli.run("fleet", "push", "-r", row["id"])
     assert done.status != 0 and "nothing listens there" in done.said
     assert cli.ok("remote", "list", *unit)[0]["name"] == "away"
+
+
+# --- devices, and many at once ---------------------------------------------------------
+
+def test_a_device_that_is_connected_keeps_its_type(fleet, tmp_path):
+    fleet.call("POST", "configuration", {"displayName": "Pi", "deviceType": "raspberry-pi-4"})
+    one = fleet.commit("One")["commit"]
+    fleet.put("pi", DEVICE, {"device_type": "raspberry-pi-5"})
+    fleet.commit("Two")
+    token = fleet.call("POST", "agent-token", {"unitId": fleet.unit, "name": "t"}).data["token"]
+    key = fleet.server.call("GET", "/agent/key", token=token).json()["publicKey"]
+    sshd = Sshd(tmp_path / "device", key)
+    try:
+        agent = Agent(fleet.server, token, sshd, hardware={"pi-serial-number": "1"},
+                      deployed_config_id="pi").up()
+        state = fleet.get("state")
+        state["configs"][0]["modules"][0]["settings"]["device_type"] = "linux"
+        for method, path, body in [
+                ("PATCH", "state", state),
+                ("PUT", "configuration/pi/module/" + DEVICE,
+                 {"settings": {"device_type": "linux"}}),
+                ("POST", "repository/restore", {"commit": one}),
+                ("POST", "repository/revert", {"commit": "HEAD"})]:
+            answer = fleet.call(method, path, body, status=400)
+            assert answer.code == "err_fleet_connected"
+            assert "device_type can not change" in answer.json()["message"]
+        fleet.put("pi", DEVICE, {"device_name": "x"})  # all else can
+        fleet.commit("Three")
+        assert fleet.get("state")["configs"][0]["modules"][0]["settings"]["device_type"] == \
+            "raspberry-pi-5"
+        answer = fleet.call("DELETE", "configuration/pi", status=409)
+        assert "has this configuration" in answer.json()["message"]
+        agent.die()
+        device = fleet.get("device/list")[0]["id"]
+        until("it is gone", lambda: not fleet.get("device/" + device)["connected"])
+        fleet.put("pi", DEVICE, {"device_type": "linux"})
+    finally:
+        sshd.stop()
+
+
+def test_of_many_who_edit_at_once_nobody_loses(fleet):
+    with ThreadPoolExecutor(8) as many:
+        list(many.map(lambda n: fleet.call("POST", "configuration", {
+            "displayName": "Config %d" % n}), range(16)))
+        list(many.map(lambda n: fleet.put("config-%d" % n, PLACE, {"timezone": "T%d" % n}),
+                      range(16)))
+    got = {c["identifier"]: c["modules"][-1]["settings"]["timezone"]
+           for c in fleet.get("configuration/list")}
+    assert got == {"config-%d" % n: "T%d" % n for n in range(16)}
+    fleet.commit("All")
+    assert fleet.git("status", "--porcelain") == ""
+
+
+def test_a_server_killed_at_any_moment_has_a_whole_state(fleet):
+    server, gone = fleet.server, threading.Event()
+
+    def edit():
+        for n in range(10000):
+            try:
+                fleet.call("POST", "configuration", {"displayName": "C%d" % n})
+                fleet.commit("C%d" % n)
+            except (OSError, http.client.HTTPException):
+                gone.set()
+                return
+
+    for _ in range(3):
+        gone.clear()
+        editor = threading.Thread(target=edit)
+        before = len(fleet.get("repository/history?limit=0"))
+        editor.start()
+        until("some commits",
+              lambda: len(fleet.get("repository/history?limit=0")) > before + 1)
+        server.stop(signal.SIGKILL)
+        editor.join(60)
+        assert gone.is_set()
+        server.start()
+        fleet.token = server.login()
+        listed = [c["identifier"] for c in fleet.get("state")["configs"]]
+        assert sorted(p.name for p in (fleet.repository / "hosts").iterdir()) == sorted(listed)
+        assert fleet.git("fsck", "--strict", "--no-dangling") == ""
+        fleet.call("PATCH", "state", {"configs": []})
+        fleet.commit("Anew")

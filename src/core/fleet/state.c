@@ -13,6 +13,7 @@
 #include "core/fleet/state.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -27,6 +28,7 @@
 
 #define LOG_MODULE "fleet"
 #define STATE "state.json"
+#define TIDY_MS ((int64_t)6 * 3600 * 1000)
 
 static const struct repo_person ours = { { "Marram", 6 },
 	{ "marram@localhost", 16 } };
@@ -40,6 +42,7 @@ struct entry {
 struct fleet_repos {
 	pthread_mutex_t lock; /* guards the map */
 	struct map by_unit;   /* of entries; they stay */
+	int64_t tidied;       /* mono; of the one who cleans */
 };
 
 /* --- the first taking ----------------------------------------------------- */
@@ -47,7 +50,7 @@ struct fleet_repos {
 static int
 check_links(const char *dir, struct err *err)
 {
-	static const char *const names[] = { "", "/" STATE, "/hosts", "/tags",
+	static const char *const names[] = { "", ("/" STATE), "/hosts", "/tags",
 		"/modules", "/artifacts", "/flake.nix", "/flake.lock" };
 	int rc = 0;
 
@@ -635,6 +638,21 @@ close_part(struct fleet *f)
 	f->repos = NULL;
 }
 
+/* Every edit leaves objects behind. */
+static int
+clean(struct fleet *f, struct err *err)
+{
+	int64_t now = clock_mono();
+
+	(void)err;
+	if (f->repos->tidied != 0 && now - f->repos->tidied < TIDY_MS)
+		return 0;
+	if (f->repos->tidied != 0)
+		fleet_repos_tidy(f);
+	f->repos->tidied = now;
+	return 0;
+}
+
 static void
 routes(struct fleet *f, http_add_routes *add, void *ctx)
 {
@@ -655,5 +673,5 @@ const struct fleet_part fleet_part_state = {
 	.open = open_part,
 	.close = close_part,
 	.routes = routes,
-	.clean = fleet_repos_clean,
+	.clean = clean,
 };

@@ -97,7 +97,8 @@ extern const struct record fleet_unit_query;
 
 extern const struct http_route fleet_state_rows[], fleet_history_rows[],
     fleet_remote_rows[];
-int fleet_repos_clean(struct fleet *f, struct err *err);
+/* Has git put the objects of all repositories in order where they are many. */
+void fleet_repos_tidy(struct fleet *f);
 extern const struct entity fleet_remote_entity;
 extern const struct rest_object fleet_remote_object;
 

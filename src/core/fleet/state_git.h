@@ -13,7 +13,7 @@
 struct fleet_git {
 	struct fleet *f;
 	struct str unit_id;
-	const char *dir; /* of the working tree */
+	const char *dir;           /* of the working tree */
 	struct str url;            /* empty: nothing goes anywhere */
 	struct str user, password; /* null: none; for http and https */
 };

@@ -454,14 +454,11 @@ handle_test(struct http_call *c)
 
 /* --- keeping small -------------------------------------------------------- */
 
-/* Every edit leaves objects behind; git puts them in order when there are
- * many. */
-int
-fleet_repos_clean(struct fleet *f, struct err *err)
+void
+fleet_repos_tidy(struct fleet *f)
 {
 	DIR *dir = opendir(f->dir);
 	const struct dirent *d;
-	int rc = 0;
 
 	while (dir != NULL && (d = readdir(dir)) != NULL) {
 		struct arena a = { 0 };
@@ -473,20 +470,18 @@ fleet_repos_clean(struct fleet *f, struct err *err)
 			.unit_id = str_of(d->d_name),
 			.dir = path,
 			.url = STR("") };
-		struct err why;
+		struct err err;
 
 		if (d->d_name[0] != '.' && access(git, F_OK) == 0 &&
 		    fleet_git_run(&g,
 			(const char *const[]){
 			    "gc", "--auto", "--quiet", NULL },
-			&a, NULL, &why) != 0)
-			rc = err_set(
-			    err, why.code, "%s: %.150s", d->d_name, why.text);
+			&a, NULL, &err) != 0)
+			log_warn("%s: git gc: %s", path, err.text);
 		arena_fini(&a);
 	}
 	if (dir != NULL)
 		closedir(dir);
-	return rc;
 }
 
 /* --- what they look like -------------------------------------------------- */
