@@ -707,7 +707,8 @@ def test_the_command_line_does_the_same(fleet, tmp_path):
                  "--url", "http://127.0.0.1:1/x")
     done = cli.run("fleet", "push", "-r", row["id"])
     assert done.status != 0 and "nothing listens there" in done.said
-    assert cli.ok("remote", "list", *unit)[0]["name"] == "away"
+    for words in (("remote", "list"), ("fleet", "remote")):
+        assert cli.ok(*words, *unit)[0]["name"] == "away"
 
 
 # --- devices, and many at once ---------------------------------------------------------
