@@ -156,6 +156,9 @@ def test_it_waits_in_the_inbox_and_tells_again_when_it_is_claimed(garden):
     gw.say("twin/name", "\"Attic\"")
     item = until("it is in the inbox", lambda: garden.listed("inbox"))[0]
     assert item["networkAddr"] == "gw01"
+    # its gateway reads what it says: no codec is guessed, though it is JSON
+    gw.say("m/", {"t": 1})
+    assert garden.listed("inbox")[0]["guess"] == ""
     assert not garden.listed("node")
     done = garden.hub("POST", "inbox/claim", {"data": {"ids": [item["id"]]}})
     assert "deviceId" in done.data[0]
