@@ -389,6 +389,29 @@ read_proxy(struct bridge_plan *p, struct arena *a, struct err *err)
 	return 0;
 }
 
+/* Does the file of credentials, which all clouds may share, speak of this one?
+ * One that can not be read does, so that it is told. */
+static bool
+has_account(const struct bridge_plan *p)
+{
+	struct arena a = { 0 };
+	struct buf text = { 0 };
+	struct toml *all;
+	struct err err;
+	bool has;
+
+	if (p->credentials == NULL || access(p->credentials, F_OK) < 0)
+		return false;
+	has = file_read(p->credentials, &text, &err) != 0 ||
+	    toml_read(&a, buf_str(&text), &all, &err) != 0 ||
+	    toml_get(all, str_of(p->cloud.name)) != NULL;
+	if (text.ptr != NULL)
+		memset(text.ptr, 0, text.len);
+	buf_free(&text);
+	arena_fini(&a);
+	return has;
+}
+
 /* [c8y] username = "...", password = "..." */
 static int
 read_credentials(struct bridge_plan *p, struct arena *a, const struct kind *k,
@@ -451,8 +474,7 @@ read_identity(struct bridge_plan *p, struct arena *a, const struct kind *k,
 
 	p->credentials = zero(a, text_of(&p->cloud, "credentials_path"));
 	p->by_account = str_eqz(method, "basic") ||
-	    (str_eqz(method, "auto") && p->credentials != NULL &&
-		access(p->credentials, F_OK) == 0);
+	    (str_eqz(method, "auto") && has_account(p));
 	if (!p->by_account && !p->tls)
 		return err_set(err, ERR_PARAM,
 		    "%s.url says mqtt://, where no certificate can be shown; "

@@ -575,10 +575,6 @@ operation_reload(struct hub *h, struct str id)
 	arena_fini(&a);
 }
 
-#define BY(param, member)                                                      \
-	{                                                                      \
-		param, member, COND_EQ                                         \
-	}
 const struct rest_object hub_operation_object = {
 	HUB_SHARED,
 	.name = "operation",
@@ -607,32 +603,3 @@ const struct rest_object hub_software_object = {
 	.sort = "deviceId:asc,page:asc",
 	.help = "software: what is installed on devices.",
 };
-
-static void
-enrolment_show(struct rest *r, enum rest_verb verb, void *row)
-{
-	(void)r;
-	(void)verb;
-	((struct route_enrolment *)row)->secret = STR("");
-}
-
-const struct rest_object hub_enrolment_object = {
-	HUB_SHARED,
-	.name = "enrolment",
-	.entity = &route_enrolment_entity,
-	.shown = "id unitId gatewayId networkAddr name createdAt",
-	.show = enrolment_show,
-	.filters = (const struct rest_filter[]){ BY("gateway", "gatewayId"),
-	    { "contains", "networkAddr", COND_CONTAINS }, { 0 } },
-	.sorts = (const struct rest_sort[]){ { "networkAddr", "networkAddr" },
-	    { "created", "createdAt" }, { 0 } },
-	.sort = "networkAddr:asc",
-	.help = "enrolments: devices that have signed in with the key of their "
-		"gateway.",
-};
-
-void
-enrolment_reload(struct hub *h, struct str id)
-{
-	route_enrolment_gone(h->route, id);
-}
