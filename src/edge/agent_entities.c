@@ -40,6 +40,8 @@ struct agent_entities {
 	struct mqtt_client_conf local; /* its texts are borrowed */
 	struct str root, device;
 	struct compat_conf compat;
+	bool (*tells)(void *owner, struct str topic, struct str payload);
+	void *owner;
 	struct te_store *store;
 	struct entity_log *log;
 	struct arena arena; /* of one message */
@@ -272,6 +274,22 @@ send_copy(struct agent_entities *a, const struct mapper_msg *m, struct str from)
 	buf_free(&raw);
 }
 
+/* Where no mapper hears tedge/, nobody else would say what is wrong. */
+static void
+tell_why(struct agent_entities *a, const struct mapper_msg *m)
+{
+	struct buf why = { 0 };
+
+	if (compat_why(m, &why, &a->arena) &&
+	    (a->tells == NULL || a->tells(a->owner, m->topic, m->payload))) {
+		log_warn(STR_FMT ": " STR_FMT, STR_ARG(m->topic),
+		    STR_ARG(buf_str(&why)));
+		(void)mqtt_client_publish(a->client, STR("tedge/errors"),
+		    buf_str(&why), 1, false, NULL, NULL);
+	}
+	buf_free(&why);
+}
+
 static void
 on_first_scheme(void *ctx, const struct mqtt_client_msg *m)
 {
@@ -292,6 +310,8 @@ on_first_scheme(void *ctx, const struct mqtt_client_msg *m)
 	msg.origin = has_origin(m);
 	if (compat_copy(&a->compat, &msg, &copy, &a->arena))
 		send_copy(a, &copy, m->topic);
+	else
+		tell_why(a, &msg);
 	arena_clear(&a->arena);
 }
 
@@ -348,6 +368,8 @@ agent_entities_new(const struct agent_entities_conf *conf,
 	a = mem_new(struct agent_entities);
 	host.owner = a;
 	a->loop = conf->loop;
+	a->tells = conf->tells;
+	a->owner = conf->owner;
 	a->client = c;
 	a->local = *conf->local;
 	a->local.client_id = NULL; /* one of a moment's */

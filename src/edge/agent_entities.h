@@ -33,6 +33,10 @@ struct agent_entities_conf {
 	/* How the broker is reached, for a second connection of its own, while
 	 * retained messages are cleared. */
 	const struct mqtt_client_conf *local;
+	/* A message is wrong that mappers hear, too: is it for us to tell?
+	 * NULL: it is. */
+	bool (*tells)(void *owner, struct str topic, struct str payload);
+	void *owner;
 };
 
 /* Copies the texts of `conf`; borrows `c` and what `local` borrows. */

@@ -65,10 +65,8 @@ tell_too_large(const struct bridge *b, struct str topic)
 
 	buf_addf(&text,
 	    "The message to %s on topic '" STR_FMT
-	    "' is larger than %u bytes (%s.mapper.mqtt.max_payload_size): it "
-	    "was dropped",
-	    b->plan.title, STR_ARG(topic), b->plan.max_payload,
-	    b->plan.cloud.name);
+	    "' is larger than %u bytes (%s): it was dropped",
+	    b->plan.title, STR_ARG(topic), b->plan.max_payload, b->plan.limit);
 	b->events->error(b->owner, buf_str(&text));
 	buf_free(&text);
 }
@@ -107,8 +105,8 @@ build(struct bridge *b, struct edge *e, struct err *err)
 		.forget_remote = p->forget_remote,
 		.remote_as_client = true,
 		.max_payload = p->max_payload,
-		.rules = p->rules,
-		.n_rules = p->n_rules,
+		.rules = p->rules.rules,
+		.n_rules = p->rules.n,
 		.notification_topic =
 		    bridge_health_topic(p, true, &b->arena).ptr,
 		.notify_up = arena_printf(&b->arena,
@@ -141,7 +139,7 @@ bridge_start(struct edge *e, const struct cloud *cloud,
 
 	b->events = events;
 	b->owner = owner;
-	rc = bridge_plan(cloud, &b->arena, &b->plan, err);
+	rc = bridge_plan_own(cloud, &b->arena, &b->plan, err);
 	if (rc == 0)
 		rc = build(b, e, err);
 	if (rc != 0) {

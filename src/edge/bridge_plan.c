@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "codec/toml.h"
 #include "codec/url.h"
 
@@ -13,15 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#define LOG_MODULE "bridge"
 #define PORT_TLS 8883
 #define PORT_SERVICE 9883 /* of Cumulocity's MQTT service */
 
 /* --- the clouds ---------------------------------------------------------- */
-
-/* Of one device, at a gateway of the platform. */
-#define MARRAM_ROOT "marram/{unit}/gateway/{gateway}/{id}/"
 
 struct kind {
 	const char *name, *title, *client;
@@ -40,100 +40,8 @@ static const struct kind kinds[] = {
 	{ "aws", "AWS", "Aws", .level = 4, .user = "{id}" },
 	{ "marram", "Marram", "Marram", .may_be_clear = true,
 	    .user = "edge.{unit}.{gateway}.{id}",
-	    .online = MARRAM_ROOT "online" },
+	    .online = "marram/{unit}/gateway/{gateway}/{id}/online" },
 };
-
-/* --- their topics -------------------------------------------------------- */
-
-#define IN MQTT_BRIDGE_IN
-#define OUT MQTT_BRIDGE_OUT
-#define BOTH MQTT_BRIDGE_BOTH
-
-enum when { ALWAYS, CERTIFICATE, SMARTREST_1, MQTT_SERVICE };
-
-struct row {
-	const char *pattern; /* "{}": an item of `each` */
-	enum mqtt_bridge_direction direction;
-	uint8_t qos;
-	const char *local;  /* behind the prefix and a slash */
-	const char *remote; /* with "{id}" and the like: see filled() */
-	enum when when;
-	const char *each; /* a list of the cloud: a rule for each item */
-};
-
-static const struct row c8y_rows[] = {
-	{ "s/ut/#", OUT, 1 },
-	{ "s/us/#", OUT, 1 },
-	{ "t/us/#", OUT, 1 },
-	{ "q/us/#", OUT, 1 },
-	{ "c/us/#", OUT, 1 },
-	{ "s/uc/#", OUT, 1 },
-	{ "t/uc/#", OUT, 1 },
-	{ "q/uc/#", OUT, 1 },
-	{ "c/uc/#", OUT, 1 },
-	{ "inventory/managedObjects/update/#", OUT, 1 },
-	{ "measurement/measurements/create", OUT, 1 },
-	{ "measurement/measurements/createBulk", OUT, 1 },
-	{ "event/events/create", OUT, 1 },
-	{ "event/events/createBulk", OUT, 1 },
-	{ "alarm/alarms/create", OUT, 1 },
-	{ "alarm/alarms/createBulk", OUT, 1 },
-	{ "s/uat", OUT, 0, .when = CERTIFICATE },
-	{ "s/dt", IN, 1 },
-	{ "s/ds", IN, 1 },
-	{ "s/e", IN, 0 },
-	{ "s/dc/#", IN, 1 },
-	{ "devicecontrol/notifications", IN, 1 },
-	{ "error", IN, 1 },
-	{ "s/dat", IN, 0, .when = CERTIFICATE },
-	{ "s/uc/{}", OUT, 1, .each = "smartrest.templates" },
-	{ "s/dc/{}", IN, 1, .each = "smartrest.templates" },
-	{ "s/ul/#", OUT, 1, .when = SMARTREST_1 },
-	{ "t/ul/#", OUT, 1, .when = SMARTREST_1 },
-	{ "q/ul/#", OUT, 1, .when = SMARTREST_1 },
-	{ "c/ul/#", OUT, 1, .when = SMARTREST_1 },
-	{ "s/dl", IN, 1, .when = SMARTREST_1 },
-	{ "s/ul/{}", OUT, 1, .each = "smartrest1.templates" },
-	{ "s/dl/{}", IN, 1, .each = "smartrest1.templates" },
-	{ "s/ol/{}", IN, 1, .each = "smartrest1.templates" },
-	{ "#", OUT, 1, .local = "mqtt/out/", .when = MQTT_SERVICE },
-	{ "{}", IN, 1, .local = "mqtt/in/", .when = MQTT_SERVICE,
-	    .each = "mqtt_service.topics" },
-	{ 0 },
-};
-
-static const struct row az_rows[] = {
-	{ "messages/events/#", OUT, 1, .remote = "devices/{id}/" },
-	{ "messages/devicebound/#", IN, 1, .remote = "devices/{id}/" },
-	{ "methods/POST/#", IN, 1, .remote = "$iothub/" },
-	{ "methods/res/#", OUT, 1, .remote = "$iothub/" },
-	{ "twin/res/#", IN, 1, .remote = "$iothub/" },
-	{ "twin/GET/#", OUT, 1, .remote = "$iothub/" },
-	{ "twin/PATCH/#", OUT, 1, .remote = "$iothub/" },
-	{ 0 },
-};
-
-static const struct row aws_rows[] = {
-	{ "td/#", OUT, 1, .remote = "thinedge/{id}/" },
-	{ "cmd/#", IN, 1, .remote = "thinedge/{id}/" },
-	{ "shadow/#", BOTH, 1, .remote = "$aws/things/{id}/" },
-	{ "", OUT, 1, "test-connection",
-	    "thinedge/devices/{id}/test-connection" },
-	{ "", IN, 1, "connection-success",
-	    "thinedge/devices/{id}/test-connection" },
-	{ 0 },
-};
-
-static const struct row marram_rows[] = {
-	{ "up/#", OUT, 1, .remote = MARRAM_ROOT },
-	{ "down/#", IN, 1, .remote = MARRAM_ROOT },
-	{ 0 },
-};
-
-static const struct row *const rows_of[] = { c8y_rows, az_rows, aws_rows,
-	marram_rows };
-
-_Static_assert(COUNT_OF(rows_of) == COUNT_OF(kinds), "a row for each");
 
 /* --- settings ------------------------------------------------------------ */
 
@@ -173,10 +81,9 @@ not_set(const struct bridge_plan *p, const char *key, const char *example,
 	    profile.len > 0 ? " --profile " : "", STR_ARG(profile));
 }
 
-/* `text` with what stands in braces replaced, and "{}" by `item`. */
+/* `text` with what stands in braces replaced. */
 static const char *
-filled(const struct bridge_plan *p, struct arena *a, const char *text,
-    struct str item)
+filled(const struct bridge_plan *p, struct arena *a, const char *text)
 {
 	const struct {
 		struct str name, value;
@@ -185,7 +92,6 @@ filled(const struct bridge_plan *p, struct arena *a, const char *text,
 		{ STR("{id}"), str_of(p->device_id) },
 		{ STR("{unit}"), text_of(&p->cloud, "unit") },
 		{ STR("{gateway}"), text_of(&p->cloud, "gateway") },
-		{ STR("{}"), item },
 	};
 	struct str rest = str_of(text);
 	struct buf b = { 0 };
@@ -208,83 +114,6 @@ filled(const struct bridge_plan *p, struct arena *a, const char *text,
 	ret = arena_z(a, buf_str(&b));
 	buf_free(&b);
 	return ret;
-}
-
-/* --- rules --------------------------------------------------------------- */
-
-static bool
-applies(const struct bridge_plan *p, const struct row *r)
-{
-	switch (r->when) {
-	case CERTIFICATE:
-		return p->cert_file != NULL;
-	case SMARTREST_1:
-		return cloud_list(&p->cloud, "smartrest1.templates").n > 0;
-	case MQTT_SERVICE:
-		return cloud_bool(&p->cloud, "mqtt_service.enabled");
-	case ALWAYS:
-		break;
-	}
-	return true;
-}
-
-static size_t
-count_of(const struct bridge_plan *p, const struct row *r)
-{
-	if (!applies(p, r))
-		return 0;
-	return r->each == NULL ? 1 : cloud_list(&p->cloud, r->each).n;
-}
-
-static int
-add_row(struct bridge_plan *p, struct arena *a, const struct row *r,
-    struct str item, struct err *err)
-{
-	struct mqtt_bridge_rule *rule = &p->rules[p->n_rules++];
-	bool is_filter = r->pattern[0] != '\0';
-
-	*rule = (struct mqtt_bridge_rule){
-		.pattern = filled(p, a, r->pattern, item),
-		.direction = r->direction,
-		.qos = r->qos,
-		.local_prefix = arena_printf(
-		    a, "%s/%s", p->prefix, r->local != NULL ? r->local : "")
-				    .ptr,
-		.remote_prefix = r->remote != NULL
-		    ? filled(p, a, r->remote, STR_NULL)
-		    : NULL,
-	};
-	/* Blanks would end the word in Mosquitto's file. */
-	if (is_filter &&
-	    (!mqtt_filter_ok(str_of(rule->pattern)) ||
-		strpbrk(rule->pattern, " \t\r\n\"") != NULL))
-		return err_set(err, ERR_PARAM,
-		    "%s.%s: \"" STR_FMT "\" can be no part of a topic",
-		    p->cloud.name, r->each, STR_ARG(item));
-	return 0;
-}
-
-static int
-make_rules(struct bridge_plan *p, struct arena *a, const struct row *rows,
-    struct err *err)
-{
-	size_t n = 0;
-	int rc = 0;
-
-	for (const struct row *r = rows; r->pattern != NULL; r++)
-		n += count_of(p, r);
-	p->rules = arena_array(a, n, struct mqtt_bridge_rule);
-	for (const struct row *r = rows; r->pattern != NULL; r++) {
-		size_t times = count_of(p, r);
-		struct strs items = r->each != NULL && times > 0
-		    ? cloud_list(&p->cloud, r->each)
-		    : (struct strs){ 0 };
-
-		for (size_t i = 0; i < times && rc == 0; i++)
-			rc = add_row(
-			    p, a, r, items.n > 0 ? items.at[i] : STR_NULL, err);
-	}
-	return rc;
 }
 
 /* --- where to, and as whom ----------------------------------------------- */
@@ -389,33 +218,11 @@ read_proxy(struct bridge_plan *p, struct arena *a, struct err *err)
 	return 0;
 }
 
-/* Does the file of credentials, which all clouds may share, speak of this one?
- * One that can not be read does, so that it is told. */
-static bool
-has_account(const struct bridge_plan *p)
-{
-	struct arena a = { 0 };
-	struct buf text = { 0 };
-	struct toml *all;
-	struct err err;
-	bool has;
-
-	if (p->credentials == NULL || access(p->credentials, F_OK) < 0)
-		return false;
-	has = file_read(p->credentials, &text, &err) != 0 ||
-	    toml_read(&a, buf_str(&text), &all, &err) != 0 ||
-	    toml_get(all, str_of(p->cloud.name)) != NULL;
-	if (text.ptr != NULL)
-		memset(text.ptr, 0, text.len);
-	buf_free(&text);
-	arena_fini(&a);
-	return has;
-}
-
-/* [c8y] username = "...", password = "..." */
+/* [c8y] username = "...", password = "..." The name may be missing where there
+ * is one that is its `user` anyway. */
 static int
-read_credentials(struct bridge_plan *p, struct arena *a, const struct kind *k,
-    struct err *err)
+read_credentials(struct bridge_plan *p, struct arena *a, const char *section,
+    const char *user_, struct err *err)
 {
 	const struct toml *table, *user, *password;
 	struct buf text = { 0 };
@@ -429,18 +236,17 @@ read_credentials(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	buf_free(&text);
 	if (rc != 0)
 		return err_wrap(err, "load %s", p->credentials);
-	table = toml_get(all, str_of(p->cloud.name));
+	table = toml_get(all, str_of(section));
 	user = table != NULL ? toml_get(table, STR("username")) : NULL;
 	password = table != NULL ? toml_get(table, STR("password")) : NULL;
-	if ((user == NULL && k->user == NULL) ||
+	if ((user == NULL && user_ == NULL) ||
 	    (user != NULL && user->type != TOML_TEXT) || password == NULL ||
 	    password->type != TOML_TEXT)
 		return err_set(err, ERR_PARAM,
 		    "load %s: username and password are expected as texts "
 		    "under [%s]",
-		    p->credentials, p->cloud.name);
-	p->user = user != NULL ? arena_z(a, user->text)
-			       : filled(p, a, k->user, STR_NULL);
+		    p->credentials, section);
+	p->user = user != NULL ? arena_z(a, user->text) : user_;
 	p->password = arena_z(a, password->text);
 	return 0;
 }
@@ -462,19 +268,48 @@ read_certificate(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	p->key_module = key.module;
 	p->key_pin = key.pin;
 	if (k->user != NULL)
-		p->user = filled(p, a, k->user, STR_NULL);
+		p->user = filled(p, a, k->user);
 	return 0;
+}
+
+/* Does the file of credentials, which all clouds may share, speak of this one?
+ * One that can not be read does, so that it is told. */
+static bool
+has_account(const struct cloud *cloud, const char *credentials)
+{
+	struct arena a = { 0 };
+	struct buf text = { 0 };
+	struct toml *all;
+	struct err err;
+	bool has;
+
+	if (credentials == NULL || access(credentials, F_OK) < 0)
+		return false;
+	has = file_read(credentials, &text, &err) != 0 ||
+	    toml_read(&a, buf_str(&text), &all, &err) != 0 ||
+	    toml_get(all, str_of(cloud->name)) != NULL;
+	if (text.ptr != NULL)
+		memset(text.ptr, 0, text.len);
+	buf_free(&text);
+	arena_fini(&a);
+	return has;
+}
+
+static bool
+is_by_account(const struct cloud *cloud, const char *credentials)
+{
+	struct str method = text_of(cloud, "auth_method");
+
+	return str_eqz(method, "basic") ||
+	    (str_eqz(method, "auto") && has_account(cloud, credentials));
 }
 
 static int
 read_identity(struct bridge_plan *p, struct arena *a, const struct kind *k,
     struct err *err)
 {
-	struct str method = text_of(&p->cloud, "auth_method");
-
 	p->credentials = zero(a, text_of(&p->cloud, "credentials_path"));
-	p->by_account = str_eqz(method, "basic") ||
-	    (str_eqz(method, "auto") && has_account(p));
+	p->by_account = is_by_account(&p->cloud, p->credentials);
 	if (!p->by_account && !p->tls)
 		return err_set(err, ERR_PARAM,
 		    "%s.url says mqtt://, where no certificate can be shown; "
@@ -485,7 +320,8 @@ read_identity(struct bridge_plan *p, struct arena *a, const struct kind *k,
 		return read_certificate(p, a, k, err);
 	if (p->credentials == NULL)
 		return not_set(p, "credentials_path", "FILE", err);
-	return read_credentials(p, a, k, err);
+	return read_credentials(p, a, p->cloud.name,
+	    k->user != NULL ? filled(p, a, k->user) : NULL, err);
 }
 
 /* The platform knows a certificate by the whole name of the device there,
@@ -500,7 +336,7 @@ shorten_id(struct bridge_plan *p, struct arena *a, const struct kind *k)
 	if (strcmp(k->name, "marram") != 0)
 		return;
 	p->device_id = "";
-	prefix = filled(p, a, k->user, STR_NULL);
+	prefix = filled(p, a, k->user);
 	len = strlen(prefix);
 	p->device_id =
 	    strncmp(id, prefix, len) == 0 && id[len] != '\0' ? id + len : id;
@@ -514,14 +350,15 @@ ms_of(const struct config *c, const char *key)
 	return (uint32_t)MIN_OF(MAX_OF(ms, 1), UINT32_MAX);
 }
 
+static uint16_t
+seconds(int64_t ms)
+{
+	return (uint16_t)MIN_OF((ms + 999) / 1000, UINT16_MAX);
+}
+
 static void
 read_policy(struct bridge_plan *p, const struct config *c)
 {
-	int64_t keepalive = cloud_ms(&p->cloud, "bridge.keepalive_interval");
-
-	p->keepalive_s = (uint16_t)MIN_OF((keepalive + 999) / 1000, UINT16_MAX);
-	p->max_payload =
-	    (uint32_t)cloud_int(&p->cloud, "mapper.mqtt.max_payload_size");
 	p->retry_min_ms =
 	    ms_of(c, "mqtt.bridge.reconnect_policy.initial_interval");
 	p->retry_max_ms =
@@ -537,6 +374,49 @@ kind_of(const char *name)
 		if (strcmp(kinds[i].name, name) == 0)
 			return &kinds[i];
 	return NULL;
+}
+
+const char *
+bridge_title(const char *cloud)
+{
+	const struct kind *k = kind_of(cloud);
+
+	return k != NULL ? k->title : NULL;
+}
+
+int
+bridge_settings(const struct cloud *cloud, struct arena *a,
+    struct mapper_settings *ret, struct err *err)
+{
+	const struct kind *k = kind_of(cloud->name);
+	struct bridge_plan p = { .cloud = *cloud };
+
+	if (k == NULL)
+		return mapper_settings_read(
+		    cloud->config, cloud->name, a, ret, err);
+	mapper_settings_cloud(cloud,
+	    is_by_account(cloud, zero(a, text_of(cloud, "credentials_path"))),
+	    a, ret);
+	p.device_id = zero(a, text_of(cloud, "device.id"));
+	if (p.device_id != NULL)
+		shorten_id(&p, a, k);
+	ret->device_id = p.device_id;
+	return 0;
+}
+
+static int
+read_program_rules(struct bridge_plan *p, struct arena *a, struct err *err)
+{
+	const struct rule_text *t = rule_text_of(p->cloud.name);
+	struct buf text = { 0 };
+	int rc;
+
+	p->rules = (struct rule_set){ .arena = a };
+	rule_text_add(t, &text);
+	rc = rule_file_read(&p->rules, &p->settings, t->file,
+	    arena_str(a, buf_str(&text)), err);
+	buf_free(&text);
+	return rc;
 }
 
 int
@@ -583,9 +463,193 @@ bridge_plan(const struct cloud *cloud, struct arena *a, struct bridge_plan *ret,
 	if (rc != 0)
 		return rc;
 	if (k->online != NULL)
-		p.online = filled(&p, a, k->online, STR_NULL);
+		p.online = filled(&p, a, k->online);
 	read_policy(&p, cloud->config);
-	rc = make_rules(&p, a, rows_of[k - kinds], err);
+	p.keepalive_s =
+	    seconds(cloud_ms(&p.cloud, "bridge.keepalive_interval"));
+	p.max_payload =
+	    (uint32_t)cloud_int(&p.cloud, "mapper.mqtt.max_payload_size");
+	p.limit =
+	    arena_printf(a, "%s.mapper.mqtt.max_payload_size", k->name).ptr;
+	mapper_settings_cloud(cloud, p.by_account, a, &p.settings);
+	p.settings.device_id = p.device_id;
+	rc = read_program_rules(&p, a, err);
+	if (rc == 0)
+		*ret = p;
+	return rc;
+}
+
+/* --- a user's mapper ----------------------------------------------------- */
+
+const char *
+bridge_rule_folder(const struct mapper_settings *m, struct arena *a)
+{
+	return arena_printf(a, "%s/bridge", m->folder).ptr;
+}
+
+bool
+bridge_is_wanted(const struct mapper_settings *m)
+{
+	struct arena a = { 0 };
+	struct stat st;
+	bool is =
+	    stat(bridge_rule_folder(m, &a), &st) == 0 && S_ISDIR(st.st_mode);
+
+	arena_fini(&a);
+	return is;
+}
+
+/* The device's own key may be in a token; one of the mapper is a file. */
+static int
+read_own_key(struct bridge_plan *p, struct arena *a, struct err *err)
+{
+	const struct mapper_settings *m = &p->settings;
+	struct device_key key;
+	int rc;
+
+	if (m->key.text != NULL && strcmp(m->key.tag, "mapper.toml") == 0) {
+		p->key_file = m->key.text;
+		return 0;
+	}
+	rc = device_key(m->config, NULL, a, &key, err);
+	if (rc != 0)
+		return rc;
+	p->key_file = key.path;
+	p->key_module = key.module;
+	p->key_pin = key.pin;
+	return 0;
+}
+
+static int
+read_own_identity(struct bridge_plan *p, struct arena *a, struct err *err)
+{
+	const struct mapper_settings *m = &p->settings;
+
+	if (m->by_account && m->credentials.text == NULL)
+		return err_set(err, ERR_PARAM,
+		    "'%s/mapper.toml' sets auth_method = \"password\" but no "
+		    "credentials_path is configured",
+		    m->folder);
+	if (m->by_account) {
+		p->credentials = m->credentials.text;
+		return read_credentials(p, a, "credentials", NULL, err);
+	}
+	if (!p->tls)
+		return err_set(err, ERR_PARAM,
+		    "certificate authentication requires TLS, but TLS is "
+		    "disabled for this mapper. Either set `tls.enable = "
+		    "\"on\"` under [bridge] in mapper.toml, or change the auth "
+		    "method.");
+	p->cert_file = m->cert.text;
+	if (p->cert_file == NULL)
+		return err_set(err, ERR_PARAM,
+		    "'%s/mapper.toml' requires a device certificate for "
+		    "certificate authentication",
+		    m->folder);
+	return read_own_key(p, a, err);
+}
+
+static int
+check_own(const struct mapper_settings *m, struct err *err)
+{
+	if (m->own == NULL)
+		return err_set(err, ERR_PARAM,
+		    "Mapper directory '%s' contains a 'bridge/' subdirectory "
+		    "but no 'mapper.toml' connection config. Create a "
+		    "mapper.toml with a top-level 'url' field (e.g. url = "
+		    "\"host:8883\")",
+		    m->folder);
+	if (m->host == NULL)
+		return err_set(err, ERR_PARAM,
+		    "'%s/mapper.toml' is missing a 'url' field required for "
+		    "the MQTT bridge",
+		    m->folder);
+	return 0;
+}
+
+/* --- of the bridge in this process --------------------------------------- */
+
+static int
+read_own_rules(struct bridge_plan *p, struct arena *a, struct err *err)
+{
+	const char *folder = bridge_rule_folder(&p->settings, a);
+	const struct rule_text *t = rule_text_of(p->settings.name);
+	struct rule_set set = { .arena = a };
+	struct err why;
+	int rc;
+
+	if (t != NULL && rule_text_put(t, folder, &why) != 0)
+		log_warn("%s: the rules of the bridge are not brought up to "
+			 "date: %s",
+		    p->label, why.text);
+	rc = rule_folder_read(&set, &p->settings, folder, err);
+	if (rc == ERR_NOT_FOUND && t != NULL)
+		return 0; /* those of the program */
+	if (rc != 0)
+		return rc;
+	if (set.n == 0)
+		log_warn("%s: the files in %s have no rule that holds: nothing "
+			 "is carried",
+		    p->label, folder);
+	p->rules = set;
+	return 0;
+}
+
+static int
+plan_of_user(const struct cloud *cloud, struct arena *a,
+    struct bridge_plan *ret, struct err *err)
+{
+	struct bridge_plan p = { .cloud = *cloud };
+	const struct mapper_settings *m = &p.settings;
+	int rc = mapper_settings_read(
+	    cloud->config, cloud->name, a, &p.settings, err);
+
+	if (rc == 0)
+		rc = check_own(m, err);
+	if (rc != 0)
+		return rc;
+	p.title = p.client = p.label = m->name;
+	p.level = 4;
+	p.mapper = arena_printf(a, "tedge-mapper-%s", m->name).ptr;
+	p.service = arena_printf(a, "tedge-mapper-bridge-%s", m->name).ptr;
+	p.host = m->host;
+	p.port = m->port;
+	p.tls = m->tls;
+	p.device_id = m->id.text;
+	p.by_account = m->by_account;
+	p.ca_path = m->roots.text;
+	p.forget_remote = m->clean_session;
+	p.keepalive_s = seconds(m->keepalive_ms);
+	p.max_payload = m->max_payload;
+	p.limit = "bridge.max_payload_size of mapper.toml";
+	read_policy(&p, m->config);
+	rc = read_own_identity(&p, a, err);
+	if (rc == 0 && p.device_id == NULL)
+		rc = err_set(err, ERR_PARAM,
+		    "No MQTT client ID could be determined: configure "
+		    "'device.id' in '%s/mapper.toml'",
+		    m->folder);
+	if (rc == 0)
+		rc = read_proxy(&p, a, err);
+	if (rc == 0)
+		rc = read_own_rules(&p, a, err);
+	if (rc == 0)
+		*ret = p;
+	return rc;
+}
+
+int
+bridge_plan_own(const struct cloud *cloud, struct arena *a,
+    struct bridge_plan *ret, struct err *err)
+{
+	struct bridge_plan p;
+	int rc;
+
+	if (kind_of(cloud->name) == NULL)
+		return plan_of_user(cloud, a, ret, err);
+	rc = bridge_plan(cloud, a, &p, err);
+	if (rc == 0)
+		rc = read_own_rules(&p, a, err);
 	if (rc == 0)
 		*ret = p;
 	return rc;
@@ -604,8 +668,8 @@ bridge_plan_rules(const struct bridge_plan *p, struct buf *out)
 {
 	static const char *const directions[] = { "", "in", "out", "both" };
 
-	for (size_t i = 0; i < p->n_rules; i++) {
-		const struct mqtt_bridge_rule *r = &p->rules[i];
+	for (size_t i = 0; i < p->rules.n; i++) {
+		const struct mqtt_bridge_rule *r = &p->rules.rules[i];
 
 		buf_addf(out, "topic %s %s %u %s %s\n", word(r->pattern),
 		    directions[r->direction], r->qos, word(r->local_prefix),

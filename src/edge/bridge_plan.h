@@ -9,8 +9,8 @@
 #define EDGE_BRIDGE_PLAN_H
 
 #include "base/arena.h"
-#include "edge/config.h"
-#include "net/mqtt/bridge.h"
+#include "edge/mapper_settings.h"
+#include "edge/rule_file.h"
 
 struct bridge_plan {
 	struct cloud cloud;
@@ -21,7 +21,8 @@ struct bridge_plan {
 	uint16_t port;
 	bool tls;
 	const char *device_id;
-	const char *prefix;  /* of the local topics, without a slash */
+	const char *prefix;  /* of the local topics, without a slash; of a
+			      * user's mapper NULL */
 	const char *service; /* "tedge-mapper-bridge-PREFIX" */
 	const char *mapper;  /* "tedge-mapper-c8y@PROFILE" */
 
@@ -43,14 +44,33 @@ struct bridge_plan {
 	uint32_t max_payload;
 	uint32_t retry_min_ms, retry_max_ms, retry_reset_ms;
 
-	struct mqtt_bridge_rule *rules;
-	size_t n_rules;
+	const char *limit; /* how the user sets max_payload */
+
+	struct mapper_settings settings; /* of its mapper */
+	struct rule_set rules;
 };
 
 /* Reads it, with texts in `a`; borrows the config. ERR_PARAM: a setting is
  * missing or wrong, which the sentence names. */
 int bridge_plan(const struct cloud *cloud, struct arena *a,
     struct bridge_plan *ret, struct err *err);
+
+/* The plan of the bridge in this process: with the rules of the files in its
+ * mapper's folder, where those that come with the program are put first. Where
+ * they can not be written the ones that are there hold, and without any those
+ * of the program. A `cloud` whose name is no cloud's is a user's mapper. */
+int bridge_plan_own(const struct cloud *cloud, struct arena *a,
+    struct bridge_plan *ret, struct err *err);
+/* "Cumulocity"; NULL: a bridge to it would be a user's. */
+const char *bridge_title(const char *cloud);
+/* What its mapper is set to, without a look at the files of its account. */
+int bridge_settings(const struct cloud *cloud, struct arena *a,
+    struct mapper_settings *ret, struct err *err);
+/* "DIR/mappers/c8y/bridge" */
+const char *bridge_rule_folder(
+    const struct mapper_settings *m, struct arena *a);
+/* Has the user's mapper a bridge? That is, the folder of its rules. */
+bool bridge_is_wanted(const struct mapper_settings *m);
 
 /* Its rules as lines of Mosquitto: "topic s/ut/# out 1 c8y/ """. */
 void bridge_plan_rules(const struct bridge_plan *p, struct buf *out);

@@ -23,11 +23,14 @@
 const struct command *const command_arrays[] = {
 	init_commands,
 	cert_commands,
+	hsm_commands,
 	config_commands,
 	connect_commands,
 	http_commands,
 	upload_commands,
 	mqtt_commands,
+	bridge_commands,
+	mapper_commands,
 	diag_commands,
 	run_commands,
 	part_commands,
@@ -560,6 +563,12 @@ check_args(struct command_call *c)
 	return 0;
 }
 
+bool
+command_was_given(const struct command_call *c, const char *name)
+{
+	return has(c, name);
+}
+
 static int
 set_log_level(const struct command_call *c)
 {
@@ -737,6 +746,8 @@ const struct command_program command_programs[] = {
 	    apt_plugin_main },
 	{ "tedge-watchdog", NULL, "watches the services", USAGE,
 	    watchdog_main },
+	{ "tedge-p11-server", NULL, "holds the PKCS#11 token for others", USAGE,
+	    p11_server_main },
 	{ "tedge-write", NULL, "replaces a file by its input", USAGE,
 	    write_main },
 	{ "tedge-file-config-plugin", NULL, "configuration files", USAGE,

@@ -41,7 +41,8 @@ struct command {
 extern const struct command config_commands[], cert_commands[],
     connect_commands[], mqtt_commands[], run_commands[], http_commands[],
     upload_commands[], diag_commands[], part_commands[], init_commands[],
-    completions_commands[];
+    completions_commands[], bridge_commands[], mapper_commands[],
+    hsm_commands[];
 
 /* --- within run() -------------------------------------------------------- */
 
@@ -50,6 +51,8 @@ const char *command_arg(const struct command_call *c, const char *name);
 const char *command_option(const struct command_call *c, const char *name);
 size_t command_options(
     const struct command_call *c, const char *name, const char *const **ret);
+/* In the call itself: not by its variable or its default. */
+bool command_was_given(const struct command_call *c, const char *name);
 /* What was given for the last argument, that with "...". */
 size_t command_rest(const struct command_call *c, const char *const **ret);
 const char *command_config_dir(const struct command_call *c);

@@ -31,6 +31,14 @@ struct command_program {
 };
 extern const struct command_program command_programs[]; /* name NULL ends */
 
+/* --- connect and disconnect, at the device's own broker ------------------- */
+
+/* Is a user's mapper up, and its bridge if it has one? The exit status. */
+int command_test_own(struct command_call *call, const char *name);
+/* Ends the session that the broker keeps for a client, with all that waits in
+ * it. ERR_AGAIN, ERR_CLOSED, ...: the broker was not reached. */
+int command_forget(const struct config *c, const char *client, struct err *err);
+
 /* One argument of a row's `args`: "NAME", "[NAME]", "NAME...", "[NAME]...". */
 struct command_param {
 	struct str name; /* without its marks */

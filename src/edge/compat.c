@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "codec/json.h"
 #include "codec/thin_edge_json.h"
+#include "edge/mapper/common.h"
 
 static const char *const severities[] = { "critical", "major", "minor",
 	"warning" };
@@ -26,31 +27,60 @@ compat_filters(const struct compat_conf *c,
 	buf_free(&errors);
 }
 
-static bool
-is_object(struct str payload)
+static int
+read_object(struct str payload, struct arena *a, struct err *err)
 {
+	struct str key;
 	struct json j;
 
-	json_open(&j, payload, 0, NULL);
-	return json_peek(&j) == JSON_OBJECT && json_valid(payload, 0);
+	json_open(&j, payload, 0, a);
+	if (json_object(&j))
+		while (json_member(&j, &key))
+			json_skip(&j);
+	return json_done(&j, err);
 }
 
 static bool
-is_good(const struct tedge_topic *t, struct str payload, struct arena *a)
+is_severity(struct str s)
+{
+	for (size_t i = 0; i < COUNT_OF(severities); i++)
+		if (str_eqz(s, severities[i]))
+			return true;
+	return false;
+}
+
+/* `why`: added to when it is not. */
+static bool
+is_good(const struct tedge_topic *t, const struct mapper_msg *m,
+    struct buf *why, struct arena *a)
 {
 	static const struct thin_edge_visitor nobody;
 	struct err err;
 
 	switch (t->kind) {
 	case TEDGE_MEASUREMENT:
-		return thin_edge_json_read(payload, THIN_EDGE_STRICT, 0, a,
-			   &nobody, NULL, &err) == 0;
+		if (thin_edge_json_read(m->payload, THIN_EDGE_STRICT, 0, a,
+			&nobody, NULL, &err) == 0)
+			return true;
+		buf_addz(why, err.text);
+		return false;
 	case TEDGE_EVENT:
-		return payload.len == 0 || is_object(payload);
+		if (m->payload.len == 0 ||
+		    read_object(m->payload, a, &err) == 0)
+			return true;
+		mapper_bad_event(why, m->topic, m->payload, err.text);
+		return false;
 	case TEDGE_ALARM:
-		for (size_t i = 0; i < COUNT_OF(severities); i++)
-			if (str_eqz(t->severity, severities[i]))
-				return payload.len == 0 || is_object(payload);
+		if (!is_severity(t->severity)) {
+			buf_addf(why,
+			    "Unsupported alarm severity in topic: " STR_FMT,
+			    STR_ARG(m->topic));
+			return false;
+		}
+		if (m->payload.len == 0 ||
+		    read_object(m->payload, a, &err) == 0)
+			return true;
+		mapper_bad_alarm(why, t->type, m->payload, err.text);
 		return false;
 	default:
 		return false;
@@ -112,7 +142,9 @@ compat_copy(const struct compat_conf *c, const struct mapper_msg *m,
     struct mapper_msg *ret, struct arena *a)
 {
 	struct tedge_topic t;
+	struct buf why = { 0 };
 	struct str rest = m->topic;
+	bool good;
 
 	if (m->origin)
 		return false;
@@ -126,8 +158,10 @@ compat_copy(const struct compat_conf *c, const struct mapper_msg *m,
 		ret->topic = STR("tedge/errors");
 		return !str_eq(m->topic, ret->topic);
 	}
-	if (tedge_topic_read(m->topic, &t, NULL) != 0 ||
-	    !is_good(&t, m->payload, a))
+	good = tedge_topic_read(m->topic, &t, NULL) == 0 &&
+	    is_good(&t, m, &why, a);
+	buf_free(&why);
+	if (!good)
 		return false;
 	ret->topic = topic_of(c, &t, a);
 	if (t.kind == TEDGE_ALARM) {
@@ -136,4 +170,14 @@ compat_copy(const struct compat_conf *c, const struct mapper_msg *m,
 			ret->payload = with_severity(m->payload, t.severity, a);
 	}
 	return true;
+}
+
+bool
+compat_why(const struct mapper_msg *m, struct buf *out, struct arena *a)
+{
+	struct tedge_topic t;
+	size_t len = out->len;
+
+	return !m->origin && tedge_topic_read(m->topic, &t, NULL) == 0 &&
+	    !is_good(&t, m, out, a) && out->len > len;
 }

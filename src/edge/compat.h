@@ -8,10 +8,11 @@
  *	tedge/alarms/sev/t[/c]    te/device/<main or c>///a/t, retained, with
  *	                          "severity": "sev"
  *
- * The strict rules of tedge/ hold: a bad message has no copy (the mapper that
- * hears it tells why, once). A copy carries MAPPER_ORIGIN, by which mappers,
- * who hear the first one themselves, pass it over. That needs MQTT 5: over an
- * older connection nothing may be copied, or it would be converted twice.
+ * The strict rules of tedge/ hold: a bad message has no copy, and why is told
+ *on tedge/errors, also where no mapper hears the first scheme. A copy carries
+ *MAPPER_ORIGIN, by which mappers, who hear the first one themselves, pass it
+ *over. That needs MQTT 5: over an older connection nothing may be copied, or it
+ *would be converted twice.
  */
 #ifndef EDGE_COMPAT_H
 #define EDGE_COMPAT_H
@@ -31,5 +32,9 @@ void compat_filters(const struct compat_conf *c,
  * those above, is a bad one, or is a copy itself. */
 bool compat_copy(const struct compat_conf *c, const struct mapper_msg *m,
     struct mapper_msg *ret, struct arena *a);
+
+/* Why a message of tedge/ that has no copy is a bad one, into `out`. False: it
+ * is none. */
+bool compat_why(const struct mapper_msg *m, struct buf *out, struct arena *a);
 
 #endif

@@ -77,6 +77,51 @@ each_message_has_the_copy_that_it_should_have(void **state)
 }
 
 static void
+why_there_is_no_copy_is_told_of_bad_ones_alone(void **state)
+{
+	static const struct {
+		const char *topic, *payload, *why; /* NULL: it is good */
+	} cases[] = {
+		{ "tedge/measurements", "{\"t\":1}", NULL },
+		{ "tedge/measurements", "{\"temperature\": 23,\"time\": 220}",
+		    "Not a timestamp: the time value must be an ISO8601 "
+		    "timestamp string in the YYYY-MM-DDThh:mm:ss.sss.±hh:mm "
+		    "format, not a number." },
+		{ "tedge/events/login", "", NULL },
+		{ "tedge/events/login", "[1]",
+		    "Parsing of event message received on topic: "
+		    "tedge/events/login failed due to error: line 1 column 1: "
+		    "must be an object. Snipped payload: [1]" },
+		{ "tedge/alarms/bad/hot", "{}",
+		    "Unsupported alarm severity in topic: "
+		    "tedge/alarms/bad/hot" },
+		{ "tedge/alarms/major/hot", "no",
+		    "Parsing of alarm message for the type: hot failed due to "
+		    "error: line 1 column 1: must be an object. Snipped "
+		    "payload: "
+		    "no" },
+		{ "tedge/health/s", "{", NULL },
+		{ "te/errors", "it failed", NULL },
+	};
+	struct arena a = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct mapper_msg m = { str_of(cases[i].topic),
+			str_of(cases[i].payload), 1, false, false };
+		struct buf why = { 0 };
+
+		assert_int_equal(
+		    compat_why(&m, &why, &a), cases[i].why != NULL);
+		if (cases[i].why != NULL)
+			assert_string_equal(buf_z(&why), cases[i].why);
+		buf_free(&why);
+		arena_clear(&a);
+	}
+	arena_fini(&a);
+}
+
+static void
 errors_of_a_root_named_tedge_are_not_doubled(void **state)
 {
 	const struct compat_conf same = { STR("tedge"), STR("device/main//") };
@@ -95,6 +140,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_message_has_the_copy_that_it_should_have),
+		cmocka_unit_test(
+		    why_there_is_no_copy_is_told_of_bad_ones_alone),
 		cmocka_unit_test(errors_of_a_root_named_tedge_are_not_doubled),
 	};
 

@@ -105,6 +105,8 @@ answer(struct edge *e, struct str line, struct buf *out)
 	else if (str_eqz(word, "restart"))
 		rc = edge_stop(e, rest, &err) == 0 ? edge_start(e, rest, &err)
 						   : err.code;
+	else if (str_eqz(word, "forget"))
+		rc = edge_forget(e, rest, &err);
 	else if (str_eqz(word, "status"))
 		edge_each(e, add_state, out);
 	else
@@ -245,6 +247,7 @@ static int
 verdict(struct buf *out, struct err *err)
 {
 	struct str all = str_trim(buf_str(out)), last = all;
+	int rc = 0;
 
 	for (size_t i = all.len; i > 0; i--)
 		if (all.ptr[i - 1] == '\n') {
@@ -252,13 +255,13 @@ verdict(struct buf *out, struct err *err)
 			break;
 		}
 	if (str_starts(last, STR("error ")))
-		return err_set(
+		rc = err_set(
 		    err, ERR_PARAM, STR_FMT, (int)last.len - 6, last.ptr + 6);
-	if (!str_eqz(last, "ok"))
+	else if (!str_eqz(last, "ok"))
 		return err_set(
 		    err, ERR_CLOSED, "marram-edge ended before it answered");
 	out->len = (size_t)(last.ptr - out->ptr);
-	return 0;
+	return rc;
 }
 
 int

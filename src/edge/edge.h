@@ -19,6 +19,7 @@ struct edge_conf {
 	const struct config *config; /* borrowed */
 	bool broker;                 /* with the broker of our own, if set so */
 	bool control;                /* with the control socket */
+	bool log_level_given;        /* system.toml has no say in it */
 	const char *const *parts;    /* these alone; NULL: those enabled */
 	size_t n_parts;
 };
@@ -29,14 +30,19 @@ int edge_run(const struct edge_conf *conf, struct err *err);
 
 /* --- within -------------------------------------------------------------- */
 
-/* "tedge-mapper-c8y@p": the type, and where its profile begins. NULL: there is
- * no such part. */
-const struct part_type *part_find(struct str name, struct str *profile);
+/* "tedge-mapper-c8y@p": the type, and where its profile begins; of
+ * "tedge-mapper-NAME" NAME, if mappers/NAME is there. NULL: there is no such
+ * part. */
+const struct part_type *part_find(
+    const struct config *c, struct str name, struct str *profile);
 
 /* By name. 0, or with a sentence: ERR_NOT_FOUND no such part, else what its
  * start said. Starting a started one changes nothing. */
 int edge_start(struct edge *e, struct str name, struct err *err);
 int edge_stop(struct edge *e, struct str name, struct err *err);
+/* Begins to end the session of a mapper that has stopped, or of its bridge, at
+ * the broker, with all that waits in it. */
+int edge_forget(struct edge *e, struct str name, struct err *err);
 void edge_each(struct edge *e,
     void (*each)(
 	void *ctx, struct str name, enum part_state state, const char *why),

@@ -48,8 +48,10 @@ struct mapper_run {
 struct mapper_host {
 	void *owner;
 	void (*publish)(void *owner, const struct mapper_msg *m);
-	/* To the errors topic of the generation that `topic` belongs to. */
-	void (*error)(void *owner, struct str topic, struct str text);
+	/* To the errors topic of the generation that `topic` belongs to. `own`:
+	 * it is of this cloud, as its limits are; else it is wrong with the
+	 * message, whoever hears it, and is told once for all mappers. */
+	void (*error)(void *owner, struct str topic, struct str text, bool own);
 	/* Wall time in ns since 1970, and how far local time is ahead of UTC.
 	 */
 	int64_t (*now_ns)(void *owner);
@@ -75,7 +77,7 @@ struct mapper_host {
 };
 
 struct mapper_conf {
-	struct cloud cloud;
+	struct cloud cloud; /* of a user's mapper: its name */
 	struct str device_id;
 	struct str root;        /* "te" */
 	struct str main_entity; /* "device/main//" */
@@ -106,6 +108,8 @@ struct mapper_ops {
 
 extern const struct mapper_ops mapper_c8y, mapper_az, mapper_aws,
     mapper_collectd, mapper_marram;
+extern const struct mapper_ops mapper_custom; /* of a user; not in the list */
+bool mapper_custom_has_bridge(const void *m);
 extern const struct mapper_ops *const mapper_list[]; /* NULL ends */
 
 #endif

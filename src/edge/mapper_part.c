@@ -53,6 +53,7 @@ struct mapper_part {
 	struct arena arena;       /* of one message */
 
 	struct relay *now; /* the message that is being converted */
+	const struct mapper_msg *heard; /* it itself; NULL: none is */
 	struct list relays, runs;
 };
 
@@ -122,11 +123,14 @@ host_publish(void *owner, const struct mapper_msg *m)
 }
 
 static void
-host_error(void *owner, struct str topic, struct str text)
+host_error(void *owner, struct str topic, struct str text, bool own)
 {
 	struct mapper_part *p = owner;
 	struct str errors = STR("tedge/errors");
 
+	if (!own && p->heard != NULL && str_eq(p->heard->topic, topic) &&
+	    !edge_tells(p->edge, p->name, topic, p->heard->payload))
+		return;
 	if (!str_starts(topic, STR("tedge/")))
 		errors = arena_printf(
 		    &p->arena, STR_FMT "/errors", STR_ARG(edge_root(p->edge)));
@@ -170,7 +174,9 @@ on_message(void *ctx, const struct mqtt_client_msg *m)
 		list_add(&p->relays, &r->link);
 	}
 	p->now = r;
+	p->heard = &msg;
 	p->ops->message(p->mapper, &msg, &p->arena);
+	p->heard = NULL;
 	p->now = NULL;
 	arena_clear(&p->arena);
 	if (r != NULL)
@@ -411,7 +417,8 @@ connect_local(struct mapper_part *p, struct err *err)
 static void
 on_bridge_error(void *owner, struct str text)
 {
-	host_error(owner, edge_root(((struct mapper_part *)owner)->edge), text);
+	host_error(
+	    owner, edge_root(((struct mapper_part *)owner)->edge), text, true);
 }
 
 static const struct bridge_events bridge_events = { .error = on_bridge_error };
@@ -467,6 +474,16 @@ stop(void *part)
 	free(p);
 }
 
+/* That of a user's mapper is in this process always. */
+static bool
+has_bridge(const struct mapper_part *p)
+{
+	if (p->ops == &mapper_custom)
+		return mapper_custom_has_bridge(p->mapper);
+	return p->has_cloud &&
+	    config_bool(p->cloud.config, "mqtt.bridge.built_in");
+}
+
 static int
 start(const struct part_type *type, const struct mapper_ops *ops,
     struct edge *e, struct str profile, void **ret, struct err *err)
@@ -478,10 +495,12 @@ start(const struct part_type *type, const struct mapper_ops *ops,
 	p->ops = ops;
 	p->has_cloud = type->cloud != NULL;
 	p->profile = str_dupz(profile);
-	p->name = mem_printf("%s%s%s", type->name, profile.len > 0 ? "@" : "",
+	p->name = mem_printf("%s%s%s", type->name,
+	    profile.len > 0 && !type->by_name ? "@" : "",
 	    profile.len > 0 ? p->profile : "");
-	p->cloud =
-	    (struct cloud){ edge_config(e), ops->name, str_of(p->profile) };
+	p->cloud = type->by_name
+	    ? (struct cloud){ edge_config(e), p->profile, STR_NULL }
+	    : (struct cloud){ edge_config(e), ops->name, str_of(p->profile) };
 	p->host = (struct mapper_host){ .owner = p,
 		.publish = host_publish,
 		.error = host_error,
@@ -498,8 +517,7 @@ start(const struct part_type *type, const struct mapper_ops *ops,
 	list_init(&p->relays);
 	list_init(&p->runs);
 	rc = open_mapper(p, err);
-	if (rc == 0 && p->has_cloud &&
-	    config_bool(edge_config(e), "mqtt.bridge.built_in"))
+	if (rc == 0 && has_bridge(p))
 		rc = bridge_start(
 		    e, &p->cloud, &bridge_events, p, &p->bridge, err);
 	if (rc == 0)
@@ -518,11 +536,30 @@ start(const struct part_type *type, const struct mapper_ops *ops,
 		return start(&mapper_part_##which, &mapper_##which, e,         \
 		    profile, ret, err);                                        \
 	}                                                                      \
-	const struct part_type mapper_part_##which = { "tedge-mapper-" #which, \
-		cloud_name, text, start_##which, stop }
+	const struct part_type mapper_part_##which = {                         \
+		.name = "tedge-mapper-" #which,                                \
+		.cloud = cloud_name,                                           \
+		.help = text,                                                  \
+		.start = start_##which,                                        \
+		.stop = stop,                                                  \
+	}
 
 MAPPER_PART(c8y, "c8y", "to and from Cumulocity");
 MAPPER_PART(az, "az", "to and from Azure IoT Hub");
 MAPPER_PART(aws, "aws", "to and from AWS IoT");
 MAPPER_PART(collectd, NULL, "from collectd, measurements of the machine");
 MAPPER_PART(marram, "marram", "to and from a Marram platform");
+
+static int
+start_custom(struct edge *e, struct str name, void **ret, struct err *err)
+{
+	return start(&mapper_part_custom, &mapper_custom, e, name, ret, err);
+}
+
+const struct part_type mapper_part_custom = {
+	.name = "tedge-mapper-",
+	.by_name = true,
+	.help = "as its folder mappers/NAME says",
+	.start = start_custom,
+	.stop = stop,
+};

@@ -27,6 +27,8 @@ struct part_type {
 	const char *name;  /* "tedge-agent", "tedge-mapper-c8y" */
 	const char *cloud; /* may have profiles, each a part of its own; NULL */
 	const char *help;
+	bool by_name; /* `name` is what its parts' names begin with; the rest of
+		       * a name is given as `profile` */
 	/* Begins. `*ret` is the part's own; ERR_PARAM: a setting is missing or
 	 * wrong, and the sentence names it. `e` and `profile` are borrowed. */
 	int (*start)(
@@ -44,11 +46,25 @@ struct loop *edge_loop(struct edge *e);
 /* Within start() those that hold from now on, for as long as the part runs:
  * tedge.toml is read again if it has changed. Else those of the program. */
 const struct config *edge_config(struct edge *e);
+/* Stops the part and starts it again, with new settings, when the loop turns
+ * next: a part may ask for it itself. `part` is what start() returned. */
+void edge_restart_later(struct edge *e, const void *part);
+/* Ends the process, and not well: whoever supervises it is to start it again.
+ * `why` is a literal. */
+void edge_end(struct edge *e, const char *why);
 /* The device's external id: device.id. */
 struct str edge_device_id(struct edge *e);
 /* mqtt.topic_root and mqtt.device_topic_id: "te", "device/main//". */
 struct str edge_root(struct edge *e);
 struct str edge_device_topic(struct edge *e);
+
+/* `who` finds a message to be wrong, which others hear, too: is it for it to
+ * tell? See edge/told.h. */
+bool edge_tells(
+    struct edge *e, const char *who, struct str topic, struct str payload);
+
+/* Do all parts that are enabled run in this process? */
+bool edge_is_whole(struct edge *e);
 
 /* How to reach the local broker, into `conf`: address, dial or TLS, account,
  * retries. The caller adds client_id, keep_session, will and the rest. */

@@ -10,5 +10,6 @@ const struct part_type *const part_types[] = {
 	&mapper_part_aws,
 	&mapper_part_collectd,
 	&mapper_part_marram,
+	&mapper_part_custom,
 	NULL,
 };

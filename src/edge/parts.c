@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "edge/lock.h"
+#include "edge/mapper_settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +29,31 @@
 
 /* --- which there are ----------------------------------------------------- */
 
+/* Of "tedge-mapper-NAME", NAME. */
+static struct str
+behind(struct str name, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return str_starts(name, str_of(prefix))
+	    ? (struct str){ name.ptr + len, name.len - len }
+	    : STR_NULL;
+}
+
 const struct part_type *
-part_find(struct str name, struct str *profile)
+part_find(const struct config *c, struct str name, struct str *profile)
 {
 	struct str rest = name, base = str_cut(&rest, '@');
 
 	for (size_t i = 0; part_types[i] != NULL; i++) {
+		struct str own = behind(name, part_types[i]->name);
+
+		if (part_types[i]->by_name && mapper_is_custom(c, own)) {
+			*profile = own;
+			return part_types[i];
+		}
+		if (part_types[i]->by_name)
+			continue;
 		if (!str_eqz(base, part_types[i]->name))
 			continue;
 		if (rest.ptr != NULL &&
@@ -43,6 +63,27 @@ part_find(struct str name, struct str *profile)
 		return part_types[i];
 	}
 	return NULL;
+}
+
+/* Of a mapper it is said which there are. */
+static int
+unknown(const struct config *c, struct str name, struct err *err)
+{
+	struct str own = behind(name, "tedge-mapper-");
+	struct mapper_settings ignored;
+	struct arena a = { 0 };
+	int rc = 0;
+
+	if (mapper_name_ok(own))
+		rc = mapper_settings_read(
+		    c, arena_z(&a, own), &a, &ignored, err);
+	arena_fini(&a);
+	if (rc == ERR_NOT_FOUND)
+		return rc;
+	return err_set(err, ERR_NOT_FOUND,
+	    "there is no part \"" STR_FMT
+	    "\"; `marram-edge part status` shows those that there are",
+	    STR_ARG(name));
 }
 
 static struct part *
@@ -136,6 +177,7 @@ static void
 become(struct part *p, enum part_state state, const struct err *why)
 {
 	p->state = state;
+	levels_apply(p->edge);
 	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why->text : "");
 }
 
@@ -190,6 +232,7 @@ static void
 halt(struct part *p)
 {
 	loop_cancel(p->edge->loop, &p->retry);
+	loop_cancel(p->edge->loop, &p->again);
 	if (p->state == PART_UP) {
 		p->type->stop(p->running);
 		log_info("%s has stopped", p->name);
@@ -202,32 +245,57 @@ halt(struct part *p)
 	become(p, PART_STOPPED, NULL);
 }
 
+static void
+restart(struct part *p)
+{
+	struct err err;
+
+	halt(p);
+	p->delay_ms = RETRY_MIN_MS;
+	try_start(p, &err);
+}
+
+static void
+on_again(struct loop_timer *t)
+{
+	restart(container_of(t, struct part, again));
+}
+
+void
+edge_restart_later(struct edge *e, const void *part)
+{
+	LIST_EACH (p, &e->parts, struct part, link) {
+		if (p->running == part)
+			loop_after(e->loop, &p->again, 0);
+	}
+}
+
 int
 edge_start(struct edge *e, struct str name, struct err *err)
 {
 	struct str profile;
-	const struct part_type *type = part_find(name, &profile);
+	const struct part_type *type =
+	    part_find(e->conf.config, name, &profile);
 	struct part *p = find(e, name);
 	struct err why = { 0 };
 
 	if (type == NULL)
-		return err_set(err, ERR_NOT_FOUND,
-		    "there is no part \"" STR_FMT "\"; `marram-edge part "
-		    "status` shows those that there are",
-		    STR_ARG(name));
+		return unknown(e->conf.config, name, err);
 	if (p == NULL) {
 		p = mem_new(struct part);
 		p->edge = e;
 		p->type = type;
 		p->name = str_dupz(name);
 		if (profile.ptr != NULL)
-			p->profile = str_of(strchr(p->name, '@') + 1);
+			p->profile = str_of(p->name + (profile.ptr - name.ptr));
 		p->lock = -1;
 		p->retry.fire = on_retry;
+		p->again.fire = on_again;
 		list_add(&e->parts, &p->link);
 	}
 	if (p->state == PART_UP)
 		return 0;
+	forget_close(e); /* it must not end the session of one that runs */
 	loop_cancel(e->loop, &p->retry);
 	p->delay_ms = RETRY_MIN_MS;
 	try_start(p, &why);
@@ -242,10 +310,31 @@ edge_stop(struct edge *e, struct str name, struct err *err)
 
 	if (p != NULL)
 		halt(p);
-	else if (part_find(name, &profile) == NULL)
+	else if (part_find(e->conf.config, name, &profile) == NULL)
 		return err_set(err, ERR_NOT_FOUND,
 		    "there is no part \"" STR_FMT "\"", STR_ARG(name));
 	return 0;
+}
+
+struct visit {
+	struct edge *edge;
+	const struct part_type *type;
+	void (*each)(
+	    void *ctx, struct str name, enum part_state state, const char *why);
+	void *ctx;
+};
+
+static void
+visit_folder(void *ctx, const char *folder)
+{
+	const struct visit *v = ctx;
+	char name[160];
+
+	if (!mapper_is_custom(v->edge->conf.config, str_of(folder)))
+		return;
+	snprintf(name, sizeof(name), "%s%s", v->type->name, folder);
+	if (find(v->edge, str_of(name)) == NULL)
+		v->each(v->ctx, str_of(name), PART_STOPPED, "");
 }
 
 void
@@ -256,8 +345,11 @@ edge_each(struct edge *e,
 {
 	for (size_t i = 0; part_types[i] != NULL; i++) {
 		struct str name = str_of(part_types[i]->name);
+		struct visit v = { e, part_types[i], each, ctx };
 
-		if (find(e, name) == NULL)
+		if (part_types[i]->by_name)
+			mapper_each_folder(e->conf.config, visit_folder, &v);
+		else if (find(e, name) == NULL)
 			each(ctx, name, PART_STOPPED, "");
 	}
 	LIST_EACH (p, &e->parts, struct part, link)
@@ -277,15 +369,10 @@ parts_all_failed(const struct edge *e)
 void
 parts_restart(struct edge *e, const char *prefix)
 {
-	struct err err;
-
 	LIST_EACH (p, &e->parts, struct part, link) {
-		if (p->state == PART_STOPPED ||
-		    !str_starts(str_of(p->name), str_of(prefix)))
-			continue;
-		halt(p);
-		p->delay_ms = RETRY_MIN_MS;
-		try_start(p, &err);
+		if (p->state != PART_STOPPED &&
+		    str_starts(str_of(p->name), str_of(prefix)))
+			restart(p);
 	}
 }
 
@@ -333,12 +420,8 @@ parts_enable(const struct config *c, struct str name, bool on, struct err *err)
 	struct str rest, line, profile;
 	bool was = false;
 	char *path;
-	int rc;
+	int rc = parts_enabled(c, &before, err);
 
-	if (part_find(name, &profile) == NULL)
-		return err_set(err, ERR_NOT_FOUND,
-		    "there is no part \"" STR_FMT "\"", STR_ARG(name));
-	rc = parts_enabled(c, &before, err);
 	for (rest = buf_str(&before); rc == 0 && rest.len > 0;) {
 		line = str_trim(str_cut(&rest, '\n'));
 		if (str_eq(line, name))
@@ -348,6 +431,9 @@ parts_enable(const struct config *c, struct str name, bool on, struct err *err)
 	}
 	if (on)
 		buf_addf(&after, STR_FMT "\n", STR_ARG(name));
+	/* The folder of a user's mapper may be gone when it is disabled. */
+	if (rc == 0 && (on || !was) && part_find(c, name, &profile) == NULL)
+		rc = unknown(c, name, err);
 	path = file_of(c);
 	if (rc == 0 && was != on)
 		rc = edge_make_dir(config_text(c, "data.path"), err);

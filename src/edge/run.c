@@ -6,6 +6,7 @@
 #include "edge/private.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "edge/topic.h"
 
@@ -54,6 +55,19 @@ edge_device_topic(struct edge *e)
 	return buf_str(&e->device_topic);
 }
 
+bool
+edge_tells(
+    struct edge *e, const char *who, struct str topic, struct str payload)
+{
+	return told_first(&e->told, clock_mono(), str_of(who), topic, payload);
+}
+
+bool
+edge_is_whole(struct edge *e)
+{
+	return e->conf.parts == NULL;
+}
+
 static int
 dial(void *ctx, struct err *err)
 {
@@ -83,6 +97,13 @@ edge_local(struct edge *e, struct mqtt_client_conf *conf)
 	conf->dial_ctx = e;
 }
 
+void
+edge_end(struct edge *e, const char *why)
+{
+	e->ended = why;
+	loop_stop(e->loop);
+}
+
 /* --- signals ------------------------------------------------------------- */
 
 static void
@@ -94,7 +115,14 @@ on_signal(struct loop_io *io, unsigned what)
 	(void)what;
 	if (read(io->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
-	if (info.ssi_signo == SIGUSR1) {
+	if (info.ssi_signo == SIGHUP) {
+		struct err err;
+
+		if (levels_read(e, &err) != 0)
+			log_error("the levels of the log stay: %s", err.text);
+		else
+			log_info("the levels of the log have been read");
+	} else if (info.ssi_signo == SIGUSR1) {
 		log_info("restarting the mappers");
 		parts_restart(e, "tedge-mapper");
 	} else if (e->ending) {
@@ -109,7 +137,7 @@ on_signal(struct loop_io *io, unsigned what)
 static int
 watch_signals(struct edge *e, struct err *err)
 {
-	static const int all[] = { SIGINT, SIGTERM, SIGQUIT, SIGUSR1 };
+	static const int all[] = { SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGHUP };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -153,7 +181,8 @@ start_parts(struct edge *e, struct err *err)
 	for (size_t i = 0; i < e->conf.n_parts; i++) {
 		struct str profile;
 
-		if (part_find(str_of(e->conf.parts[i]), &profile) == NULL)
+		if (part_find(e->conf.config, str_of(e->conf.parts[i]),
+			&profile) == NULL)
 			return edge_start(e, str_of(e->conf.parts[i]), err);
 		/* Another process has it: that is not for us to wait for. */
 		if (edge_start(e, str_of(e->conf.parts[i]), &why) == ERR_EXISTS)
@@ -180,7 +209,9 @@ open_all(struct edge *e, struct err *err)
 
 	if (rc != 0)
 		return err_wrap(err, "mqtt.device_topic_id");
-	rc = parts_begin(e, err);
+	rc = levels_read(e, err);
+	if (rc == 0)
+		rc = parts_begin(e, err);
 	if (rc == 0)
 		rc = watch_signals(e, err);
 	if (rc == 0)
@@ -199,6 +230,7 @@ close_all(struct edge *e)
 {
 	notify_stopping(&e->notify);
 	control_close(e->control);
+	forget_close(e);
 	parts_free(e);
 	for (int i = 0; i < LAST_TURNS; i++) /* the last words of the parts */
 		loop_turn(e->loop, LAST_TURN_MS);
@@ -208,6 +240,9 @@ close_all(struct edge *e)
 		close(e->signals.fd);
 	}
 	loop_free(e->loop);
+	log_modules(NULL);
+	levels_free(e->levels);
+	told_free(e->told);
 	buf_free(&e->device_topic);
 	buf_free(&e->text);
 	buf_free(&e->will);
@@ -220,12 +255,15 @@ edge_run(const struct edge_conf *conf, struct err *err)
 	int rc;
 
 	list_init(&e.parts);
+	list_init(&e.forgets);
 	buf_addf(&e.will, "{\"pid\":%ld,\"status\":\"down\"}", (long)getpid());
 	rc = open_all(&e, err);
 	if (rc == 0) {
 		log_info("marram-edge " MARRAM_VERSION " is ready");
 		notify_ready(&e.notify, e.loop);
 		loop_run(e.loop);
+		if (e.ended != NULL)
+			rc = err_set(err, ERR_AGAIN, "%s", e.ended);
 	}
 	close_all(&e);
 	return rc;

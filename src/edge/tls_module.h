@@ -10,6 +10,7 @@
 #define EDGE_TLS_MODULE_H
 
 #include "edge/cert.h"
+#include "edge/hsm.h"
 #include "net/tls.h"
 
 #define TLS_MODULE_VERSION 2
@@ -45,6 +46,9 @@ struct tls_module {
 
 	/* edge/cert.h */
 	const struct cert_maker *cert;
+
+	/* edge/hsm.h */
+	const struct hsm *hsm;
 };
 
 extern const struct tls_module marram_edge_tls; /* within it */

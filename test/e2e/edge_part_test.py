@@ -61,5 +61,6 @@ def test_a_name_that_is_none_is_refused(tmp_path):
             said = edge.tedge("part", word, "tedge-mapper-sed")
             assert said.status == 1
             assert 'there is no part "tedge-mapper-sed"' in said.err
+            assert said.out == "", said
     finally:
         edge.stop()

@@ -13,6 +13,8 @@
 
 static const char keys[] = "config list --all 2>/dev/null";
 static const char clouds[] = "c8y az aws marram";
+static const char mappers[] = "mapper list 2>/dev/null";
+static const char with_dot[] = " | sed 's/.*/&./'"; /* a key follows */
 
 /* The word behind `group` of each row below it, once. */
 static void
@@ -124,7 +126,7 @@ put_cases(void)
 		if (row->hidden)
 			continue;
 		printf("    '%s') may='", row->words);
-		if (takes(row, "CLOUD"))
+		if (takes(row, "CLOUD") || takes(row, "MAPPER"))
 			printf(" %s", clouds);
 		put_options(row->options);
 		put_options(command_globals);
@@ -133,6 +135,9 @@ put_cases(void)
 			printf("\n        may=\"$may $(tedge %s | "
 			       "sed 's/=.*//')\"",
 			    keys);
+		if (takes(row, "MAPPER") || takes(row, "MAPPER_KEY"))
+			printf("\n        may=\"$may $(tedge %s | cut -f1%s)\"",
+			    mappers, takes(row, "MAPPER") ? "" : with_dot);
 		fputs(" ;;\n", stdout);
 	}
 }
@@ -275,9 +280,14 @@ fish(void)
 		fish_word(row->words, row->help);
 		fish_condition(str_of(row->words), &condition);
 		fish_options(buf_z(&condition), row->options);
-		if (takes(row, "CLOUD"))
+		if (takes(row, "CLOUD") || takes(row, "MAPPER"))
 			printf("complete -c tedge%s -a '%s'\n",
 			    buf_z(&condition), clouds);
+		if (takes(row, "MAPPER") || takes(row, "MAPPER_KEY"))
+			printf("complete -c tedge%s -a \"(tedge %s | cut "
+			       "-f1%s)\"\n",
+			    buf_z(&condition), mappers,
+			    takes(row, "MAPPER") ? "" : with_dot);
 		if (takes(row, "KEY"))
 			printf("complete -c tedge%s -a \"(tedge %s | string "
 			       "replace -r '=.*' '')\"\n",

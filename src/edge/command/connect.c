@@ -6,7 +6,7 @@
  * of the bridge (edge/mosquitto.h) is there exactly while the cloud is
  * connected: a step that fails takes it away again.
  */
-#include "edge/command.h"
+#include "edge/command_private.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -871,12 +871,41 @@ connect_or_test(struct job *j)
 	return EXIT_OLD_CERTIFICATE;
 }
 
+/* A mapper of the user's own is started as a service; that is all there is to
+ * connect. */
+static bool
+is_own(struct command_call *c)
+{
+	const struct config *config = command_config(c);
+
+	return config != NULL &&
+	    mapper_is_custom(config, str_of(command_arg(c, "CLOUD")));
+}
+
+static int
+run_own(struct command_call *c, const char *verb)
+{
+	const char *name = command_arg(c, "CLOUD");
+
+	if (command_option(c, "test") != NULL)
+		return command_test_own(c, name);
+	fprintf(stderr,
+	    "Error: 'tedge %s' is not supported for custom mappers (only "
+	    "--test is available). Start it by: marram-edge part enable "
+	    "tedge-mapper-%s\n",
+	    verb, name);
+	return 1;
+}
+
 static int
 run_connect(struct command_call *c)
 {
 	struct job j;
-	int status = job_begin(&j, c) ? connect_or_test(&j) : 1;
+	int status;
 
+	if (is_own(c))
+		return run_own(c, "connect");
+	status = job_begin(&j, c) ? connect_or_test(&j) : 1;
 	job_end(&j);
 	return status;
 }
@@ -899,8 +928,31 @@ do_shown(
 	return rc;
 }
 
+/* What waits for the cloud goes with the connection: it would be told to
+ * whichever cloud is connected next, and lie on the disk until then. */
+static void
+forget(struct job *j, const char *mapper)
+{
+	struct str prefix = cloud_text(&j->cloud, "bridge.topic_prefix");
+	const char *const clients[] = { mapper,
+		arena_printf(
+		    &j->arena, "tedge-mapper-bridge-" STR_FMT, STR_ARG(prefix))
+		    .ptr };
+	struct err err;
+
+	for (size_t i = 0; i < COUNT_OF(clients); i++)
+		if (command_forget(j->config, clients[i], &err) != 0) {
+			command_say("warning",
+			    "what waits for %s stays with the broker, and is "
+			    "sent when it is connected again: %s",
+			    j->cloud.name, err.text);
+			return;
+		}
+}
+
+/* `for_good`: else it is connected again at once. */
 static int
-disconnect_now(struct job *j)
+disconnect_now(struct job *j, bool for_good)
 {
 	const char *mapper =
 	    arena_printf(&j->arena, "tedge-mapper-%s%s" STR_FMT, j->cloud.name,
@@ -921,6 +973,8 @@ disconnect_now(struct job *j)
 		rc = do_shown(j, SYSTEM_STOP, "Stopping", mapper);
 	if (rc == 0)
 		rc = do_shown(j, SYSTEM_DISABLE, "Disabling", mapper);
+	if (rc == 0 && for_good)
+		forget(j, mapper);
 	return rc;
 }
 
@@ -931,7 +985,7 @@ run_disconnect(struct command_call *c)
 	int status = 1;
 
 	if (job_begin(&j, c))
-		status = disconnect_now(&j) == 0
+		status = disconnect_now(&j, true) == 0
 		    ? 0
 		    : job_failed(&j, "disconnect from");
 	job_end(&j);
@@ -944,9 +998,11 @@ run_reconnect(struct command_call *c)
 	struct job j;
 	int status = 1;
 
+	if (is_own(c))
+		return run_own(c, "reconnect");
 	if (job_begin(&j, c)) {
 		fprintf(stderr, "Disconnecting from %s:\n", j.cloud.name);
-		status = disconnect_now(&j) == 0
+		status = disconnect_now(&j, false) == 0
 		    ? connect_or_test(&j)
 		    : job_failed(&j, "disconnect from");
 	}
@@ -1037,7 +1093,8 @@ const struct command connect_commands[] = {
 	{ .words = "connect",
 	    .args = "CLOUD",
 	    .options = connect_options,
-	    .help = "Connect the device to c8y, az, aws or marram",
+	    .help = "Connect the device to c8y, az, aws or marram; with --test "
+		    "also to a mapper of your own",
 	    .run = run_connect },
 	{ .words = "disconnect",
 	    .args = "CLOUD",

@@ -52,19 +52,23 @@ c8y_publish(struct c8y *c, bool retain)
 	c->host.publish(c->host.owner, &m);
 }
 
+void
+c8y_ask_pending(struct c8y *c)
+{
+	c8y_topic(c, "/s/us");
+	buf_clear(&c->out);
+	buf_addz(&c->out, "500");
+	c8y_publish(c, false);
+}
+
 bool
 c8y_send(struct c8y *c)
 {
 	size_t size = mapper_packet_size(c->topic.len, c->out.len);
 
 	if (size > c->max_packet) {
-		struct str head = mapper_head(buf_str(&c->out), 50);
-
-		c8y_error(c,
-		    "The payload " STR_FMT "... received on " STR_FMT
-		    " after translation is %zu greater than the threshold "
-		    "size of %zu.",
-		    STR_ARG(head), STR_ARG(c->now_on), size, c->max_packet);
+		mapper_too_large(&c->host, c->root, c->now_on, buf_str(&c->out),
+		    size, c->max_packet);
 		return false;
 	}
 	c8y_publish(c, false);
@@ -182,6 +186,9 @@ due(struct c8y *c, bool work)
 		c8y_entities_settled(c);
 		c8y_alarms_settle(c);
 		c8y_tell_changed(c);
+		if (c->missed)
+			c8y_ask_pending(c);
+		c->missed = false;
 	}
 	sooner(&next, c->settle_ms);
 	if (work && c->heartbeat_ms >= 0 && c->heartbeat_ms <= now)
@@ -230,8 +237,7 @@ legacy(struct c8y *c, const struct mapper_msg *msg, struct arena *a)
 	if (tedge_topic_read(msg->topic, &t, NULL) != 0)
 		return;
 	if (msg->payload.len > C8Y_LEGACY_MAX) {
-		c8y_error(c,
-		    "The input size %zu is too big. The threshold is %d.",
+		mapper_input_too_large(&c->host, c->root, msg->topic,
 		    msg->payload.len, C8Y_LEGACY_MAX);
 		return;
 	}
@@ -404,23 +410,12 @@ c8y_filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 		"tedge/alarms/+/+", "tedge/alarms/+/+/+", "tedge/health/+",
 		"tedge/health/+/+" };
 	struct c8y *c = m;
-	struct strs topics = cloud_list(&c->cloud, "topics");
 	struct buf f = { 0 };
 
 	/* Before the registrations: see c8y_entity.c. */
 	buf_addf(&f, STR_FMT "-internal/entities/#", STR_ARG(c->prefix));
 	each(ctx, buf_str(&f));
-	for (size_t i = 0; i < topics.n; i++) {
-		struct str t = topics.at[i];
-
-		buf_clear(&f);
-		if (str_starts(t, STR("te/"))) { /* whatever the root is */
-			buf_add_str(&f, c->root);
-			t = (struct str){ t.ptr + 2, t.len - 2 };
-		}
-		buf_add_str(&f, t);
-		each(ctx, buf_str(&f));
-	}
+	mapper_topics(&c->cloud, c->root, each, ctx);
 	for (size_t i = 0; i < COUNT_OF(rest); i++) {
 		buf_clear(&f);
 		buf_add_str(&f, rest[i].base == 'r' ? c->root : c->prefix);
@@ -446,10 +441,7 @@ c8y_up(void *m)
 	c8y_alarms_begin(c);
 	if (c->main->can.n + c->main->files.n + c->main->templates.n > 0)
 		c8y_tell_operations(c, c->main);
-	c8y_topic(c, "/s/us");
-	buf_clear(&c->out);
-	buf_addz(&c->out, "500");
-	c8y_publish(c, false);
+	c8y_ask_pending(c);
 	c8y_tell_availability(c, c->main);
 	c8y_schedule(c);
 }

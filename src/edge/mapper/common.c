@@ -1,5 +1,6 @@
 #include "edge/mapper/common.h"
 
+#include "codec/json.h"
 #include "codec/zone.h"
 
 #include <stdio.h>
@@ -47,6 +48,45 @@ mapper_add_now(const struct mapper_host *host, struct buf *out, bool utc)
 	    host->offset_s(host->owner), utc);
 }
 
+void
+mapper_values_next(struct mapper_values *v)
+{
+	bool *flag = v->in_group ? &v->group_comma : &v->comma;
+
+	if (*flag)
+		buf_addc(v->out, ',');
+	*flag = true;
+}
+
+void
+mapper_values_name(struct mapper_values *v, struct str name)
+{
+	mapper_values_next(v);
+	json_quote(v->out, name);
+	buf_addc(v->out, ':');
+}
+
+void
+mapper_values_open(void *owner, struct str group)
+{
+	struct mapper_values *v = owner;
+
+	mapper_values_name(v, group);
+	buf_addc(v->out, '{');
+	v->in_group = true;
+	v->group_comma = false;
+}
+
+void
+mapper_values_close(void *owner, struct str group)
+{
+	struct mapper_values *v = owner;
+
+	(void)group;
+	buf_addc(v->out, '}');
+	v->in_group = false;
+}
+
 struct str
 mapper_head(struct str s, size_t max)
 {
@@ -58,20 +98,49 @@ mapper_head(struct str s, size_t max)
 }
 
 void
-mapper_verror(const struct mapper_host *host, struct str root, struct str topic,
-    const char *fmt, va_list ap)
+mapper_topics(const struct cloud *cloud, struct str root,
+    void (*each)(void *ctx, struct str filter), void *ctx)
+{
+	struct strs topics = cloud_list(cloud, "topics");
+	struct buf f = { 0 };
+
+	for (size_t i = 0; i < topics.n; i++) {
+		struct str t = topics.at[i];
+
+		buf_clear(&f);
+		if (str_starts(t, STR("te/"))) {
+			buf_add_str(&f, root);
+			t = (struct str){ t.ptr + 2, t.len - 2 };
+		}
+		buf_add_str(&f, t);
+		each(ctx, buf_str(&f));
+	}
+	buf_free(&f);
+}
+
+static void
+tell(const struct mapper_host *host, struct str root, struct str topic,
+    struct str what, bool own)
 {
 	struct buf text = { 0 };
-	struct arena a = { 0 };
 
 	if (!str_starts(topic, STR("tedge/")) && str_starts(topic, root) &&
 	    topic.len > root.len)
 		buf_addf(&text,
 		    "Failed to convert a message on topic '" STR_FMT "': ",
 		    STR_ARG(topic));
-	buf_add_str(&text, arena_vprintf(&a, fmt, ap));
-	host->error(host->owner, topic, buf_str(&text));
+	buf_add_str(&text, what);
+	host->error(host->owner, topic, buf_str(&text), own);
 	buf_free(&text);
+}
+
+void
+mapper_verror(const struct mapper_host *host, struct str root, struct str topic,
+    const char *fmt, va_list ap)
+{
+	struct arena a = { 0 };
+
+	tell(host, root, topic, arena_vprintf(&a, fmt, ap), false);
 	arena_fini(&a);
 }
 
@@ -84,4 +153,59 @@ mapper_error(const struct mapper_host *host, struct str root, struct str topic,
 	va_start(ap, fmt);
 	mapper_verror(host, root, topic, fmt, ap);
 	va_end(ap);
+}
+
+void
+mapper_too_large(const struct mapper_host *host, struct str root,
+    struct str topic, struct str payload, size_t size, size_t max)
+{
+	struct str head = mapper_head(payload, 50);
+	struct arena a = { 0 };
+
+	tell(host, root, topic,
+	    arena_printf(&a,
+		"The payload " STR_FMT "... received on " STR_FMT
+		" after translation is %zu greater than the threshold size of "
+		"%zu.",
+		STR_ARG(head), STR_ARG(topic), size, max),
+	    true);
+	arena_fini(&a);
+}
+
+void
+mapper_input_too_large(const struct mapper_host *host, struct str root,
+    struct str topic, size_t size, size_t max)
+{
+	struct arena a = { 0 };
+
+	tell(host, root, topic,
+	    arena_printf(&a,
+		"The input size %zu is too big. The threshold is %zu.", size,
+		max),
+	    true);
+	arena_fini(&a);
+}
+
+void
+mapper_bad_event(
+    struct buf *out, struct str topic, struct str payload, const char *why)
+{
+	struct str head = mapper_head(payload, 50);
+
+	buf_addf(out,
+	    "Parsing of event message received on topic: " STR_FMT
+	    " failed due to error: %s. Snipped payload: " STR_FMT,
+	    STR_ARG(topic), why, STR_ARG(head));
+}
+
+void
+mapper_bad_alarm(
+    struct buf *out, struct str type, struct str payload, const char *why)
+{
+	struct str head = mapper_head(payload, 50);
+
+	buf_addf(out,
+	    "Parsing of alarm message for the type: " STR_FMT
+	    " failed due to error: %s. Snipped payload: " STR_FMT,
+	    STR_ARG(type), why, STR_ARG(head));
 }

@@ -47,12 +47,13 @@ on_publish(void *owner, const struct mapper_msg *m)
 }
 
 static void
-on_error(void *owner, struct str topic, struct str text)
+on_error(void *owner, struct str topic, struct str text, bool own)
 {
 	struct mapper_double *d = owner;
 	struct buf to = { 0 };
 	struct mapper_msg m = { .payload = text, .qos = 1 };
 
+	(void)own; /* it is the only one */
 	if (str_starts(topic, STR("tedge/")))
 		buf_addz(&to, "tedge");
 	else
