@@ -732,6 +732,9 @@ bool hub_before_add(struct rest *r, void *row, void *extra, void *beside);
 void hub_changed(struct rest *r, enum rest_verb verb, const void *row);
 /* May the caller have handlers of this type? False: answered. */
 bool hub_may_have_handler(struct http_call *c, struct str type);
+/* inspect.c: what fits into `max` bytes, and does not end within a character.
+ */
+struct str hub_text_head(struct str s, size_t max);
 /* A filter of a list. */
 #define BY(param, member)                                                      \
 	{                                                                      \

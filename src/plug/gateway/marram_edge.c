@@ -202,8 +202,8 @@ on_state(struct edge *e, struct str id, struct str rest, struct str no,
 	reason = marram_edge_member(&a, data, "reason", NULL);
 	if (str_eqz(status, "successful") || str_eqz(status, "failed"))
 		confirm(e, &a, id, rest);
-	if (o == NULL) {
-		arena_fini(&a); /* it is answered, or of another life */
+	if (o == NULL || !str_eq(o->device->key, arena_lower(&a, id))) {
+		arena_fini(&a); /* it is answered, or another device's */
 		return;
 	}
 	o->said = true;
