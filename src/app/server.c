@@ -67,8 +67,9 @@ struct server {
 	struct data *data;
 	struct coremgr *coremgr;
 	struct hub *hub;
+	struct fleet *fleet;
 	struct backup *backup;
-	struct backup_part backup_parts[4];
+	struct backup_part backup_parts[5];
 	struct pages *pages;
 	struct site *site;
 
@@ -366,7 +367,8 @@ open_modules(struct server *s, struct err *err)
 {
 	int rc;
 
-	s->set.broker.versions = s->set.hub.versions = s->set.versions;
+	s->set.broker.versions = s->set.hub.versions = s->set.fleet.versions =
+	    s->set.versions;
 	rc = auth_open(
 	    &s->set.auth, s->dir, s->set.broker.api_scopes, &s->auth, err);
 	if (rc == 0)
@@ -386,6 +388,9 @@ open_modules(struct server *s, struct err *err)
 		rc = hub_open(&s->set.hub, s->dir, s->route, &s->hub, err);
 	if (rc == 0)
 		rc = hub_take_settings(s->hub, s->conf, on_settings, s, err);
+	if (rc == 0)
+		rc = fleet_open(
+		    &s->set.fleet, s->dir, s->auth, s->route, &s->fleet, err);
 	return rc;
 }
 
@@ -460,6 +465,7 @@ open_backup(struct server *s, struct err *err)
 		    .passing = "dldataBuffer" },
 		{ "hub", hub_store(s->hub), hub_entities,
 		    .passing = "delayedAction", .history = "trace" },
+		{ "fleet", fleet_store(s->fleet), fleet_entities },
 		{ "data", data_store(s->data), data_entities,
 		    .history = "applicationUldata applicationDldata "
 			       "networkUldata networkDldata coremgrOpdata" },
@@ -691,7 +697,7 @@ on_upgraded(void *owner, const struct http_upgraded *u)
 {
 	struct server *s = owner;
 
-	if (!hub_upgraded(s->hub, u))
+	if (!hub_upgraded(s->hub, u) && !fleet_upgraded(s->fleet, u))
 		mqtt_http_upgraded(s->mqtt_http, u);
 }
 
@@ -732,6 +738,7 @@ start_http(struct server *s, struct err *err)
 		.workers = s->workers,
 		.slow = s->slow,
 	};
+	int rc;
 
 	s->mqtt_http = mqtt_http_new(s->msg_loop, s->mqtt, &mqtt_conf);
 	s->http = http_server_new(s->main_loop, &conf, &ev, s);
@@ -745,12 +752,14 @@ start_http(struct server *s, struct err *err)
 	coremgr_routes(s->coremgr, s->auth, s->route, add_rows, s);
 	data_routes(s->data, add_rows, s);
 	hub_routes(s->hub, add_rows, s);
+	fleet_routes(s->fleet, add_rows, s);
 	backup_routes(s->backup, add_rows, s);
 	s->simulator = simulator_new(
 	    &s->set.simulator, s->http, s->route, s->msg_loop, s->mqtt);
 	simulator_routes(s->simulator, add_rows, s);
 	mqtt_http_routes(s->mqtt_http, add_rows, s);
-	return http_server_start(s->http, err);
+	rc = fleet_start(s->fleet, s->main_loop, err);
+	return rc == 0 ? http_server_start(s->http, err) : rc;
 }
 
 void
@@ -764,6 +773,7 @@ app_each_route(http_add_routes *add, void *ctx)
 	coremgr_routes(NULL, NULL, NULL, add, ctx);
 	data_routes(NULL, add, ctx);
 	hub_routes(NULL, add, ctx);
+	fleet_routes(NULL, add, ctx);
 	simulator_routes(NULL, add, ctx);
 	backup_routes(NULL, add, ctx);
 }
@@ -804,6 +814,8 @@ clean(struct worker_job *job)
 		log_warn("removing old history: %s", err.text);
 	if (hub_clean(s->hub, s->rounds % CLEAN_DATA_EVERY == 0, &err) != 0)
 		log_warn("removing old values and traces: %s", err.text);
+	if (fleet_clean(s->fleet, &err) != 0)
+		log_warn("removing old tasks of the fleet: %s", err.text);
 	loop_post(s->main_loop, &s->cleaned);
 }
 
@@ -1137,6 +1149,7 @@ end(struct server *s)
 	notify("STOPPING=1\n");
 	http_server_stop(s->http);
 	hub_live_stop(s->hub);
+	fleet_stop(s->fleet);
 	if (s->main_loop != NULL)
 		loop_cancel(s->main_loop, &s->clean_timer);
 	backup_stop(s->backup); /* workers wait for it */
@@ -1153,6 +1166,7 @@ end(struct server *s)
 	mqtt_listeners_free(s->listeners);
 	coremgr_free(s->coremgr);
 	backup_close(s->backup);
+	fleet_close(s->fleet);
 	hub_close(s->hub);
 	data_close(s->data);
 	route_close(s->route);

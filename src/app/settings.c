@@ -366,7 +366,7 @@ settings_new(struct settings *s)
 {
 	/* borrowed by the table as long as it lives */
 	static _Thread_local struct conf_section
-	    sections[19 + MQTT_LISTENERS + MQTT_BRIDGES];
+	    sections[20 + MQTT_LISTENERS + MQTT_BRIDGES];
 	const struct conf_section all[] = {
 		{ "log", "What the program tells about itself.", log_fields,
 		    &s->log },
@@ -408,6 +408,8 @@ settings_new(struct settings *s)
 		    gateway_fields, &s->hub.gateway },
 		{ "hub.live", "Who follows what happens by WebSocket.",
 		    hub_live_fields, &s->hub.live },
+		{ "fleet", "Machines whose configuration is declared.",
+		    fleet_fields, &s->fleet },
 		{ "versions", "What people's objects were, to go back to.",
 		    versions_fields, &s->versions },
 		{ "backup", "Backups of everything.", backup_fields,

@@ -9,6 +9,7 @@
 #include "core/backup/backup.h"
 #include "core/coremgr/coremgr.h"
 #include "core/data/data.h"
+#include "core/fleet/fleet.h"
 #include "core/hub/hub.h"
 #include "core/route/route.h"
 
@@ -84,6 +85,7 @@ struct settings {
 	struct versions_conf versions;
 	struct data_conf data;
 	struct hub_conf hub;
+	struct fleet_conf fleet;
 	struct backup_conf backup;
 	struct simulator_conf simulator;
 	struct auth_conf compat; /* only compat.* of it is set */

@@ -18,6 +18,8 @@ enum err_code {
 	ERR_AGAIN = -8,  /* nothing was done; try when told */
 	ERR_CLOSED = -9, /* the other side went away */
 	ERR_IO = -10,    /* the system refused; the sentence has strerror() */
+	ERR_CANCELLED = -11, /* somebody does not want it any more */
+	ERR_TIMEOUT = -12,   /* it took longer than it may */
 };
 
 struct err {

@@ -10,11 +10,13 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* both may change while others write */
 static _Atomic enum log_level max_level = LOG_INFO;
 static _Atomic enum log_style used_style = LOG_JSON;
+static const struct log_module *_Atomic own_levels;
 
 static const char *const level_names[] = { "off", "error", "warn", "info",
 	"debug" };
@@ -32,6 +34,23 @@ bool
 log_wants(enum log_level level)
 {
 	return level <= max_level && level != LOG_OFF;
+}
+
+void
+log_modules(const struct log_module *rows)
+{
+	own_levels = rows;
+}
+
+static bool
+is_wanted(enum log_level level, const char *module)
+{
+	const struct log_module *row = own_levels;
+
+	for (; row != NULL && row->name != NULL; row++)
+		if (strcmp(row->name, module) == 0)
+			return level <= row->level;
+	return log_wants(level);
 }
 
 /* Adds text so that it stays on its line; in JSON so that it stays a string.
@@ -79,7 +98,7 @@ log_write(enum log_level level, const char *module, const char *fmt, ...)
 	struct buf b = { 0 };
 	va_list ap;
 
-	if (!log_wants(level))
+	if (!is_wanted(level, module))
 		return;
 	time_format(clock_now(), ts);
 	va_start(ap, fmt);

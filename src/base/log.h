@@ -19,6 +19,15 @@ enum log_style { LOG_JSON, LOG_LOG4J };
 void log_setup(enum log_level level, enum log_style style);
 bool log_wants(enum log_level level);
 
+/* Other levels than that for the lines of some modules. Borrows the rows, whose
+ * last has no name, until the next call; they are not to change meanwhile.
+ * NULL: none. */
+struct log_module {
+	const char *name;
+	enum log_level level;
+};
+void log_modules(const struct log_module *rows);
+
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -4,7 +4,7 @@
 #include "edge/bridge_link.h"
 
 #include "base/file.h"
-#include "edge/module.h"
+#include "base/module.h"
 #include "edge/tls_module.h"
 #include "net/stream.h"
 #include "net/tls.h"

@@ -247,6 +247,7 @@ static int
 verdict(struct buf *out, struct err *err)
 {
 	struct str all = str_trim(buf_str(out)), last = all;
+	int rc = 0;
 
 	for (size_t i = all.len; i > 0; i--)
 		if (all.ptr[i - 1] == '\n') {
@@ -254,13 +255,13 @@ verdict(struct buf *out, struct err *err)
 			break;
 		}
 	if (str_starts(last, STR("error ")))
-		return err_set(
+		rc = err_set(
 		    err, ERR_PARAM, STR_FMT, (int)last.len - 6, last.ptr + 6);
-	if (!str_eqz(last, "ok"))
+	else if (!str_eqz(last, "ok"))
 		return err_set(
 		    err, ERR_CLOSED, "marram-edge ended before it answered");
 	out->len = (size_t)(last.ptr - out->ptr);
-	return 0;
+	return rc;
 }
 
 int

@@ -19,6 +19,7 @@ struct edge_conf {
 	const struct config *config; /* borrowed */
 	bool broker;                 /* with the broker of our own, if set so */
 	bool control;                /* with the control socket */
+	bool log_level_given;        /* system.toml has no say in it */
 	const char *const *parts;    /* these alone; NULL: those enabled */
 	size_t n_parts;
 };

@@ -12,7 +12,7 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "edge/module.h"
+#include "base/module.h"
 #include "net/listen.h"
 
 #include <unistd.h>

@@ -46,6 +46,12 @@ struct loop *edge_loop(struct edge *e);
 /* Within start() those that hold from now on, for as long as the part runs:
  * tedge.toml is read again if it has changed. Else those of the program. */
 const struct config *edge_config(struct edge *e);
+/* Stops the part and starts it again, with new settings, when the loop turns
+ * next: a part may ask for it itself. `part` is what start() returned. */
+void edge_restart_later(struct edge *e, const void *part);
+/* Ends the process, and not well: whoever supervises it is to start it again.
+ * `why` is a literal. */
+void edge_end(struct edge *e, const char *why);
 /* The device's external id: device.id. */
 struct str edge_device_id(struct edge *e);
 /* mqtt.topic_root and mqtt.device_topic_id: "te", "device/main//". */

@@ -177,6 +177,7 @@ static void
 become(struct part *p, enum part_state state, const struct err *why)
 {
 	p->state = state;
+	levels_apply(p->edge);
 	snprintf(p->why, sizeof(p->why), "%s", why != NULL ? why->text : "");
 }
 
@@ -231,6 +232,7 @@ static void
 halt(struct part *p)
 {
 	loop_cancel(p->edge->loop, &p->retry);
+	loop_cancel(p->edge->loop, &p->again);
 	if (p->state == PART_UP) {
 		p->type->stop(p->running);
 		log_info("%s has stopped", p->name);
@@ -241,6 +243,31 @@ halt(struct part *p)
 	service_unlock(p->lock);
 	p->lock = -1;
 	become(p, PART_STOPPED, NULL);
+}
+
+static void
+restart(struct part *p)
+{
+	struct err err;
+
+	halt(p);
+	p->delay_ms = RETRY_MIN_MS;
+	try_start(p, &err);
+}
+
+static void
+on_again(struct loop_timer *t)
+{
+	restart(container_of(t, struct part, again));
+}
+
+void
+edge_restart_later(struct edge *e, const void *part)
+{
+	LIST_EACH (p, &e->parts, struct part, link) {
+		if (p->running == part)
+			loop_after(e->loop, &p->again, 0);
+	}
 }
 
 int
@@ -263,6 +290,7 @@ edge_start(struct edge *e, struct str name, struct err *err)
 			p->profile = str_of(p->name + (profile.ptr - name.ptr));
 		p->lock = -1;
 		p->retry.fire = on_retry;
+		p->again.fire = on_again;
 		list_add(&e->parts, &p->link);
 	}
 	if (p->state == PART_UP)
@@ -341,15 +369,10 @@ parts_all_failed(const struct edge *e)
 void
 parts_restart(struct edge *e, const char *prefix)
 {
-	struct err err;
-
 	LIST_EACH (p, &e->parts, struct part, link) {
-		if (p->state == PART_STOPPED ||
-		    !str_starts(str_of(p->name), str_of(prefix)))
-			continue;
-		halt(p);
-		p->delay_ms = RETRY_MIN_MS;
-		try_start(p, &err);
+		if (p->state != PART_STOPPED &&
+		    str_starts(str_of(p->name), str_of(prefix)))
+			restart(p);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "edge/edge.h"
+#include "edge/log_levels.h"
 #include "edge/notify.h"
 #include "edge/local.h"
 #include "edge/told.h"
@@ -34,7 +35,7 @@ struct part {
 	char why[240];
 	int lock;
 	int64_t delay_ms;
-	struct loop_timer retry;
+	struct loop_timer retry, again;
 	struct list link;
 };
 
@@ -44,11 +45,13 @@ struct edge {
 	struct loop_io signals;
 	struct notify notify;
 	bool ending;
+	const char *ended; /* why, when a part has ended the process */
 
 	struct mqtt_server *broker; /* NULL: another process's */
 	struct tls_server *tls;     /* of the external listener */
 	struct local local;         /* how another process's is reached */
 
+	struct levels *levels;       /* NULL: as the command line says */
 	struct settings *settings;   /* the newest */
 	const struct part *starting; /* NULL: none */
 	struct list parts;

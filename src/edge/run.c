@@ -97,6 +97,13 @@ edge_local(struct edge *e, struct mqtt_client_conf *conf)
 	conf->dial_ctx = e;
 }
 
+void
+edge_end(struct edge *e, const char *why)
+{
+	e->ended = why;
+	loop_stop(e->loop);
+}
+
 /* --- signals ------------------------------------------------------------- */
 
 static void
@@ -108,7 +115,14 @@ on_signal(struct loop_io *io, unsigned what)
 	(void)what;
 	if (read(io->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
-	if (info.ssi_signo == SIGUSR1) {
+	if (info.ssi_signo == SIGHUP) {
+		struct err err;
+
+		if (levels_read(e, &err) != 0)
+			log_error("the levels of the log stay: %s", err.text);
+		else
+			log_info("the levels of the log have been read");
+	} else if (info.ssi_signo == SIGUSR1) {
 		log_info("restarting the mappers");
 		parts_restart(e, "tedge-mapper");
 	} else if (e->ending) {
@@ -123,7 +137,7 @@ on_signal(struct loop_io *io, unsigned what)
 static int
 watch_signals(struct edge *e, struct err *err)
 {
-	static const int all[] = { SIGINT, SIGTERM, SIGQUIT, SIGUSR1 };
+	static const int all[] = { SIGINT, SIGTERM, SIGQUIT, SIGUSR1, SIGHUP };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -195,7 +209,9 @@ open_all(struct edge *e, struct err *err)
 
 	if (rc != 0)
 		return err_wrap(err, "mqtt.device_topic_id");
-	rc = parts_begin(e, err);
+	rc = levels_read(e, err);
+	if (rc == 0)
+		rc = parts_begin(e, err);
 	if (rc == 0)
 		rc = watch_signals(e, err);
 	if (rc == 0)
@@ -224,6 +240,8 @@ close_all(struct edge *e)
 		close(e->signals.fd);
 	}
 	loop_free(e->loop);
+	log_modules(NULL);
+	levels_free(e->levels);
 	told_free(e->told);
 	buf_free(&e->device_topic);
 	buf_free(&e->text);
@@ -244,6 +262,8 @@ edge_run(const struct edge_conf *conf, struct err *err)
 		log_info("marram-edge " MARRAM_VERSION " is ready");
 		notify_ready(&e.notify, e.loop);
 		loop_run(e.loop);
+		if (e.ended != NULL)
+			rc = err_set(err, ERR_AGAIN, "%s", e.ended);
 	}
 	close_all(&e);
 	return rc;

@@ -6,13 +6,13 @@
 #include "base/base.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "codec/toml.h"
 #include "edge/edge.h"
 #include "edge/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define REBOOT_S 120
@@ -140,6 +140,58 @@ read_reboot(struct system *s, struct arena *a, const struct toml *table,
 	return argv != NULL ? read_argv(s, a, argv, &s->reboot, err) : 0;
 }
 
+/* False: there is no such level. */
+static bool
+level_by_name(struct str name, enum log_level *ret)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = { { "error", LOG_ERROR }, { "warn", LOG_WARN },
+		{ "info", LOG_INFO }, { "debug", LOG_DEBUG } };
+
+	for (size_t i = 0; i < COUNT_OF(levels); i++)
+		if (name.len == strlen(levels[i].name) &&
+		    strncasecmp(name.ptr, levels[i].name, name.len) == 0) {
+			*ret = levels[i].level;
+			return true;
+		}
+	return false;
+}
+
+static int
+read_log(struct system *s, const struct toml *table, struct err *err)
+{
+	enum log_level ignored;
+
+	if (table->type != TOML_TABLE)
+		return wrong(s, table, "[log] is a table", err);
+	for (const struct toml *t = table->first; t != NULL; t = t->next) {
+		if (t->type != TOML_TEXT)
+			return wrong(s, t, "a level is expected, as text", err);
+		if (!level_by_name(t->text, &ignored))
+			return err_set(err, ERR_PARAM,
+			    "load %s: line %u: Invalid log level: \"" STR_FMT
+			    "\", supported levels are info, warn, error and "
+			    "debug",
+			    s->file, t->line, STR_ARG(t->text));
+	}
+	s->log = table;
+	return 0;
+}
+
+enum log_level
+system_log_level(
+    const struct system *s, struct str program, enum log_level none)
+{
+	const struct toml *t =
+	    s->log != NULL ? toml_get(s->log, program) : NULL;
+
+	if (t != NULL)
+		(void)level_by_name(t->text, &none);
+	return none;
+}
+
 static int
 read_all(
     struct system *s, struct arena *a, const struct toml *all, struct err *err)
@@ -155,6 +207,8 @@ read_all(
 		rc = read_init(s, a, t, err);
 	if (rc == 0 && (t = toml_get(all, STR("system"))) != NULL)
 		rc = read_reboot(s, a, t, err);
+	if (rc == 0 && (t = toml_get(all, STR("log"))) != NULL)
+		rc = read_log(s, t, err);
 	return rc;
 }
 
@@ -186,30 +240,37 @@ system_read(const struct config *c, struct arena *a, struct system *ret,
 
 /* --- services ------------------------------------------------------------ */
 
-static int
-run_command(const struct system *s, enum system_do what, const char *service,
-    struct err *err)
+const char *const *
+system_argv(const struct system *s, enum system_do what, const char *service,
+    struct arena *a)
 {
 	const char *const *argv = s->commands[what];
-	struct buf out = { 0 };
-	struct arena a = { 0 };
 	const char **own;
 	size_t n = 0;
-	int rc;
 
 	while (argv[n] != NULL)
 		n++;
-	own = arena_array(&a, n + 1, const char *);
+	own = arena_array(a, n + 1, const char *);
 	for (size_t i = 0; i < n; i++) {
 		const char *hole = strstr(argv[i], "{}");
 
 		own[i] = hole == NULL
 		    ? argv[i]
-		    : arena_printf(&a, "%.*s%s%s", (int)(hole - argv[i]),
+		    : arena_printf(a, "%.*s%s%s", (int)(hole - argv[i]),
 			  argv[i], service, hole + 2)
 			  .ptr;
 	}
-	rc = program_run(own, &out, err);
+	return own;
+}
+
+static int
+run_command(const struct system *s, enum system_do what, const char *service,
+    struct err *err)
+{
+	struct buf out = { 0 };
+	struct arena a = { 0 };
+	int rc = program_run(system_argv(s, what, service, &a), &out, err);
+
 	buf_free(&out);
 	arena_fini(&a);
 	return rc;

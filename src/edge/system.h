@@ -10,6 +10,8 @@
 #define EDGE_SYSTEM_H
 
 #include "base/arena.h"
+#include "base/log.h"
+#include "codec/toml.h"
 #include "edge/config.h"
 
 enum system_do {
@@ -31,12 +33,21 @@ struct system {
 	const char *user, *group;
 	const char *const *reboot; /* argv */
 	int64_t reboot_timeout_ms;
+	const struct toml *log; /* [log], checked; NULL: there is none */
 };
 
 /* Texts in `a`; borrows `c`. ERR_PARAM: the file can not be read, or says what
  * it may not; the sentence names it. */
 int system_read(const struct config *c, struct arena *a, struct system *ret,
     struct err *err);
+
+/* What [log] says of a program; `none` where it does not name it. */
+enum log_level system_log_level(
+    const struct system *s, struct str program, enum log_level none);
+
+/* How that is done: argv in `a`. */
+const char *const *system_argv(const struct system *s, enum system_do what,
+    const char *service, struct arena *a);
 
 /* Does its service manager run? May take some ms. */
 bool system_is_available(const struct system *s);

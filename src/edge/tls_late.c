@@ -3,7 +3,7 @@
  * to the module, which the first one loads. What takes a stream, a client or a
  * server comes behind one that made it: there the module is loaded already.
  */
-#include "edge/module.h"
+#include "base/module.h"
 #include "edge/tls_module.h"
 
 static const struct tls_module *module;
@@ -25,6 +25,12 @@ tls_module(struct err *err)
 		}
 	}
 	return module;
+}
+
+const struct hsm *
+hsm_with(struct err *err)
+{
+	return tls_module(err) == NULL ? NULL : module->hsm;
 }
 
 int

@@ -115,7 +115,12 @@ const wanted = (name) => !only.length || only.includes(name);
 mkdirSync(folder, { recursive: true });
 if (!only.length) for (const f of readdirSync(folder)) if (f.endsWith('.jpg')) rmSync(join(folder, f));
 const file = (name, device, theme) => `${name}-${device}-${theme}.jpg`;
-const take = async (page, name, device, theme) => { await at(page); await page.screenshot({ path: join(folder, file(name, device, theme)), type: 'jpeg', quality: QUALITY }); };
+const take = async (page, name, device, theme) => {
+	await at(page);
+	const [wide, view] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+	if (wide > view) throw new Error(`${name} is ${wide} wide in ${view}`);
+	await page.screenshot({ path: join(folder, file(name, device, theme)), type: 'jpeg', quality: QUALITY });
+};
 for (const [device, theme, width, height] of ways) {
 	const how = { viewport: { width, height }, colorScheme: theme, reducedMotion: 'reduce', ...(device === 'phone' ? { hasTouch: true, isMobile: true } : {}) };
 	const also = (name) => wanted(name) && (process.env.ALL || ways.findIndex((w) => w[0] === device && w[1] === theme) < 2 || main.includes(name));

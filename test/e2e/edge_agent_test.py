@@ -611,6 +611,66 @@ def test_a_service_is_restarted_with_its_new_file(tmp_path):
         device.stop()
 
 
+def test_the_agent_restarts_with_its_new_settings(device, tmp_path):
+    www = tmp_path / "www"
+    www.mkdir()
+    settings = device.config / "tedge.toml"
+    (device.config / "plugins/tedge-configuration-plugin.toml").write_text(
+        'files = [{ path = "%s", type = "tedge.toml", '
+        'service = "tedge-agent" }]\n' % settings)
+    old = settings.read_text()
+    (www / "new").write_text(old + 'device.type = "pump"\n')
+    (www / "bad").write_text(old + 'device.type = [\n')
+    kind = "te/device/main///twin/type"
+    with Web(www) as web:
+        device.start()
+        until("its kind", lambda: device.bus.on(kind) == ['"thin-edge.io"'])
+        pid = device.process.pid
+        end = device.do("config_update", 1, type="tedge.toml",
+                        remoteUrl=web.url + "/new")
+        assert end["status"] == "successful", end
+        assert end["path"] == str(settings)
+        assert settings.read_text() == old + 'device.type = "pump"\n'
+        assert device.bus.on(kind)[-1] == '"pump"'
+        assert [s["status"] for s in device.states("config_update", 1)] == [
+            "init", "executing", "successful"]
+        # What it could not read is taken back before.
+        told = len(device.bus.on(kind))
+        end = device.do("config_update", 2, type="tedge.toml",
+                        remoteUrl=web.url + "/bad")
+        assert end["status"] == "failed"
+        assert "the agent would not start with the new file" in end["reason"]
+        assert settings.read_text() == old + 'device.type = "pump"\n'
+        assert len(device.bus.on(kind)) == told
+        assert device.process.poll() is None and device.process.pid == pid
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_replaced_program_ends_after_the_update(tmp_path, monkeypatch):
+    program = tmp_path / "marram-edge"
+    shutil.copy(EDGE, program)
+    monkeypatch.setattr(edge, "EDGE", str(program))
+    device = Device(tmp_path / "device")
+    device.plugin("self", "case $1 in update-list) exit 1;; install) "
+                  "cp %s %s.new && mv %s.new %s;; esac" % ((program,) * 4))
+    try:
+        device.start()
+        until("types are known",
+              lambda: device.types("software_update") == ["self"])
+        end = device.do("software_update", 1, updateList=update(
+            "self", ("marram-edge", "install")))
+        assert end["status"] == "successful", end
+        assert device.process.wait(60) == 1
+        assert "was replaced by an update" in device.logged()
+        # The new one knows how it ended, and does it not again.
+        device.bus.close()
+        device.start()
+        until("it is there", lambda: device.types("software_update"))
+        assert device.states("software_update", 1)[-1]["status"] == "successful"
+    finally:
+        device.stop()
+
+
 def test_logs_are_uploaded(device, tmp_path):
     www = tmp_path / "www"
     www.mkdir()
@@ -730,5 +790,53 @@ def test_the_watchdog_passes_on_who_answers(tmp_path):
         said = device.tedge("run", "tedge-watchdog", "--unit-dir", units,
                             limit=20)
         assert said.status == 0 and "nothing to watch" in said.err
+    finally:
+        device.stop()
+
+
+def test_the_watchdog_restarts_a_part_that_does_not_answer(tmp_path):
+    wanted = tmp_path / "wanted"
+    system = NO_MANAGER.replace('is_available = ["false"]',
+                                'is_available = ["true"]').replace(
+        'is_active = ["false"]',
+        'is_active = ["sh", "-c", "[ {} = tedge-agent ] || [ -e %s ]"]'
+        % wanted).replace(
+        'restart = ["false"]',
+        'restart = ["sh", "-c", "echo {} >>%s/restarted"]' % tmp_path)
+    device = Device(tmp_path, system=system)
+    units = tmp_path / "units"
+    units.mkdir()
+    for name in ("tedge-agent", "tedge-mapper-c8y"):
+        (units / (name + ".service")).write_text(
+            "[Service]\nType=oneshot\nWatchdogSec=200ms\n")
+    wanted.touch()
+    restarted = tmp_path / "restarted"
+    said = open(tmp_path / "said", "w")
+    logged = lambda text: text in (tmp_path / "said").read_text()
+    try:
+        device.start()
+        dog = subprocess.Popen(
+            [EDGE, "--config-dir", device.config, "run", "tedge-watchdog",
+             "--unit-dir", units], stderr=said, env=device.env)
+        try:
+            # The agent answers; that mapper is said to be active and is not.
+            until("it is restarted again", lambda: restarted.exists() and len(
+                restarted.read_text().split()) >= 2)
+            assert set(restarted.read_text().split()) == {"tedge-mapper-c8y"}
+            # Somebody stops it: that is not for the watchdog to undo.
+            wanted.unlink()
+            until("it is known", lambda: logged("tedge-mapper-c8y was stopped"))
+            times = restarted.read_text()
+            wanted.touch()
+            until("it is asked again", lambda: logged(
+                "tedge-mapper-c8y was started"))
+            until("and restarted", lambda: len(restarted.read_text()) > len(
+                times))
+        finally:
+            dog.terminate()
+            assert dog.wait(60) == 0
+            said.close()
+        assert set(restarted.read_text().split()) == {"tedge-mapper-c8y"}
+        assert not logged("systemd-notify")
     finally:
         device.stop()

@@ -3,6 +3,8 @@ upgrade and go is asked in test/long/edge_install_test.py."""
 import filecmp
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 
 import pytest
@@ -57,13 +59,35 @@ def test_what_is_in_it(packages, tmp_path):
     units = tmp_path / "lib/systemd/system"
     for unit in units.iterdir():
         text = unit.read_text()
-        assert "@TEXT@" not in text and "@PART@" not in text, unit.name
-        if unit.name.startswith(("tedge-agent", "tedge-mapper-")):
+        assert not set(re.findall("@[A-Z]+@", text)), unit.name
+        if unit.suffix == ".service" and unit.name.startswith(
+                ("tedge-agent", "tedge-mapper-")):
             part = unit.name[:-len(".service")].replace("@", "@%i")
             for word in ("start", "stop", "restart"):
                 assert "part %s %s\n" % (word, part) in text, unit.name
             assert "Requires=marram-edge.service" in text
             assert "PartOf=marram-edge.service" in text
+            assert "WatchdogSec=" in text, unit.name
+            target = unit.name.replace("@.service", ".target")
+            if "@" in unit.name:
+                assert "PartOf=marram-edge.service %s\n" % target in text
+                assert "WantedBy=multi-user.target %s\n" % target in text
+                assert (units / target).is_file()
+            else:
+                assert "WantedBy=multi-user.target\n" in text
+    for name in ("tedge-p11-server.socket", "tedge-p11-server.service",
+                 "tedge-cert-renewer@.timer", "tedge-watchdog.service"):
+        assert (units / name).is_file(), name
+    if shutil.which("systemd-analyze"):
+        (tmp_path / "bin").symlink_to("/bin")  # what the units name is there
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--root", str(tmp_path),
+             *sorted("/lib/systemd/system/" + u.name for u in units.iterdir())],
+            text=True, capture_output=True)
+        wrong = [line for line in done.stderr.splitlines()
+                 if re.search("[Uu]nknown|[Ii]nvalid|[Ff]ailed to parse|ignor",
+                              line)]
+        assert not wrong, done.stderr
     for name in ("bash-completion/completions/tedge", "marram-edge/hardened.conf",
                  "marram-edge/system.openrc.toml"):
         assert (tmp_path / "usr/share" / name).stat().st_size > 0

@@ -63,6 +63,7 @@ def test_a_name_that_is_none_is_refused(tmp_path):
             assert 'there is no part "tedge-sed"' in said.err
             said = edge.tedge("part", word, "tedge-mapper-sed")
             assert said.status == 1
+            assert said.out == "", said
             assert "mappers/sed' does not exist" in said.err or (
                 'there is no part "tedge-mapper-sed"' in said.err), said
     finally:

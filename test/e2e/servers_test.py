@@ -201,9 +201,11 @@ class Load:
             assert time.monotonic() < end, "no acknowledgements"
 
     def until(self, what, check):
-        """Waits while values come in."""
+        """Waits while values come in, no more than one question answers."""
         def step():
             self.run(20)
+            assert self.n < 90_000, "%s: not in time" % what
+            time.sleep(0.02)
             return check()
         until(what, step)
 

@@ -202,6 +202,40 @@ def test_a_device_is_installed_used_upgraded_and_purged(machine, packages):
                    "tedge mqtt pub te/device/main///m/ '{\"t\":23}'; wait")
     assert heard.strip() == '[te/device/main///m/] {"t":23}'
 
+    # Profiles of a cloud are units of a target.
+    m.good("tedge config set c8y.url localhost --profile p")
+    m.good("tedge config set c8y.bridge.topic_prefix c8y-p --profile p")
+    m.good("tedge config set c8y.root_cert_path "
+           "/etc/tedge/device-certs/tedge-certificate.pem --profile p")
+    m.good("tedge config set c8y.proxy.bind.port 8002 --profile p")
+    m.good("systemctl enable --now tedge-mapper-c8y@p")
+    assert states(m)["tedge-mapper-c8y@p"] == "up"
+    m.good("systemctl stop tedge-mapper-c8y.target")
+    assert states(m)["tedge-mapper-c8y@p"] == "stopped"
+    m.good("systemctl start tedge-mapper-c8y.target")
+    assert states(m)["tedge-mapper-c8y@p"] == "up"
+    m.good("systemctl disable --now tedge-mapper-c8y@p")
+
+    # The watchdog notices a part that is not there, though its unit is active.
+    m.good("mkdir -p /run/systemd/system && sed s/WatchdogSec=60/WatchdogSec=2/ "
+           "/lib/systemd/system/tedge-agent.service "
+           ">/run/systemd/system/tedge-agent.service && systemctl daemon-reload")
+    m.good("systemctl start tedge-watchdog")
+    assert m.good("systemctl is-active tedge-watchdog").strip() == "active"
+    m.good("tedge part stop tedge-agent")
+    until("it is restarted", lambda: states(m)["tedge-agent"] == "up", 60)
+    m.good("systemctl stop tedge-watchdog && rm /run/systemd/system/tedge-agent"
+           ".service && systemctl daemon-reload")
+
+    # The log plugins: the journal of a real service.
+    plugin = "/usr/share/tedge/log-plugins/journald"
+    assert {"marram-edge", "all-units"} <= set(
+        m.good("%s list" % plugin).split())
+    assert "is ready" in m.good("%s get marram-edge --since 1" % plugin)
+    m.good("systemctl reload marram-edge")
+    until("it is read", lambda: "levels of the log have been read" in m.good(
+        "%s get marram-edge --since 1" % plugin), 30)
+
     # A process that dies comes back, and its parts with it.
     pid = main_pid(m)
     m.good("kill -9 %s" % pid)
@@ -259,3 +293,78 @@ def test_the_old_packages_become_this_one(machine, packages, tmp_path):
     m.good("apt-get purge -y -qq marram-edge")
     assert m.run("dpkg-query -W -f '${db:Status-Status}' tedge-agent"
                  ).stdout != "installed"
+
+
+def test_what_the_user_of_the_agent_may_do_by_sudo(machine, packages):
+    """sudoers(5) as installed, with the real sudo."""
+    m = machine
+    install(m, packages)
+    assert "parsed OK" in m.good("visudo -c")
+
+    def may(command, stdin="</dev/null"):
+        return m.run("cd /tmp && runuser -u tedge -- sudo -n %s %s" % (
+            command, stdin))
+    put = "printf '%s' >/etc/tedge/sm-plugins/mine && " % (
+        "#!/bin/sh\\nid -u; echo \"$1 $TEDGE_CONFIG_DIR\"\\n")
+    m.good(put + "chmod 755 /etc/tedge/sm-plugins/mine")
+    done = may("TEDGE_CONFIG_DIR=/etc/other /etc/tedge/sm-plugins/mine list")
+    assert (done.returncode, done.stdout) == (0, "0\nlist /etc/other\n"), done
+    assert may("/etc/tedge/sm-plugins/apt list").returncode == 0
+    assert may("/bin/sync").returncode == 0
+    assert may("/usr/bin/tedge --version").stdout.startswith("tedge ")
+    assert may("/usr/share/tedge/log-plugins/journald list").returncode == 0
+    # As the agent calls them: by their names alone.
+    assert may("sync").returncode == 0
+    assert may("tedge-write /etc/sudo-test.conf", "<<-X\ntext\nX\n"
+               ).returncode == 0
+    assert (m.root / "etc/sudo-test.conf").read_text() == "text\n"
+    assert may("-l init 6").returncode == 0
+    # And no more than that.
+    for command in ("id", "/bin/sh -c id", "tedge-write /root/x",
+                    "tedge-write /etc/../root/x", "-u daemon id",
+                    "/etc/tedge/sm-plugins/../../../bin/sh",
+                    "/usr/share/tedge/diag-plugins/02_os.sh"):
+        done = may(command)
+        assert done.returncode != 0, (command, done)
+    assert not (m.root / "root/x").exists()
+    # The agent does what it is asked by it.
+    m.good("systemctl enable --now tedge-agent")
+    m.good("mkdir -p /etc/app && printf old >/etc/app/app.conf && "
+           "printf new >/var/tedge/file-transfer/new")
+    m.good("printf 'files = [{ path = \"/etc/app/app.conf\", type = \"app\" }]\n'"
+           " >/etc/tedge/plugins/tedge-configuration-plugin.toml")
+    m.good("tedge mqtt pub -r -q 1 te/device/main///cmd/config_update/1 "
+           "'{\"status\":\"init\",\"type\":\"app\",\"remoteUrl\":"
+           "\"http://127.0.0.1:8000/te/v1/files/new\"}'")
+    end = until("it ends", lambda: re.search(
+        '"status":"(successful|failed)".*', m.run(
+            "tedge mqtt sub -C 1 -W 5 te/device/main///cmd/config_update/1"
+        ).stdout), 60)
+    assert end.group(1) == "successful", end.group(0)
+    assert (m.root / "etc/app/app.conf").read_text() == "new"
+    assert m.good("stat -c '%U' /etc/app/app.conf").strip() == "root"
+
+
+def test_an_update_by_the_agent_of_the_agent(machine, packages):
+    m = machine
+    install(m, packages)
+    m.good("systemctl enable --now tedge-agent")
+    m.put(*packages.glob("marram-edge_0.1.1_*.deb"))
+    m.good("cp /root/marram-edge_0.1.1_*.deb /var/tedge/file-transfer/new.deb")
+    pid = main_pid(m)
+    m.good("tedge mqtt pub -r -q 1 te/device/main///cmd/software_update/1 "
+           "'{\"status\":\"init\",\"updateList\":[{\"type\":\"apt\","
+           "\"modules\":[{\"name\":\"marram-edge\",\"version\":\"0.1.1\","
+           "\"action\":\"install\",\"url\":"
+           "\"http://127.0.0.1:8000/te/v1/files/new.deb\"}]}]}'")
+    until("the new one runs", lambda: main_pid(m) not in ("0", pid), 300)
+    assert m.good("dpkg-query -W -f '${db:Status-Status} ${Version}' "
+                  "marram-edge") == "installed 0.1.1"
+    until("with its agent", lambda: "tedge-agent\tup" in m.run(
+        "tedge part status").stdout, 60)
+    said = m.good("tedge mqtt sub -C 1 -W 10 "
+                  "te/device/main///cmd/software_update/1")
+    assert '"status":"successful"' in said, said
+    assert "was replaced by an update" in m.good(
+        "journalctl --no-pager -u marram-edge")
+    assert "(deleted)" not in m.good("readlink /proc/%s/exe" % main_pid(m))

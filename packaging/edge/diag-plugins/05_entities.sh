@@ -1,19 +1,6 @@
 #!/bin/sh
 # Devices and services as the agent knows them.
-# Called as NAME collect --output-dir DIR --config-dir DIR. What is printed is kept
-# as output.log; exit status 2: it has nothing to say on this machine.
-[ "$1" = collect ] || { echo "usage: $0 collect --output-dir DIR --config-dir DIR" >&2; exit 1; }
-shift
-while [ $# -gt 1 ]; do
-	case "$1" in
-	--output-dir) out=$2 ;;
-	--config-dir) config=$2 ;;
-	esac
-	shift 2
-done
+. "${0%/*}/common.ignore"
 
-tedge --config-dir "$config" mqtt sub 'te/+/+/+/+' --retained-only -W 2 \
-	--connection-timeout 5s >"$out/registrations.log" || exit 1
-tedge --config-dir "$config" mqtt sub 'te/+/+/+/+/twin/+' --retained-only -W 2 \
-	>"$out/twins.log" || exit 1
-wc -l "$out/registrations.log" "$out/twins.log"
+heard registrations 'te/+/+/+/+' --retained-only -W 2
+heard twins 'te/+/+/+/+/twin/+' --retained-only -W 2

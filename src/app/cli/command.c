@@ -182,6 +182,7 @@ static const struct {
 	{ "/hub/api/v1/", "" },
 	{ "/hub/api/v1/", "hub." }, /* whose name is taken: hub.version */
 	{ "/fleet/api/v1/", "" },
+	{ "/fleet/api/v1/", "fleet." }, /* fleet.task */
 };
 
 #define PAGING_SPEC "offset:o limit:l sort:s+"

@@ -599,7 +599,8 @@ hub_object_of(const struct entity *e)
 
 /* Of others, told by WebSocket only. */
 static const char *const other_types[] = { "unit", "network", "application",
-	"device", "device_route", "network_route", "version" };
+	"device", "device_route", "network_route", "version", "deployment",
+	"deployment_device", "deployment_task" };
 
 bool
 hub_is_entity_type(struct str name)

@@ -124,6 +124,19 @@ told(void *module, const struct versions_change *change)
 	buf_free(&b);
 }
 
+bool
+route_is_heard(struct route *r)
+{
+	return r->tap.told != NULL && r->tap.listens(r->tap.owner);
+}
+
+void
+route_tell_of(struct route *r, const struct route_told *t)
+{
+	if (route_is_heard(r))
+		r->tap.told(r->tap.owner, t);
+}
+
 static struct versions *
 open_versions(struct route *r)
 {

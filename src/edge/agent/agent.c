@@ -241,6 +241,8 @@ agent_new(const struct agent_conf *conf, const struct agent_host *host,
 		list_init(&a->queues[i].jobs);
 	}
 	list_init(&a->ended);
+	if (conf->exe != NULL && stat(conf->running_exe, &a->running) < 0)
+		a->running.st_ino = 0; /* not known: then it stays */
 	a->config_env = mem_printf("TEDGE_CONFIG_DIR=%s", conf->config_dir);
 	a->env[0] = a->config_env;
 	a->config_types = types_new(a, &types_config, conf->config_plugins);

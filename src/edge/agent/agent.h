@@ -34,6 +34,9 @@ struct agent_conf {
 	const char *tmp_dir, *log_dir;
 	const char *proc_dir; /* "/proc" */
 	struct strs program;  /* how to run ourselves as another program */
+	/* Where the program lies, and the one that runs: as soon as an update
+	 * has made two of them, the agent wants to end. NULL: not looked at. */
+	const char *exe, *running_exe;
 	struct strs log_keep; /* logs.max_per_operation: "*:5" */
 	bool sudo;
 
@@ -59,6 +62,12 @@ struct agent_host {
 	 * false when it will never have it: it is too large. */
 	void (*publish)(void *owner, struct str topic, struct str payload,
 	    bool retain, void (*done)(void *ctx, bool taken), void *ctx);
+	/* Would it start with what its files say now? */
+	int (*can_restart)(void *owner, struct err *err);
+	/* Nothing runs, or what runs goes on afterwards: the agent is freed and
+	 * begins anew, or its program ends (`end`), but not within this call.
+	 */
+	void (*leave)(void *owner, bool end);
 };
 
 struct agent_msg {

@@ -746,6 +746,59 @@ a_device_that_does_not_go_down_is_told(void **state)
 	    "allowed\"");
 }
 
+/* --- an update of ourselves ------------------------------------------------
+ */
+
+static void
+a_replaced_program_ends_when_nothing_runs(void **state)
+{
+	struct fake *f = *state;
+
+	fake_plugin(f, "apt",
+	    "case $1 in update-list) exit 1;; "
+	    "install) cp ../program ../p2; mv ../p2 ../program;; esac");
+	fake_plugin(f, "slow",
+	    "[ $1 = list ] && [ -e ../wait ] && "
+	    "while [ ! -e ../go ]; do sleep 0.05; done; exit 0");
+	fake_file(f, "program", "one", 0755);
+	f->paths[7] = str_dupz(str_of(fake_path(f, "program")));
+	f->conf.exe = f->conf.running_exe = f->paths[7];
+	fake_start(f);
+	fake_wait(f, "[\"apt\",\"slow\"]");
+	fake_send(f, LIST "1", "{}");
+	fake_wait(f, LIST "1 r {\"status\":\"successful\"");
+	assert_silent(f, "left");
+
+	fake_file(f, "wait", "", 0644);
+	fake_send(f, UPDATE "1",
+	    "{\"updateList\":[{\"type\":\"apt\",\"modules\":[{\"name\":"
+	    "\"marram-edge\",\"action\":\"install\"}]}]}");
+	fake_send(f, LIST "2", "{}");
+	fake_file(f, "go", "", 0644);
+	fake_wait(f, "left end");
+	assert_heard(f, UPDATE "1 r {\"status\":\"successful\"");
+	assert_heard(f, LIST "2 r {\"status\":\"successful\"");
+	assert_int_equal(times(f, "left"), 1);
+}
+
+static void
+a_program_that_is_gone_or_the_same_stays(void **state)
+{
+	struct fake *f = *state;
+
+	fake_plugin(f, "apt", GOOD);
+	fake_file(f, "program", "one", 0755);
+	f->paths[7] = str_dupz(str_of(fake_path(f, "program")));
+	f->conf.exe = f->conf.running_exe = f->paths[7];
+	fake_start(f);
+	fake_send(f, UPDATE "1", TWO);
+	fake_wait(f, UPDATE "1 r {\"status\":\"successful\"");
+	assert_int_equal(unlink(f->paths[7]), 0);
+	fake_send(f, UPDATE "2", TWO);
+	fake_wait(f, UPDATE "2 r {\"status\":\"successful\"");
+	assert_silent(f, "left");
+}
+
 int
 main(void)
 {
@@ -780,6 +833,8 @@ main(void)
 		TEST(or_by_the_marker_being_gone),
 		TEST(a_restart_of_the_agent_alone_is_none),
 		TEST(a_device_that_does_not_go_down_is_told),
+		TEST(a_replaced_program_ends_when_nothing_runs),
+		TEST(a_program_that_is_gone_or_the_same_stays),
 	};
 
 	alarm(120);

@@ -28,10 +28,12 @@ struct fake {
 	struct loop *loop;
 	char dir[40];
 	char *paths[8];
-	struct buf heard;  /* "topic [r] payload\n" of each publication */
-	bool deaf;         /* the broker answers for nothing */
-	size_t packet_max; /* that the broker takes */
-	struct list owed;  /* completions */
+	struct buf heard;   /* "topic [r] payload\n" of each publication */
+	bool deaf;          /* the broker answers for nothing */
+	const char *broken; /* why it could not start anew */
+	char left[8];       /* "again", "end" */
+	size_t packet_max;  /* that the broker takes */
+	struct list owed;   /* completions */
 };
 
 struct fake_owed {
@@ -89,6 +91,23 @@ fake_publish(void *owner, struct str topic, struct str payload, bool retain,
 		o->len = payload.len;
 		list_add(&f->owed, &o->link);
 	}
+}
+
+static inline int
+fake_can_restart(void *owner, struct err *err)
+{
+	struct fake *f = owner;
+
+	return f->broken == NULL ? 0 : err_set(err, ERR_PARAM, "%s", f->broken);
+}
+
+static inline void
+fake_leave(void *owner, bool end)
+{
+	struct fake *f = owner;
+
+	strcpy(f->left, end ? "end" : "again");
+	buf_addf(&f->heard, "left %s\n", f->left);
 }
 
 static inline void
@@ -194,7 +213,8 @@ fake_setup(void **state)
 		.reboot_timeout_ms = 120000,
 		.file_max = 1 << 20,
 		.files_url = STR("http://127.0.0.1:1/te/v1/files/main") };
-	f->host = (struct agent_host){ f, fake_publish };
+	f->host = (struct agent_host){ f, fake_publish, fake_can_restart,
+		fake_leave };
 	*state = f;
 	return 0;
 }

@@ -182,6 +182,12 @@ restart(const struct target *t, struct err *err)
 
 	if (t->service == NULL)
 		return 0;
+	if (strcmp(t->service, "tedge-agent") == 0) {
+		/* It waits for us: it restarts when we have ended. */
+		puts(":::begin-tedge:::\n{\"restartAgent\":true}\n"
+		     ":::end-tedge:::");
+		return 0;
+	}
 	rc = config_open(program_config_dir(), &c, err);
 	if (rc == 0)
 		rc = system_read(c, &a, &s, err);

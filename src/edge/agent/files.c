@@ -4,9 +4,15 @@
  *
  *    snapshot:  get -> upload
  *    log:       get, filtered -> upload
- *    update:    download -> prepare -> set -> verify
- *                                       |       |
- *                                       +-------+--> rollback -> failed
+ *    update:    download -> prepare -> set -> [the agent restarts] -> verify
+ *                                       |              |               |
+ *                                       +--------------+---------------+
+ *                                                      |
+ *                                                      +-> rollback -> failed
+ *
+ * The agent restarts between them when the command, or what the plugin wrote at
+ * `set` (a JSON object between :::begin-tedge::: and :::end-tedge:::), says
+ * "restartAgent": true. Our own plugin does for the service tedge-agent.
  */
 #include "edge/agent/types.h"
 
@@ -21,6 +27,7 @@
 #define LOG_MODULE "agent"
 #define LINES 1000 /* of a log, when it is not said how many */
 #define WORDS_MAX 32
+#define RESTART_MS 90000 /* of the agent */
 
 const struct types_kind types_config = {
 	.own = "tedge-file-config-plugin",
@@ -43,6 +50,7 @@ struct files {
 	const char *path;  /* of the file on its way */
 	const char *place; /* where the configuration is; NULL: not known */
 	struct str why;    /* of what is rolled back */
+	bool restarted;    /* the agent, with the new file */
 };
 
 /* --- what all do ---------------------------------------------------------- */
@@ -244,8 +252,8 @@ snapshot_placed(struct job *j)
 
 /* --- update --------------------------------------------------------------- */
 
-static job_step update_downloaded, update_prepared, update_set, update_verified,
-    update_rolled_back, update_placed;
+static job_step update_downloaded, update_prepared, update_set, not_restarted,
+    update_verified, update_rolled_back, update_placed;
 
 static int
 update_read(struct job *j, struct err *err)
@@ -321,9 +329,113 @@ roll_back(struct job *j)
 }
 
 static enum job_move
+verify(struct job *j)
+{
+	return call(j, "verify", false, update_verified);
+}
+
+/* What a plugin says beside what it writes for people. */
+static struct str
+said(const struct job *j)
+{
+	static const struct str begin = STR(":::begin-tedge:::"),
+				end = STR(":::end-tedge:::");
+	struct str out = buf_str(&j->out), rest;
+	const char *from, *to;
+
+	from = memmem(out.ptr, out.len, begin.ptr, begin.len);
+	if (from == NULL)
+		return STR("{}");
+	rest.ptr = from + begin.len;
+	rest.len = (size_t)(out.ptr + out.len - rest.ptr);
+	to = memmem(rest.ptr, rest.len, end.ptr, end.len);
+	return to != NULL
+	    ? str_trim((struct str){ rest.ptr, (size_t)(to - rest.ptr) })
+	    : STR("{}");
+}
+
+static enum job_move
+restart_agent(struct job *j)
+{
+	struct buf memo = { 0 };
+	struct json_out o;
+	enum job_move move;
+	struct err err;
+
+	buf_clear(&j->why);
+	if (j->agent->host->can_restart(j->agent->host->owner, &err) != 0) {
+		buf_addf(&j->why,
+		    "the agent would not start with the new file: %s",
+		    err.text);
+		return roll_back(j);
+	}
+	json_out_init(&o, &memo, false);
+	json_out_object(&o);
+	json_out_key(&o, "dir");
+	json_out_str(&o, str_of(job_temp(j, STR(""))));
+	json_out_key(&o, "at");
+	json_out_int(&o, clock_now());
+	json_out_end_object(&o);
+	move = job_restart_agent(j, buf_str(&memo), RESTART_MS, not_restarted);
+	buf_free(&memo);
+	return move;
+}
+
+static enum job_move
+not_restarted(struct job *j)
+{
+	buf_clear(&j->memo);
+	buf_clear(&j->why);
+	buf_addf(&j->why, "the agent did not restart within %d s",
+	    RESTART_MS / 1000);
+	return roll_back(j);
+}
+
+static enum job_move
 update_set(struct job *j)
 {
-	return j->ok ? call(j, "verify", false, update_verified) : roll_back(j);
+	if (!j->ok)
+		return roll_back(j);
+	return job_is_true(buf_str(&j->payload), "restartAgent") ||
+		job_is_true(said(j), "restartAgent")
+	    ? restart_agent(j)
+	    : verify(j);
+}
+
+static bool
+read_memo(struct job *j, int64_t *at)
+{
+	struct str key, dir = STR_NULL;
+	struct json in;
+
+	json_open(&in, buf_str(&j->memo), 0, &j->arena);
+	if (json_object(&in))
+		while (json_member(&in, &key)) {
+			if (str_eqz(key, "dir"))
+				json_str(&in, &dir);
+			else if (str_eqz(key, "at"))
+				json_i64(&in, at);
+			else
+				json_skip(&in);
+		}
+	if (json_done(&in, NULL) != 0 || dir.len == 0)
+		return false;
+	j->temp = str_dupz(dir);
+	return true;
+}
+
+static enum job_move
+update_resumed(struct job *j)
+{
+	int64_t at = 0;
+	struct err err;
+
+	if (!read_memo(j, &at))
+		return job_fail_lost(j);
+	if (update_read(j, &err) != 0)
+		return job_fail(j, "%s", err.text);
+	((struct files *)j->data)->restarted = true;
+	return clock_now() - at > RESTART_MS ? not_restarted(j) : verify(j);
 }
 
 static enum job_move
@@ -337,6 +449,8 @@ update_rolled_back(struct job *j)
 {
 	struct files *f = j->data;
 
+	if (f->restarted) /* with what is gone again */
+		agent_restart_when_idle(j->agent);
 	if (j->ok)
 		return job_fail(j, STR_FMT, STR_ARG(f->why));
 	return job_fail(j,
@@ -527,6 +641,7 @@ const struct job_type job_config_update = {
 	.family = family,
 	.read = update_read,
 	.first = update_begin,
+	.resumed = update_resumed,
 	.enabled = update_enabled,
 	.capability = config_capability,
 	.reload = config_reload,

@@ -398,6 +398,93 @@ an_update_that_fails_is_rolled_back(void **state)
 	    "gone\"}");
 }
 
+#define ASKS                                                                   \
+	"#!/bin/sh\n"                                                          \
+	"echo \"$1\" >>../calls\n"                                             \
+	"case $1 in list) echo x;; "                                           \
+	"set) echo one; echo ':::begin-tedge:::'; "                            \
+	"echo '{\"restartAgent\": true}'; echo ':::end-tedge:::';; "           \
+	"verify) [ -e ../bad ] && { echo it is bad >&2; exit 1; };; "          \
+	"esac; exit 0"
+
+static void
+assert_tmp_is_empty(struct fake *f)
+{
+	assert_int_equal(rmdir(fake_path(f, "tmp")), 0);
+	assert_int_equal(mkdir(fake_path(f, "tmp"), 0755), 0);
+}
+
+static void
+the_agent_restarts_between_set_and_verify(void **state)
+{
+	struct fake *f = *state;
+
+	fake_file(f, "config-plugins/p", ASKS, 0755);
+	fake_file(f, "new", "new\n", 0644);
+	fake_start(f);
+	fake_wait(f, "x::p");
+	send_with_url(f, UPDATE "1", "\"type\":\"x::p\",\"remoteUrl\"", "/new");
+	fake_wait(f, "left again");
+	assert_file(f, "calls", "list\nprepare\nset\n");
+	fake_crash(f);
+	fake_start(f);
+	fake_wait(f, UPDATE "1 r {\"status\":\"successful\"");
+	fake_wait(f, "x::p");
+	assert_null(strstr(buf_z(&f->heard), "left"));
+	assert_tmp_is_empty(f);
+	fake_file(f, "calls", "", 0644);
+
+	/* Not good with it: the old file is back, and the agent, too. */
+	fake_file(f, "bad", "", 0644);
+	buf_clear(&f->heard);
+	send_with_url(f, UPDATE "2", "\"type\":\"x::p\",\"remoteUrl\"", "/new");
+	fake_wait(f, "left again");
+	fake_crash(f);
+	fake_start(f);
+	fake_wait(f, "\"reason\":\"it is bad\"}");
+	fake_wait(f, "left again");
+	assert_tmp_is_empty(f);
+}
+
+static void
+the_agent_does_not_restart_into_what_it_can_not_read(void **state)
+{
+	struct fake *f = *state;
+
+	fake_file(f, "config-plugins/p", ASKS, 0755);
+	fake_file(f, "new", "new\n", 0644);
+	f->broken = "line 1 is wrong";
+	fake_start(f);
+	fake_wait(f, "x::p");
+	send_with_url(f, UPDATE "1", "\"type\":\"x::p\",\"remoteUrl\"", "/new");
+	fake_wait(f,
+	    "\"reason\":\"the agent would not start with the new file: line 1 "
+	    "is wrong\"}");
+	assert_null(strstr(buf_z(&f->heard), "left"));
+	assert_file(f, "calls", "list\nprepare\nset\nrollback\n");
+}
+
+static void
+an_agent_that_comes_too_late_is_told(void **state)
+{
+	struct fake *f = *state;
+
+	list_of(f, CONFIG,
+	    "files = [{ path = 'DIR/a.conf', type = 'a', "
+	    "service = 'tedge-agent' }]\n");
+	fake_file(f, "a.conf", "old\n", 0644);
+	fake_file(f, "new", "new\n", 0644);
+	fake_start(f);
+	send_with_url(f, UPDATE "1", "\"type\":\"a\",\"remoteUrl\"", "/new");
+	fake_wait(f, "left again");
+	assert_file(f, "a.conf", "new\n");
+	fake_crash(f);
+	clock_advance(91000);
+	fake_start(f);
+	fake_wait(f, "\"reason\":\"the agent did not restart within 90 s\"}");
+	assert_file(f, "a.conf", "old\n");
+}
+
 /* --- logs ----------------------------------------------------------------- */
 
 static void
@@ -532,6 +619,11 @@ tedge_write_replaces_a_file_in_one_moment(void **state)
 	assert_file(f, "t", "via");
 	assert_int_equal(
 	    shell(f, "\"$ME\" run tedge-write t </dev/null 2>/dev/null"), 2);
+	/* What sudo takes for a file below /etc. */
+	assert_int_equal(shell(f,
+			     "\"$ME\" run tedge-write $PWD/tmp/../t </dev/null "
+			     "2>/dev/null"),
+	    2);
 	assert_int_equal(shell(f,
 			     "\"$ME\" run tedge-write $PWD/t --mode 9 "
 			     "</dev/null 2>/dev/null"),
@@ -556,6 +648,9 @@ main(int argc, char **argv)
 		TEST(an_update_replaces_the_file_and_keeps_its_mode),
 		TEST(a_file_that_can_not_be_had_changes_nothing),
 		TEST(an_update_that_fails_is_rolled_back),
+		TEST(the_agent_restarts_between_set_and_verify),
+		TEST(the_agent_does_not_restart_into_what_it_can_not_read),
+		TEST(an_agent_that_comes_too_late_is_told),
 		TEST(the_last_lines_of_the_newest_files_are_sent),
 		TEST(other_plugins_are_asked_for_the_same),
 		TEST(the_tail_is_exact_at_every_length),

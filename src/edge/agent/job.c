@@ -63,7 +63,10 @@ job_free(struct job *j)
 	if (j->type->free != NULL)
 		j->type->free(j);
 	oplog_close(&j->log);
-	remove_temp(j);
+	if (j->memo.len == 0)
+		remove_temp(j);
+	free(j->temp);
+	buf_free(&j->memo);
 	buf_free(&j->payload);
 	buf_free(&j->told);
 	buf_free(&j->told_to);
@@ -123,6 +126,53 @@ agent_find(struct agent *a, struct str topic, struct str id)
 	return j;
 }
 
+/* --- the agent itself ------------------------------------------------------
+ */
+
+static void
+leave_if_idle(struct agent *a)
+{
+	bool end = a->then == AGENT_ENDS;
+
+	if (a->then == AGENT_STAYS)
+		return;
+	for (size_t i = 0; job_types[i] != NULL; i++)
+		if (a->queues[i].n > 0)
+			return;
+	LIST_EACH (j, &a->ended, struct job, link) {
+		if (j->told.len > 0)
+			return;
+	}
+	a->then = AGENT_STAYS; /* it is said once */
+	a->host->leave(a->host->owner, end);
+}
+
+void
+agent_restart_when_idle(struct agent *a)
+{
+	if (a->then == AGENT_STAYS)
+		a->then = AGENT_RESTARTS;
+}
+
+/* Has an update put another program in our place? The new one is not to be
+ * begun in the middle of anything: the update's last words are ours. */
+static void
+look_at_program(struct agent *a)
+{
+	struct stat now;
+
+	if (a->conf->exe == NULL || a->running.st_ino == 0 ||
+	    stat(a->conf->exe, &now) < 0 ||
+	    (now.st_ino == a->running.st_ino &&
+		now.st_dev == a->running.st_dev))
+		return;
+	if (a->then != AGENT_ENDS)
+		log_info("%s was replaced: it ends when nothing runs any more, "
+			 "for the new one to be started",
+		    a->conf->exe);
+	a->then = AGENT_ENDS;
+}
+
 /* --- telling -------------------------------------------------------------- */
 
 static void
@@ -164,6 +214,7 @@ on_told(void *ctx, bool taken)
 		a->n_ended--;
 		job_free(j);
 	}
+	leave_if_idle(a);
 }
 
 static void
@@ -194,7 +245,10 @@ finish(struct job *j)
 	const char *status = j->reason.len > 0 ? "failed" : "successful";
 
 	release(j);
+	buf_clear(&j->memo);
 	remove_temp(j);
+	if (j->type == &job_software_update)
+		look_at_program(a);
 	if (j->reason.len > 0)
 		oplog_line(&j->log, "%s: %.*s", status, (int)j->reason.len,
 		    j->reason.ptr);
@@ -218,6 +272,7 @@ finish(struct job *j)
 		    buf_str(&j->told), j->front->retain, on_told, j);
 	}
 	start_next(q);
+	leave_if_idle(a);
 }
 
 /* --- steps ---------------------------------------------------------------- */
@@ -442,6 +497,14 @@ job_fail(struct job *j, const char *fmt, ...)
 }
 
 enum job_move
+job_fail_lost(struct job *j)
+{
+	return job_fail(j,
+	    "%s command cancelled due to unexpected agent restart",
+	    j->type->title);
+}
+
+enum job_move
 job_fail_why(struct job *j)
 {
 	return job_fail(j, "%s", buf_z(&j->why));
@@ -523,10 +586,11 @@ agent_take(struct agent *a, struct agent_queue *q,
 void
 agent_take_lost(struct agent *a, struct agent_queue *q,
     const struct job_front *front, struct str topic, struct str id,
-    struct str payload)
+    struct str payload, struct str memo)
 {
 	struct job *j = job_new(a, q, front, topic, id, payload);
 
+	buf_add_str(&j->memo, memo);
 	list_add_first(&q->jobs, &j->link);
 	q->n++;
 	j->running = j->recovered = true;
@@ -536,9 +600,7 @@ agent_take_lost(struct agent *a, struct agent_queue *q,
 		drive(j);
 		return;
 	}
-	(void)job_fail(j,
-	    "%s command cancelled due to unexpected agent restart",
-	    q->type->title);
+	(void)job_fail_lost(j);
 	finish(j);
 }
 
@@ -621,6 +683,41 @@ job_member_int(struct job *j, const char *name, int64_t none)
 				return none;
 		}
 	return ret;
+}
+
+bool
+job_is_true(struct str object, const char *name)
+{
+	struct arena a = { 0 };
+	struct json in;
+	struct str key;
+	bool ret = false;
+
+	json_open(&in, object, 0, &a);
+	if (json_object(&in))
+		while (json_member(&in, &key)) {
+			if (!str_eqz(key, name) || json_peek(&in) != JSON_BOOL)
+				json_skip(&in);
+			else
+				(void)json_bool(&in, &ret);
+		}
+	ret = json_done(&in, NULL) == 0 && ret;
+	arena_fini(&a);
+	return ret;
+}
+
+enum job_move
+job_restart_agent(struct job *j, struct str memo, int64_t ms, job_step *late)
+{
+	struct agent *a = j->agent;
+
+	buf_clear(&j->memo);
+	buf_add_str(&j->memo, memo);
+	state_save(a);
+	oplog_line(&j->log, "----- the agent is restarted");
+	log_info("%s %s: the agent is restarted", j->type->op, j->id);
+	a->host->leave(a->host->owner, false);
+	return job_sleep(j, ms, late);
 }
 
 const char *

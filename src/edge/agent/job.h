@@ -21,6 +21,8 @@
 #include "edge/agent/agent.h"
 #include "edge/agent/oplog.h"
 
+#include <sys/stat.h>
+
 #define JOBS_WAITING_MAX 100 /* of one operation; more are refused */
 
 struct job;
@@ -91,6 +93,9 @@ struct job {
 	struct buf result; /* a JSON object: members of its last state */
 	struct buf reason; /* not empty: it has failed */
 	struct oplog log;
+	/* A JSON object that a resumed job is given: not empty, it goes on
+	 * after a restart of the agent, and its folder stays. */
+	struct buf memo;
 	char *temp;         /* its folder; NULL: none yet */
 	struct arena arena; /* lives as long as the job */
 	void *data;         /* the operation's own, in the arena */
@@ -126,12 +131,20 @@ enum job_move job_fail(struct job *j, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* It has failed with what the last thing waited for said. */
 enum job_move job_fail_why(struct job *j);
+/* The agent has ended meanwhile. */
+enum job_move job_fail_lost(struct job *j);
 enum job_move job_succeed(struct job *j);
 
 /* A text member of the payload; STR_NULL: it is not there, or is none. Lives as
  * long as the job. */
 struct str job_member(struct job *j, const char *name);
 int64_t job_member_int(struct job *j, const char *name, int64_t none);
+/* Is this member `true`? Of any JSON object. */
+bool job_is_true(struct str object, const char *name);
+/* Keeps `memo` and has the agent begin anew; it goes on as a resumed job. When
+ * that does not happen in time, with `late`. */
+enum job_move job_restart_agent(
+    struct job *j, struct str memo, int64_t ms, job_step *late);
 /* A path in a folder of its own, which is deleted with the job; "": the folder.
  * NULL: it can not be made, and the job's `why` says so. */
 const char *job_temp(struct job *j, struct str name);
@@ -153,6 +166,9 @@ struct agent {
 	size_t n_ended;
 	bool first_generation; /* something stands in current-operation */
 	bool recovered;        /* what the last run left behind has been told */
+	/* What it does as soon as nothing runs. */
+	enum { AGENT_STAYS, AGENT_RESTARTS, AGENT_ENDS } then;
+	struct stat running;       /* the program; st_ino 0: not known */
 	struct software *software; /* its plugins */
 	struct types *config_types, *log_types;
 	struct folder_watch *watch;
@@ -180,16 +196,18 @@ struct agent_queue *agent_queue_of(struct agent *a, struct str op);
 void agent_take(struct agent *a, struct agent_queue *q,
     const struct job_front *front, struct str topic, struct str id,
     struct str payload);
-/* One that ran when the agent ended. */
+/* One that ran when the agent ended; `memo` is empty where it kept none. */
 void agent_take_lost(struct agent *a, struct agent_queue *q,
     const struct job_front *front, struct str topic, struct str id,
-    struct str payload);
+    struct str payload, struct str memo);
 /* One that had ended, and perhaps was not told. */
 void agent_take_ended(struct agent *a, struct agent_queue *q,
     const struct job_front *front, struct str topic, struct str id,
     struct str payload, struct str told_to, struct str told);
 /* One that waits, runs, or has ended and is not cleared. NULL: none. */
 struct job *agent_find(struct agent *a, struct str topic, struct str id);
+/* Begins anew as soon as nothing runs. */
+void agent_restart_when_idle(struct agent *a);
 /* Who asked has cleared it: one that waits is dropped, one that runs is told no
  * more, one that has ended is forgotten. */
 void agent_clear(struct agent *a, struct str topic);

@@ -88,6 +88,36 @@ publish(void *owner, struct str topic, struct str payload, bool retain,
 		settle(o, false);
 }
 
+static int
+can_restart(void *owner, struct err *err)
+{
+	struct agent_part *p = owner;
+	struct arena a = { 0 };
+	struct config *c;
+	struct system s;
+	int rc = config_open(config_dir(edge_config(p->edge)), &c, err);
+
+	if (rc != 0)
+		return rc;
+	rc = system_read(c, &a, &s, err);
+	config_close(c);
+	arena_fini(&a);
+	return rc;
+}
+
+static void
+leave(void *owner, bool end)
+{
+	struct agent_part *p = owner;
+
+	if (end)
+		edge_end(p->edge,
+		    "the program was replaced by an update, and ends for the "
+		    "new one to be started");
+	else
+		edge_restart_later(p->edge, p);
+}
+
 static void
 on_message(void *ctx, const struct mqtt_client_msg *m)
 {
@@ -156,6 +186,22 @@ files_url(struct agent_part *p)
 	    STR_ARG(te_entity_name(edge_device_topic(p->edge))));
 }
 
+/* Where this program lies. */
+static const char *
+exe_path(struct agent_part *p)
+{
+	static const struct str gone = STR(" (deleted)");
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path));
+	struct str text = { path, n > 0 ? (size_t)n : 0 };
+
+	if (n <= 0 || n == (ssize_t)sizeof(path))
+		return NULL;
+	if (str_ends(text, gone)) /* replaced since it began */
+		text.len -= gone.len;
+	return arena_z(&p->arena, text);
+}
+
 /* From system.toml: how the device is restarted. */
 static int
 read_system(struct agent_part *p, struct err *err)
@@ -193,6 +239,8 @@ read_settings(struct agent_part *p)
 		.log_dir = z(p, "logs.path"),
 		.proc_dir = "/proc",
 		.program = { program, 2 },
+		.exe = exe_path(p),
+		.running_exe = "/proc/self/exe",
 		.log_keep = config_list(c, "logs.max_per_operation"),
 		.sudo = config_bool(c, "sudo.enable"),
 		.software_default = config_text(c, "software.plugin.default"),
@@ -326,7 +374,7 @@ start(struct edge *e, struct str profile, void **ret, struct err *err)
 	(void)profile;
 	p->edge = e;
 	list_init(&p->owed);
-	p->host = (struct agent_host){ p, publish };
+	p->host = (struct agent_host){ p, publish, can_restart, leave };
 	read_settings(p);
 	rc = read_system(p, err);
 	if (rc == 0)

@@ -2,9 +2,10 @@
  * edge/agent/state.c - what runs, in a file: STATE/commands.json.
  *
  * One array; each command is {"front","op","topic","id","payload"}, and when it
- * has ended, but the broker may not know, {"told_to","told"}. Those of the
- * first generation are besides in STATE/current-operation, as programs of that
- * time read and write it.
+ * has ended, but the broker may not know, {"told_to","told"}; one
+ * that goes on after a restart of the agent has a "memo". Those of the first
+ * generation are besides in STATE/current-operation, as programs of that time
+ * read and write it.
  */
 #include "edge/agent/job.h"
 
@@ -40,6 +41,10 @@ add_job(struct json_out *o, const struct job *j)
 	json_out_str(o, str_of(j->id));
 	json_out_key(o, "payload");
 	json_out_str(o, buf_str(&j->payload));
+	if (j->memo.len > 0) {
+		json_out_key(o, "memo");
+		json_out_str(o, buf_str(&j->memo));
+	}
 	if (j->over) {
 		json_out_key(o, "told_to");
 		json_out_str(o, buf_str(&j->told_to));
@@ -115,7 +120,7 @@ state_save(struct agent *a)
 /* --- after a restart ------------------------------------------------------ */
 
 struct record {
-	struct str front, op, topic, id, payload, told_to, told;
+	struct str front, op, topic, id, payload, memo, told_to, told;
 };
 
 static void
@@ -130,8 +135,8 @@ recover(struct agent *a, const struct record *r)
 			agent_take_ended(a, q, fronts[i], r->topic, r->id,
 			    r->payload, r->told_to, r->told);
 		else
-			agent_take_lost(
-			    a, q, fronts[i], r->topic, r->id, r->payload);
+			agent_take_lost(a, q, fronts[i], r->topic, r->id,
+			    r->payload, r->memo);
 	}
 }
 
@@ -153,7 +158,7 @@ read_records(struct agent *a, struct str text, struct err *err)
 				struct str *to;
 			} rows[] = { { "front", &r.front }, { "op", &r.op },
 				{ "topic", &r.topic }, { "id", &r.id },
-				{ "payload", &r.payload },
+				{ "payload", &r.payload }, { "memo", &r.memo },
 				{ "told_to", &r.told_to },
 				{ "told", &r.told } };
 

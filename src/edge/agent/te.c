@@ -156,7 +156,8 @@ on_command(struct agent *a, const struct te_topic *t, const struct agent_msg *m)
 			agent_clear(a, m->topic);
 		agent_take(a, q, &front_te, m->topic, t->id, m->payload);
 	} else if (str_eqz(status, "executing") && known == NULL) {
-		agent_take_lost(a, q, &front_te, m->topic, t->id, m->payload);
+		agent_take_lost(
+		    a, q, &front_te, m->topic, t->id, m->payload, STR_NULL);
 	}
 
 done:

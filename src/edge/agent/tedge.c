@@ -239,7 +239,7 @@ tedge_recover(struct agent *a)
 		if (agent_find(a, topic, id) == NULL)
 			agent_take_lost(a,
 			    agent_queue_of(a, str_of(rows[i].op)), &front_tedge,
-			    topic, id, STR("{}"));
+			    topic, id, STR("{}"), STR_NULL);
 	}
 	free(path);
 	buf_free(&text);

@@ -3,9 +3,13 @@
  * its health, and tells systemd of those that answer.
  *
  * A service is watched when its unit has a WatchdogSec and it is active. It is
- * asked four times in that time; an answer that it is up, which is not older
- * than the question, is passed on as WATCHDOG=1 in the name of the process that
- * the answer names. Who does not answer is restarted by systemd.
+ * asked four times in that time.
+ *
+ * Where the unit is a process, an answer that it is up, which is not older than
+ * the question, is passed on as WATCHDOG=1 in the name of the process that the
+ * answer names: who does not answer is restarted by systemd. A oneshot has no
+ * process that systemd would watch; so are the units of our own parts, which
+ * live in marram-edge. Who does not answer four times is restarted from here.
  */
 #include "edge/agent/programs.h"
 
@@ -29,9 +33,12 @@
 
 #define LOG_MODULE "watchdog"
 #define NOTIFY_MS 10000
+#define MANAGER_MS 90000 /* a service may take its time to stop */
+#define QUESTIONS 4      /* in the time of a unit */
 
 static const char *const names[] = { "tedge-agent", "tedge-mapper-c8y",
-	"tedge-mapper-az", "tedge-mapper-aws", "tedge-mapper-collectd" };
+	"tedge-mapper-az", "tedge-mapper-aws", "tedge-mapper-marram",
+	"tedge-mapper-collectd" };
 static const char *const folders[] = { "/etc/systemd/system",
 	"/run/systemd/system", "/usr/lib/systemd/system",
 	"/lib/systemd/system" };
@@ -42,14 +49,18 @@ struct watched {
 	struct watchdog *dog;
 	const char *name;
 	int64_t every_ms;
+	bool oneshot;
+	bool stopped;  /* by somebody: it is not asked until it is active */
+	int missed;    /* answers, one after the other */
 	int64_t asked; /* wall, ms; 0: it is not waited for */
 	struct loop_timer timer;
-	struct child *notice;
-	struct buf topic; /* of its health */
+	struct child *child; /* a notice, or the service manager */
+	struct buf topic;    /* of its health */
 };
 
 struct watchdog {
 	struct loop *loop;
+	const struct system *system;
 	struct mqtt_client *client;
 	struct notify notify;
 	struct loop_io signals;
@@ -101,7 +112,7 @@ read_span(struct str text)
 
 /* WatchdogSec of its unit; 0: it has none. */
 static int64_t
-patience_of(const char *dir, const char *name)
+read_unit(const char *dir, const char *name, bool *oneshot)
 {
 	char *path = mem_printf("%s/%s.service", dir, name);
 	struct buf text = { 0 };
@@ -116,36 +127,108 @@ patience_of(const char *dir, const char *name)
 		key = str_trim(str_cut(&value, '='));
 		if (str_eqz(key, "WatchdogSec") && value.ptr != NULL)
 			ms = read_span(value);
+		if (str_eqz(key, "Type") && value.ptr != NULL)
+			*oneshot = str_eqz(str_trim(value), "oneshot");
 	}
 	buf_free(&text);
 	free(path);
 	return ms;
 }
 
-static void
+/* Returns how many of them are active. */
+static size_t
 find_services(struct watchdog *d, const struct system *s, const char *dir)
 {
+	size_t active = 0;
+
+	d->system = s;
 	for (size_t i = 0; i < COUNT_OF(names); i++) {
 		struct watched *w = &d->at[d->n];
 		int64_t ms = 0;
 
 		for (size_t k = 0;
 		     ms == 0 && dir == NULL && k < COUNT_OF(folders); k++)
-			ms = patience_of(folders[k], names[i]);
+			ms = read_unit(folders[k], names[i], &w->oneshot);
 		if (dir != NULL)
-			ms = patience_of(dir, names[i]);
-		if (ms == 0 || !system_is_active(s, names[i]))
+			ms = read_unit(dir, names[i], &w->oneshot);
+		if (ms == 0)
 			continue;
 		w->dog = d;
 		w->name = names[i];
-		w->every_ms = MAX_OF(ms / 4, 1);
+		w->every_ms = MAX_OF(ms / QUESTIONS, 1);
+		w->stopped = !system_is_active(s, names[i]);
 		d->n++;
+		if (w->stopped)
+			continue;
+		active++;
 		log_info("%s is watched, and asked each %lld ms", w->name,
 		    (long long)w->every_ms);
 	}
+	return active;
 }
 
 /* --- asking --------------------------------------------------------------- */
+
+static void
+manage(struct watched *w, enum system_do what,
+    void (*done)(void *ctx, const struct child_end *end))
+{
+	struct arena a = { 0 };
+	struct err err;
+
+	if (w->child == NULL &&
+	    child_start(w->dog->loop,
+		&(struct child_conf){
+		    .argv = system_argv(w->dog->system, what, w->name, &a),
+		    .timeout_ms = MANAGER_MS },
+		done, w, &w->child, &err) != 0)
+		log_warn("%s", err.text);
+	arena_fini(&a);
+}
+
+static void
+tell_failure(
+    const struct watched *w, const char *what, const struct child_end *end)
+{
+	struct buf how = { 0 };
+
+	if (end->status == 0 && !end->timed_out)
+		return;
+	child_end_text(end, &how);
+	log_warn("%s %s %s: " STR_FMT, what, w->name, buf_z(&how),
+	    STR_ARG(str_trim(end->err)));
+	buf_free(&how);
+}
+
+static void
+on_restarted(void *ctx, const struct child_end *end)
+{
+	struct watched *w = ctx;
+
+	w->child = NULL;
+	tell_failure(w, "to restart", end);
+}
+
+/* Is it still wanted, or wanted again? */
+static void
+on_looked(void *ctx, const struct child_end *end)
+{
+	struct watched *w = ctx;
+	bool active = end->status == 0 && !end->timed_out;
+
+	w->child = NULL;
+	w->asked = 0;
+	w->missed = 0;
+	if (active == w->stopped) {
+		w->stopped = !active;
+		log_info("%s was %s", w->name,
+		    active ? "started: it is watched"
+			   : "stopped: it is not watched until it is started");
+	} else if (active && w->oneshot) {
+		log_warn("%s does not answer, and is restarted", w->name);
+		manage(w, SYSTEM_RESTART, on_restarted);
+	}
+}
 
 static void
 on_time(struct loop_timer *t)
@@ -153,9 +236,16 @@ on_time(struct loop_timer *t)
 	struct watched *w = container_of(t, struct watched, timer);
 	struct buf topic = { 0 };
 
-	if (w->asked != 0)
+	loop_after(w->dog->loop, t, w->every_ms);
+	if (w->asked != 0) {
+		w->missed++;
 		log_warn("%s has not answered within %lld ms", w->name,
 		    (long long)w->every_ms);
+	}
+	if (w->stopped || w->missed >= QUESTIONS) {
+		manage(w, SYSTEM_IS_ACTIVE, on_looked);
+		return;
+	}
 	w->asked = clock_now();
 	buf_add(
 	    &topic, w->topic.ptr, w->topic.len - (sizeof("status/health") - 1));
@@ -163,22 +253,15 @@ on_time(struct loop_timer *t)
 	(void)mqtt_client_publish(
 	    w->dog->client, buf_str(&topic), STR("{}"), 1, false, NULL, NULL);
 	buf_free(&topic);
-	loop_after(w->dog->loop, t, w->every_ms);
 }
 
 static void
 on_notified(void *ctx, const struct child_end *end)
 {
 	struct watched *w = ctx;
-	struct buf how = { 0 };
 
-	w->notice = NULL;
-	if (end->status == 0 && !end->timed_out)
-		return;
-	child_end_text(end, &how);
-	log_warn("systemd-notify for %s %s: " STR_FMT, w->name, buf_z(&how),
-	    STR_ARG(str_trim(end->err)));
-	buf_free(&how);
+	w->child = NULL;
+	tell_failure(w, "systemd-notify for", end);
 }
 
 static void
@@ -188,10 +271,10 @@ pass_on(struct watched *w, int64_t pid)
 	const char *argv[] = { "systemd-notify", option, "WATCHDOG=1", NULL };
 	struct err err;
 
-	if (w->notice == NULL &&
+	if (w->child == NULL &&
 	    child_start(w->dog->loop,
 		&(struct child_conf){ .argv = argv, .timeout_ms = NOTIFY_MS },
-		on_notified, w, &w->notice, &err) != 0)
+		on_notified, w, &w->child, &err) != 0)
 		log_warn("%s", err.text);
 	free(option);
 }
@@ -245,7 +328,9 @@ on_health(void *ctx, const struct mqtt_client_msg *m)
 	    !read_health(m->payload, &pid, &at) || at + 999 < w->asked)
 		return;
 	w->asked = 0;
-	pass_on(w, pid);
+	w->missed = 0;
+	if (!w->oneshot)
+		pass_on(w, pid);
 }
 
 /* -------------------------------------------------------------------------- */
@@ -319,7 +404,7 @@ watch(struct watchdog *d, const struct config *c, struct err *err)
 	notify_stopping(&d->notify);
 	for (size_t i = 0; i < d->n; i++) {
 		loop_cancel(d->loop, &d->at[i].timer);
-		child_free(d->at[i].notice);
+		child_free(d->at[i].child);
 		buf_free(&d->at[i].topic);
 	}
 	mqtt_client_free(d->client);
@@ -350,8 +435,9 @@ watchdog_main(int argc, char **argv)
 	if (rc == 0)
 		rc = system_read(c, &a, &s, &err);
 	if (rc == 0) {
-		find_services(&d, &s, values[1]);
-		if (d.n == 0)
+		log_setup(system_log_level(&s, STR("tedge-watchdog"), LOG_INFO),
+		    LOG_LOG4J);
+		if (find_services(&d, &s, values[1]) == 0)
 			log_info("no service is active that has a WatchdogSec: "
 				 "there is nothing to watch");
 		else

@@ -12,21 +12,25 @@
 #include <string.h>
 
 static int
-run_parts(const struct config *config, const char *const *parts, size_t n)
+run_parts(struct command_call *c, const char *const *parts, size_t n)
 {
-	const struct edge_conf conf = { .config = config,
+	const struct edge_conf conf = { .config = command_config(c),
+		.log_level_given = command_option(c, "log-level") != NULL ||
+		    command_option(c, "debug") != NULL,
 		.broker = n == 0,
 		.control = n == 0,
 		.parts = n > 0 ? parts : NULL,
 		.n_parts = n };
 	struct err err;
 
+	if (conf.config == NULL)
+		return 1;
 	return edge_run(&conf, &err) == 0 ? 0 : command_failed("run", &err);
 }
 
 /* `run all --mapper c8y --mapper az@second`: the agent and these. */
 static int
-run_mappers(const struct config *config, const char *const *mappers, size_t n)
+run_mappers(struct command_call *c, const char *const *mappers, size_t n)
 {
 	struct arena a = { 0 };
 	const char **parts = arena_array(&a, n + 1, const char *);
@@ -36,7 +40,7 @@ run_mappers(const struct config *config, const char *const *mappers, size_t n)
 	for (size_t i = 0; i < n; i++)
 		parts[i + 1] =
 		    arena_printf(&a, "tedge-mapper-%s", mappers[i]).ptr;
-	rc = run_parts(config, parts, n + 1);
+	rc = run_parts(c, parts, n + 1);
 	arena_fini(&a);
 	return rc;
 }
@@ -48,16 +52,12 @@ run(struct command_call *c)
 	const char *const *parts, *const *mappers;
 	size_t n_parts = command_options(c, "part", &parts);
 	size_t n_mappers = command_options(c, "mapper", &mappers);
-	struct config *config;
 
 	if (what != NULL && strcmp(what, "all") != 0)
 		return command_wrong_arg(c, "WHAT",
 		    "it must be all, or a program that this one is as well");
-	config = command_config(c);
-	if (config == NULL)
-		return 1;
-	return n_mappers > 0 ? run_mappers(config, mappers, n_mappers)
-			     : run_parts(config, parts, n_parts);
+	return n_mappers > 0 ? run_mappers(c, mappers, n_mappers)
+			     : run_parts(c, parts, n_parts);
 }
 
 static const struct command_option run_options[] = {

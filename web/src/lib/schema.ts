@@ -74,6 +74,10 @@ export interface Firmware { id: string; unitId: string; description: string; fil
 export interface FirmwareAdded { id: string }
 export interface FirmwarePatch { description?: string; labels?: Record<string, any> }
 export interface FirmwarePost { id?: string; unitId: string; description?: string; labels?: Record<string, any> }
+export interface FleetDevice { id: string; unitId: string; name: string; hubDeviceId: string; sshPublicKey: string; address: string; sshPort: number; sshUser: string; config: string; deployedConfig: string; deployedCommit: string; deployedBuilt: string; pendingConfig: string; state: 'waiting' | 'active' | 'archived'; drift: Record<string, any>; location: string; notes: string; networkInterfaces: any; ramBytes: number; firstSeen: string | null; lastSeen: string | null; enrolledBy: string; createdAt: string; modifiedOn: string | null }
+export interface FleetDeviceAdded { id: string }
+export interface FleetDevicePatch { name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; state?: 'waiting' | 'active' | 'archived'; location?: string; notes?: string }
+export interface FleetDevicePost { unitId: string; name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; location?: string; notes?: string }
 export interface Formatter { onReceive: string }
 export interface FormatterGiven { onReceive?: string }
 export interface ForwardPayload { id: string; unitId: string; description: string; enabled: boolean; srcFieldId: string; dstFieldId: string; labels: Record<string, any>; modifiedOn: string | null }

@@ -1,8 +1,8 @@
 /*
- * edge/module.h - parts of the program that are loaded when they are needed.
+ * base/module.h - parts of the program that are loaded when they are needed.
  */
-#ifndef EDGE_MODULE_H
-#define EDGE_MODULE_H
+#ifndef BASE_MODULE_H
+#define BASE_MODULE_H
 
 #include "base/err.h"
 

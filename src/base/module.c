@@ -1,7 +1,7 @@
 /*
- * edge/module.c - see module.h.
+ * base/module.c - see module.h.
  */
-#include "edge/module.h"
+#include "base/module.h"
 
 #include "base/base.h"
 
@@ -31,8 +31,9 @@ static int
 find(const char *name, char *path, size_t size, struct err *err)
 {
 	char folder[PATH_MAX];
-	const char *const where[] = { folder, folder, INSTALLED };
-	static const char *const below[] = { "", "/../edge", "" };
+	const char *const where[] = { folder, folder, folder, INSTALLED };
+	static const char *const below[] = { "", "/../edge", "/../plug/repo",
+		"" };
 
 	program_folder(folder, sizeof(folder));
 	for (size_t i = 0; i < COUNT_OF(where); i++) {
@@ -42,7 +43,7 @@ find(const char *name, char *path, size_t size, struct err *err)
 	}
 	return err_set(err, ERR_NOT_FOUND,
 	    "there is no %s.so in %s or " INSTALLED
-	    "; install the package marram-edge anew",
+	    "; install the package anew",
 	    name, folder);
 }
 

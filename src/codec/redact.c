@@ -1,0 +1,167 @@
+/*
+ * codec/redact.c - see redact.h.
+ */
+#include "codec/redact.h"
+
+#include "base/base.h"
+
+#include <string.h>
+
+#define SECRET_MIN 8
+
+/* A token begins with `prefix`, goes on with at least `min` of its letters. */
+static const struct {
+	struct str prefix;
+	size_t min;
+} tokens[] = {
+	{ STR("ghp_"), 20 },
+	{ STR("gho_"), 20 },
+	{ STR("ghs_"), 20 },
+	{ STR("ghu_"), 20 },
+	{ STR("github_pat_"), 20 },
+	{ STR("glpat-"), 16 },
+	{ STR("thymis-"), 64 },
+	{ STR("AGE-SECRET-KEY-"), 20 },
+};
+
+/* Behind one of these, to the next space, all is secret. */
+static const struct str leads[] = { STR("Bearer "), STR("bearer "),
+	STR("Basic "), STR("PRIVATE-TOKEN: "), STR("X-Thymis-Token: ") };
+
+static bool
+is_token(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	    (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+static size_t
+run_of_token(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && is_token(s.ptr[n]))
+		n++;
+	return n;
+}
+
+static size_t
+run_of_word(struct str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] != ' ' && s.ptr[n] != '"' &&
+	    s.ptr[n] != '\'' && s.ptr[n] != '\t')
+		n++;
+	return n;
+}
+
+static struct str
+from(struct str s, size_t at)
+{
+	return (struct str){ s.ptr + at, s.len - at };
+}
+
+/* "://user:password@": how much stands before the "@"; 0: it is none. */
+static size_t
+user_of_url(struct str s)
+{
+	size_t n = 3;
+
+	if (!str_starts(s, STR("://")))
+		return 0;
+	while (n < s.len && s.ptr[n] != '/' && s.ptr[n] != '@' &&
+	    s.ptr[n] != ' ' && s.ptr[n] != '"')
+		n++;
+	return n < s.len && s.ptr[n] == '@' ? n : 0;
+}
+
+/* "access-tokens = host=token host=token": all of it. */
+static bool
+is_access_tokens(struct str s)
+{
+	return str_starts(s, STR("access-tokens"));
+}
+
+/* How much of what stands at `s` is secret; `*keep` bytes in front of that
+ * stay. 0: nothing. */
+static size_t
+secret_at(struct str s, struct strs secrets, size_t *keep)
+{
+	size_t n;
+
+	*keep = 0;
+	for (size_t i = 0; i < secrets.n; i++)
+		if (secrets.at[i].len >= SECRET_MIN &&
+		    str_starts(s, secrets.at[i]))
+			return secrets.at[i].len;
+	for (size_t i = 0; i < COUNT_OF(tokens); i++) {
+		if (!str_starts(s, tokens[i].prefix))
+			continue;
+		*keep = tokens[i].prefix.len;
+		n = run_of_token(from(s, *keep));
+		if (n >= tokens[i].min)
+			return n;
+	}
+	for (size_t i = 0; i < COUNT_OF(leads); i++) {
+		if (!str_starts(s, leads[i]))
+			continue;
+		*keep = leads[i].len;
+		n = run_of_word(from(s, *keep));
+		if (n >= SECRET_MIN)
+			return n;
+	}
+	n = user_of_url(s);
+	if (n > 3) {
+		const char *colon = memchr(s.ptr + 3, ':', n - 3);
+
+		/* a name alone, as git@, tells nothing; ssh needs it */
+		if (colon != NULL || n - 3 >= 16) {
+			*keep = 3;
+			return n - 3;
+		}
+	}
+	if (is_access_tokens(s) && s.len > 13) {
+		*keep = 13;
+		return s.len - 13;
+	}
+	return 0;
+}
+
+static bool
+has(struct str s, const char *what)
+{
+	return s.len > 0 && memmem(s.ptr, s.len, what, strlen(what)) != NULL;
+}
+
+void
+redact_line(
+    struct redact *r, struct str line, struct strs secrets, struct buf *out)
+{
+	size_t at = 0, keep, n;
+
+	if (has(line, "PRIVATE KEY-----")) {
+		bool begins = has(line, "-----BEGIN "),
+		     ends = has(line, "-----END ");
+
+		r->in_key = begins && !ends;
+		buf_addz(out, REDACTED);
+		return;
+	}
+	if (r->in_key) {
+		/* such a block has lines of base64, and nothing else */
+		if (line.len > 0 && line.len <= 80 && !has(line, " "))
+			return;
+		r->in_key = false;
+	}
+	while (at < line.len) {
+		n = secret_at(from(line, at), secrets, &keep);
+		if (n == 0) {
+			buf_addc(out, line.ptr[at++]);
+			continue;
+		}
+		buf_add(out, line.ptr + at, keep);
+		buf_addz(out, REDACTED);
+		at += keep + n;
+	}
+}
