@@ -791,3 +791,32 @@ def test_a_server_killed_at_any_moment_has_a_whole_state(fleet):
         assert fleet.git("fsck", "--strict", "--no-dangling") == ""
         fleet.call("PATCH", "state", {"configs": []})
         fleet.commit("Anew")
+
+
+def test_a_unit_that_is_deleted_takes_its_fleet_along_and_brings_it_back(fleet):
+    server, folder = fleet.server, fleet.repository.parent
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    fleet.commit("One")
+    remote(fleet, "h:p")
+    other = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "other"}}, fleet.token)
+    other = Fleet(server, fleet.token, other.data["unitId"])
+    remote(other, "h:p")
+    other.commit_count = len(other.get("repository/history"))
+    gone = server.call("DELETE", "/coremgr/api/v1/unit/" + fleet.unit, token=fleet.token)
+    assert gone.status == 204
+    server.restart()
+    fleet.token = other.token = server.login()
+    aside = folder.parent / (".deleted-" + fleet.unit)
+    assert (folder.exists(), aside.exists()) == (False, True)
+    assert len(other.get("remote/list")) == 1
+    assert len(other.get("repository/history")) == other.commit_count
+    rows = server.call("GET", "/fleet/api/v1/remote/list", token=fleet.token).data
+    assert [r["unitId"] for r in rows] == [other.unit]
+
+    versions = server.call("GET", "/broker/api/v1/version/list?type=unit&id=%s" % fleet.unit,
+                           token=fleet.token).data
+    back = server.call("POST", "/broker/api/v1/version/%s/restore" % versions[-1]["versionId"],
+                       token=fleet.token)
+    assert back.status == 200, back.text
+    assert [c["identifier"] for c in fleet.get("configuration/list")] == ["a"]
+    assert (folder.exists(), aside.exists()) == (True, False)

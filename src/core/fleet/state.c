@@ -343,9 +343,12 @@ open_it(struct fleet_repo *r, struct err *err)
 	struct arena a = { 0 };
 	struct str head;
 	char *state = state_path(r);
-	bool is = access(state, F_OK) == 0;
-	int rc = check_links(r->dir, err);
+	bool is;
+	int rc;
 
+	fleet_unit_back(r->f, r->unit_id);
+	is = access(state, F_OK) == 0;
+	rc = check_links(r->dir, err);
 	free(state);
 	if (rc == 0)
 		rc = repo_load(&r->ops, err);
@@ -643,8 +646,10 @@ static int
 clean(struct fleet *f, struct err *err)
 {
 	int64_t now = clock_mono();
+	int rc = fleet_units_clean(f, err);
 
-	(void)err;
+	if (rc != 0)
+		return rc;
 	if (f->repos->tidied != 0 && now - f->repos->tidied < TIDY_MS)
 		return 0;
 	if (f->repos->tidied != 0)
@@ -671,6 +676,7 @@ const struct fleet_part fleet_part_state = {
 	.name = "state",
 	.entities = entities,
 	.open = open_part,
+	.start = fleet_units_clean,
 	.close = close_part,
 	.routes = routes,
 	.clean = clean,

@@ -5,6 +5,8 @@
  *    state_api.c      /state, /configuration, /tag, /order
  *    state_history.c  /repository/...
  *    state_remote.c   /remote/...: what is pushed and pulled
+ *    state_backup.c   what of it is in backups
+ *    state_gone.c     units that were deleted
  *    state_diff.c, state_undo.c  how states differ; taking back
  */
 #ifndef CORE_FLEET_STATE_H
@@ -64,6 +66,14 @@ void fleet_repo_end(struct fleet_repo *r);
 /* Commits all. `author` NULL: ourselves. */
 int fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
     struct str message, struct arena *a, struct str *commit, struct err *err);
+
+/* With all that is in it. */
+void fleet_remove_tree(const char *path);
+
+/* Looks for units that were deleted, or are back. */
+int fleet_units_clean(struct fleet *f, struct err *err);
+/* Its folder comes back, when it stands aside. */
+void fleet_unit_back(struct fleet *f, struct str unit_id);
 
 /* --- for handlers --------------------------------------------------------- */
 

@@ -114,8 +114,8 @@ copy_tree(const char *from, const char *to, int depth, struct err *err)
 	return rc;
 }
 
-static void
-remove_tree(const char *path)
+void
+fleet_remove_tree(const char *path)
 {
 	DIR *d = opendir(path);
 	const struct dirent *e;
@@ -132,7 +132,7 @@ remove_tree(const char *path)
 		    strcmp(e->d_name, "..") != 0) {
 			char *inner = joined(path, e->d_name);
 
-			remove_tree(inner);
+			fleet_remove_tree(inner);
 			free(inner);
 		}
 	if (d != NULL)
@@ -283,12 +283,12 @@ put_unit(struct fleet *f, const char *unit, const char *from, const char *to,
 	if (d != NULL)
 		closedir(d);
 	if (rc == 0 && access(fresh, F_OK) == 0) {
-		remove_tree(old);
+		fleet_remove_tree(old);
 		if (rename(now, old) < 0 && errno != ENOENT)
 			rc = err_errno(err, "rename %s", now);
 		else if (rename(fresh, now) < 0)
 			rc = err_errno(err, "rename %s", fresh);
-		remove_tree(old);
+		fleet_remove_tree(old);
 	}
 	fleet_repo_give(r);
 	free(fresh);
