@@ -63,8 +63,12 @@ def test_a_name_that_is_none_is_refused(tmp_path):
             assert 'there is no part "tedge-sed"' in said.err
             said = edge.tedge("part", word, "tedge-mapper-sed")
             assert said.status == 1
+            why = "there is no part" if word in ("stop", "restart") else (
+                "mappers/sed' does not exist")
+            assert why in said.err, said
             assert said.out == "", said
-            assert "mappers/sed' does not exist" in said.err or (
-                'there is no part "tedge-mapper-sed"' in said.err), said
+            for profile in ("../x", "a b", "", "a" * 65):
+                said = edge.tedge("part", word, "tedge-mapper-c8y@" + profile)
+                assert said.status == 1 and "there is no part" in said.err, said
     finally:
         edge.stop()
