@@ -34,7 +34,7 @@ def number(device, bus, counter=[0]):
     """Has the agent do something; it says so at level INFO."""
     counter[0] += 1
     topic = "te/device/main///cmd/software_list/%d" % counter[0]
-    bus.say(topic, '{"status":"init"}')
+    bus.say(topic, '{"status":"init"}', retain=True)
     until("it is done", lambda: any(
         json.loads(p)["status"] == "successful" for p in bus.on(topic) if p))
     return "software_list %d: successful" % counter[0]
