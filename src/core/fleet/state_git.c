@@ -203,7 +203,7 @@ static const struct {
 	    "the remote asks for credentials: give it a secret", true },
 	{ "could not read Password", ERR_DENIED,
 	    "the remote asks for a password: give it a secret", true },
-	{ "403", ERR_DENIED, "the remote forbids it" },
+	{ "error: 403", ERR_DENIED, "the remote forbids it" },
 	{ "transport 'file' not allowed", ERR_DENIED,
 	    "remotes on this machine are off: see fleet.remote.local" },
 	{ "not allowed", ERR_DENIED, "this kind of address is not allowed" },
