@@ -19,24 +19,25 @@ if os.geteuid() != 0:
 elif not MISSING and subprocess.run(["unshare", "-m", "true"]).returncode != 0:
     MISSING.append("mount namespaces")
 
-FLAKE = """{
-  outputs = { self, ... }: let
-    state = builtins.fromJSON (builtins.readFile ./state.json);
-    system = id: let
-      version = builtins.readFile (./hosts + "/${id}/version");
-      hello = derivation { name = "hello-${version}"; system = builtins.currentSystem or "%s";
-        builder = "/bin/sh"; args = [ "-c" "echo hello ${version} > $out" ]; };
-    in derivation { name = "nixos-system-${id}-${version}"; system = "%s";
-      builder = "/bin/sh"; inherit hello;
-      script = builtins.readFile (./hosts + "/${id}/switch");
-      passAsFile = [ "script" ];
-      args = [ "-c" (builtins.readFile (./hosts + "/${id}/build")) ]; };
-  in { nixosConfigurations = builtins.listToAttrs (map (c: {
-      name = c.identifier;
-      value.config.system.build.toplevel = system c.identifier;
-    }) state.configs); };
+# What the stand-in for nixpkgs makes a system of: of what a configuration says in
+# its own Nix.
+SYSTEM = """{ config, ... }:
+let
+  inherit (config.test) name version;
+  hello = derivation { name = "hello-${version}"; system = "%s";
+    builder = "/bin/sh"; args = [ "-c" "echo hello ${version} > $out" ]; };
+in
+{
+  system.build.toplevel = derivation { name = "nixos-system-${name}-${version}";
+    system = "%s"; builder = "/bin/sh"; inherit hello;
+    inherit (config.test) unit; # none that another test has built is the same
+    script = config.test.switch;
+    passAsFile = [ "script" ];
+    args = [ "-c" config.test.build ]; };
 }
 """
+NIXPKGS = pathlib.Path(__file__).parents[2] / "src/core/fleet/nixpkgs"
+OWN_NIX = "thymis_controller.modules.whatever.WhateverModule"
 BUILD = """echo making it
 /bin/mkdir -p $out/bin && /bin/cp $scriptPath $out/bin/switch-to-configuration &&
 /bin/chmod 755 $out/bin/switch-to-configuration && echo $hello > $out/hello
@@ -78,6 +79,12 @@ class Fleet:
 
     def __init__(self, server, folder, *configs):
         self.server, self.folder = server, pathlib.Path(folder)
+        shutil.copytree(NIXPKGS, self.folder / "nixpkgs")
+        here = system()
+        (self.folder / "nixpkgs/more.nix").write_text(SYSTEM % (here, here))
+        server.options = [*server.options, "--fleet.nix.nixpkgs",
+                          "path:%s" % (self.folder / "nixpkgs")]
+        server.restart()
         self.token = server.login()
         self.devices = []
         answer = server.call("POST", "/coremgr/api/v1/unit",
@@ -95,27 +102,29 @@ class Fleet:
 
     def write(self, configs):
         git(self.repository, "init", "-q")
-        state = {"version": "0.0.9", "repositories": {}, "tags": [], "configs": [
+        self.state = {"version": "0.0.9", "repositories": {}, "tags": [], "configs": [
             {"displayName": c, "identifier": c, "tags": [], "modules": [
                 {"type": "thymis_controller.modules.thymis.ThymisDevice",
-                 "settings": {"device_type": "generic-x86_64", "device_name": c}}]}
+                 "settings": {"device_type": "generic-x86_64", "device_name": c}},
+                {"type": OWN_NIX, "settings": {}}]}
             for c in configs]}
-        (self.repository / "state.json").write_text(json.dumps(state, indent=2))
-        here = system()
-        (self.repository / "flake.nix").write_text(FLAKE % (here, here))
         for config in configs:
             self.set(config, "1")
         self.commit("first")
 
     def set(self, config, version, switch="", build=BUILD):
         """What a configuration is; `switch`: what its activation does first."""
-        host = self.repository / "hosts" / config
-        host.mkdir(parents=True, exist_ok=True)
-        (host / "version").write_text(version)
-        (host / "switch").write_text(SWITCH % switch)
-        (host / "build").write_text(build)
+        said = {"name": config, "version": version, "switch": SWITCH % switch, "build": build,
+                "unit": self.unit}
+        own = next(c for c in self.state["configs"] if c["identifier"] == config)["modules"][1]
+        own["settings"] = {"settings": "\n".join(
+            "test.%s = %s;" % (key, json.dumps(text).replace("${", "\\${"))
+            for key, text in said.items())}
+        (self.repository / "state.json").write_text(json.dumps(self.state, indent=2))
 
     def commit(self, message):
+        answer = self.call("GET", "state", unit=self.unit)  # which generates the rest
+        assert answer.status == 200, answer.text
         git(self.repository, "add", "-A")
         git(self.repository, "commit", "-q", "-m", message)
         return git(self.repository, "rev-parse", "HEAD")
