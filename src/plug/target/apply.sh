@@ -524,6 +524,7 @@ remove_group() { # =name
 	change remove group "$dec" - -
 	[ -n "$dry" ] && return 0
 	next
+	getent group "$dec" | cut -d : -f 4 >"$U/$n.data"
 	keep group "$1" "$(getent group "$dec" | cut -d : -f 3)"
 	try groupdel "$dec" && disown group "$1"
 }
@@ -1080,7 +1081,7 @@ undo_one() {
 		elif [ -n "$(getent group "$dec")" ]; then
 			try groupmod -g "$3" "$dec"
 		else
-			try groupadd -g "$3" "$dec"
+			undo_group "$3" "$dec"
 		fi
 		;;
 	user) undo_user "$2" "$3" ;;
@@ -1160,6 +1161,14 @@ undo_packages() {
 	try apt install --no-download --allow-downgrades --purge $packages_back
 }
 
+undo_group() { # gid name: with those who were in it
+	try groupadd -g "$1" "$2" || return 1
+	for group_user in $(tr , ' ' <"$U/$n.data" 2>/dev/null); do
+		! user_is "$group_user" || try usermod -a -G "$2" "$group_user" ||
+			return 1
+	done
+}
+
 undo_user() { # =name present|absent
 	dec "$1"
 	user_name=$dec
@@ -1180,6 +1189,13 @@ undo_user() { # =name present|absent
 		read -r old_groups
 		read -r old_group
 	} <"$U/$n.data"
+	# A group that comes back later brings its users along.
+	user_groups=
+	for user_group in $(printf %s "$old_groups" | tr , ' '); do
+		[ -z "$(getent group "$user_group")" ] ||
+			user_groups=$user_groups,$user_group
+	done
+	old_groups=${user_groups#,}
 	set -- -u "$old_uid" -g "$old_gid" -c "$old_comment" -d "$old_home" \
 		-s "$old_shell" -G "$old_groups" "$user_name"
 	if user_is "$user_name"; then
@@ -1239,8 +1255,9 @@ turn() {
 	return $turn_rc
 }
 
-born() { # when a process began
-	sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+born() { # when a process began; nothing of one that is dead
+	sed -n -e 's/.*) //' -e '/^[ZX]/!p' "/proc/$1/stat" 2>/dev/null |
+		cut -d ' ' -f 20
 }
 
 guarded() { # run
