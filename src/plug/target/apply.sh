@@ -295,8 +295,8 @@ do_file() {
 		return 0
 	fi
 
-	keep_file "$file_path" "$file_name" || return 1
 	make_folders "$file_path" || return 1
+	keep_file "$file_path" "$file_name" || return 1
 	put_file "$file_path" "$file_src" "$file_owner:$file_group" "$file_mode" ||
 		return 1
 	[ "$file_action" = change ] || own "$file_kind" "$file_name"
@@ -690,11 +690,11 @@ make_keys() {
 	[ -n "$dry" ] && return 0
 	keys_field="=$(printf %s "$keys_path" | od -An -v -to1 | tr -d '\n' |
 		sed 's/ \([0-7][0-7]*\)/\\0\1/g')"
-	keep_file "$keys_path" "$keys_field" || return 1
 	keys_new=
 	[ -d "${keys_at%/*}" ] || keys_new=1
 	make_folders "$keys_path" "$user_name:$2" || return 1
 	[ -z "$keys_new" ] || chmod 700 "${keys_at%/*}"
+	keep_file "$keys_path" "$keys_field" || return 1
 	put_file "$keys_path" "$user_keys" "$user_name:$2" 600
 }
 
