@@ -3,10 +3,27 @@
  */
 #include "base/err.h"
 
+#include "base/str.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+/* What was cut at the limit ends with a whole character: people read it. */
+static void
+end_whole(struct err *err)
+{
+	size_t len = strlen(err->text), start = len;
+
+	if (len + 1 < sizeof(err->text) || len == 0)
+		return;
+	do
+		start--;
+	while (start > 0 && ((unsigned char)err->text[start] & 0xC0) == 0x80);
+	if (!str_is_utf8((struct str){ err->text + start, len - start }))
+		err->text[start] = '\0';
+}
 
 static void
 set(struct err *err, int code, const char *fmt, va_list ap)
@@ -15,6 +32,7 @@ set(struct err *err, int code, const char *fmt, va_list ap)
 		return;
 	err->code = code;
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	end_whole(err);
 }
 
 int
@@ -43,6 +61,7 @@ err_errno(struct err *err, const char *fmt, ...)
 	len = strlen(err->text);
 	snprintf(
 	    err->text + len, sizeof(err->text) - len, ": %s", strerror(saved));
+	end_whole(err);
 	return ERR_IO;
 }
 
@@ -61,5 +80,6 @@ err_wrap(struct err *err, const char *fmt, ...)
 	va_end(ap);
 	len = strlen(err->text);
 	snprintf(err->text + len, sizeof(err->text) - len, ": %s", old);
+	end_whole(err);
 	return err->code;
 }

@@ -97,7 +97,7 @@ why_there_is_no_copy_is_told_of_bad_ones_alone(void **state)
 		    "tedge/alarms/bad/hot" },
 		{ "tedge/alarms/major/hot", "no",
 		    "Parsing of alarm message for the type: hot failed due to "
-		    "error: line 1 column 1: not a JSON value. Snipped "
+		    "error: line 1 column 1: must be an object. Snipped "
 		    "payload: "
 		    "no" },
 		{ "tedge/health/s", "{", NULL },

@@ -158,6 +158,10 @@ def test_words_options_keys_and_clouds_are_completed(edge, shell):
     assert offered("cert", "upload", "c8") == ["c8y"]
     assert offered("mqtt", "pub", "--re") == ["--repeat", "--retain"]
     assert "reference" not in offered("config", "")  # it is hidden
+    (pathlib.Path(edge.config) / "mappers/thingsboard").mkdir(parents=True)
+    assert offered("bridge", "inspect", "th") == ["thingsboard"]
+    assert offered("bridge", "test", "c8") == ["c8y"]
+    assert offered("mapper", "config", "get", "th") == ["thingsboard."]
 
 
 def test_another_shell_is_a_wrong_call(edge):

@@ -2,7 +2,9 @@
  * core/fleet/fleet.c - see fleet.h: opening and ending, the parts, and who may
  * what.
  */
-#include "core/fleet/private.h"
+#include "core/fleet/state.h"
+#include "core/fleet/agent.h"
+#include "core/fleet/deploy.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -25,6 +27,7 @@ static const struct fleet_part *const parts[] = {
 /* --- settings ------------------------------------------------------------- */
 
 #define C struct fleet_conf
+#define TIME_MAX ((int64_t)366 * 24 * 3600 * 1000)
 const struct conf_field fleet_fields[] = {
 	STORE_ROWS(C, "fleet.db", "fleet",
 	    "the fleet's devices, deployments and tasks"),
@@ -48,28 +51,42 @@ const struct conf_field fleet_fields[] = {
 	CONF_TEXT(C, nixpkgs_url, "nix.nixpkgs",
 	    .help = "The flake of nixpkgs. Not set: the one that nix.thymis "
 		    "follows."),
+	CONF_MS(C, lock_ms, "nix.lockTime", .def = "60s", .min = 0,
+	    .help = "How long finding the inputs of a flake may take after "
+		    "they were changed. 0s: they are looked for only when "
+		    "somebody updates them."),
+	CONF_BOOL(C, local_inputs, "nix.localInputs", .def = "false",
+	    .help = "Repositories of modules may be folders of this machine. "
+		    "Who may change the state of a unit could then read "
+		    "what the server may read."),
 	CONF_SIZE(C, output_max, "output.max", .def = "16MiB", .min = 65536,
 	    .max = (int64_t)1 << 32,
 	    .help = "What is kept of the output of one task."),
 	CONF_MS(C, tasks_kept_ms, "output.keep", .def = "90d", .min = 3600000,
+	    .max = TIME_MAX,
 	    .help = "How long tasks and deployments that have ended are "
 		    "kept."),
 	CONF_INT(C, jobs, "deploy.atOnce", .def = "8", .min = 1, .max = 256,
 	    .help = "Devices that are worked on at a time."),
 	CONF_MS(C, build_ms, "deploy.buildTime", .def = "2h", .min = 1000,
+	    .max = TIME_MAX,
 	    .help = "How long building a configuration may take."),
 	CONF_MS(C, copy_ms, "deploy.copyTime", .def = "2h", .min = 1000,
+	    .max = TIME_MAX,
 	    .help = "How long copying it to a device may take."),
 	CONF_MS(C, apply_ms, "deploy.applyTime", .def = "30m", .min = 1000,
-	    .help = "How long a device may take to apply it."),
+	    .max = TIME_MAX, .help = "How long a device may take to apply it."),
 	CONF_MS(C, confirm_ms, "deploy.confirmTime", .def = "60s", .min = 1000,
+	    .max = TIME_MAX,
 	    .help = "How long a device waits, after it has applied a "
 		    "configuration, to be reached again; then it takes it "
 		    "back by itself."),
 	CONF_MS(C, check_ms, "deploy.checkTime", .def = "60s", .min = 1000,
+	    .max = TIME_MAX,
 	    .help = "How long the checks of a device's health may take, "
 		    "unless they say it themselves."),
 	CONF_MS(C, offline_ms, "deploy.offlineTime", .def = "7d", .min = 0,
+	    .max = TIME_MAX,
 	    .help = "How long a deployment waits for devices that are "
 		    "offline. 0s: it does not."),
 	CONF_INT(C, agents, "agent.connections", .def = "10000", .min = 0,
@@ -77,12 +94,36 @@ const struct conf_field fleet_fields[] = {
 	CONF_INT(C, tunnels, "agent.tunnels", .def = "32", .min = 1,
 	    .max = 1024, .help = "Tunnels to one device at a time."),
 	CONF_MS(C, agent_ms, "agent.silence", .def = "60s", .min = 1000,
+	    .max = TIME_MAX,
 	    .help = "How long an agent may be silent before its connection "
 		    "is ended. It speaks every 10 s."),
+	CONF_INT(C, proofs, "agent.proofs", .def = "8", .min = 1, .max = 256,
+	    .help = "Agents whose SSH host key is proven at a time, each by "
+		    "signing in to it; the others wait."),
+	CONF_TEXT(C, targets, "agent.targets",
+	    .def = "localhost:22 127.0.0.1:22 localhost:5900",
+	    .help = "Where tunnels through agents may go, as host:port, with "
+		    "spaces between; * for any. The agent has a list of its "
+		    "own."),
+	CONF_MS(C, logs_ms, "logs.keep", .def = "7d", .min = 60000,
+	    .help = "How long what devices log is kept."),
+	CONF_INT(C, logs_max, "logs.max", .def = "1000000", .min = 100,
+	    .max = 1000000000,
+	    .help = "Lines of logs that are kept of one device; the "
+		    "oldest go first."),
+	CONF_MS(C, metrics_ms, "metrics.keep", .def = "30d", .min = 60000,
+	    .help = "How long the load that agents tell is kept."),
 	CONF_SIZE(C, artifact_max, "artifact.max", .def = "64MiB", .min = 1024,
 	    .max = (int64_t)1 << 40, .help = "The size of an artifact."),
 	CONF_SIZE(C, secret_max, "secret.max", .def = "1MiB", .min = 64,
 	    .max = (int64_t)1 << 30, .help = "The size of a secret."),
+	CONF_MS(C, remote_ms, "remote.time", .def = "2m", .min = 1000,
+	    .help = "How long pushing to a remote, or pulling from one, may "
+		    "take."),
+	CONF_BOOL(C, remote_local, "remote.local", .def = "false",
+	    .help = "Remotes may be folders of this machine (file://...): "
+		    "whoever may change a fleet can then read and write every "
+		    "repository that the server can."),
 	{ 0 },
 };
 
@@ -187,6 +228,18 @@ fleet_store(struct fleet *f)
 
 const struct entity *const fleet_entities[] = {
 	&fleet_device_entity,
+	&fleet_remote_entity,
+	&fleet_agent_token_entity,
+	&fleet_access_token_entity,
+	&fleet_hardware_entity,
+	&fleet_hardware_pair_entity,
+	&fleet_connection_entity,
+	&fleet_log_entity,
+	&fleet_metric_entity,
+	&fleet_secret_entity,
+	&fleet_deployment_entity,
+	&fleet_deployment_device_entity,
+	&fleet_task_entity,
 	NULL,
 };
 

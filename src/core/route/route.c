@@ -131,7 +131,7 @@ route_is_heard(struct route *r)
 }
 
 void
-route_tell(struct route *r, const struct route_told *t)
+route_tell_of(struct route *r, const struct route_told *t)
 {
 	if (route_is_heard(r))
 		r->tap.told(r->tap.owner, t);

@@ -169,7 +169,7 @@ extern const struct entity route_network_entity;
 extern const struct rest_object route_application_object, route_network_object;
 /* An object of another module has changed: who follows is told as of ours. `t`
  * is lent, but for the words in it. [any thread] */
-void route_tell(struct route *r, const struct route_told *t);
+void route_tell_of(struct route *r, const struct route_told *t);
 /* Would anybody hear it now? [any thread] */
 bool route_is_heard(struct route *r);
 struct store *route_store(struct route *r);         /* NULL for NULL */

@@ -14,6 +14,7 @@
 static const char keys[] = "config list --all 2>/dev/null";
 static const char clouds[] = "c8y az aws marram";
 static const char mappers[] = "mapper list 2>/dev/null";
+static const char with_dot[] = " | sed 's/.*/&./'"; /* a key follows */
 
 /* The word behind `group` of each row below it, once. */
 static void
@@ -136,8 +137,7 @@ put_cases(void)
 			    keys);
 		if (takes(row, "MAPPER") || takes(row, "MAPPER_KEY"))
 			printf("\n        may=\"$may $(tedge %s | cut -f1%s)\"",
-			    mappers,
-			    takes(row, "MAPPER") ? "" : " | sed 's/$/./'");
+			    mappers, takes(row, "MAPPER") ? "" : with_dot);
 		fputs(" ;;\n", stdout);
 	}
 }
@@ -287,9 +287,7 @@ fish(void)
 			printf("complete -c tedge%s -a \"(tedge %s | cut "
 			       "-f1%s)\"\n",
 			    buf_z(&condition), mappers,
-			    takes(row, "MAPPER")
-				? ""
-				: " | string replace -r '$' '.'");
+			    takes(row, "MAPPER") ? "" : with_dot);
 		if (takes(row, "KEY"))
 			printf("complete -c tedge%s -a \"(tedge %s | string "
 			       "replace -r '=.*' '')\"\n",

@@ -26,14 +26,13 @@ struct units {
 };
 
 struct measure {
+	struct mapper_values values; /* first */
 	struct c8y *c;
 	struct arena *a;
-	struct buf *out; /* the values */
 	struct buf time; /* of the first generation: it stands before them */
 	bool legacy, has_time;
 	const struct units *units;
 	struct str type;
-	bool comma, in_group, group_comma;
 	struct str reserved; /* a name that no measurement may have */
 };
 
@@ -105,16 +104,6 @@ unit_of(const struct units *u, struct str group, struct str name)
 
 /* --- what is heard ------------------------------------------------------- */
 
-static void
-comma(struct measure *m)
-{
-	bool *flag = m->in_group ? &m->group_comma : &m->comma;
-
-	if (*flag)
-		buf_addc(m->out, ',');
-	*flag = true;
-}
-
 /* The root has members of these names already. */
 static bool
 is_reserved(struct measure *m, struct str name)
@@ -130,11 +119,11 @@ static void
 on_time(void *owner, const struct thin_edge_time *t)
 {
 	struct measure *m = owner;
-	struct buf *out = m->legacy ? &m->time : m->out;
+	struct buf *out = m->legacy ? &m->time : m->values.out;
 
 	m->has_time = true;
 	if (!m->legacy)
-		comma(m);
+		mapper_values_next(&m->values);
 	buf_addz(out, "\"time\":\"");
 	if (t->unix_time)
 		mapper_add_time(out, t->seconds, t->nanos, 0, true);
@@ -152,24 +141,8 @@ on_type(void *owner, struct str type)
 static void
 on_open(void *owner, struct str group)
 {
-	struct measure *m = owner;
-
-	(void)is_reserved(m, group);
-	comma(m);
-	json_quote(m->out, group);
-	buf_addz(m->out, ":{");
-	m->in_group = true;
-	m->group_comma = false;
-}
-
-static void
-on_close(void *owner, struct str group)
-{
-	struct measure *m = owner;
-
-	(void)group;
-	buf_addc(m->out, '}');
-	m->in_group = false;
+	(void)is_reserved(owner, group);
+	mapper_values_open(owner, group);
 }
 
 static void
@@ -177,25 +150,26 @@ on_value(void *owner, struct str group, struct str name, struct str text,
     double number)
 {
 	struct measure *m = owner;
+	struct buf *out = m->values.out;
 	struct str unit;
 
 	(void)number;
 	if (group.ptr == NULL)
 		(void)is_reserved(m, name);
-	comma(m);
-	json_quote(m->out, name);
+	mapper_values_name(&m->values, name);
 	if (group.ptr == NULL) { /* both fragment and series */
-		buf_addz(m->out, ":{");
-		json_quote(m->out, name);
+		buf_addc(out, '{');
+		json_quote(out, name);
+		buf_addc(out, ':');
 	}
-	buf_addz(m->out, ":{\"value\":");
-	buf_add_str(m->out, text);
+	buf_addz(out, "{\"value\":");
+	buf_add_str(out, text);
 	unit = m->units == NULL ? STR_NULL : unit_of(m->units, group, name);
 	if (unit.ptr != NULL) {
-		buf_addz(m->out, ",\"unit\":");
-		json_quote(m->out, unit);
+		buf_addz(out, ",\"unit\":");
+		json_quote(out, unit);
 	}
-	buf_addz(m->out, group.ptr == NULL ? "}}" : "}");
+	buf_addz(out, group.ptr == NULL ? "}}" : "}");
 }
 
 static void
@@ -211,17 +185,15 @@ on_properties(void *owner, struct str json)
 	while (json_member(&j, &key) && json_raw(&j, &value)) {
 		if (is_reserved(m, key))
 			break;
-		comma(m);
-		json_quote(m->out, key);
-		buf_addc(m->out, ':');
-		(void)json_compact(m->out, value, 0);
+		mapper_values_name(&m->values, key);
+		(void)json_compact(m->values.out, value, 0);
 	}
 }
 
 static const struct thin_edge_visitor visitor = { .time = on_time,
 	.type = on_type,
 	.open = on_open,
-	.close = on_close,
+	.close = mapper_values_close,
 	.value = on_value,
 	.properties = on_properties };
 
@@ -229,7 +201,9 @@ void
 c8y_measure_legacy(
     struct c8y *c, struct str child, struct str payload, struct arena *a)
 {
-	struct measure m = { .c = c, .a = a, .out = &c->extra, .legacy = true };
+	struct measure m = {
+		.values.out = &c->extra, .c = c, .a = a, .legacy = true
+	};
 	struct c8y_entity *e = c->main;
 	struct err err = { 0 };
 	int rc = 0;
@@ -272,7 +246,7 @@ void
 c8y_measure(struct c8y *c, const struct mapper_msg *msg,
     const struct te_topic *t, struct c8y_entity *e, struct arena *a)
 {
-	struct measure m = { .c = c, .a = a, .out = &c->out };
+	struct measure m = { .values.out = &c->out, .c = c, .a = a };
 	struct err err = { 0 };
 
 	if (c->units.n > 0)
@@ -294,8 +268,8 @@ c8y_measure(struct c8y *c, const struct mapper_msg *msg,
 		return;
 	}
 	if (!m.has_time) {
-		comma(&m);
-		buf_addz(&c->out, "\"time\":\"");
+		mapper_values_name(&m.values, STR("time"));
+		buf_addc(&c->out, '"');
 		c8y_add_now(c, &c->out, true);
 		buf_addc(&c->out, '"');
 	}

@@ -2,8 +2,8 @@
  * edge/mapper/c8y_private.h - what the files of the Cumulocity mapper share.
  *
  *	c8y.c            the table of functions; who hears what
- *	c8y_entity.c     devices and services: registration, twin, health, early
- *			 data, capabilities
+ *	c8y_entity.c     devices and services: registration, early data
+ *	c8y_device.c     what they say of themselves: twin, health, capabilities
  *	c8y_measure.c    measurements
  *	c8y_fact.c       events and alarms, and which alarms the cloud knows
  *	c8y_op.c         operations of the cloud become commands
@@ -85,6 +85,7 @@ struct c8y {
 	size_t n_ops;
 	struct list lines; /* SmartREST that waits, struct line */
 	bool json_seen;    /* the cloud sends operations as JSON */
+	bool missed;       /* one came for a device that was not known yet */
 	uint64_t serial;   /* of ids of our own */
 
 	struct list jobs; /* struct job */
@@ -110,6 +111,8 @@ void c8y_error(struct c8y *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* c->topic becomes PREFIX and `path`. */
 void c8y_topic(struct c8y *c, const char *path);
+/* 500: the cloud sends operations that are pending. */
+void c8y_ask_pending(struct c8y *c);
 /* ... PREFIX/s/us, and the external id of a device that is not the main one. */
 void c8y_topic_us(struct c8y *c, const struct c8y_entity *device);
 void c8y_add_now(struct c8y *c, struct buf *out, bool utc);
@@ -143,6 +146,20 @@ struct c8y_entity *c8y_source(
 void c8y_register(struct c8y *c, const struct mapper_msg *msg,
     const struct te_topic *t, struct arena *a);
 void c8y_marker(struct c8y *c, struct str topic, struct str payload);
+/* Retained registrations have come; and what waits too long. */
+void c8y_entities_settled(struct c8y *c);
+void c8y_entities_due(struct c8y *c, int64_t now, int64_t *next);
+/* One that is not told of yet. */
+struct c8y_entity *c8y_entity_add(struct c8y *c, struct str topic);
+/* The external id by the scheme of names. */
+void c8y_default_xid(struct c8y *c, struct c8y_entity *e);
+/* 102: its status, by which the cloud knows it, too. */
+void c8y_tell_service(struct c8y *c, struct c8y_entity *e, struct str status);
+/* A text that we own gives way to another. */
+void c8y_replace(struct str *old, struct str text);
+
+/* --- c8y_device.c -------------------------------------------------------- */
+
 void c8y_twin(struct c8y *c, struct c8y_entity *e, struct str key,
     struct str value, struct arena *a);
 void c8y_health(
@@ -157,9 +174,6 @@ void c8y_tell_changed(struct c8y *c);
 /* 117. */
 void c8y_tell_availability(struct c8y *c, struct c8y_entity *e);
 void c8y_heartbeat(struct c8y *c);
-/* Retained registrations have come; and what waits too long. */
-void c8y_entities_settled(struct c8y *c);
-void c8y_entities_due(struct c8y *c, int64_t now, int64_t *next);
 
 /* --- c8y_measure.c ------------------------------------------------------- */
 

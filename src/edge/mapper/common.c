@@ -1,5 +1,6 @@
 #include "edge/mapper/common.h"
 
+#include "codec/json.h"
 #include "codec/zone.h"
 
 #include <stdio.h>
@@ -47,6 +48,45 @@ mapper_add_now(const struct mapper_host *host, struct buf *out, bool utc)
 	    host->offset_s(host->owner), utc);
 }
 
+void
+mapper_values_next(struct mapper_values *v)
+{
+	bool *flag = v->in_group ? &v->group_comma : &v->comma;
+
+	if (*flag)
+		buf_addc(v->out, ',');
+	*flag = true;
+}
+
+void
+mapper_values_name(struct mapper_values *v, struct str name)
+{
+	mapper_values_next(v);
+	json_quote(v->out, name);
+	buf_addc(v->out, ':');
+}
+
+void
+mapper_values_open(void *owner, struct str group)
+{
+	struct mapper_values *v = owner;
+
+	mapper_values_name(v, group);
+	buf_addc(v->out, '{');
+	v->in_group = true;
+	v->group_comma = false;
+}
+
+void
+mapper_values_close(void *owner, struct str group)
+{
+	struct mapper_values *v = owner;
+
+	(void)group;
+	buf_addc(v->out, '}');
+	v->in_group = false;
+}
+
 struct str
 mapper_head(struct str s, size_t max)
 {
@@ -55,6 +95,27 @@ mapper_head(struct str s, size_t max)
 	while (max > 0 && ((unsigned char)s.ptr[max] & 0xC0) == 0x80)
 		max--;
 	return (struct str){ s.ptr, max };
+}
+
+void
+mapper_topics(const struct cloud *cloud, struct str root,
+    void (*each)(void *ctx, struct str filter), void *ctx)
+{
+	struct strs topics = cloud_list(cloud, "topics");
+	struct buf f = { 0 };
+
+	for (size_t i = 0; i < topics.n; i++) {
+		struct str t = topics.at[i];
+
+		buf_clear(&f);
+		if (str_starts(t, STR("te/"))) {
+			buf_add_str(&f, root);
+			t = (struct str){ t.ptr + 2, t.len - 2 };
+		}
+		buf_add_str(&f, t);
+		each(ctx, buf_str(&f));
+	}
+	buf_free(&f);
 }
 
 static void

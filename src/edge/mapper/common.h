@@ -18,8 +18,25 @@ void mapper_add_time(struct buf *out, int64_t seconds, uint32_t nanos,
 /* Now. */
 void mapper_add_now(const struct mapper_host *host, struct buf *out, bool utc);
 
+/* Writes the members of a measurement, each behind a comma where it needs one:
+ * what thin_edge_json_read() sees. `open` and `close` are visitors, whose owner
+ * begins with this. */
+struct mapper_values {
+	struct buf *out; /* borrowed */
+	bool comma, in_group, group_comma;
+};
+/* The next member begins. */
+void mapper_values_next(struct mapper_values *v);
+void mapper_values_name(struct mapper_values *v, struct str name);
+void mapper_values_open(void *owner, struct str group);
+void mapper_values_close(void *owner, struct str group);
+
 /* At most so many bytes, cut between characters. */
 struct str mapper_head(struct str s, size_t max);
+
+/* The filters of the cloud's `topics`, whatever the root is called. */
+void mapper_topics(const struct cloud *cloud, struct str root,
+    void (*each)(void *ctx, struct str filter), void *ctx);
 
 /* Tells what is wrong with the message that came on `topic`; on topics of
  * today's scheme with the words that stand before each such sentence there. */

@@ -32,7 +32,6 @@ struct plain {
 	struct mapper_conf conf; /* its texts are in `arena` */
 	struct arena arena;
 	struct mapper_host host;
-	struct strs filters; /* of today's topics */
 	bool azure, stamp, rfc3339;
 	size_t max_packet;
 	struct buf topic, out;
@@ -52,7 +51,6 @@ open_plain(const struct mapper_conf *conf, const struct mapper_host *host,
 	p->conf.main_entity = arena_str(&p->arena, conf->main_entity);
 	p->host = *host;
 	p->azure = azure;
-	p->filters = arena_strs(&p->arena, cloud_list(c, "topics"));
 	p->stamp = cloud_bool(c, "mapper.timestamp");
 	p->rfc3339 =
 	    str_eqz(cloud_text(c, "mapper.timestamp_format"), "rfc-3339");
@@ -95,8 +93,7 @@ filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 		each(ctx, STR("tedge/measurements"));
 		each(ctx, STR("tedge/measurements/+"));
 	}
-	for (size_t i = 0; i < p->filters.n; i++)
-		each(ctx, p->filters.at[i]);
+	mapper_topics(&p->conf.cloud, p->conf.root, each, ctx);
 }
 
 static void
@@ -108,19 +105,9 @@ up(void *m)
 /* --- the first generation ------------------------------------------------ */
 
 struct measure {
-	struct buf *out;
-	bool has_time, in_group, comma, group_comma;
+	struct mapper_values values; /* first */
+	bool has_time;
 };
-
-static void
-comma(struct measure *m)
-{
-	bool *flag = m->in_group ? &m->group_comma : &m->comma;
-
-	if (*flag)
-		buf_addc(m->out, ',');
-	*flag = true;
-}
 
 static void
 on_time(void *owner, const struct thin_edge_time *t)
@@ -128,30 +115,8 @@ on_time(void *owner, const struct thin_edge_time *t)
 	struct measure *m = owner;
 
 	m->has_time = true;
-	comma(m);
-	buf_addf(m->out, "\"time\":\"" STR_FMT "\"", STR_ARG(t->text));
-}
-
-static void
-on_open(void *owner, struct str group)
-{
-	struct measure *m = owner;
-
-	comma(m);
-	json_quote(m->out, group);
-	buf_addz(m->out, ":{");
-	m->in_group = true;
-	m->group_comma = false;
-}
-
-static void
-on_close(void *owner, struct str group)
-{
-	struct measure *m = owner;
-
-	(void)group;
-	buf_addc(m->out, '}');
-	m->in_group = false;
+	mapper_values_name(&m->values, STR("time"));
+	buf_addf(m->values.out, "\"" STR_FMT "\"", STR_ARG(t->text));
 }
 
 static void
@@ -162,15 +127,14 @@ on_value(void *owner, struct str group, struct str name, struct str text,
 
 	(void)group;
 	(void)number;
-	comma(m);
-	json_quote(m->out, name);
-	buf_addc(m->out, ':');
-	buf_add_str(m->out, text);
+	mapper_values_name(&m->values, name);
+	buf_add_str(m->values.out, text);
 }
 
-static const struct thin_edge_visitor visitor = {
-	.time = on_time, .open = on_open, .close = on_close, .value = on_value
-};
+static const struct thin_edge_visitor visitor = { .time = on_time,
+	.open = mapper_values_open,
+	.close = mapper_values_close,
+	.value = on_value };
 
 static void
 publish(struct plain *p)
@@ -193,7 +157,7 @@ set_topic(struct plain *p, const char *rest)
 static void
 legacy(struct plain *p, const struct mapper_msg *msg, struct arena *a)
 {
-	struct measure m = { .out = &p->out };
+	struct measure m = { .values.out = &p->out };
 	struct err err;
 
 	buf_addc(&p->out, '{');
@@ -204,8 +168,8 @@ legacy(struct plain *p, const struct mapper_msg *msg, struct arena *a)
 		return;
 	}
 	if (!m.has_time && p->stamp) {
-		comma(&m);
-		buf_addz(&p->out, "\"time\":\"");
+		mapper_values_name(&m.values, STR("time"));
+		buf_addc(&p->out, '"');
 		mapper_add_now(&p->host, &p->out, false);
 		buf_addc(&p->out, '"');
 	}

@@ -52,10 +52,15 @@ struct target_result {
 /* How a job does things; every function blocks. */
 struct target_host {
 	void *ctx;
-	/* Runs a program here: `argv` and `env` ("NAME=value", may be NULL) end
-	 * with NULL. Its output is told live. ERR_CANCELLED, ERR_TIMEOUT, or
-	 * ERR_IO: it did not run. That it ran and failed is in `ret`. */
+	/* Runs a program here ("nix" is the one of the settings): `argv` and
+	 * `env` ("NAME=value", may be NULL) end with NULL. Its output is told
+	 * live. ERR_CANCELLED, ERR_TIMEOUT, or ERR_IO: it did not run. That it
+	 * ran and failed is in `ret`. */
 	int (*run)(void *ctx, const char *const *argv, const char *const *env,
+	    struct str input, int64_t timeout_ms, struct target_result *ret,
+	    struct err *err);
+	/* The same for a program whose output is for us: it is not told. */
+	int (*ask)(void *ctx, const char *const *argv, const char *const *env,
 	    struct str input, int64_t timeout_ms, struct target_result *ret,
 	    struct err *err);
 	/* Runs a program on the device, as root, by SSH (through its agent

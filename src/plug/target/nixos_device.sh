@@ -1,0 +1,258 @@
+# What is done on a NixOS device by SSH; POSIX shell, as root.
+#
+#   current              the system that runs
+#   closure              what it is made of
+#   status RUN OFFSET    how far that attempt is, and its log from an offset on
+#   remember RUN         what it has now is noted, to go back to
+#   begin RUN NEW SECS   switches to NEW, without a trace in the boot loader; if
+#                        nobody confirms within SECS, it is taken back
+#   confirm RUN          it stays: profile and boot loader
+#   undo RUN             back to what was noted
+#
+# A machine that starts again boots what was confirmed last; so a restart takes
+# back what was not, without anything of ours. Who has the last word, confirm or
+# the guard, is decided by a file that only one of them can rename: `armed`.
+set -u
+top=${MARRAM_FLEET_DIR:-/var/lib/marram-fleet}
+self=$top/nixos.sh
+profile=/nix/var/nix/profiles/system
+roots=/nix/var/nix/gcroots
+PATH=$PATH:/run/current-system/sw/bin:/run/current-system/sw/sbin
+export PATH
+
+fail()
+{
+	code=$1
+	shift
+	echo "$*" >&2
+	exit "$code"
+}
+
+boot_id()
+{
+	cat /proc/sys/kernel/random/boot_id
+}
+
+# Runs this script beside the connection, and beside the services that the
+# switch may restart.
+detach()
+{
+	name=$1
+	shift
+	if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null; then
+		systemd-run --quiet --collect --setenv=PATH="$PATH" \
+		    --unit="marram-fleet-$name" -- sh "$self" "$@"
+	elif command -v setsid >/dev/null; then
+		setsid sh "$self" "$@" </dev/null >/dev/null 2>&1 &
+	else
+		nohup sh "$self" "$@" </dev/null >/dev/null 2>&1 &
+	fi
+}
+
+use_run()
+{
+	case $1 in
+	'' | *[!0-9a-z]*) fail 2 "no name of an attempt: $1" ;;
+	esac
+	run=$1
+	dir=$top/$run
+}
+
+# One word, the exit of going back, and that of the switch; -1: there is none.
+state_of()
+{
+	back=$(cat "$dir/back" 2>/dev/null || echo -1)
+	exit=$(cat "$dir/exit" 2>/dev/null || echo -1)
+	if [ ! -d "$dir" ]; then
+		word=none
+	elif [ -e "$dir/back" ]; then
+		word=back
+	elif [ -e "$dir/taken" ]; then
+		word=undoing
+	elif [ -e "$dir/confirmed" ]; then
+		word=confirmed
+	elif [ -e "$dir/confirming" ]; then
+		word=confirming
+	elif [ ! -e "$dir/armed" ]; then
+		word=remembered
+	elif [ "$(cat "$dir/boot")" != "$(boot_id)" ]; then
+		word=restarted
+	elif [ ! -e "$dir/exit" ]; then
+		word=switching
+	elif [ "$exit" = 0 ]; then
+		word=applied
+	else
+		word=failed
+	fi
+	echo "$word $back $exit"
+}
+
+# Attempts before the last few are forgotten, with what they kept from being
+# collected as garbage.
+forget_old()
+{
+	n=0
+	for old in $(ls -t "$top"); do
+		[ -e "$top/$old/old" ] || continue
+		n=$((n + 1))
+		[ $n -gt 3 ] || continue
+		rm -f "$roots/marram-fleet-$old-old" "$roots/marram-fleet-$old-new"
+		rm -rf "${top:?}/$old"
+	done
+}
+
+note()
+{
+	[ -d "$dir" ] && return 0
+	was=$(readlink -f /run/current-system) || fail 3 "no system runs here"
+	mkdir -p "$dir.new" || exit 3
+	echo "$was" >"$dir.new/old"
+	boot_id >"$dir.new/boot"
+	: >"$dir.new/log"
+	ln -sfn "$was" "$roots/marram-fleet-$run-old"
+	mv "$dir.new" "$dir" || exit 3
+	forget_old
+}
+
+begin()
+{
+	new=$1
+	seconds=$2
+	case $(state_of) in
+	none* | remembered*) ;;
+	*) exit 0 ;; # it was begun
+	esac
+	[ -x "$new/bin/switch-to-configuration" ] ||
+	    fail 3 "$new is no system of NixOS"
+	for other in "$top"/*/armed; do
+		[ -e "$other" ] || continue
+		other=${other%/armed}
+		[ "$(cat "$other/boot")" = "$(boot_id)" ] || continue
+		fail 4 "another attempt is not confirmed yet: ${other##*/}"
+	done
+	note
+	echo "$new" >"$dir/new"
+	ln -sfn "$new" "$roots/marram-fleet-$run-new"
+	: >"$dir/armed"
+	sync
+	detach "guard-$run" guard "$run" "$seconds"
+	detach "switch-$run" switch "$run"
+}
+
+# Detached.
+switch()
+{
+	new=$(cat "$dir/new")
+	"$new/bin/switch-to-configuration" test >>"$dir/log" 2>&1
+	echo $? >"$dir/exit.new"
+	mv "$dir/exit.new" "$dir/exit"
+}
+
+# Detached. Two hours for a switch that never ends.
+guard()
+{
+	left=7200
+	while [ ! -e "$dir/exit" ] && [ -e "$dir/armed" ] && [ $left -gt 0 ]; do
+		sleep 1
+		left=$((left - 1))
+	done
+	left=$1
+	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || left=0
+	while [ -e "$dir/armed" ] && [ "$left" -gt 0 ]; do
+		sleep 1
+		left=$((left - 1))
+	done
+	mv "$dir/armed" "$dir/taken" 2>/dev/null || exit 0
+	echo "nobody confirmed: taken back" >>"$dir/log"
+	go_back
+}
+
+go_back()
+{
+	was=$(cat "$dir/old")
+	how=test
+	if [ -e "$dir/confirmed" ] || [ -e "$dir/confirming" ]; then
+		how=switch
+		nix-env -p "$profile" --set "$was" >>"$dir/log" 2>&1
+	fi
+	"$was/bin/switch-to-configuration" $how >>"$dir/log" 2>&1
+	echo $? >"$dir/back.new"
+	rm -f "$dir/armed"
+	mv "$dir/back.new" "$dir/back"
+	rm -f "$roots/marram-fleet-$run-new"
+}
+
+confirm()
+{
+	case $(state_of) in
+	confirmed*) exit 0 ;;
+	remembered*) exit 0 ;; # its agent has done it
+	confirming*) ;;
+	applied*)
+		mv "$dir/armed" "$dir/confirming" 2>/dev/null ||
+		    fail 5 "it has taken itself back"
+		;;
+	none*) fail 5 "nothing of this attempt is known here" ;;
+	*) fail 5 "it has taken itself back" ;;
+	esac
+	new=$(cat "$dir/new")
+	if nix-env -p "$profile" --set "$new" >>"$dir/log" 2>&1 &&
+	    "$new/bin/switch-to-configuration" boot >>"$dir/log" 2>&1; then
+		mv "$dir/confirming" "$dir/confirmed"
+		sync
+		exit 0
+	fi
+	tail -n 5 "$dir/log" >&2
+	fail 6 "it can not be made what is booted"
+}
+
+undo()
+{
+	case $(state_of) in
+	none*) exit 0 ;; # nothing was done
+	back* | undoing*) exit 0 ;;
+	restarted*)
+		echo 0 >"$dir/back"
+		rm -f "$dir/armed"
+		exit 0
+		;;
+	switching* | applied* | failed*)
+		mv "$dir/armed" "$dir/taken" 2>/dev/null || exit 0
+		;;
+	*)
+		: >"$dir/taken"
+		[ -e "$dir/new" ] || : >"$dir/confirmed"
+		;;
+	esac
+	detach "back-$run" back "$run"
+}
+
+command=$1
+case $command in
+current)
+	readlink -f /run/current-system
+	exit
+	;;
+closure)
+	nix-store -q -R /run/current-system
+	exit
+	;;
+esac
+use_run "$2"
+case $command in
+status)
+	state_of
+	[ ! -e "$dir/log" ] || tail -c "+$(($3 + 1))" "$dir/log"
+	;;
+remember)
+	note
+	cat "$dir/old"
+	;;
+begin) begin "$3" "$4" ;;
+confirm) confirm ;;
+undo) undo ;;
+switch) switch ;;
+guard) guard "$3" ;;
+back) go_back ;;
+*) fail 2 "no such command: $command" ;;
+esac
