@@ -2,8 +2,8 @@
 # apply.sh - makes a Linux machine what it is declared to be, and takes it back.
 #
 #   ask                         what would change; a bundle (tar) on stdin
-#   copy RUN                    keeps the bundle on stdin as that of RUN
-#   apply RUN LIMIT CONFIRM     does it, and waits for the end; in seconds
+#   copy BUILT                  keeps the bundle on stdin, under its name
+#   apply RUN BUILT LIMIT CONFIRM    does it, and waits for the end; in seconds
 #   confirm RUN                 it stays
 #   rollback RUN                what was before RUN, and before those after it
 #   boot                        an apply that nobody confirmed is taken back
@@ -28,15 +28,15 @@
 # What follows "=" is text as codec/shell.h escapes it: no line and no field of
 # it is ever looked at by the shell. What goes back is hexadecimal.
 #
-#            copy        apply         all done        confirm
-#   (none) --------> copied ---> applying ------> applied ------> confirmed
-#                                   |                |                |
-#                     failed, died, | restarted      | too late       | asked
-#                                   v                v                |
-#                                undoing <-----------+----------------+
-#                                   |
-#                                   +--> undone, or stuck: one thing could not
-#                                        be taken back; the next try goes on
+#           apply                   all done        confirm
+#   (none) ------> armed, applying -----------> applied ------> confirmed
+#                         |                        |                |
+#           failed, died, | restarted              | too late       | asked
+#                         v                        v                |
+#                      undoing <-------------------+----------------+
+#                         |
+#                         +--> undone, or stuck: one thing could not be taken
+#                              back; the next try goes on with it
 #
 # A run is done and watched by its guard, which lives outside of the session
 # that asked for it. What is about to change is kept in undo/N first, and taken
@@ -1484,7 +1484,7 @@ ended() { # run: how it stands, for who asked
 
 named() {
 	case $1 in
-	'' | *[!0-9a-z]*) die 2 "a run has a name of small letters and digits" ;;
+	'' | -* | *[!0-9A-Za-z-]*) die 2 "a run has a name of letters and digits" ;;
 	esac
 }
 
@@ -1503,47 +1503,49 @@ ask() {
 
 copy() {
 	named "$1"
-	mkdir -p "$V/run" || die 2 "can not make $V"
-	case $(state_of "$1") in
-	'' | copied) ;;
-	*) cat >/dev/null && exit 0 ;; # it is under way
-	esac
+	mkdir -p "$V/bundle" "$V/run" || die 2 "can not make $V"
 	set +f
+	for copy_old in "$V/bundle"/*; do
+		[ "$copy_old" = "$V/bundle/$1" ] || rm -rf "$copy_old"
+	done
 	for copy_old in "$V/run"/*; do
 		case $(cat "$copy_old/state" 2>/dev/null) in
-		copied | undone | '') [ ! -d "$copy_old" ] || rm -rf "$copy_old" ;;
+		undone | '') rm -rf "$copy_old" ;;
 		esac
 	done
 	set -f
-	rm -rf "$V/run/$1"
-	mkdir "$V/run/$1" && tar -xf - -C "$V/run/$1" || die 2 "tar failed"
+	mkdir "$V/bundle/$1.new" && tar -xf - -C "$V/bundle/$1.new" ||
+		die 2 "tar failed"
 	# Whoever runs the old one keeps it: it is another file.
-	mv -f "$V/run/$1/apply.sh" "$V/apply.sh" && sync_one "$V/apply.sh" &&
-		put "$V/run/$1/state" copied
+	mv -f "$V/bundle/$1.new/apply.sh" "$V/apply.sh" &&
+		sync_one "$V/apply.sh" && rm -rf "$V/bundle/$1" &&
+		mv "$V/bundle/$1.new" "$V/bundle/$1"
 }
 
-apply() {
+apply() { # run built limit confirm
 	named "$1"
+	named "$2"
 	trap '' HUP PIPE
 	temp
-	case $(state_of "$1") in
-	'') die 2 "$1 was not copied there" ;;
-	copied)
-		exec 8>>"$V/lock.apply"
-		flock 8
+	mkdir -p "$V/run"
+	exec 8>>"$V/lock.apply"
+	flock 8
+	if [ -z "$(state_of "$1")" ]; then
+		[ -f "$V/bundle/$2/plan" ] || die 2 "$2 was not copied there"
 		if [ -s "$V/pending" ] && read -r apply_other <"$V/pending" &&
 			[ "$apply_other" != "$1" ]; then
 			die 4 "$apply_other is neither confirmed nor taken back yet"
 		fi
-		printf '%s %s\n' "$2" "$3" >"$V/run/$1/window"
+		rm -rf "$V/run/$1"
+		cp -R "$V/bundle/$2" "$V/run/$1" || die 2 "can not copy the bundle"
+		printf '%s %s\n' "$3" "$4" >"$V/run/$1/window"
 		: >"$V/run/$1/log"
+		put "$V/run/$1/state" armed
 		put "$V/pending" "$1"
 		install_hook
-		turn "$1" armed copied
-		exec 8>&-
 		start_guard "$1"
-		;;
-	esac
+	fi
+	exec 8>&-
 	follow "$1" applied confirmed undone stuck
 	ended "$1"
 }
@@ -1571,7 +1573,7 @@ rollback() {
 	named "$1"
 	case $(state_of "$1") in
 	'') die 2 "what was before $1 is not kept any more" ;;
-	copied | undone) exit 0 ;;
+	undone) exit 0 ;;
 	esac
 	wc -c <"$V/run/$1/log" >"$V/run/$1/followed" 2>/dev/null
 	: >"$V/run/$1/want-undo"
@@ -1600,6 +1602,6 @@ status() {
 case ${1:-} in
 ask | boot | status) "$1" ;;
 copy | confirm | rollback | work | guard) "$1" "${2:-}" ;;
-apply) apply "${2:-}" "${3:-1800}" "${4:-60}" ;;
+apply) apply "${2:-}" "${3:-}" "${4:-1800}" "${5:-60}" ;;
 *) die 2 "usage: apply.sh ask|copy|apply|confirm|rollback|boot|status" ;;
 esac
