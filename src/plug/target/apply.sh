@@ -149,16 +149,13 @@ fault() {
 }
 
 has_secrets() {
-	has age || has marram-edge
+	has age
 }
 
 # A secret goes to stdout.
 unseal() {
-	if has age; then
-		age -d -i "$R/etc/ssh/ssh_host_ed25519_key" "$1" 2>"$T/unseal"
-	else
-		marram-edge fleet unseal <"$1" 2>"$T/unseal"
-	fi && return 0
+	age -d -i "$R/etc/ssh/ssh_host_ed25519_key" "$1" 2>"$T/unseal" &&
+		return 0
 	why="a secret could not be opened: $(tail -n 2 "$T/unseal" | tr '\n' ' ')"
 	return 1
 }
