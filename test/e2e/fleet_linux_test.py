@@ -100,7 +100,7 @@ def test_it_is_planned_applied_unchanged_drifts_and_is_repaired(fleet):
     assert f.ended(no)["state"] == "done", f.outputs(no)
     assert {c["name"] for c in f.changes(no)} >= {
         "/etc/marram-old", "/opt/marram/logo", "ada", "marram-tool", "Europe/Berlin"}
-    assert d.read("/etc/marram-old") == NASTY + "\nsecond\n"
+    assert d.read("/etc/marram-old") == NASTY + "\nsecond\n", f.outputs(no) + d.log()
     assert d.sh("id -u ada") == "7701\n"
 
     # What is declared no more goes, if it came by us.

@@ -330,7 +330,7 @@ remove_file() { # kind =path
 apt() {
 	apt-get -q -y -o Dpkg::Options::=--force-confdef \
 		-o Dpkg::Options::=--force-confold \
-		-o DPkg::Lock::Timeout=300 "$@"
+		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
 }
 
 installed() { # package: its version
@@ -338,9 +338,10 @@ installed() { # package: its version
 		sed -n 's/^installed //p' | head -n 1
 }
 
-all_packages() {
+all_packages() { # those that are half there, too
 	dpkg-query -W -f '${db:Status-Status} ${binary:Package}=${Version}\n' |
-		sed -n 's/^installed //p' | sort
+		sed -e '/^not-installed /d' -e '/^config-files /d' -e 's/^[^ ]* //' |
+		sort
 }
 
 plugin_of() { # =manager: its program; empty: apt itself
@@ -451,11 +452,10 @@ do_packages() {
 	*=/etc/apt/*) try apt update || return 1 ;;
 	esac
 	if ! try apt install --allow-downgrades $apt_list; then
-		packages_why=$why
-		try apt update || return 1
-		try apt install --allow-downgrades $apt_list ||
-			return 1
-		: "$packages_why"
+		# What is not found may be new.
+		grep -q -e 'Unable to' -e 'was not found' -e 'no installation' \
+			"$T/out" && try apt update &&
+			try apt install --allow-downgrades $apt_list || return 1
 	fi
 	all_packages >"$U/$packages_n.after.new" &&
 		mv -f "$U/$packages_n.after.new" "$U/$packages_n.after"
