@@ -6,8 +6,10 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
-import time
+
+import pytest
 
 from conftest import LIMIT, until
 
@@ -80,6 +82,7 @@ class Fleet:
         self.server, self.folder = server, pathlib.Path(folder)
         self.token = server.login()
         self.devices = []
+        self.nonce = os.urandom(8).hex()  # what is built is new to the store
         answer = server.call("POST", "/coremgr/api/v1/unit",
                              {"data": {"code": "fleet"}}, self.token)
         assert answer.status == 200, answer.text
@@ -113,7 +116,7 @@ class Fleet:
         host.mkdir(parents=True, exist_ok=True)
         (host / "version").write_text(version)
         (host / "switch").write_text(SWITCH % switch)
-        (host / "build").write_text(build)
+        (host / "build").write_text("# %s\n%s" % (self.nonce, build))
 
     def commit(self, message):
         git(self.repository, "add", "-A")
@@ -208,7 +211,6 @@ class Device:
 
     @staticmethod
     def free_port():
-        import socket
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             return s.getsockname()[1]
@@ -244,7 +246,6 @@ class Device:
         until("sshd", self.listens)
 
     def listens(self):
-        import socket
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -270,3 +271,21 @@ class Device:
 
     def row(self):
         return self.fleet.call("GET", "device/" + self.id).data
+
+
+NEEDED = pytest.mark.skipif(bool(MISSING), reason="needs " + ", ".join(MISSING))
+QUICK = ["--fleet.deploy.confirm-time", "8s", "--fleet.deploy.check-time", "5s"]
+
+
+@pytest.fixture
+def fleet(start, tmp_path):
+    fleets = []
+
+    def begin(*configs, options=QUICK):
+        server = start(*options, env={"NIX_CONFIG": NIX_CONFIG})
+        fleets.append(Fleet(server, tmp_path, *configs))
+        return fleets[-1]
+
+    yield begin
+    for f in fleets:
+        f.end()

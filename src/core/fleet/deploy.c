@@ -753,8 +753,8 @@ settle(struct fleet *f, struct deployment *d)
 		    : "failed";
 	else
 		state = t.failed + t.missed > 0 ? "failed" : "done";
-	if (reason.len == 0)
-		reason = d->row.reason;
+	if (reason.len == 0 || d->row.outcome.len > 0)
+		reason = d->row.reason; /* why it was stopped */
 	if (reason.len == 0 && t.missed > 0)
 		reason = arena_printf(&a,
 		    "%" PRId64 " of %zu devices were offline for too long",

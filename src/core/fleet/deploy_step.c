@@ -20,7 +20,7 @@
 #define LOG_MODULE "fleet"
 #include "base/log.h"
 
-#define AGAIN_MIN_MS 15000  /* between tries to reach a device... */
+#define AGAIN_MIN_MS 5000   /* between tries to reach a device... */
 #define AGAIN_MAX_MS 600000 /* ...twice as long each time, up to this */
 #define STORE_AGAIN_MS 10000
 #define ATTEMPTS_MAX 3
@@ -67,7 +67,7 @@ static enum next
 try_later(struct work *w, const char *state, const char *reason)
 {
 	struct target_device *d = w->d;
-	int64_t wait = AGAIN_MIN_MS << MIN_OF(d->tries, 6);
+	int64_t wait = AGAIN_MIN_MS << MIN_OF(d->tries, 7);
 
 	if (deployment_is(w->f, d->of, "planning"))
 		return become(w, "planned", reason, NULL);
