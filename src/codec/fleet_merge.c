@@ -582,6 +582,30 @@ text_of(struct arena *a, struct str object, const char *key, struct str or)
 	return s;
 }
 
+/* The path of a secret: "{{name}}" in it is a member of its row. */
+static struct str
+path_for(struct placing *p, struct str path, struct str row)
+{
+	const char *from, *to;
+	struct str name, value;
+
+	if (path.ptr == NULL || row.ptr == NULL)
+		return path;
+	from = memmem(path.ptr, path.len, "{{", 2);
+	to = from == NULL
+	    ? NULL
+	    : memmem(from, (size_t)(path.ptr + path.len - from), "}}", 2);
+	if (to == NULL)
+		return path;
+	name = (struct str){ from + 2, (size_t)(to - from - 2) };
+	value = text_of(p->a, row, arena_z(p->a, name), STR(""));
+	if (value.len > 0 && memchr(value.ptr, '/', value.len) != NULL)
+		return STR_NULL;
+	return arena_printf(p->a, STR_FMT STR_FMT STR_FMT,
+	    (int)(from - path.ptr), path.ptr, STR_ARG(value),
+	    (int)(path.ptr + path.len - to - 2), to + 2);
+}
+
 /* A secret, and where it goes: by its setting, or by the row it stands in. */
 static void
 place(struct placing *p, const struct fleet_kind *k, struct str value,
@@ -606,7 +630,7 @@ place(struct placing *p, const struct fleet_kind *k, struct str value,
 	}
 	to = &p->ret[p->n];
 	to->secret = id;
-	to->path = text_of(p->a, row, "path", k->path);
+	to->path = text_of(p->a, row, "path", path_for(p, k->path, row));
 	to->owner = text_of(
 	    p->a, row, "owner", k->owner.ptr != NULL ? k->owner : STR("root"));
 	to->group = text_of(

@@ -7,6 +7,7 @@
  *    {$each: "list", $do: T}            T for each row; in a list they join it
  *    {$map: "list", $key: T, $value: T} an object of the rows
  *    {$text: [T, ...]}                  lines, each with its end
+ *    {$line: [T, ...]}                  a line of words, with spaces between
  *
  * A value never becomes part of the template. What is put into a line of $text
  * must be one line, unless a filter says what else is to be done:
@@ -14,6 +15,7 @@
  *    raw         as it is
  *    shell       in quotes of a POSIX shell
  *    systemd     in quotes of a unit file, without specifiers and variables
+ *    environment the same for Environment=, which has no variables
  *    unit        one line of a unit file that is not quoted: % is %%
  *    hex         digits of its bytes
  *    name        of a file or a unit: what can not be in one is '-'
@@ -192,14 +194,13 @@ put_shell(struct engine *e, struct buf *b, struct str s)
 }
 
 static void
-put_systemd(struct engine *e, struct buf *b, struct str s)
+quote_unit(struct buf *b, struct str s, const char *twice)
 {
-	(void)e;
 	buf_addc(b, '"');
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.ptr[i];
 
-		if (c == '%' || c == '$')
+		if (c != '\0' && strchr(twice, c) != NULL)
 			buf_addf(b, "%c%c", c, c);
 		else if (c == '"' || c == '\\')
 			buf_addf(b, "\\%c", c);
@@ -209,6 +210,20 @@ put_systemd(struct engine *e, struct buf *b, struct str s)
 			buf_addc(b, (char)c);
 	}
 	buf_addc(b, '"');
+}
+
+static void
+put_systemd(struct engine *e, struct buf *b, struct str s)
+{
+	(void)e;
+	quote_unit(b, s, "%$");
+}
+
+static void
+put_environment(struct engine *e, struct buf *b, struct str s)
+{
+	(void)e;
+	quote_unit(b, s, "%");
 }
 
 static void
@@ -263,6 +278,7 @@ static const struct {
 	{ "raw", put_raw },
 	{ "shell", put_shell },
 	{ "systemd", put_systemd },
+	{ "environment", put_environment },
 	{ "unit", put_unit },
 	{ "hex", put_hex },
 	{ "name", put_name },
@@ -554,6 +570,26 @@ make_text(struct engine *e, const struct scope *s, struct str t)
 }
 
 static struct str
+make_line(struct engine *e, const struct scope *s, struct str t)
+{
+	struct str words = make_list(e, s, part(e, t, "$line")), word;
+	struct buf b = { 0 }, json = { 0 };
+	struct json j;
+
+	json_open(&j, words, 0, e->a);
+	for (json_array(&j); e->rc == 0 && json_item(&j);) {
+		if (!json_raw(&j, &word))
+			break;
+		if (b.len > 0)
+			buf_addc(&b, ' ');
+		buf_add_str(&b, text_of(e, word));
+	}
+	json_quote(&json, b.ptr != NULL ? buf_str(&b) : STR(""));
+	buf_free(&b);
+	return keep(e, &json);
+}
+
+static struct str
 make_object(struct engine *e, const struct scope *s, struct str t)
 {
 	struct buf b = { 0 };
@@ -590,6 +626,7 @@ static const struct {
 	{ "$each", make_each },
 	{ "$map", make_map },
 	{ "$text", make_text },
+	{ "$line", make_line },
 };
 
 /* Null: there is nothing. */

@@ -405,24 +405,38 @@ read_number(struct parser *p, struct str *text, double *d)
 	return json_num(&p->j, text) && json_real(&again, d);
 }
 
+static bool
+is_whole(struct str number)
+{
+	for (size_t i = 0; i < number.len; i++)
+		if (memchr(".eE", number.ptr[i], 3) != NULL)
+			return false;
+	return true;
+}
+
+bool
+thin_edge_time_unix(struct str number, double d, struct thin_edge_time *ret)
+{
+	*ret = (struct thin_edge_time){ .text = number, .unix_time = true };
+	return is_whole(number) ? str_to_i64(number, &ret->seconds) &&
+		ret->seconds >= UNIX_MIN && ret->seconds <= UNIX_MAX
+				: real_seconds(number, d, ret);
+}
+
 static int
 unix_time(struct parser *p, struct thin_edge_time *t)
 {
-	bool whole, ok;
+	struct str text;
 	double d;
 
-	if (!read_number(p, &t->text, &d))
+	if (!read_number(p, &text, &d))
 		return bad_json(p, &p->j);
-	whole = t->text.len == strcspn(arena_z(p->j.arena, t->text), ".eE");
-	ok = whole ? str_to_i64(t->text, &t->seconds) &&
-		t->seconds >= UNIX_MIN && t->seconds <= UNIX_MAX
-		   : real_seconds(t->text, d, t);
-	if (ok)
+	if (thin_edge_time_unix(text, d, t))
 		return 0;
 	return fail(p,
 	    "Invalid unix timestamp (reading %s value in seconds): " STR_FMT
 	    "; timestamp must be in the range %lld..=%lld",
-	    whole ? "integer" : "decimal", STR_ARG(t->text),
+	    is_whole(text) ? "integer" : "decimal", STR_ARG(text),
 	    (long long)UNIX_MIN, (long long)UNIX_MAX);
 }
 
@@ -453,7 +467,6 @@ read_time(struct parser *p)
 	if (next == JSON_STRING) {
 		rc = text_time(p, &t);
 	} else if (next == JSON_NUMBER && !p->strict) {
-		t.unix_time = true;
 		rc = unix_time(p, &t);
 	} else {
 		what = what_is_next(p);

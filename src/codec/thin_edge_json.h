@@ -72,6 +72,10 @@ int thin_edge_json_units(struct str payload, struct arena *a,
 	void *owner, struct str group, struct str name, struct str unit),
     void *owner, struct err *err);
 
+/* Seconds since 1970, a number of JSON and what it is. False: out of range. */
+bool thin_edge_time_unix(
+    struct str number, double d, struct thin_edge_time *ret);
+
 /* In ms since 1970, cut. */
 static inline int64_t
 thin_edge_time_ms(const struct thin_edge_time *t)

@@ -65,7 +65,7 @@ static int
 load_key(const struct cert_key *from, gnutls_privkey_t *ret)
 {
 	const gnutls_datum_t pem = datum(from->text);
-	char *uri;
+	char *uri, *url;
 	int rc = gnutls_privkey_init(ret);
 
 	if (rc < 0)
@@ -74,9 +74,10 @@ load_key(const struct cert_key *from, gnutls_privkey_t *ret)
 		uri = str_dupz(from->text);
 		gnutls_privkey_set_pin_function(
 		    *ret, tls_token_pin, (void *)(uintptr_t)from->pin);
-		rc = tls_token_use(from->module, NULL) == 0
-		    ? gnutls_privkey_import_url(*ret, uri, 0)
-		    : GNUTLS_E_PKCS11_LOAD_ERROR;
+		url = tls_token_url(from->module, uri, NULL);
+		rc = url != NULL ? gnutls_privkey_import_url(*ret, url, 0)
+				 : GNUTLS_E_PKCS11_LOAD_ERROR;
+		free(url);
 		free(uri);
 	} else {
 		rc = gnutls_privkey_import_x509_raw(
@@ -84,6 +85,25 @@ load_key(const struct cert_key *from, gnutls_privkey_t *ret)
 	}
 	if (rc < 0)
 		gnutls_privkey_deinit(*ret);
+	return rc;
+}
+
+static int
+load_public(
+    const struct cert_key *from, gnutls_privkey_t key, gnutls_pubkey_t ret)
+{
+	char *uri, *url;
+	int rc;
+
+	if (from->module == NULL ||
+	    !str_starts(str_of(from->module), STR(TLS_TOKEN_SOCKET)))
+		return gnutls_pubkey_import_privkey(ret, key, 0, 0);
+	uri = str_dupz(from->text);
+	url = tls_token_url(from->module, uri, NULL);
+	rc = url != NULL ? gnutls_pubkey_import_url(ret, url, 0)
+			 : GNUTLS_E_PKCS11_ERROR;
+	free(url);
+	free(uri);
 	return rc;
 }
 
@@ -98,7 +118,7 @@ load_pair(
 		return rc;
 	rc = gnutls_pubkey_init(pub);
 	if (rc == 0) {
-		rc = gnutls_pubkey_import_privkey(*pub, *key, 0, 0);
+		rc = load_public(from, *key, *pub);
 		if (rc == 0)
 			return 0;
 		gnutls_pubkey_deinit(*pub);

@@ -23,6 +23,7 @@
 const struct command *const command_arrays[] = {
 	init_commands,
 	cert_commands,
+	hsm_commands,
 	config_commands,
 	connect_commands,
 	http_commands,
@@ -745,6 +746,8 @@ const struct command_program command_programs[] = {
 	    apt_plugin_main },
 	{ "tedge-watchdog", NULL, "watches the services", USAGE,
 	    watchdog_main },
+	{ "tedge-p11-server", NULL, "holds the PKCS#11 token for others", USAGE,
+	    p11_server_main },
 	{ "tedge-write", NULL, "replaces a file by its input", USAGE,
 	    write_main },
 	{ "tedge-file-config-plugin", NULL, "configuration files", USAGE,

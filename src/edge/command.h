@@ -41,7 +41,8 @@ struct command {
 extern const struct command config_commands[], cert_commands[],
     connect_commands[], mqtt_commands[], run_commands[], http_commands[],
     upload_commands[], diag_commands[], part_commands[], init_commands[],
-    completions_commands[], bridge_commands[], mapper_commands[];
+    completions_commands[], bridge_commands[], mapper_commands[],
+    hsm_commands[];
 
 /* --- within run() -------------------------------------------------------- */
 

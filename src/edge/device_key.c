@@ -13,6 +13,15 @@ text_z(const struct config *c, const struct cloud *cloud, const char *key,
 	return s.len > 0 ? arena_z(a, s) : NULL;
 }
 
+static int
+check_uri(const struct device_key *k, struct err *err)
+{
+	if (!str_starts(str_of(k->path), STR("pkcs11:")))
+		return err_set(err, ERR_PARAM,
+		    "device.key_uri: it must begin with \"pkcs11:\"");
+	return 0;
+}
+
 /* The key of the cloud over that of the device, that over the token's own. */
 static int
 in_token(const struct config *c, const struct cloud *cloud, struct arena *a,
@@ -29,11 +38,23 @@ in_token(const struct config *c, const struct cloud *cloud, struct arena *a,
 	if (ret->path == NULL)
 		return err_set(err, ERR_PARAM,
 		    "device.key_uri is not set: which key of the token is it? "
-		    "p11tool --list-privkeys shows the URIs");
-	if (!str_starts(str_of(ret->path), STR("pkcs11:")))
-		return err_set(err, ERR_PARAM,
-		    "device.key_uri: it must begin with \"pkcs11:\"");
-	return 0;
+		    "`tedge hsm list-keys` shows the URIs");
+	return check_uri(ret, err);
+}
+
+/* Which key it is may be left to who has the token, as its PIN is. */
+static int
+behind_socket(const struct config *c, const struct cloud *cloud,
+    struct arena *a, struct device_key *ret, struct err *err)
+{
+	ret->in_token = true;
+	ret->path = text_z(c, cloud, "device.key_uri", a);
+	if (ret->path == NULL)
+		ret->path = "pkcs11:";
+	ret->module = arena_z(a,
+	    arena_printf(a, "unix:" STR_FMT,
+		STR_ARG(config_text(c, "device.cryptoki.socket_path"))));
+	return check_uri(ret, err);
 }
 
 int
@@ -46,9 +67,7 @@ device_key(const struct config *c, const struct cloud *cloud, struct arena *a,
 	if (str_eqz(mode, "module"))
 		return in_token(c, cloud, a, ret, err);
 	if (str_eqz(mode, "socket"))
-		return err_set(err, ERR_PARAM,
-		    "device.cryptoki.mode: a token behind a socket is not part "
-		    "of this version; set it to module");
+		return behind_socket(c, cloud, a, ret, err);
 	ret->path = text_z(c, cloud, "device.key_path", a);
 	return ret->path != NULL
 	    ? 0

@@ -11,7 +11,8 @@
 struct device_key {
 	const char *path; /* the file; with a token its URI, "pkcs11:..." */
 	bool in_token;
-	const char *module; /* its library; NULL: as the system is set up */
+	const char *module; /* its library, or "unix:PATH" (net/tls.h); NULL:
+			     * as the system is set up */
 	const char *pin;    /* NULL: none */
 };
 

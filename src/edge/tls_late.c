@@ -27,6 +27,12 @@ tls_module(struct err *err)
 	return module;
 }
 
+const struct hsm *
+hsm_with(struct err *err)
+{
+	return tls_module(err) == NULL ? NULL : module->hsm;
+}
+
 int
 tls_server_new(const struct tls_server_conf *conf, struct tls_server **ret,
     struct err *err)

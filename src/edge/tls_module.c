@@ -20,4 +20,5 @@ const struct tls_module marram_edge_tls = {
 	.why = tls_stream_why,
 	.alpn = tls_stream_alpn,
 	.cert = &cert_maker,
+	.hsm = &hsm_here,
 };

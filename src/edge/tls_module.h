@@ -10,9 +10,10 @@
 #define EDGE_TLS_MODULE_H
 
 #include "edge/cert.h"
+#include "edge/hsm.h"
 #include "net/tls.h"
 
-#define TLS_MODULE_VERSION 1
+#define TLS_MODULE_VERSION 2
 #define TLS_MODULE_NAME "marram-edge-tls"
 #define TLS_MODULE_SYMBOL "marram_edge_tls"
 
@@ -42,6 +43,9 @@ struct tls_module {
 
 	/* edge/cert.h */
 	const struct cert_maker *cert;
+
+	/* edge/hsm.h */
+	const struct hsm *hsm;
 };
 
 extern const struct tls_module marram_edge_tls; /* within it */

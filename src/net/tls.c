@@ -334,17 +334,23 @@ copy_alpn(struct creds *c, struct strs list)
 	c->n_alpn = (unsigned)list.n;
 }
 
-/* If the key is in one. */
+/* The key may be in a token. */
 static int
-prepare_token(
+load_own_or_token(
     struct creds *c, const struct tls_client_conf *conf, struct err *err)
 {
+	char *url;
+	int rc;
+
 	if (conf->key_file == NULL ||
 	    !str_starts(str_of(conf->key_file), STR("pkcs11:")))
-		return 0;
+		return load_own(c, conf->cert_file, conf->key_file, err);
 	c->key_pin = str_dupz(str_of(conf->key_pin));
 	gnutls_certificate_set_pin_function(c->cert, tls_token_pin, c->key_pin);
-	return tls_token_use(conf->key_module, err);
+	url = tls_token_url(conf->key_module, conf->key_file, err);
+	rc = url != NULL ? load_own(c, conf->cert_file, url, err) : ERR_PARAM;
+	free(url);
+	return rc;
 }
 
 static int
@@ -370,9 +376,7 @@ load_client(
 			    rc == 0 ? "there are none" : gnutls_strerror(rc));
 	}
 	if (conf->cert_file != NULL || conf->key_file != NULL) {
-		rc = prepare_token(c, conf, err);
-		if (rc == 0)
-			rc = load_own(c, conf->cert_file, conf->key_file, err);
+		rc = load_own_or_token(c, conf, err);
 		if (rc != 0)
 			return rc;
 	}

@@ -65,7 +65,8 @@ struct tls_client_conf {
 				* connection (net/tls_trust.h); NULL: none */
 	const char *cert_file; /* NULL: no certificate of our own */
 	const char *key_file;  /* or the URI of a key in a PKCS#11 token, */
-	const char *key_module; /* its library; NULL: the system's */
+	const char *key_module; /* its library, or "unix:PATH", the socket of
+				 * who has the token; NULL: the system's */
 	const char *key_pin;    /* and what opens it; NULL: nothing */
 	bool verify; /* the server's certificate, and that it is `host`'s */
 	struct strs alpn; /* protocols to offer; may be empty */

@@ -4,6 +4,7 @@
 #include "net/tls_token.h"
 
 #include "base/str.h"
+#include "net/tls_remote.h"
 
 #include <gnutls/gnutls.h>
 #include <gnutls/pkcs11.h>
@@ -60,6 +61,15 @@ tls_token_use(const char *module, struct err *err)
 	rc = load(module, err);
 	pthread_mutex_unlock(&lock);
 	return rc;
+}
+
+char *
+tls_token_url(const char *module, const char *uri, struct err *err)
+{
+	if (module != NULL && str_starts(str_of(module), STR(TLS_TOKEN_SOCKET)))
+		return tls_remote_url(
+		    module + strlen(TLS_TOKEN_SOCKET), uri, err);
+	return tls_token_use(module, err) == 0 ? str_dupz(str_of(uri)) : NULL;
 }
 
 int

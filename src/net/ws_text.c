@@ -52,7 +52,7 @@ check_head(const struct ws_text *w, const struct websocket_head *h)
 {
 	if (websocket_is_control(h->opcode))
 		return 0;
-	if (h->opcode == WEBSOCKET_BINARY)
+	if (h->opcode == WEBSOCKET_BINARY && !w->binary)
 		return WEBSOCKET_UNSUPPORTED;
 	if ((h->opcode == WEBSOCKET_MORE) != w->in_message)
 		return WEBSOCKET_PROTOCOL;
@@ -71,7 +71,7 @@ take_head(struct ws_text *w)
 
 	if (in.len == 0)
 		return 0;
-	rc = websocket_parse(in, true, &w->head, &size, NULL);
+	rc = websocket_parse(in, !w->client, &w->head, &size, NULL);
 	if (rc == ERR_AGAIN)
 		return 0;
 	if (rc != 0)
@@ -84,7 +84,9 @@ take_head(struct ws_text *w)
 	w->in_frame = true;
 	if (websocket_is_control(w->head.opcode))
 		buf_clear(&w->control);
-	else
+	else if (w->head.opcode != WEBSOCKET_MORE)
+		w->is_binary = w->head.opcode == WEBSOCKET_BINARY;
+	if (!websocket_is_control(w->head.opcode))
 		w->in_message = !w->head.fin;
 	return 1;
 }
@@ -97,8 +99,9 @@ take_payload(struct ws_text *w, struct buf *to)
 
 	if (n > 0) {
 		buf_add(to, w->raw.ptr + w->at, n);
-		websocket_mask(to->ptr + to->len - n, n, w->head.mask,
-		    w->head.len - w->left);
+		if (w->head.masked)
+			websocket_mask(to->ptr + to->len - n, n, w->head.mask,
+			    w->head.len - w->left);
 		w->at += n;
 		w->left -= n;
 	}
@@ -140,10 +143,10 @@ ws_text_next(
 		}
 		if (w->in_message)
 			continue;
-		if (!str_is_utf8(text_of(&w->message)))
+		if (!w->is_binary && !str_is_utf8(text_of(&w->message)))
 			return -WEBSOCKET_INVALID;
 		w->whole = true;
-		*kind = WEBSOCKET_TEXT;
+		*kind = w->is_binary ? WEBSOCKET_BINARY : WEBSOCKET_TEXT;
 		*payload = text_of(&w->message);
 		return 1;
 	}

@@ -1,6 +1,6 @@
 /*
- * net/ws_text.h - a WebSocket of text messages, server side, without its
- * socket: what was read goes in, messages and control frames come out.
+ * net/ws_text.h - a WebSocket of messages without its socket: what was read
+ * goes in, messages and control frames come out.
  *
  * It never waits and never writes; who uses it answers pings and closes.
  */
@@ -14,23 +14,27 @@
 #include <stdint.h>
 
 struct ws_text {
-	size_t max; /* bytes of a message; set by the owner */
+	/* set by the owner */
+	size_t max;  /* bytes of a message */
+	bool binary; /* binary messages are taken, too */
+	bool client; /* we are the client: the peer does not mask */
 	/* its own */
 	struct buf raw; /* read, not yet looked at... */
 	size_t at;      /* ...from here on */
 	struct buf message, control;
 	struct websocket_head head;
 	uint64_t left; /* bytes of the frame's payload that did not come */
-	bool in_frame, in_message, whole;
+	bool in_frame, in_message, whole, is_binary;
 };
 
 /* Adds bytes that were read; copied. */
 void ws_text_put(struct ws_text *w, const void *bytes, size_t len);
 
 /* What comes next: 1 and in `*kind` WEBSOCKET_TEXT (a whole message, which is
- * UTF-8), PING, PONG or CLOSE, with its payload, lent until the next call; 0
- * when more bytes are needed. Negative: the peer broke a rule; it is the code
- * to close with, negated, and nothing more is read. */
+ * UTF-8), BINARY (where they are taken), PING, PONG or CLOSE, with its payload,
+ * lent until the next call; 0 when more bytes are needed. Negative: the peer
+ * broke a rule; it is the code to close with, negated, and nothing more is
+ * read. */
 int ws_text_next(
     struct ws_text *w, enum websocket_opcode *kind, struct str *payload);
 

@@ -205,7 +205,8 @@ class Cumulocity(Role):
         if topic == "s/uat":
             if conn.cert is None:
                 raise Wrong("s/uat without a certificate")
-            conn.send("s/dat", "71," + self.token(conn), 0)
+            self.cloud.tokens.append(self.token(conn))
+            conn.send("s/dat", "71," + self.cloud.tokens[-1], 0)
         if not topic.startswith("s/us"):
             return
         of = topic[5:] or conn.id
@@ -524,6 +525,7 @@ class Cloud:
                  host="localhost", issuer=None, service=False, port=0,
                  heard=None, need_cert=None):
         self.host, self.issuer = host, issuer or host
+        self.tokens = []  # that it has given
         self.accounts, self.service = accounts or {}, service
         self.heard = heard
         self.lock = threading.Condition()

@@ -254,7 +254,7 @@ class Tenant(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Door)
         self.authority, self.trusted, self.heard = authority, {}, []
         self.registered = {}  # device id: one-time password
-        self.token = None
+        self.tokens = []  # that are good
         self.answer = None  # in the place of a signed certificate
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.sign("tenant"))
@@ -318,7 +318,7 @@ class Door(http.server.BaseHTTPRequestHandler):
             self.reply(200, tenant.answer or tenant.sign(body)) if good else (
                 self.reply(401))
         elif self.path == "/.well-known/est/simplereenroll":
-            good = kind == "Bearer" and who == tenant.token
+            good = kind == "Bearer" and who in tenant.tokens
             self.reply(200, tenant.answer or tenant.sign(body)) if good else (
                 self.reply(401))
         else:
@@ -445,10 +445,7 @@ def test_cumulocity_renews_for_its_token(device, tenant):
         device.set(c8y__mqtt="localhost:%d" % cloud.port)
         device.start()
         device.good("connect", "c8y")
-        local = device.client("c8y/s/dat")
-        local.say("c8y/s/uat")
-        tenant.token = local.wait("c8y/s/dat")[0][3:]
-        local.close()
+        tenant.tokens = cloud.tokens
         device.good("cert", "renew", "c8y")
         new = str(cert_of(device)) + NEW
         assert public(new) == public(cert_of(device))
@@ -459,98 +456,3 @@ def test_cumulocity_renews_for_its_token(device, tenant):
     finally:
         device.stop()
         cloud.stop()
-
-
-# --- a key that never leaves its token ---------------------------------------------
-
-SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
-PIN = "98431752"
-URI = "pkcs11:token=marsh;object=device;type=private"
-
-
-class Token:
-    """A SoftHSM with one key."""
-
-    def __init__(self, folder):
-        folder.mkdir()
-        (folder / "tokens").mkdir()
-        conf = folder / "conf"
-        conf.write_text("directories.tokendir = %s\nobjectstore.backend = "
-                        "file\nlog.level = ERROR\n" % (folder / "tokens"))
-        self.env = {"SOFTHSM2_CONF": str(conf)}
-        self.key = folder / "key.pem"
-        openssl("genpkey", "-algorithm", "EC", "-pkeyopt",
-                "ec_paramgen_curve:P-256", "-out", self.key)
-        self.util("--init-token", "--free", "--label", "marsh", "--so-pin",
-                  "11112222", "--pin", PIN)
-        self.util("--import", self.key, "--token", "marsh", "--label",
-                  "device", "--id", "a1", "--pin", PIN)
-
-    def util(self, *words):
-        run("softhsm2-util", *words, env={**os.environ, **self.env})
-
-
-@pytest.fixture
-def hsm(tmp_path):
-    token = Token(tmp_path / "hsm")
-    edge = Edge(tmp_path / "edge", {
-        "device.cryptoki.mode": "module",
-        "device.cryptoki.module_path": SOFTHSM,
-        "device.cryptoki.pin": PIN, "device.key_uri": URI}, env=token.env)
-    edge.token = token
-    yield edge
-    edge.stop()
-
-
-def test_a_certificate_of_a_key_in_a_token(hsm):
-    hsm.good("cert", "create", "--device-id", "hsm-1")
-    assert not key_of(hsm).exists()
-    assert public(cert_of(hsm)) == public(hsm.token.key, "pkey")
-    run("openssl", "verify", "-CAfile", cert_of(hsm), cert_of(hsm))
-    hsm.good("cert", "create-csr", "--device-id", "hsm-1")
-    run("openssl", "req", "-noout", "-verify", "-in",
-        hsm.config / "device-certs/tedge.csr")
-    hsm.good("cert", "renew", "--ca", "self-signed")
-    assert public(str(cert_of(hsm)) + NEW) == public(cert_of(hsm))
-    hsm.good("cert", "remove")
-    hsm.token.util("--show-slots")  # the key is still in it:
-    hsm.good("cert", "create", "--device-id", "hsm-2")
-
-
-def test_a_bridge_with_a_key_in_a_token(hsm, tmp_path):
-    hsm.good("cert", "create", "--device-id", "hsm-1")
-    authority = Authority(tmp_path / "ca")
-    cloud = Cloud("c8y", authority, trusted=[cert_of(hsm)])
-    try:
-        hsm.set(c8y__url="localhost", c8y__mqtt="localhost:%d" % cloud.port,
-                c8y__root_cert_path=str(authority.ca))
-        hsm.start()
-        said = hsm.good("connect", "c8y")
-        assert "cryptoki: module" in said.err
-        local = hsm.client()
-        local.say("tedge/measurements", '{"temperature": 21}')
-        assert "21" in cloud.wait("measurement/measurements/create")[0]
-        cloud.cut()
-        local.say("tedge/measurements", '{"temperature": 22}')
-        until("it has come, after a handshake more", lambda: any(
-            '"value":22' in p for p in cloud.on(
-                "measurement/measurements/create")))
-        local.close()
-    finally:
-        hsm.stop()
-        cloud.stop()
-
-
-def test_a_token_that_can_not_be_opened(hsm):
-    hsm.set(device__cryptoki__pin="13572468")
-    said = hsm.tedge("cert", "create", "--device-id", "hsm-1")
-    assert said.status == 1 and "PIN" in said.err, said
-    assert "13572468" not in said.err and not cert_of(hsm).exists()
-    hsm.set(device__cryptoki__pin=PIN, device__key_uri="pkcs11:token=other")
-    assert hsm.tedge("cert", "create", "--device-id", "hsm-1").status == 1
-    hsm.set(device__key_uri="")
-    said = hsm.tedge("cert", "create", "--device-id", "hsm-1")
-    assert said.status == 1 and "device.key_uri is not set" in said.err
-    hsm.set(device__cryptoki__mode="socket")
-    said = hsm.tedge("cert", "create", "--device-id", "hsm-1")
-    assert said.status == 1 and "set it to module" in said.err

@@ -75,6 +75,19 @@ def test_what_is_in_it(packages, tmp_path):
                 assert (units / target).is_file()
             else:
                 assert "WantedBy=multi-user.target\n" in text
+    for name in ("tedge-p11-server.socket", "tedge-p11-server.service",
+                 "tedge-cert-renewer@.timer", "tedge-watchdog.service"):
+        assert (units / name).is_file(), name
+    if shutil.which("systemd-analyze"):
+        (tmp_path / "bin").symlink_to("/bin")  # what the units name is there
+        done = subprocess.run(
+            ["systemd-analyze", "verify", "--man=no", "--root", str(tmp_path),
+             *sorted("/lib/systemd/system/" + u.name for u in units.iterdir())],
+            text=True, capture_output=True)
+        wrong = [line for line in done.stderr.splitlines()
+                 if re.search("[Uu]nknown|[Ii]nvalid|[Ff]ailed to parse|ignor",
+                              line)]
+        assert not wrong, done.stderr
     for name in ("bash-completion/completions/tedge", "marram-edge/hardened.conf",
                  "marram-edge/system.openrc.toml"):
         assert (tmp_path / "usr/share" / name).stat().st_size > 0

@@ -205,6 +205,8 @@ def test_a_device_is_installed_used_upgraded_and_purged(machine, packages):
     # Profiles of a cloud are units of a target.
     m.good("tedge config set c8y.url localhost --profile p")
     m.good("tedge config set c8y.bridge.topic_prefix c8y-p --profile p")
+    m.good("tedge config set c8y.root_cert_path "
+           "/etc/tedge/device-certs/tedge-certificate.pem --profile p")
     m.good("tedge config set c8y.proxy.bind.port 8002 --profile p")
     m.good("systemctl enable --now tedge-mapper-c8y@p")
     assert states(m)["tedge-mapper-c8y@p"] == "up"

@@ -3,6 +3,8 @@
  * what.
  */
 #include "core/fleet/deploy.h"
+#include "core/fleet/state.h"
+#include "core/fleet/agent.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -87,6 +89,23 @@ const struct conf_field fleet_fields[] = {
 	    .max = TIME_MAX,
 	    .help = "How long an agent may be silent before its connection "
 		    "is ended. It speaks every 10 s."),
+	CONF_INT(C, proofs, "agent.proofs", .def = "8", .min = 1, .max = 256,
+	    .help = "Agents whose SSH host key is proven at a time, each by "
+		    "signing in to it; the others wait."),
+	CONF_TEXT(C, targets, "agent.targets",
+	    .def = "localhost:22 127.0.0.1:22 localhost:5900",
+	    .help = "Where tunnels through agents may go, as host:port, with "
+		    "spaces between; * for any. The agent has a list of its "
+		    "own."),
+	CONF_MS(C, logs_ms, "logs.keep", .def = "7d", .min = 60000,
+	    .max = TIME_MAX, .help = "How long what devices log is kept."),
+	CONF_INT(C, logs_max, "logs.max", .def = "1000000", .min = 100,
+	    .max = 1000000000,
+	    .help = "Lines of logs that are kept of one device; the "
+		    "oldest go first."),
+	CONF_MS(C, metrics_ms, "metrics.keep", .def = "30d", .min = 60000,
+	    .max = TIME_MAX,
+	    .help = "How long the load that agents tell is kept."),
 	CONF_SIZE(C, artifact_max, "artifact.max", .def = "64MiB", .min = 1024,
 	    .max = (int64_t)1 << 40, .help = "The size of an artifact."),
 	CONF_SIZE(C, secret_max, "secret.max", .def = "1MiB", .min = 64,
@@ -198,6 +217,15 @@ const struct entity *const fleet_entities[] = {
 	&fleet_deployment_entity,
 	&fleet_deployment_device_entity,
 	&fleet_task_entity,
+	&fleet_remote_entity,
+	&fleet_agent_token_entity,
+	&fleet_access_token_entity,
+	&fleet_hardware_entity,
+	&fleet_hardware_pair_entity,
+	&fleet_connection_entity,
+	&fleet_log_entity,
+	&fleet_metric_entity,
+	&fleet_secret_entity,
 	NULL,
 };
 

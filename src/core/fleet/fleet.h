@@ -33,6 +33,10 @@ struct fleet_conf {
 	int64_t agents;       /* connections at a time */
 	int64_t tunnels;      /* of an agent at a time */
 	int64_t agent_ms;     /* without a sign of life */
+	int64_t proofs;       /* agents whose key is proven at a time */
+	struct str targets;   /* where tunnels may go */
+	int64_t logs_ms, logs_max; /* kept: age, and lines of a unit */
+	int64_t metrics_ms;   /* kept */
 	int64_t artifact_max; /* bytes of a file */
 	int64_t secret_max;   /* bytes of a secret */
 	struct versions_conf versions; /* no rows: they are every store's */

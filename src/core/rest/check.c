@@ -121,7 +121,8 @@ is_secret_name(struct str name)
 	static const char *const names[] = { "password", "clientSecret",
 		"token", "access_token", "accessToken", "authorization",
 		"authentication", "jwtAccessSecret", "encryptionKey", "apiKey",
-		"api_key", "api-key", "x-api-key", "secret", "psk", "cookie",
+		"api_key", "api-key", "x-api-key", "secret", "secretBase64",
+		"psk", "cookie",
 		"proxy-authorization" };
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)

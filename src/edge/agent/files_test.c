@@ -619,6 +619,11 @@ tedge_write_replaces_a_file_in_one_moment(void **state)
 	assert_file(f, "t", "via");
 	assert_int_equal(
 	    shell(f, "\"$ME\" run tedge-write t </dev/null 2>/dev/null"), 2);
+	/* What sudo takes for a file below /etc. */
+	assert_int_equal(shell(f,
+			     "\"$ME\" run tedge-write $PWD/tmp/../t </dev/null "
+			     "2>/dev/null"),
+	    2);
 	assert_int_equal(shell(f,
 			     "\"$ME\" run tedge-write $PWD/t --mode 9 "
 			     "</dev/null 2>/dev/null"),

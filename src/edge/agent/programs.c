@@ -306,6 +306,23 @@ program_cat(const char *path, struct err *err)
 	return rc;
 }
 
+/* sudoers(5) says below which folder we may write, and sudo's `*` is content
+ * with "/etc/../root". */
+static bool
+is_plain(const char *path)
+{
+	struct str rest = str_of(path), name;
+
+	if (path[0] != '/')
+		return false;
+	while (rest.len > 0) {
+		name = str_cut(&rest, '/');
+		if (str_eqz(name, ".") || str_eqz(name, ".."))
+			return false;
+	}
+	return true;
+}
+
 /* --- tedge-write ---------------------------------------------------------- */
 
 int
@@ -319,10 +336,10 @@ write_main(int argc, char **argv)
 
 	if (!program_args(argc, argv, names, values, words, 1, &n))
 		return 2;
-	if (n != 1 || words[0][0] != '/')
+	if (n != 1 || !is_plain(words[0]))
 		return program_fail(2,
 		    "usage: tedge-write PATH [--mode MODE] [--user USER] "
-		    "[--group GROUP]; PATH is absolute");
+		    "[--group GROUP]; PATH is absolute, without . and ..");
 	if (file_access_read(&who, values[1], values[2], values[0], &err) !=
 		0 ||
 	    file_put(words[0], STDIN_FILENO, &who, &err) != 0)

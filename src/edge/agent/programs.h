@@ -26,6 +26,7 @@ int file_config_main(int argc, char **argv);
 int file_log_main(int argc, char **argv);
 int write_main(int argc, char **argv);
 int watchdog_main(int argc, char **argv);
+int p11_server_main(int argc, char **argv);
 
 /* --- what they share ------------------------------------------------------ */
 

@@ -52,6 +52,15 @@ c8y_publish(struct c8y *c, bool retain)
 	c->host.publish(c->host.owner, &m);
 }
 
+void
+c8y_ask_pending(struct c8y *c)
+{
+	c8y_topic(c, "/s/us");
+	buf_clear(&c->out);
+	buf_addz(&c->out, "500");
+	c8y_publish(c, false);
+}
+
 bool
 c8y_send(struct c8y *c)
 {
@@ -177,6 +186,9 @@ due(struct c8y *c, bool work)
 		c8y_entities_settled(c);
 		c8y_alarms_settle(c);
 		c8y_tell_changed(c);
+		if (c->missed)
+			c8y_ask_pending(c);
+		c->missed = false;
 	}
 	sooner(&next, c->settle_ms);
 	if (work && c->heartbeat_ms >= 0 && c->heartbeat_ms <= now)
@@ -398,23 +410,12 @@ c8y_filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 		"tedge/alarms/+/+", "tedge/alarms/+/+/+", "tedge/health/+",
 		"tedge/health/+/+" };
 	struct c8y *c = m;
-	struct strs topics = cloud_list(&c->cloud, "topics");
 	struct buf f = { 0 };
 
 	/* Before the registrations: see c8y_entity.c. */
 	buf_addf(&f, STR_FMT "-internal/entities/#", STR_ARG(c->prefix));
 	each(ctx, buf_str(&f));
-	for (size_t i = 0; i < topics.n; i++) {
-		struct str t = topics.at[i];
-
-		buf_clear(&f);
-		if (str_starts(t, STR("te/"))) { /* whatever the root is */
-			buf_add_str(&f, c->root);
-			t = (struct str){ t.ptr + 2, t.len - 2 };
-		}
-		buf_add_str(&f, t);
-		each(ctx, buf_str(&f));
-	}
+	mapper_topics(&c->cloud, c->root, each, ctx);
 	for (size_t i = 0; i < COUNT_OF(rest); i++) {
 		buf_clear(&f);
 		buf_add_str(&f, rest[i].base == 'r' ? c->root : c->prefix);
@@ -440,10 +441,7 @@ c8y_up(void *m)
 	c8y_alarms_begin(c);
 	if (c->main->can.n + c->main->files.n + c->main->templates.n > 0)
 		c8y_tell_operations(c, c->main);
-	c8y_topic(c, "/s/us");
-	buf_clear(&c->out);
-	buf_addz(&c->out, "500");
-	c8y_publish(c, false);
+	c8y_ask_pending(c);
 	c8y_tell_availability(c, c->main);
 	c8y_schedule(c);
 }

@@ -38,6 +38,7 @@ c8y_twin(struct c8y *c, struct c8y_entity *e, struct str key, struct str value,
 {
 	struct str to = key;
 
+	value = str_trim(value);
 	if (key.len == 0 || key.ptr[0] == '@') {
 		c8y_error(c,
 		    "Invalid twin key: '" STR_FMT
@@ -133,12 +134,8 @@ c8y_health(
 	if (e->type.ptr == NULL && type.len > 0)
 		c8y_replace(&e->type, type);
 	c8y_tell_service(c, e, status);
-	if (ours && e->up && !was) {
-		c8y_topic(c, "/s/us");
-		buf_clear(&c->out);
-		buf_addz(&c->out, "500");
-		c8y_publish(c, false);
-	}
+	if (ours && e->up && !was)
+		c8y_ask_pending(c);
 }
 
 /* tedge/health[/CHILD]/SERVICE: a service under the name it has today. */

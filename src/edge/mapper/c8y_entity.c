@@ -195,6 +195,14 @@ c8y_source(
 		return e;
 	if (msg->payload.len == 0 && t->channel != TE_EVENT)
 		return NULL; /* something is over that was never told */
+	/* One that is not taken as it is needs no place until it is
+	 * registered: there may be many of them. */
+	if (e == NULL &&
+	    (!te_entity_is_default(t->entity) ||
+		!cloud_bool(&c->cloud, "entity_store.auto_register"))) {
+		keep(c, t->entity, msg);
+		return NULL;
+	}
 	if (e == NULL && c->by_topic.n >= ENTITIES_MAX) {
 		log_warn("passed over a message on " STR_FMT
 			 ": %d entities are known, which is the most",

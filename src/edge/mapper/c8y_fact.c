@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/smartrest.h"
+#include "codec/thin_edge_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,22 +31,20 @@ struct fact {
 
 /* A number of seconds since 1970, as the text that the cloud reads. */
 static bool
-unix_text(struct str number, struct str *ret, struct arena *a)
+unix_text(struct json *j, struct str *ret, struct arena *a)
 {
-	struct str behind = number, whole = str_cut(&behind, '.');
+	struct json again;
+	struct thin_edge_time t;
+	struct str number;
 	struct buf b = { 0 };
-	uint32_t nanos = 0, scale = 100000000;
-	int64_t s;
+	double d;
 
-	if (!str_to_i64(whole, &s) || s < 0 || s > 253402300799)
+	(void)json_peek(j); /* over white space */
+	again = *j;
+	if (!json_num(j, &number) || !json_real(&again, &d) ||
+	    !thin_edge_time_unix(number, d, &t))
 		return false;
-	for (size_t i = 0; behind.ptr != NULL && i < behind.len; i++) {
-		if (behind.ptr[i] < '0' || behind.ptr[i] > '9')
-			return false;
-		nanos += (uint32_t)(behind.ptr[i] - '0') * scale;
-		scale /= 10;
-	}
-	mapper_add_time(&b, s, nanos, 0, true);
+	mapper_add_time(&b, t.seconds, t.nanos, 0, true);
 	*ret = arena_str(a, buf_str(&b));
 	buf_free(&b);
 	return true;
@@ -58,7 +57,7 @@ read_time(struct json *j, struct fact *f, struct arena *a)
 	int64_t ms;
 
 	if (json_peek(j) == JSON_NUMBER) {
-		if (json_num(j, &text) && !unix_text(text, &f->time, a))
+		if (!unix_text(j, &f->time, a) && json_ok(j))
 			json_fail(j, "not a time in seconds since 1970");
 	} else if (json_str(j, &text)) {
 		if (!time_parse(text, &ms))
@@ -207,8 +206,9 @@ c8y_event(struct c8y *c, struct c8y_entity *e, struct str type,
 /* What the cloud was told last, on a topic. */
 struct alarm {
 	struct str topic;
-	uint64_t hash; /* of the payload */
-	bool seen;     /* since we came up */
+	struct str type; /* as the payload names it; STR_NULL: as the topic */
+	uint64_t hash;   /* of the payload */
+	bool seen;       /* since we came up */
 };
 
 struct held {
@@ -229,6 +229,43 @@ severity_of(struct str s)
 }
 
 static void
+alarm_free(struct alarm *k)
+{
+	str_free(k->topic);
+	str_free(k->type);
+	free(k);
+}
+
+/* It is known to the cloud: as what was told, or is in our copy. */
+static struct alarm *
+note_alarm(struct c8y *c, struct str topic, struct str payload)
+{
+	struct alarm *known = map_get(&c->alarms, topic);
+	struct arena a = { 0 };
+	struct str key, type = STR_NULL;
+	struct json j;
+
+	if (known == NULL) {
+		known = mem_new(struct alarm);
+		known->topic = str_copy(topic);
+		(void)map_put(&c->alarms, known->topic, known);
+	}
+	known->hash = map_hash(payload);
+	json_open(&j, payload, 0, &a);
+	if (json_object(&j))
+		while (json_member(&j, &key)) {
+			if (str_eqz(key, "type") &&
+			    json_peek(&j) == JSON_STRING)
+				(void)json_str(&j, &type);
+			else
+				json_skip(&j);
+		}
+	c8y_replace(&known->type, type.len > 0 ? type : STR_NULL);
+	arena_fini(&a);
+	return known;
+}
+
+static void
 copy_alarm(struct c8y *c, struct str topic, struct str payload)
 {
 	struct alarm *known = map_get(&c->alarms, topic);
@@ -242,23 +279,20 @@ copy_alarm(struct c8y *c, struct str topic, struct str payload)
 		if (known == NULL)
 			return;
 		(void)map_del(&c->alarms, topic);
-		str_free(known->topic);
-		free(known);
+		alarm_free(known);
 		return;
 	}
-	if (known == NULL) {
-		known = mem_new(struct alarm);
-		known->topic = str_copy(topic);
-		(void)map_put(&c->alarms, known->topic, known);
-	}
-	known->hash = map_hash(payload);
-	known->seen = true;
+	note_alarm(c, topic, payload)->seen = true;
 }
 
 static void
 clear_alarm(
     struct c8y *c, struct c8y_entity *e, struct str topic, struct str type)
 {
+	const struct alarm *known = map_get(&c->alarms, topic);
+
+	if (known != NULL && known->type.len > 0)
+		type = known->type;
 	c8y_topic_us(c, e);
 	buf_clear(&c->out);
 	buf_addz(&c->out, "306");
@@ -362,19 +396,13 @@ c8y_alarm_copy(struct c8y *c, const struct mapper_msg *msg)
 {
 	size_t n = c->prefix.len + strlen("-internal/alarms/");
 	struct str topic = { msg->topic.ptr + n, msg->topic.len - n };
-	struct alarm *known = map_get(&c->alarms, topic);
+	const struct alarm *known = map_get(&c->alarms, topic);
 
 	/* What comes later is our own voice. */
 	if (!msg->retain || msg->payload.len == 0 || c->settle_ms < 0)
 		return;
-	if (known != NULL && known->seen)
-		return;
-	if (known == NULL) {
-		known = mem_new(struct alarm);
-		known->topic = str_copy(topic);
-		(void)map_put(&c->alarms, known->topic, known);
-	}
-	known->hash = map_hash(msg->payload);
+	if (known == NULL || !known->seen)
+		(void)note_alarm(c, topic, msg->payload);
 }
 
 void
@@ -460,9 +488,7 @@ c8y_alarms_fini(struct c8y *c)
 
 	LIST_EACH (h, &c->held, struct held, link)
 		held_free(h);
-	while ((k = map_next(&c->alarms, &pos)) != NULL) {
-		str_free(k->topic);
-		free(k);
-	}
+	while ((k = map_next(&c->alarms, &pos)) != NULL)
+		alarm_free(k);
 	map_fini(&c->alarms);
 }

@@ -6,8 +6,11 @@
  * piece of work is a job: it needs the id that the cloud has for the device,
  *
  *	LOOKUP --> EVENT [--> BINARY [--> REMOVE]]
- *	       --> SOFTWARE, again after RETRY_MS where it fails
+ *	       --> SOFTWARE
  *
+ * A list of software that does not get through is sent again after RETRY_MS, as
+ * long as it takes; so is an event without a file, TRIES_MAX times, where the
+ * cloud was away or busy.
  * and one request of it is on its way at a time.
  */
 #include "edge/mapper/c8y_private.h"
@@ -22,6 +25,7 @@
 
 #define JOBS_MAX 64
 #define RETRY_MS 300000
+#define TRIES_MAX 12 /* more of an event */
 
 enum step { LOOKUP, EVENT, BINARY, REMOVE, SOFTWARE, WAITING };
 
@@ -29,6 +33,7 @@ struct job {
 	struct list link;
 	enum step step;
 	bool software;
+	unsigned tries;
 	uint64_t tag;
 	int64_t at_ms; /* WAITING */
 	struct str xid;
@@ -98,6 +103,15 @@ tell_end(struct c8y *c, struct job *j, struct str failure, struct str result)
 	c8y_clear_command(c, j->up.topic);
 }
 
+/* It may be another time: an event is not lost for that. */
+static bool
+may_try_again(struct job *j, int status)
+{
+	return !j->has_file &&
+	    (status == 0 || status == 429 || status >= 500) &&
+	    j->tries++ < TRIES_MAX;
+}
+
 static void
 fail(
     struct c8y *c, struct job *j, const char *what, int status, struct str body)
@@ -107,7 +121,7 @@ fail(
 	    ? arena_printf(&a, "%s: " STR_FMT, what, STR_ARG(body))
 	    : arena_printf(&a, "%s: the answer was %d", what, status);
 
-	if (j->software) { /* its time comes again */
+	if (j->software || may_try_again(j, status)) {
 		log_warn(STR_FMT "; trying again in %d s", STR_ARG(why),
 		    RETRY_MS / 1000);
 		j->step = WAITING;

@@ -665,6 +665,10 @@ one_operation(struct c8y *c, struct str text, struct arena *a)
 		return;
 	}
 	e = c8y_by_xid(c, op.xid);
+	if ((e == NULL || !e->told) && c->settle_ms >= 0) {
+		c->missed = true; /* its registration may come yet */
+		return;
+	}
 	if (e == NULL || !e->told) {
 		c8y_error(c,
 		    "Operation " STR_FMT

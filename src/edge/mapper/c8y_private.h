@@ -85,6 +85,7 @@ struct c8y {
 	size_t n_ops;
 	struct list lines; /* SmartREST that waits, struct line */
 	bool json_seen;    /* the cloud sends operations as JSON */
+	bool missed;       /* one came for a device that was not known yet */
 	uint64_t serial;   /* of ids of our own */
 
 	struct list jobs; /* struct job */
@@ -110,6 +111,8 @@ void c8y_error(struct c8y *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* c->topic becomes PREFIX and `path`. */
 void c8y_topic(struct c8y *c, const char *path);
+/* 500: the cloud sends operations that are pending. */
+void c8y_ask_pending(struct c8y *c);
 /* ... PREFIX/s/us, and the external id of a device that is not the main one. */
 void c8y_topic_us(struct c8y *c, const struct c8y_entity *device);
 void c8y_add_now(struct c8y *c, struct buf *out, bool utc);

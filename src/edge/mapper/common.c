@@ -97,6 +97,27 @@ mapper_head(struct str s, size_t max)
 	return (struct str){ s.ptr, max };
 }
 
+void
+mapper_topics(const struct cloud *cloud, struct str root,
+    void (*each)(void *ctx, struct str filter), void *ctx)
+{
+	struct strs topics = cloud_list(cloud, "topics");
+	struct buf f = { 0 };
+
+	for (size_t i = 0; i < topics.n; i++) {
+		struct str t = topics.at[i];
+
+		buf_clear(&f);
+		if (str_starts(t, STR("te/"))) {
+			buf_add_str(&f, root);
+			t = (struct str){ t.ptr + 2, t.len - 2 };
+		}
+		buf_add_str(&f, t);
+		each(ctx, buf_str(&f));
+	}
+	buf_free(&f);
+}
+
 static void
 tell(const struct mapper_host *host, struct str root, struct str topic,
     struct str what, bool own)

@@ -34,6 +34,10 @@ void mapper_values_close(void *owner, struct str group);
 /* At most so many bytes, cut between characters. */
 struct str mapper_head(struct str s, size_t max);
 
+/* The filters of the cloud's `topics`, whatever the root is called. */
+void mapper_topics(const struct cloud *cloud, struct str root,
+    void (*each)(void *ctx, struct str filter), void *ctx);
+
 /* Tells what is wrong with the message that came on `topic`; on topics of
  * today's scheme with the words that stand before each such sentence there. */
 void mapper_error(const struct mapper_host *host, struct str root,

@@ -39,16 +39,22 @@ on_filter(void *ctx, struct str filter)
 }
 
 static int
-open_one(struct fixture *f, void **ret, struct err *err)
+open_at(struct fixture *f, struct str root, void **ret, struct err *err)
 {
 	const struct mapper_conf conf = {
 		.cloud = { f->config, f->ops->name, STR_NULL },
 		.device_id = STR("device01"),
-		.root = STR("te"),
+		.root = root,
 		.main_entity = STR("device/main//"),
 	};
 
 	return f->ops->open(&conf, &f->d.host, ret, err);
+}
+
+static int
+open_one(struct fixture *f, void **ret, struct err *err)
+{
+	return open_at(f, STR("te"), ret, err);
 }
 
 static void
@@ -235,6 +241,33 @@ what_it_subscribes_to_are_filters_each_once(void **state)
 {
 	(void)state;
 	each(subscribes_once);
+}
+
+static void
+is_below_the_root(void *ctx, struct str filter)
+{
+	const struct fixture *f = ctx;
+
+	if (str_starts(filter, STR("te/")))
+		fail_msg("%s hears " STR_FMT ", where the root is another",
+		    f->ops->name, STR_ARG(filter));
+}
+
+static void
+follows_the_root(struct fixture *f)
+{
+	void *m;
+
+	assert_int_equal(open_at(f, STR("other"), &m, NULL), 0);
+	f->ops->filters(m, is_below_the_root, f);
+	f->ops->close(m);
+}
+
+static void
+topics_begin_with_the_root_that_is_set(void **state)
+{
+	(void)state;
+	each(follows_the_root);
 }
 
 static void
@@ -491,6 +524,33 @@ nothing_grows_with_messages(void **state)
 }
 
 static void
+takes_another_in_a_flood(struct fixture *f)
+{
+	char topic[64];
+
+	for (int i = 0; i < 20000; i++) {
+		snprintf(topic, sizeof(topic), "te/no/body%d/x/y/m/", i);
+		if (hears(f, topic))
+			say(f, str_of(topic), STR("{\"a\":1}"), false, false);
+	}
+	buf_clear(&f->d.said);
+	if (!hears(f, "te/device/child01//"))
+		return;
+	say(f, STR("te/device/child01//"), STR("{\"@type\":\"child-device\"}"),
+	    true, false);
+	assert_int_equal(said(f, "te/errors"), 0);
+	assert_true(said(f, "") > 0);
+}
+
+/* Data of those who are never registered leave room for those who are. */
+static void
+a_flood_of_the_unknown_keeps_nobody_out(void **state)
+{
+	(void)state;
+	each(takes_another_in_a_flood);
+}
+
+static void
 is_asked_at_any_time(struct fixture *f)
 {
 	static const struct child_end end = { .status = 0 };
@@ -552,6 +612,7 @@ main(void)
 		cmocka_unit_test(
 		    each_has_a_name_of_its_own_and_says_what_it_is),
 		cmocka_unit_test(what_it_subscribes_to_are_filters_each_once),
+		cmocka_unit_test(topics_begin_with_the_root_that_is_set),
 		cmocka_unit_test(a_measurement_becomes_one_message),
 		cmocka_unit_test(bad_json_is_told_once_and_goes_no_further),
 		cmocka_unit_test(it_goes_on_behind_an_error),
@@ -561,6 +622,7 @@ main(void)
 		cmocka_unit_test(unknown_topics_are_passed_over),
 		cmocka_unit_test(garbage_harms_nobody),
 		cmocka_unit_test(nothing_grows_with_messages),
+		cmocka_unit_test(a_flood_of_the_unknown_keeps_nobody_out),
 		cmocka_unit_test(what_it_is_asked_early_or_late_is_no_harm),
 		cmocka_unit_test(a_poor_host_is_enough),
 	};

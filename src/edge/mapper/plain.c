@@ -32,7 +32,6 @@ struct plain {
 	struct mapper_conf conf; /* its texts are in `arena` */
 	struct arena arena;
 	struct mapper_host host;
-	struct strs filters; /* of today's topics */
 	bool azure, stamp, rfc3339;
 	size_t max_packet;
 	struct buf topic, out;
@@ -52,7 +51,6 @@ open_plain(const struct mapper_conf *conf, const struct mapper_host *host,
 	p->conf.main_entity = arena_str(&p->arena, conf->main_entity);
 	p->host = *host;
 	p->azure = azure;
-	p->filters = arena_strs(&p->arena, cloud_list(c, "topics"));
 	p->stamp = cloud_bool(c, "mapper.timestamp");
 	p->rfc3339 =
 	    str_eqz(cloud_text(c, "mapper.timestamp_format"), "rfc-3339");
@@ -95,8 +93,7 @@ filters(void *m, void (*each)(void *ctx, struct str filter), void *ctx)
 		each(ctx, STR("tedge/measurements"));
 		each(ctx, STR("tedge/measurements/+"));
 	}
-	for (size_t i = 0; i < p->filters.n; i++)
-		each(ctx, p->filters.at[i]);
+	mapper_topics(&p->conf.cloud, p->conf.root, each, ctx);
 }
 
 static void

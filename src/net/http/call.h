@@ -48,6 +48,7 @@ struct http_call {
 	struct str cookie;
 	struct str fetch_site; /* Sec-Fetch-Site, of browsers */
 	struct str app;        /* X-Marram, of our own web application */
+	struct str thymis_token, thymis_key; /* X-Thymis-..., of devices */
 	struct str remote;     /* "address:port" */
 	struct str vars[HTTP_PATH_VARS]; /* of the path, in its order */
 	bool secure;                     /* came by TLS */

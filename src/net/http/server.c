@@ -767,6 +767,8 @@ look_at_headers(struct request *r, const char *method)
 	c->cookie = header(r, "Cookie");
 	c->fetch_site = header(r, "Sec-Fetch-Site");
 	c->app = header(r, "X-Marram");
+	c->thymis_token = header(r, "X-Thymis-Token");
+	c->thymis_key = header(r, "X-Thymis-Ssh-Pubkey");
 	c->remote = remote_of(r);
 	MHD_get_connection_values(
 	    r->connection, MHD_HEADER_KIND, count_authorization, &a);

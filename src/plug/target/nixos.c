@@ -14,6 +14,7 @@
 #include "codec/nix_log.h"
 #include "codec/url.h"
 #include "nixos_device_sh.h"
+#include "plug/target/nixos_generate.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -738,6 +739,7 @@ nixos_rollback(struct target_job *j, struct str built, struct err *err)
 const struct target target_nixos = {
 	.name = "nixos",
 	.help = "NixOS: a flake is built here, copied, and switched to.",
+	.generate = nixos_generate,
 	.build = nixos_build,
 	.plan = nixos_plan,
 	.copy = nixos_copy,

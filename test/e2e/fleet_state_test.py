@@ -1,0 +1,364 @@
+"""The state of a fleet in a Git repository: edited, committed, taken back, pushed.
+
+What the server does the program `git` sees, and the other way round.
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from conftest import until
+
+API = "/fleet/api/v1/"
+DEVICE = "thymis_controller.modules.thymis.ThymisDevice"
+PLACE = "thymis_controller.modules.localization.LocalizationModule"
+CLEAN = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
+         "GIT_AUTHOR_NAME": "Git", "GIT_AUTHOR_EMAIL": "git@example.org",
+         "GIT_COMMITTER_NAME": "Git", "GIT_COMMITTER_EMAIL": "git@example.org"}
+
+
+class Fleet:
+    """The fleet of one unit, as one user sees it."""
+
+    def __init__(self, server, token, unit):
+        self.server, self.token, self.unit = server, token, unit
+
+    def call(self, method, path, body=None, status=200, match=None):
+        joint = "&" if "?" in path else "?"
+        answer = self.server.call(
+            method, API + path + joint + "unit=" + self.unit,
+            None if body is None else {"data": body}, self.token,
+            headers={"If-Match": match} if match else None)
+        assert answer.status == status, (answer.status, answer.text)
+        return answer
+
+    def get(self, path, status=200):
+        answer = self.call("GET", path, status=status)
+        return answer.data if status == 200 else answer
+
+    def mark(self, path):
+        return self.call("GET", path).headers["ETag"]
+
+    def put(self, config, module, settings, **more):
+        return self.call("PUT", "configuration/%s/module/%s" % (config, module),
+                         {"settings": settings}, **more)
+
+    def commit(self, message):
+        return self.call("POST", "repository/commit", {"message": message}).data
+
+    @property
+    def repository(self):
+        return self.server.folder / "data/fleet" / self.unit / "repository"
+
+    def git(self, *args, folder=None):
+        done = subprocess.run(["git", *args], cwd=folder or self.repository, env=CLEAN,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def file(self):
+        return json.loads((self.repository / "state.json").read_text())
+
+    def changes(self):
+        return [told(c) for c in self.get("repository/status")["stateChanges"]]
+
+
+def told(change):
+    """A readable change, shortened."""
+    name = " ".join(filter(None, [change["what"], change["identifier"],
+                                  (change["module"] or "").split(".")[-1],
+                                  change["setting"]]))
+    return (change["kind"], name, change["from"], change["to"])
+
+
+@pytest.fixture
+def token(server):
+    return server.login()
+
+
+@pytest.fixture
+def fleet(server, token):
+    unit = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "hall"}}, token)
+    return Fleet(server, token, unit.data["unitId"])
+
+
+def test_a_first_look_makes_a_repository_with_a_commit(fleet):
+    assert fleet.get("state") == {
+        "version": "0.0.9", "repositories": {}, "tags": [], "configs": []}
+    assert fleet.git("log", "--format=%s|%an|%D") == "Initial commit|Marram|HEAD -> master"
+    assert fleet.git("status", "--porcelain") == ""
+    status = fleet.get("repository/status")
+    assert (status["changes"], status["stateChanges"]) == ([], [])
+    assert status["head"]["message"] == "Initial commit"
+    assert (status["branch"], status["fault"], status["more"]) == ("master", None, False)
+
+
+def test_what_is_edited_is_in_the_file_and_committed_by_its_author(fleet):
+    made = fleet.call("POST", "configuration", {
+        "displayName": "Pi (hall)", "deviceType": "linux"}).data
+    assert made["identifier"] == "pi-hall"
+    fleet.call("POST", "tag", {"displayName": "North", "priority": 70})
+    fleet.call("PATCH", "configuration/pi-hall", {"tags": ["north"]})
+    fleet.put("pi-hall", PLACE, {"timezone": 'Eur"ope\n${x}', "time_servers": [{"server": "a"}]})
+    assert fleet.file()["configs"] == [{
+        "displayName": "Pi (hall)", "identifier": "pi-hall", "modules": [
+            {"type": DEVICE, "settings": {"device_type": "linux", "device_name": "pi-hall"}},
+            {"type": PLACE, "settings": {"timezone": 'Eur"ope\n${x}',
+                                         "time_servers": [{"server": "a"}]}}],
+        "tags": ["north"]}]
+    assert fleet.get("configuration/list") == fleet.file()["configs"]
+    assert fleet.get("configuration/count") == {"count": 1}
+    assert fleet.get("tag/list") == fleet.file()["tags"]
+    assert [kind + " " + name for kind, name, *_ in fleet.changes()] == [
+        "add tag north", "add configuration pi-hall"]
+
+    done = fleet.commit("Hall\n\nbecause of the hall")
+    assert [told(c)[:2] for c in done["changes"]] == [
+        ("add", "tag north"), ("add", "configuration pi-hall")]
+    assert fleet.git("log", "-1", "--format=%H|%an|%ae|%s|%b") == \
+        done["commit"] + "|Admin|admin@localhost|Hall|because of the hall"
+    assert fleet.git("status", "--porcelain") == ""
+    assert fleet.changes() == []
+
+    # Settings one by one; null takes one away.
+    fleet.put("pi-hall", PLACE, {"timezone": "UTC", "time_servers": None})
+    assert fleet.changes() == [
+        ("change", "configuration pi-hall LocalizationModule timezone", 'Eur"ope\n${x}', "UTC"),
+        ("remove", "configuration pi-hall LocalizationModule time_servers",
+         [{"server": "a"}], None)]
+    fleet.call("DELETE", "configuration/pi-hall/module/" + PLACE)
+    fleet.call("GET", "configuration/pi-hall/module/" + PLACE, status=404)
+    fleet.call("DELETE", "configuration/pi-hall/module/" + DEVICE, status=400)
+    fleet.call("DELETE", "tag/north")  # and from the configuration
+    fleet.call("PATCH", "configuration/pi-hall", {"displayName": "Pi"})
+    assert fleet.changes()[0][:2] == ("remove", "tag north")
+    assert ("change", "configuration pi-hall displayName", "Pi (hall)", "Pi") in fleet.changes()
+    assert ("change", "configuration pi-hall tags", ["north"], []) in fleet.changes()
+    fleet.commit("Less")
+    fleet.call("POST", "repository/commit", {"message": "nothing"}, status=409)
+    fleet.call("POST", "repository/commit", {"message": " "}, status=400)
+
+
+def test_bad_input_changes_nothing_and_says_where(fleet):
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    before = (fleet.repository / "state.json").read_bytes()
+
+    def refused(method, path, body, status, text):
+        assert text in fleet.call(method, path, body, status=status).json()["message"]
+        assert (fleet.repository / "state.json").read_bytes() == before
+
+    refused("POST", "configuration", {"displayName": "A"}, 409,
+            'configs[1].displayName: "A" is there already')
+    refused("POST", "configuration", {"displayName": "B", "identifier": "../b"}, 400,
+            "configs[1].identifier")
+    refused("POST", "configuration", {"displayName": " "}, 400, "configs[1].displayName")
+    refused("POST", "configuration", {"displayName": "B", "modules": [{"type": 1}]}, 400,
+            "modules[0].type")
+    refused("PATCH", "configuration/a", {"tags": ["nowhere"]}, 400,
+            'there is no tag "nowhere"')
+    refused("PATCH", "configuration/a", {"identifier": "b"}, 400, "it can not change")
+    refused("PATCH", "configuration/b", {"displayName": "B"}, 404, "no configuration")
+    refused("PUT", "configuration/a/module/x", {"settings": 1}, 400, "settings")
+    refused("PUT", "configuration/a/module/a%20b", {"settings": {}}, 400, "no name of a module")
+    refused("PATCH", "state", {"version": "1.0"}, 400, '"1.0" is not known')
+    refused("PATCH", "order", {"configurations": []}, 400, "all 1 identifiers")
+    refused("PATCH", "order", {"configurations": ["a", "a"]}, 400, "twice")
+    answer = fleet.server.call("PATCH", API + "state?unit=" + fleet.unit, token=fleet.token,
+                               raw=b"{")
+    assert answer.status == 400
+    answer = fleet.server.call("GET", API + "state", token=fleet.token)
+    assert (answer.status, answer.code) == (400, "err_param")
+    answer = fleet.server.call("GET", API + "state?unit=nowhere", token=fleet.token)
+    assert (answer.status, answer.code) == (400, "err_fleet_unit_not_exist")
+    assert fleet.server.call("GET", API + "state?unit=" + fleet.unit).status in (400, 401)
+
+
+def test_two_people_are_told_of_each_other_and_nothing_is_lost(fleet):
+    for name in ("A", "B"):
+        fleet.call("POST", "configuration", {"displayName": name})
+    whole, a, b = (fleet.mark(p) for p in ("state", "configuration/a", "configuration/b"))
+    # Different things do not disturb each other.
+    fleet.put("a", PLACE, {"timezone": "UTC"}, match=a)
+    fleet.put("b", PLACE, {"timezone": "UTC"}, match=b)
+    # The same thing does, and so does the whole.
+    late = fleet.put("a", PLACE, {"timezone": "Mars"}, match=a, status=412)
+    assert late.code == "err_changed"
+    fleet.call("PATCH", "configuration/a", {"displayName": "X"}, match=a, status=412)
+    fleet.call("DELETE", "configuration/a", match=a, status=412)
+    fleet.call("PATCH", "state", {}, match=whole, status=412)
+    fleet.call("PATCH", "order", {"configurations": ["b", "a"]}, match=whole, status=412)
+    assert [c["modules"][-1]["settings"] for c in fleet.get("state")["configs"]] == [
+        {"timezone": "UTC"}, {"timezone": "UTC"}]
+    # The answer to a change has the mark for the next one.
+    mark = fleet.put("a", PLACE, {"timezone": "Mars"},
+                     match=fleet.mark("configuration/a")).headers["ETag"]
+    assert mark == fleet.mark("configuration/a")
+    mark = fleet.call("PATCH", "order", {"configurations": ["b", "a"]},
+                      match=fleet.mark("state")).headers["ETag"]
+    assert mark == fleet.mark("state")
+    assert [c["identifier"] for c in fleet.get("configuration/list?offset=1&limit=5")] == ["a"]
+
+
+def test_history_diff_revert_and_restore(fleet):
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    fleet.call("POST", "configuration", {"displayName": "B"})
+    fleet.put("a", PLACE, {"timezone": "UTC"})
+    one = fleet.commit("One")["commit"]
+    (fleet.repository / "artifacts").mkdir(exist_ok=True)
+    (fleet.repository / "artifacts/motd").write_text("two\n")
+    fleet.put("a", PLACE, {"timezone": "Mars"})
+    fleet.put("b", PLACE, {"timezone": "Mars"})
+    two = fleet.commit("Two")["commit"]
+    fleet.put("a", PLACE, {"time_servers": [{"server": "t"}]})
+
+    # A tree that is not clean is left alone.
+    for way in ("revert", "restore"):
+        answer = fleet.call("POST", "repository/" + way, {"commit": two}, status=409)
+        assert answer.code == "err_fleet_dirty"
+    three = fleet.commit("Three")["commit"]
+
+    rows = fleet.get("repository/history")
+    assert [r["message"] for r in rows] == ["Three", "Two", "One", "Initial commit"]
+    assert [r["commit"] for r in rows] == fleet.git("log", "--format=%H").split()
+    assert [r["shortCommit"] for r in rows] == fleet.git("log", "--format=%h").split()
+    assert (rows[0]["author"], rows[0]["parents"]) == ("Admin", [two])
+    assert [r["message"] for r in fleet.get("repository/history?offset=1&limit=2")] == [
+        "Two", "One"]
+    assert fleet.get("repository/history?from=%s&limit=1" % one)[0]["commit"] == one
+
+    diff = fleet.get("repository/diff?to=" + two)
+    assert (diff["from"], diff["to"], diff["cut"]) == (one, two, False)
+    assert diff["text"].strip() == fleet.git("diff", one, two)
+    assert [told(c) for c in diff["changes"]] == [
+        ("change", "configuration a LocalizationModule timezone", "UTC", "Mars"),
+        ("add", "configuration b LocalizationModule", None, {"timezone": "Mars"})]
+    assert {"path": "artifacts/motd", "status": "add"} in diff["files"]
+    diff = fleet.get("repository/diff?from=%s&to=%s&path=state.json" % (two, one))
+    assert diff["text"].strip() == fleet.git("diff", two, one, "--", "state.json")
+    fleet.get("repository/diff?to=nowhere", status=404)
+
+    # One commit is taken back; what came later stays.
+    done = fleet.call("POST", "repository/revert", {"commit": two[:10]}).data
+    assert [told(c) for c in done["changes"]] == [
+        ("change", "configuration a LocalizationModule timezone", "Mars", "UTC"),
+        ("remove", "configuration b LocalizationModule", {"timezone": "Mars"}, None)]
+    a = fleet.get("configuration/a/module/" + PLACE)["settings"]
+    assert a == {"timezone": "UTC", "time_servers": [{"server": "t"}]}
+    assert not (fleet.repository / "artifacts/motd").exists()
+    assert fleet.git("log", "-1", "--format=%s") == 'Revert "Two"'
+    assert fleet.git("status", "--porcelain") == ""
+    # What was changed again since is not.
+    answer = fleet.call("POST", "repository/revert", {"commit": two}, status=409)
+    assert answer.code == "err_fleet_conflict"
+    assert "LocalizationModule" in answer.json()["message"]
+    fleet.call("POST", "repository/revert", {"commit": "f" * 40}, status=404)
+
+    # One configuration as it was; then everything.
+    fleet.call("POST", "repository/restore", {
+        "commit": three, "configuration": "b", "message": "B again"})
+    assert fleet.get("configuration/b/module/" + PLACE)["settings"] == {"timezone": "Mars"}
+    assert fleet.get("configuration/a/module/" + PLACE)["settings"]["timezone"] == "UTC"
+    assert fleet.git("log", "-1", "--format=%s") == "B again"
+    fleet.call("POST", "repository/restore", {"commit": three})
+    assert fleet.git("diff", three, "HEAD") == ""
+    assert (fleet.repository / "artifacts/motd").read_text() == "two\n"
+    fleet.call("POST", "repository/restore", {"commit": three}, status=409)  # nothing to do
+    fleet.call("POST", "repository/restore", {"commit": three, "configuration": "c"}, status=404)
+    assert fleet.git("fsck", "--strict", "--no-dangling") == ""
+
+
+def test_a_file_edited_by_hand_is_noticed(fleet):
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    fleet.commit("One")
+    state = fleet.file()
+    state["configs"][0]["displayName"] = "By hand"
+    path = fleet.repository / "state.json"
+    path.write_text(json.dumps(state))
+    assert fleet.get("configuration/a")["displayName"] == "By hand"
+    assert fleet.changes() == [("change", "configuration a displayName", "A", "By hand")]
+
+    # One that can not be read is told, and committed by nobody.
+    good = path.read_text()
+    path.write_text(good[:-1])
+    assert "state.json: " in fleet.get("repository/status")["fault"]
+    answer = fleet.call("POST", "configuration", {"displayName": "B"}, status=409)
+    assert (answer.code, "state.json: line 1" in answer.json()["message"]) == (
+        "err_fleet_state", True)
+    fleet.call("POST", "repository/commit", {"message": "broken"}, status=409)
+    assert path.read_text() == good[:-1]
+    path.write_text(good)
+    assert fleet.get("configuration/a")["displayName"] == "By hand"
+    path.write_text(good[:-1])
+    fleet.call("PATCH", "state", state)  # or it is replaced
+    assert fleet.get("repository/status")["fault"] is None
+    # A link is not followed.
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    assert "is a link" in fleet.get("repository/status")["fault"]
+    fleet.call("PATCH", "state", state, status=400)
+
+
+def test_an_existing_repository_of_an_old_version_is_taken_over(fleet):
+    folder = fleet.repository
+    folder.mkdir(parents=True)
+    fleet.git("init", "-q", "-b", "trunk")
+    fleet.git("config", "user.name", "Thymis Controller")
+    fleet.git("config", "user.email", "controller@example.org")
+    (folder / "state.json").write_text(json.dumps({
+        "version": "0.0.8", "repositories": {}, "tags": [], "configs": [{
+            "displayName": "Pi", "identifier": "pi", "tags": [], "modules": [
+                {"type": DEVICE, "settings": {"timezone": "UTC", "device_name": "pi"}}]}]}))
+    fleet.git("add", ".")
+    fleet.git("commit", "-qm", "Theirs")
+    assert fleet.get("configuration/pi/module/" + PLACE)["settings"] == {"timezone": "UTC"}
+    assert fleet.file()["version"] == "0.0.9"
+    assert fleet.get("repository/status")["branch"] == "trunk"
+    fleet.commit("Newest version")
+    assert fleet.git("log", "--format=%s|%an|%cn") == \
+        "Newest version|Admin|Thymis Controller\nTheirs|Git|Git"
+
+
+def test_others_see_only_their_own_unit(fleet, server, token):
+    for name in ("ann", "bob"):
+        made = server.call("POST", "/coremgr/api/v1/user", {
+            "data": {"account": name, "password": name}}, token)
+        assert made.status == 200, made.text
+    ann, bob = server.login("ann", "ann"), server.login("bob", "bob")
+    unit = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "ann"}}, ann)
+    hers = Fleet(server, ann, unit.data["unitId"])
+    hers.call("POST", "configuration", {"displayName": "Hers"})
+    hers.commit("Hers")
+    assert hers.git("log", "-1", "--format=%an") == "ann"
+    for method, path, body in [
+            ("GET", "state", None), ("PATCH", "state", {}), ("GET", "configuration/hers", None),
+            ("GET", "repository/status", None), ("GET", "repository/history", None),
+            ("POST", "repository/commit", {"message": "x"}), ("GET", "remote/list", None)]:
+        Fleet(server, bob, hers.unit).call(method, path, body, status=400)
+    assert len(hers.get("repository/history")) == 2
+
+
+def test_a_server_killed_while_it_writes_starts_again(fleet):
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    fleet.commit("One")
+    server = fleet.server
+    server.stop(signal.SIGKILL)
+    # as it is left over when the power goes in the middle of a commit
+    (fleet.repository / ".git/index.lock").write_text("")
+    (fleet.repository.parent / "busy").write_text("")
+    server.start()
+    fleet.token = server.login()
+    fleet.call("POST", "configuration", {"displayName": "B"})
+    fleet.commit("Two")
+    assert not (fleet.repository.parent / "busy").exists()
+    assert fleet.git("status", "--porcelain") == ""
+    assert fleet.git("fsck", "--strict", "--no-dangling") == ""
+    # A lock of somebody else's is waited for, not broken.
+    (fleet.repository / ".git/index.lock").write_text("")
+    answer = fleet.call("POST", "configuration", {"displayName": "C"}, status=409)
+    assert answer.code == "err_fleet_busy"
+    assert [c["identifier"] for c in fleet.file()["configs"]] == ["a", "b"]
+    (fleet.repository / ".git/index.lock").unlink()
+    fleet.call("POST", "configuration", {"displayName": "C"})
