@@ -21,22 +21,38 @@ if os.geteuid() != 0:
 elif not MISSING and subprocess.run(["unshare", "-m", "true"]).returncode != 0:
     MISSING.append("mount namespaces")
 
-FLAKE = """{
-  outputs = { self, ... }: let
-    state = builtins.fromJSON (builtins.readFile ./state.json);
-    system = id: let
-      version = builtins.readFile (./hosts + "/${id}/version");
-      hello = derivation { name = "hello-${version}"; system = builtins.currentSystem or "%s";
+# Instead of nixpkgs: a system of three files that lie among the artifacts.
+NIXPKGS = """{
+  outputs = { self }: {
+    lib.nixosSystem = { modules, specialArgs }: let
+      first = builtins.head modules;
+      id = builtins.head (builtins.match ".*/hosts/([^/]+)/.*" (toString first));
+      file = name: builtins.readFile (first + "/../../../artifacts/${id}-${name}");
+      version = file "version";
+      hello = derivation { name = "hello-${version}"; system = "%s";
         builder = "/bin/sh"; args = [ "-c" "echo hello ${version} > $out" ]; };
-    in derivation { name = "nixos-system-${id}-${version}"; system = "%s";
-      builder = "/bin/sh"; inherit hello;
-      script = builtins.readFile (./hosts + "/${id}/switch");
-      passAsFile = [ "script" ];
-      args = [ "-c" (builtins.readFile (./hosts + "/${id}/build")) ]; };
-  in { nixosConfigurations = builtins.listToAttrs (map (c: {
+    in {
+      config.system.build.toplevel = derivation {
+        name = "nixos-system-${id}-${version}"; system = "%s";
+        builder = "/bin/sh"; inherit hello;
+        script = file "switch"; passAsFile = [ "script" ];
+        args = [ "-c" (file "build") ];
+      };
+    };
+  };
+}
+"""
+# What the server writes in this place is the same for this.
+FLAKE = """{
+  inputs.nixpkgs.url = "path:%s";
+  outputs = { self, nixpkgs }: {
+    nixosConfigurations = builtins.listToAttrs (map (c: {
       name = c.identifier;
-      value.config.system.build.toplevel = system c.identifier;
-    }) state.configs); };
+      value = nixpkgs.lib.nixosSystem {
+        modules = [ (./hosts + "/${c.identifier}/device.nix") ]; specialArgs = { };
+      };
+    }) (builtins.fromJSON (builtins.readFile ./state.json)).configs);
+  };
 }
 """
 BUILD = """echo making it
@@ -97,30 +113,30 @@ class Fleet:
         self.write(configs)
 
     def write(self, configs):
-        git(self.repository, "init", "-q")
         state = {"version": "0.0.9", "repositories": {}, "tags": [], "configs": [
             {"displayName": c, "identifier": c, "tags": [], "modules": [
                 {"type": "thymis_controller.modules.thymis.ThymisDevice",
                  "settings": {"device_type": "generic-x86_64", "device_name": c}}]}
             for c in configs]}
+        git(self.repository, "init", "-q", "-b", "master")
         (self.repository / "state.json").write_text(json.dumps(state, indent=2))
-        here = system()
-        (self.repository / "flake.nix").write_text(FLAKE % (here, here))
+        (self.repository / "flake.nix").write_text(FLAKE % (self.folder / "nixpkgs"))
         for config in configs:
             self.set(config, "1")
         self.commit("first")
 
     def set(self, config, version, switch="", build=BUILD):
         """What a configuration is; `switch`: what its activation does first."""
-        host = self.repository / "hosts" / config
-        host.mkdir(parents=True, exist_ok=True)
-        (host / "version").write_text(version)
-        (host / "switch").write_text(SWITCH % switch)
-        (host / "build").write_text("# %s\n%s" % (self.nonce, build))
+        files = self.repository / "artifacts"
+        files.mkdir(exist_ok=True)
+        (files / (config + "-version")).write_text(version)
+        (files / (config + "-switch")).write_text(SWITCH % switch)
+        (files / (config + "-build")).write_text("# %s\n%s" % (self.nonce, build))
 
     def commit(self, message):
-        git(self.repository, "add", "-A")
-        git(self.repository, "commit", "-q", "-m", message)
+        answer = self.call("POST", "repository/commit", {"data": {"message": message}},
+                           unit=self.unit)
+        assert answer.status == 200, answer.text
         return git(self.repository, "rev-parse", "HEAD")
 
     def build(self, config):
@@ -128,7 +144,8 @@ class Fleet:
         return subprocess.run(
             ["nix", "--extra-experimental-features", "nix-command flakes", "build",
              "git+file://%s#nixosConfigurations.\"%s\".config.system.build.toplevel"
-             % (self.repository, config), "--no-link", "--json"],
+             % (self.repository, config), "--no-link", "--no-write-lock-file",
+             "--json"],
             check=True, capture_output=True, text=True,
             env={**os.environ, "NIX_CONFIG": NIX_CONFIG}).stdout.split('"out":"')[1] \
             .split('"')[0]
@@ -154,7 +171,7 @@ class Fleet:
 
     def rows(self, no, kind="deployment-device"):
         return self.call("GET", kind + "/list", unit=self.unit, deployment=no,
-                         sort="created:asc").data
+                         sort="created:asc" if kind == "task" else "position:asc").data
 
     def ended(self, no, limit=90):
         """Waits for the end of a deployment; its state."""
@@ -282,7 +299,11 @@ def fleet(start, tmp_path):
     fleets = []
 
     def begin(*configs, options=QUICK):
-        server = start(*options, env={"NIX_CONFIG": NIX_CONFIG})
+        nixpkgs = tmp_path / "nixpkgs"
+        nixpkgs.mkdir(exist_ok=True)
+        (nixpkgs / "flake.nix").write_text(NIXPKGS % (system(), system()))
+        server = start("--fleet.nix.nixpkgs", "path:%s" % nixpkgs, *options,
+                       env={"NIX_CONFIG": NIX_CONFIG})
         fleets.append(Fleet(server, tmp_path, *configs))
         return fleets[-1]
 
