@@ -1,5 +1,8 @@
 """Deployments to devices that run NixOS: real Nix, real sshd, a store for each."""
-from conftest import until
+import os
+import subprocess
+
+from conftest import LIMIT, PROGRAM, until
 from fleet_nixos import NEEDED, fleet
 
 pytestmark = NEEDED
@@ -122,3 +125,41 @@ def test_who_cancels_leaves_nothing_half_done(fleet):
     assert f.ended(no)["state"] == "cancelled"
     assert f.states(no) == {"pi-1": "rolledBack"}
     assert d.current() == before
+
+
+def test_the_command_line_follows_to_the_end(fleet, tmp_path):
+    f = fleet("pi")
+    d = f.device("pi")
+    f.set("pi", "2")
+    f.commit("second")
+    home = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path),
+            "MARRAM_URL": f.server.url, "MARRAM_PASSWORD": "admin"}
+
+    def marram(*words):
+        return subprocess.run([PROGRAM, *words], env=home, capture_output=True,
+                              text=True, timeout=4 * LIMIT)
+
+    assert marram("login", "-a", "admin").returncode == 0
+    plan = marram("fleet", "plan", "-u", f.unit)
+    assert plan.returncode == 0, plan.stdout + plan.stderr
+    assert "pi-1 plan| ~ package hello: 1 -> 2" in plan.stdout
+    assert plan.stdout.endswith("planned\n")
+    no = plan.stdout.split()[1]
+
+    went = marram("fleet", "start", "-i", no)
+    assert went.returncode == 0, went.stdout + went.stderr
+    assert "pi-1 apply| activating the configuration: test" in went.stdout
+    assert went.stdout.endswith("done\n") and d.current() == f.build("pi")
+    assert marram("fleet", "cancel", "-i", no).returncode == 1
+
+    bad = marram("fleet", "deploy", "-u", f.unit, "--config", "none")
+    assert bad.returncode == 1 and "there is no configuration none" in bad.stderr
+    f.set("pi", "3", switch="    exit 7")
+    f.commit("bad")
+    went = marram("fleet", "deploy", "-u", f.unit, "-d", d.id, "-m", "bad")
+    assert went.returncode == 1
+    assert "exited with 7" in went.stdout.splitlines()[-1]
+    tasks = marram("fleet", "tasks", "-u", f.unit, "--state", "failed").stdout
+    task = tasks.split()[1]
+    shown = marram("fleet", "output", "-i", task)
+    assert shown.returncode == 1 and "activation failed" in shown.stdout

@@ -54,15 +54,15 @@ def test_a_device_that_is_off_gets_it_when_it_is_back(fleet):
 
 def test_a_server_that_is_killed_goes_on(fleet):
     f = fleet("pi")
-    many = [f.device("pi") for _ in range(4)]
+    many = [f.device("pi") for _ in range(10)]
     f.set("pi", "2", switch="    sleep 1")
     f.commit("second")
-    no = f.post("deployment", canary=1, atOnce=3)
+    no = f.post("deployment", canary=1, atOnce=4)
     until("the first", lambda: "done" in f.states(no).values(), 60)
     until("some apply", lambda: "apply" in f.states(no).values(), 60)
     f.server.restart(9)
     f.token = f.server.login()
-    assert f.ended(no)["state"] == "done", f.outputs(no)
+    assert f.ended(no, 240)["state"] == "done", f.outputs(no)
     built = f.build("pi")
     assert {d.current() for d in many} == {d.profile() for d in many} == {built}
     # each was switched once for all that

@@ -2,15 +2,9 @@
  * core/fleet/fleet.c - see fleet.h: opening and ending, the parts, and who may
  * what.
  */
-<<<<<<< HEAD
-#include "core/fleet/deploy.h"
-#include "core/fleet/state.h"
-#include "core/fleet/agent.h"
-=======
-#include "core/fleet/state.h"
 #include "core/fleet/agent.h"
 #include "core/fleet/deploy.h"
->>>>>>> main
+#include "core/fleet/state.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -220,12 +214,6 @@ fleet_store(struct fleet *f)
 
 const struct entity *const fleet_entities[] = {
 	&fleet_device_entity,
-<<<<<<< HEAD
-	&fleet_deployment_entity,
-	&fleet_deployment_device_entity,
-	&fleet_task_entity,
-=======
->>>>>>> main
 	&fleet_remote_entity,
 	&fleet_agent_token_entity,
 	&fleet_access_token_entity,
@@ -235,12 +223,9 @@ const struct entity *const fleet_entities[] = {
 	&fleet_log_entity,
 	&fleet_metric_entity,
 	&fleet_secret_entity,
-<<<<<<< HEAD
-=======
 	&fleet_deployment_entity,
 	&fleet_deployment_device_entity,
 	&fleet_task_entity,
->>>>>>> main
 	NULL,
 };
 
