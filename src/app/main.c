@@ -5,6 +5,7 @@
  * command groups; as marram, and by any other name, the first word decides.
  */
 #include "app/app.h"
+#include "app/cli/access.h"
 #include "app/settings.h"
 #include "base/base.h"
 #include "net/http/openapi.h"
@@ -112,6 +113,10 @@ main(int argc, char **argv)
 	const char *slash = strrchr(argv[0], '/');
 	const char *name = slash != NULL ? slash + 1 : argv[0];
 
+	int status;
+
+	if (access_by_socket(argc, argv, &status))
+		return status;
 	if (strcmp(name, "sylvia-iot-core") == 0)
 		return serve_main(argc, argv);
 	if (strcmp(name, "sylvia-iot-coremgr-cli") != 0 && argc > 1)

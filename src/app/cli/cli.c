@@ -4,6 +4,7 @@
 #include "app/cli/cli.h"
 
 #include "app/app.h"
+#include "app/cli/access.h"
 #include "app/cli/fleet_deploy.h"
 #include "app/cli/output.h"
 #include "app/cli/request.h"
@@ -448,6 +449,10 @@ static const struct cli_local locals[] = {
 	    &backup_download, "backup:i! file:o", run_backup_download },
 	{ "backup", "upload", "Takes a zip file there as a backup.",
 	    &backup_upload, "file! name:n", run_backup_upload },
+	{ "fleet", "access",
+	    "A tunnel to a device, by its agent, between standard input and "
+	    "output: for ssh -o ProxyCommand.",
+	    &access_record, ACCESS_SPEC, run_access },
 	{ "firmware", "upload", "Uploads the file of a firmware.",
 	    &firmware_upload, "id:i! file! name:n", run_firmware_upload },
 	{ "firmware", "download", "Writes the file of a firmware into a file.",

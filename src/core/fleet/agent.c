@@ -252,7 +252,8 @@ handle_upgrade(struct http_call *c)
 {
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct ws_request r = { .method = str_of(c->method),
-		.target = c->target };
+		.target = c->target,
+		.any_protocol = true };
 	struct buf accept = { 0 };
 	int status;
 

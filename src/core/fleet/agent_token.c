@@ -735,8 +735,9 @@ handle_claim(struct http_call *c)
 	if (!rest_read(c, &c->route->body, NULL, &b))
 		return;
 	take = b.row;
-	if (!auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER) &&
-	    route_may_unit(f->route, c, take->unit_id, REST_ADD) != 1) {
+	if (route_unit_exists(f->route, take->unit_id, NULL) != 1 ||
+	    (!auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER) &&
+		route_may_unit(f->route, c, take->unit_id, REST_ADD) != 1)) {
 		if (c->status == 0)
 			http_error(c, 400, "err_fleet_unit_not_exist", NULL);
 		return;

@@ -146,7 +146,7 @@ put_config(struct buf *b, const struct fleet_agents *all, const struct way *w)
 	    "  LogLevel ERROR\n",
 	    CONNECT_S);
 	if (w->pass != NULL) {
-		buf_addz(b, "  ProxyCommand exec");
+		buf_addz(b, "  ProxyCommand");
 		put_word(b, all->program);
 		buf_addz(b, " fleet access --socket");
 		put_word(b, all->socket);

@@ -6,6 +6,7 @@
  * nobody reaches the device afterwards. What was built is named by its path in
  * the store: the same for all devices of a configuration.
  */
+#include "plug/target/nixos_generate.h"
 #include "plug/target/target.h"
 
 #include "base/base.h"
