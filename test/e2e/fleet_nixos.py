@@ -150,8 +150,8 @@ class Fleet:
             env={**os.environ, "NIX_CONFIG": NIX_CONFIG}).stdout.split('"out":"')[1] \
             .split('"')[0]
 
-    def device(self, config, name=None):
-        d = Device(self, config, name or "pi-%d" % (len(self.devices) + 1))
+    def device(self, config, name=None, kind=None):
+        d = (kind or Device)(self, config, name or "pi-%d" % (len(self.devices) + 1))
         self.devices.append(d)
         return d
 
@@ -216,15 +216,19 @@ class Device:
         (self.root / "run").chmod(0o755)
         self.process = None
         self.port = self.free_port()
+        self.config = config
         self.prepare(fleet.build(config))
+        self.public_key = " ".join((self.root / "host.pub").read_text().split()[:2])
         self.start()
-        answer = fleet.call("POST", "device", {"data": {
-            "unitId": fleet.unit, "name": name, "address": "127.0.0.1",
-            "sshPort": self.port, "config": config,
-            "sshPublicKey": " ".join(
-                (self.root / "host.pub").read_text().split()[:2])}})
+        self.id = self.register()
+
+    def register(self):
+        answer = self.fleet.call("POST", "device", {"data": {
+            "unitId": self.fleet.unit, "name": self.name, "address": "127.0.0.1",
+            "sshPort": self.port, "config": self.config,
+            "sshPublicKey": self.public_key}})
         assert answer.status == 200, answer.text
-        self.id = answer.data["id"]
+        return answer.data["id"]
 
     @staticmethod
     def free_port():
