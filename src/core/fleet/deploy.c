@@ -973,7 +973,7 @@ part_routes(struct fleet *f, http_add_routes *add, void *ctx)
 static int
 part_clean(struct fleet *f, struct err *err)
 {
-	return fleet_tasks_clean(f, clock_now() - f->conf.tasks_kept_ms, err);
+	return deploy_clean(f, clock_now() - f->conf.tasks_kept_ms, err);
 }
 
 static const struct entity *const entities[] = { &fleet_deployment_entity,
