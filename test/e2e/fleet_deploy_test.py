@@ -72,7 +72,7 @@ def test_a_build_that_fails_touches_no_device(fleet):
     f.commit("bad")
     no = f.post("deployment")
     d = f.ended(no)
-    assert d["state"] == "rolledBack" or d["state"] == "failed"
+    assert d["state"] == "failed"
     assert "failed with exit code 3" in d["reason"]
     assert one.current() == two.current() == before
     said = f.outputs(no)
@@ -85,6 +85,26 @@ def test_a_build_that_fails_touches_no_device(fleet):
     # the same commit fails the same way
     again = f.call("GET", "deployment/list", unit=f.unit).data[0]["id"]
     assert again != no and "exit code 3" in f.ended(again)["reason"]
+
+
+def test_a_copy_that_fails_is_told(fleet):
+    f = fleet("pi")
+    d = f.device("pi")
+    before = d.current()
+    db = d.root / "nix/var/nix/db"
+    db.rename(d.root / "nix/var/nix/db.away")
+    db.write_text("no database")
+    f.set("pi", "2")
+    f.commit("second")
+    no = f.post("deployment")
+    ended = f.ended(no)
+    assert ended["state"] == "failed" and "copying failed" in ended["reason"], ended
+    assert f.states(no) == {"pi-1": "failed"} and d.current() == before
+    db.unlink()
+    (d.root / "nix/var/nix/db.away").rename(db)
+    again = f.call("POST", "deployment/%s/retry" % no).data["id"]
+    assert f.ended(again)["state"] == "done", f.outputs(again)
+    assert d.current() == f.build("pi")
 
 
 def test_an_activation_that_fails_is_taken_back_and_the_rest_stays(fleet):

@@ -214,7 +214,7 @@ class Device:
         for part in ("nix", "run/sshd", "lib"):
             (self.root / part).mkdir(parents=True)
         (self.root / "run").chmod(0o755)
-        self.process = None
+        self.process, self.boots = None, 0
         self.port = self.free_port()
         self.config = config
         self.prepare(fleet.build(config))
@@ -244,7 +244,8 @@ class Device:
             env={**os.environ, "NIX_CONFIG": NIX_CONFIG}, capture_output=True)
         for part in ("profiles", "gcroots"):
             (self.root / "nix/var/nix" / part).mkdir(parents=True, exist_ok=True)
-        (self.root / "run/current-system").symlink_to(built)
+        self.first = built
+        self.have(built)
         subprocess.run(["ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-C", "", "-f",
                         self.root / "host"], check=True)
         keys = self.root / "authorized_keys"
@@ -253,10 +254,19 @@ class Device:
         (self.root / "run/sshd_config").write_text(
             "ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nPidFile /run/sshd.pid\n"
             "AuthorizedKeysFile %s\nStrictModes no\nPasswordAuthentication no\n"
-            "UsePAM no\nMaxStartups 100\nSetEnv NIX_CONFIG=\"build-users-group =\"\n"
+            "UsePAM no\nMaxStartups 100\nInclude /run/sshd_env\n"
             % (self.port, self.root / "host", keys))
 
     def start(self):
+        """Switched on: it has what it boots."""
+        self.boots += 1
+        booted = self.root / "run/booted-next"
+        if booted.is_symlink():
+            self.have(os.readlink(booted))
+        elif self.boots > 1:
+            self.have(self.first)
+        (self.root / "run/sshd_env").write_text(
+            "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d\n" % self.boots)
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
              "--kill-child", "--mount-proc", "sh", "-c",
@@ -265,6 +275,11 @@ class Device:
              "/usr/sbin/sshd -f /run/sshd_config -E /run/sshd.log && exec sleep infinity"
              % (self.root, self.root, self.root)], start_new_session=True)
         until("sshd", self.listens)
+
+    def have(self, built):
+        link = self.root / "run/current-system"
+        link.unlink(missing_ok=True)
+        link.symlink_to(built)
 
     def listens(self):
         with socket.socket() as s:

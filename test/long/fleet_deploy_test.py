@@ -35,6 +35,25 @@ def test_a_device_that_cuts_itself_off_comes_back_by_itself(fleet):
     assert d.current() == before and d.listens()
 
 
+def test_a_device_that_starts_again_has_what_it_had(fleet):
+    f = fleet("pi")
+    d = f.device("pi")
+    before = d.current()
+    f.set("pi", "2")
+    f.commit("second")
+    no = f.post("deployment", checks=[{"argv": ["test", "-e", "/run/never"]}])
+    until("it checks", lambda: f.states(no) == {"pi-1": "checks"}, 60)
+    assert d.current() == f.build("pi") != before
+    d.stop()
+    until("it is to go back", lambda: f.states(no) == {"pi-1": "rollback"}, 60)
+    d.start()
+    assert d.current() == before
+    assert f.ended(no)["state"] == "rolledBack", f.outputs(no)
+    assert d.current() == before and d.profile() is None
+    no = f.post("deployment")
+    assert f.ended(no)["state"] == "done", f.outputs(no)
+
+
 def test_a_device_that_is_off_gets_it_when_it_is_back(fleet):
     f = fleet("pi")
     d = f.device("pi")

@@ -67,6 +67,26 @@ clean_rows(struct fleet *f, int64_t before, struct err *err)
 	return rc;
 }
 
+/* Plans that nobody has carried out. */
+static int
+clean_plans(struct fleet *f, int64_t before, struct err *err)
+{
+	struct old o = { 0 };
+	struct filter filter = { 0 };
+	struct store_query q = { .filter = &filter, .limit = OLD_AT_ONCE };
+	int rc;
+
+	filter_text(&filter, "state", STR("planned"));
+	filter_add(&filter, "createdAt", COND_LT, value_time(before));
+	o.ids.at = arena_array(&o.arena, OLD_AT_ONCE, struct str);
+	rc = store_list(
+	    f->store, &fleet_deployment_entity, &q, note_old, &o, err);
+	for (size_t i = 0; rc >= 0 && i < o.ids.n; i++)
+		rc = deploy_cancel(f, o.ids.at[i], STR(""), err);
+	arena_fini(&o.arena);
+	return rc < 0 ? rc : 0;
+}
+
 /* --- what was built ------------------------------------------------------- */
 
 static int
@@ -128,8 +148,10 @@ deploy_clean(struct fleet *f, int64_t before, struct err *err)
 	DIR *units;
 	const struct dirent *d;
 	struct arena a = { 0 };
-	int rc = clean_rows(f, before, err);
+	int rc = clean_plans(f, before, err);
 
+	if (rc == 0)
+		rc = clean_rows(f, before, err);
 	units = opendir(f->dir);
 	while (units != NULL && rc == 0 && (d = readdir(units)) != NULL) {
 		if (d->d_name[0] == '.')
