@@ -58,9 +58,14 @@ def test_a_name_that_is_none_is_refused(tmp_path):
     edge = Edge(tmp_path / "edge").start()
     try:
         for word in "start", "stop", "restart", "enable":
+            said = edge.tedge("part", word, "tedge-sed")
+            assert said.status == 1
+            assert 'there is no part "tedge-sed"' in said.err
             said = edge.tedge("part", word, "tedge-mapper-sed")
             assert said.status == 1
-            assert 'there is no part "tedge-mapper-sed"' in said.err
+            why = "there is no part" if word in ("stop", "restart") else (
+                "mappers/sed' does not exist")
+            assert why in said.err, said
             assert said.out == "", said
     finally:
         edge.stop()

@@ -362,3 +362,141 @@ def test_a_server_killed_while_it_writes_starts_again(fleet):
     assert [c["identifier"] for c in fleet.file()["configs"]] == ["a", "b"]
     (fleet.repository / ".git/index.lock").unlink()
     fleet.call("POST", "configuration", {"displayName": "C"})
+
+
+# --- remotes ---------------------------------------------------------------------------
+
+@pytest.fixture
+def local(start):
+    """A fleet whose remotes may be folders."""
+    server = start("--fleet.remote.local", "true")
+    token = server.login()
+    unit = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "hall"}}, token)
+    return Fleet(server, token, unit.data["unitId"])
+
+
+def remote(fleet, url, name="origin", **more):
+    made = fleet.call("POST", "remote", {"unitId": fleet.unit, "name": name, "url": str(url),
+                                         **more})
+    return "remote/" + made.data["id"]
+
+
+def bare(fleet, folder):
+    folder.mkdir()
+    fleet.git("init", "-q", "--bare", "-b", "master", folder=folder)
+    return folder
+
+
+def test_a_remote_gets_what_is_here_and_gives_what_is_there(local, tmp_path):
+    fleet, there = local, bare(local, tmp_path / "there.git")
+    path = remote(fleet, "file://%s" % there)
+    assert fleet.call("POST", path + "/test").data == {
+        "commit": None, "branch": "master", "state": "empty"}
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    one = fleet.commit("One")["commit"]
+    assert fleet.call("POST", path + "/push").data["commit"] == one
+    assert fleet.git("rev-parse", "master", folder=there) == one
+    assert fleet.call("POST", path + "/test").data["state"] == "same"
+    row = fleet.get("remote/list?name=origin")[0]
+    assert (row["commit"], row["fault"]) == (one, "")
+    assert row["triedAt"]
+
+    # Somebody else works on it.
+    other = tmp_path / "other"
+    fleet.git("clone", "-q", str(there), str(other), folder=tmp_path)
+    state = json.loads((other / "state.json").read_text())
+    state["configs"][0]["displayName"] = "Elsewhere"
+    (other / "state.json").write_text(json.dumps(state))
+    fleet.git("commit", "-qam", "Elsewhere", folder=other)
+    fleet.git("push", "-q", folder=other)
+    assert fleet.call("POST", path + "/test").data["state"] == "ahead"
+    fleet.put("a", PLACE, {"timezone": "UTC"})
+    assert fleet.call("POST", path + "/pull", status=409).code == "err_fleet_busy"
+    fleet.put("a", PLACE, {"timezone": None})
+    fleet.call("DELETE", "configuration/a/module/" + PLACE)
+    assert fleet.call("POST", path + "/pull").data["state"] == "same"
+    assert fleet.get("configuration/a")["displayName"] == "Elsewhere"
+    assert fleet.git("log", "-1", "--format=%s|%D") .startswith("Elsewhere|HEAD -> master")
+
+    # Both have gone on: neither overwrites the other.
+    fleet.call("POST", "configuration", {"displayName": "B"})
+    here = fleet.commit("Here")["commit"]
+    (other / "artifacts").mkdir()
+    (other / "artifacts/x").write_text("x")
+    fleet.git("add", ".", folder=other)
+    fleet.git("commit", "-qm", "There", folder=other)
+    fleet.git("push", "-q", folder=other)
+    assert fleet.call("POST", path + "/test").data["state"] == "diverged"
+    answer = fleet.call("POST", path + "/push", status=409)
+    assert (answer.code, "pull first" in answer.json()["message"]) == (
+        "err_fleet_remote_ahead", True)
+    assert fleet.call("POST", path + "/pull", status=409).code == "err_fleet_diverged"
+    assert fleet.git("rev-parse", "HEAD") == here
+    assert "does not follow" in fleet.get(path)["fault"]
+    assert fleet.git("status", "--porcelain") == ""
+
+    # A commit whose state can not be read never becomes ours.
+    fleet.git("reset", "-q", "--hard", "HEAD~1")
+    (other / "state.json").write_text("{")
+    fleet.git("commit", "-qam", "Broken", folder=other)
+    fleet.git("push", "-q", folder=other)
+    answer = fleet.call("POST", path + "/pull", status=400)
+    assert "state.json of the remote: line 1" in answer.json()["message"]
+    assert fleet.get("configuration/a")["displayName"] == "Elsewhere"
+    # A link in a commit becomes a file.
+    fleet.git("revert", "--no-edit", "HEAD", folder=other)
+    (other / "artifacts/passwd").symlink_to("/etc/passwd")
+    fleet.git("add", ".", folder=other)
+    fleet.git("commit", "-qm", "Link", folder=other)
+    fleet.git("push", "-q", folder=other)
+    fleet.call("POST", path + "/pull")
+    linked = fleet.repository / "artifacts/passwd"
+    assert (linked.is_symlink(), linked.read_text()) == (False, "/etc/passwd")
+
+
+def test_a_fresh_fleet_takes_over_a_remote(local, tmp_path):
+    fleet, there = local, bare(local, tmp_path / "there.git")
+    other = tmp_path / "other"
+    fleet.git("clone", "-q", str(there), str(other), folder=tmp_path)
+    (other / "state.json").write_text(json.dumps({"version": "0.0.7", "devices": [
+        {"displayName": "Pi", "identifier": "pi", "modules": [], "tags": []}]}))
+    fleet.git("add", ".", folder=other)
+    fleet.git("commit", "-qm", "Theirs", folder=other)
+    fleet.git("push", "-q", "origin", "HEAD:main", folder=other)
+    path = remote(fleet, "file://%s" % there, branch="main")
+    fleet.call("POST", path + "/pull")
+    assert [c["identifier"] for c in fleet.get("configuration/list")] == ["pi"]
+    assert [r["message"] for r in fleet.get("repository/history")] == ["Theirs"]
+
+
+def test_a_remote_that_fails_says_what_to_do(local, tmp_path):
+    fleet = local
+
+    def said(url, call="test", status=502, **more):
+        path = remote(fleet, url, "r%d" % said.n, **more)
+        said.n += 1
+        answer = fleet.call("POST", path + "/" + call, status=status)
+        assert answer.json()["message"] == fleet.get(path)["fault"]
+        return answer.json()["message"]
+    said.n = 0
+
+    assert "there is no repository at this address" in said("file://%s/none" % tmp_path)
+    assert "no such branch" in said("file://%s" % bare(fleet, tmp_path / "b"), "pull")
+    assert "nothing listens there" in said("http://127.0.0.1:1/x.git")
+    assert "nothing listens there" in said("ssh://git@127.0.0.1:1/x.git")
+    for url in ("", "-x", "--upload-pack=x", "ext::sh -c x", "ext::x", "a b", "/etc", "x",
+                "https://", "https://-x/", "https://u:p@h/x", "fd::1", "file.txt"):
+        fleet.call("POST", "remote", {"unitId": fleet.unit, "name": "bad", "url": url},
+                   status=400)
+    for branch in ("-x", "a..b", "a b", "/a", "a/", "x.lock", ".a", "a//b"):
+        fleet.call("POST", "remote", {"unitId": fleet.unit, "name": "bad", "url": "h:p",
+                                      "branch": branch}, status=400)
+    fleet.call("POST", "remote", {"unitId": fleet.unit, "name": "r0", "url": "h:p"}, status=400)
+    fleet.call("POST", "remote/nowhere/push", status=404)
+
+
+def test_remotes_on_this_machine_are_off(fleet, tmp_path):
+    there = bare(fleet, tmp_path / "there.git")
+    path = remote(fleet, "file://%s" % there)
+    answer = fleet.call("POST", path + "/push", status=502)
+    assert "fleet.remote.local" in answer.json()["message"]

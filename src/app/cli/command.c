@@ -33,6 +33,8 @@ struct row {
 #define DATA "/data/api/v1"
 
 #define BACKUP "/hub/api/v1/backup"
+#define FLEET "/fleet/api/v1"
+#define GO_BACK "commit:c configuration message:m"
 #define ID_OF_BACKUP "backup={backupId}:i"
 
 #define LIST(group, path, spec)                                                \
@@ -59,6 +61,16 @@ static const struct row rows[] = {
 	    ID_OF_BACKUP " dry-run=dryRun:n unitid:u" },
 
 	{ "metric", "query", "POST", "/hub/api/v1/metric" },
+
+	{ "fleet", "state", "GET", FLEET "/state" },
+	{ "fleet", "status", "GET", FLEET "/repository/status" },
+	{ "fleet", "commit", "POST", FLEET "/repository/commit", "message:m" },
+	{ "fleet", "history", "GET", FLEET "/repository/history" },
+	{ "fleet", "diff", "GET", FLEET "/repository/diff" },
+	{ "fleet", "revert", "POST", FLEET "/repository/revert", GO_BACK },
+	{ "fleet", "restore", "POST", FLEET "/repository/restore", GO_BACK },
+	{ "fleet", "push", "POST", FLEET "/remote/{id}/push", "remote={id}:r" },
+	{ "fleet", "pull", "POST", FLEET "/remote/{id}/pull", "remote={id}:r" },
 
 	{ "auth", "tokeninfo", "GET", CM "/auth/tokeninfo" },
 	{ "auth", "logout", "POST", CM "/auth/logout" },
@@ -177,9 +189,7 @@ static const struct row rows[] = {
 static const struct {
 	const char *prefix, *group;
 } apis[] = {
-	{ CM "/", "" },
-	{ DATA "/", "data." },
-	{ "/hub/api/v1/", "" },
+	{ CM "/", "" }, { DATA "/", "data." }, { "/hub/api/v1/", "" },
 	{ "/hub/api/v1/", "hub." }, /* whose name is taken: hub.version */
 	{ "/fleet/api/v1/", "" },
 	{ "/fleet/api/v1/", "fleet." }, /* fleet.task */

@@ -51,6 +51,14 @@ const struct conf_field fleet_fields[] = {
 	CONF_TEXT(C, nixpkgs_url, "nix.nixpkgs",
 	    .help = "The flake of nixpkgs. Not set: the one that nix.thymis "
 		    "follows."),
+	CONF_MS(C, lock_ms, "nix.lockTime", .def = "60s", .min = 0,
+	    .help = "How long finding the inputs of a flake may take after "
+		    "they were changed. 0s: they are looked for only when "
+		    "somebody updates them."),
+	CONF_BOOL(C, local_inputs, "nix.localInputs", .def = "false",
+	    .help = "Repositories of modules may be folders of this machine. "
+		    "Who may change the state of a unit could then read "
+		    "what the server may read."),
 	CONF_SIZE(C, output_max, "output.max", .def = "16MiB", .min = 65536,
 	    .max = (int64_t)1 << 32,
 	    .help = "What is kept of the output of one task."),
@@ -109,6 +117,13 @@ const struct conf_field fleet_fields[] = {
 	    .max = (int64_t)1 << 40, .help = "The size of an artifact."),
 	CONF_SIZE(C, secret_max, "secret.max", .def = "1MiB", .min = 64,
 	    .max = (int64_t)1 << 30, .help = "The size of a secret."),
+	CONF_MS(C, remote_ms, "remote.time", .def = "2m", .min = 1000,
+	    .help = "How long pushing to a remote, or pulling from one, may "
+		    "take."),
+	CONF_BOOL(C, remote_local, "remote.local", .def = "false",
+	    .help = "Remotes may be folders of this machine (file://...): "
+		    "whoever may change a fleet can then read and write every "
+		    "repository that the server can."),
 	{ 0 },
 };
 

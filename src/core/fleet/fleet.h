@@ -25,20 +25,24 @@ struct fleet_conf {
 	struct str public_url;    /* where agents reach us; null: not known */
 	struct str git, nix, ssh; /* programs */
 	struct str thymis_url, nixpkgs_url;
+	int64_t lock_ms;    /* 0: inputs are never locked by themselves */
+	bool local_inputs;  /* they may be folders of this machine */
 	int64_t output_max; /* bytes kept of a task's output */
 	int64_t tasks_kept_ms;
 	int64_t jobs; /* devices that are worked on at a time */
 	int64_t build_ms, copy_ms, apply_ms, confirm_ms, check_ms;
-	int64_t offline_ms;   /* how long a deployment waits for a device */
-	int64_t agents;       /* connections at a time */
-	int64_t tunnels;      /* of an agent at a time */
-	int64_t agent_ms;     /* without a sign of life */
-	int64_t proofs;       /* agents whose key is proven at a time */
-	struct str targets;   /* where tunnels may go */
-	int64_t logs_ms, logs_max; /* kept: age, and lines of a unit */
-	int64_t metrics_ms;   /* kept */
-	int64_t artifact_max; /* bytes of a file */
-	int64_t secret_max;   /* bytes of a secret */
+	int64_t offline_ms; /* how long a deployment waits for a device */
+	int64_t agents;     /* connections at a time */
+	int64_t tunnels;    /* of an agent at a time */
+	int64_t agent_ms;   /* without a sign of life */
+	int64_t proofs;     /* agents whose key is proven at a time */
+	struct str targets; /* where tunnels may go */
+	int64_t logs_ms, logs_max;     /* kept: age, and lines of a unit */
+	int64_t metrics_ms;            /* kept */
+	int64_t artifact_max;          /* bytes of a file */
+	int64_t secret_max;            /* bytes of a secret */
+	int64_t remote_ms;             /* of pushing and pulling */
+	bool remote_local;             /* remotes on this machine */
 	struct versions_conf versions; /* no rows: they are every store's */
 };
 extern const struct conf_field fleet_fields[];

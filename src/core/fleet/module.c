@@ -1,8 +1,593 @@
 /*
- * core/fleet/module.c - the modules that a unit has, and which definition wins.
+ * core/fleet/module.c - the modules that a unit has, and the files that are
+ * generated from its state.
+ *
+ * A unit has the modules that come with Marram, and those of its inputs. The
+ * latter lie in the Nix store, where flake.lock says; they are looked for anew
+ * when flake.nix or flake.lock is another. A catalog that somebody uses stays
+ * as it is until he is done.
  */
-#include "core/fleet/private.h"
+#include "core/fleet/module.h"
+
+#include "base/base.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "plug/target/nixos_generate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PATH_MS 300000 /* until an input is there */
+
+struct unit {
+	struct unit *next;
+	char *id;
+	pthread_mutex_t loading; /* by one at a time */
+	struct fleet_loaded *now;
+	/* flake.nix that could not be locked, and why */
+	char *unlocked, *why;
+};
+
+struct fleet_modules {
+	pthread_mutex_t lock; /* of units, and of references */
+	struct unit *units;
+	struct arena arena; /* of those that are built in */
+	struct fleet_module **builtin;
+	size_t n;
+};
+
+/* --- what is loaded ------------------------------------------------------- */
+
+static void
+unref(struct fleet_loaded *l)
+{
+	if (l == NULL || --l->refs > 0)
+		return;
+	arena_fini(&l->arena);
+	free(l);
+}
+
+static struct unit *
+unit_of(struct fleet_modules *m, struct str id)
+{
+	struct unit *u;
+
+	pthread_mutex_lock(&m->lock);
+	for (u = m->units; u != NULL && !str_eqz(id, u->id); u = u->next)
+		;
+	if (u == NULL) {
+		u = mem_new(struct unit);
+		u->id = str_dupz(id);
+		pthread_mutex_init(&u->loading, NULL);
+		u->next = m->units;
+		m->units = u;
+	}
+	pthread_mutex_unlock(&m->lock);
+	return u;
+}
+
+static const struct fleet_loaded *
+take(struct fleet_modules *m, struct unit *u)
+{
+	struct fleet_loaded *l;
+
+	pthread_mutex_lock(&m->lock);
+	l = u->now;
+	l->refs++;
+	pthread_mutex_unlock(&m->lock);
+	return l;
+}
+
+void
+fleet_loaded_done(struct fleet *f, const struct fleet_loaded *l)
+{
+	if (l == NULL)
+		return;
+	pthread_mutex_lock(&f->modules->lock);
+	unref((struct fleet_loaded *)(uintptr_t)l);
+	pthread_mutex_unlock(&f->modules->lock);
+}
+
+int
+fleet_input_check(struct fleet *f, struct str url, struct err *err)
+{
+	struct arena a = { 0 };
+	struct flake_ref r;
+	int rc = flake_ref_read(url, &a, &r, err);
+
+	if (rc == 0 && !f->conf.local_inputs &&
+	    (r.type == FLAKE_PATH || str_eqz(r.protocol, "file") ||
+		(r.type == FLAKE_TARBALL &&
+		    memmem(url.ptr, url.len, "file:", 5) != NULL)))
+		rc = err_set(err, ERR_DENIED,
+		    "folders of this machine are no repositories here "
+		    "(fleet.nix.localInputs)");
+	arena_fini(&a);
+	return rc;
+}
+
+/* May modules come from it? */
+static bool
+is_source(const struct fleet_input *in)
+{
+	return !str_eqz(in->name, "nixpkgs") && !str_eqz(in->name, "thymis") &&
+	    in->follows.len == 0;
+}
+
+/* Where the input lies, and what it has. */
+static void
+look(struct fleet *f, struct fleet_nix *nix, const struct fleet_input *in,
+    struct arena *a, struct fleet_input_status *st)
+{
+	const char *attribute = arena_z(a,
+	    arena_printf(
+		a, "FLAKE#inputs." STR_FMT ".outPath", STR_ARG(in->name)));
+	const char *const args[] = { "eval", "--raw", "--no-write-lock-file",
+		attribute, NULL };
+	struct err err;
+	struct str path;
+
+	st->name = arena_str(a, in->name);
+	if (in->url.len == 0) {
+		st->status = "no-url";
+		return;
+	}
+	st->status = "no-path";
+	if (fleet_input_check(f, in->url, &err) != 0) {
+		st->details = arena_str(a, str_of(err.text));
+		return;
+	}
+	if (fleet_nix_run(nix, args, PATH_MS, a, &path, &err) != 0) {
+		st->details =
+		    path.len > 0 ? path : arena_str(a, str_of(err.text));
+		return;
+	}
+	fleet_scan(arena_z(a, path), a, st);
+}
+
+static void
+load(struct fleet *f, struct str unit_id, const struct fleet_state *s,
+    struct str flake, struct str lock, struct fleet_loaded *l)
+{
+	struct fleet_modules *m = f->modules;
+	struct fleet_nix nix = { .f = f, .unit_id = unit_id, .s = s };
+	struct arena *a = &l->arena;
+	const struct fleet_module **all;
+	size_t room = m->n;
+	struct err err;
+
+	l->inputs = arena_array(a, s->n_inputs + 1, struct fleet_input_status);
+	for (size_t i = 0; i < s->n_inputs; i++) {
+		struct fleet_input_status *st = &l->inputs[l->n_inputs];
+
+		if (!is_source(&s->inputs[i]))
+			continue;
+		if (nix.dir[0] == '\0' &&
+		    fleet_nix_open(&nix, flake, lock, &err) != 0) {
+			st->name = arena_str(a, s->inputs[i].name);
+			st->status = "no-path";
+			st->details = arena_str(a, str_of(err.text));
+		} else {
+			look(f, &nix, &s->inputs[i], a, st);
+		}
+		room += st->n;
+		l->n_inputs++;
+	}
+	fleet_nix_close(&nix);
+
+	all = arena_array(a, room + 1, const struct fleet_module *);
+	l->catalog.modules = all;
+	for (size_t i = 0; i < m->n; i++)
+		all[l->catalog.n++] = m->builtin[i];
+	for (size_t i = 0; i < l->n_inputs; i++)
+		for (size_t k = 0; k < l->inputs[i].n; k++) {
+			struct fleet_module *mod = l->inputs[i].modules[k];
+
+			if (fleet_module_find(&l->catalog, mod->type) == NULL) {
+				all[l->catalog.n++] = mod;
+			} else {
+				struct strs *faults = &l->inputs[i].faults;
+				struct str *more =
+				    arena_array(a, faults->n + 1, struct str);
+
+				if (faults->n > 0)
+					memcpy(more, faults->at,
+					    faults->n * sizeof(*more));
+				more[faults->n++] = arena_printf(a,
+				    STR_FMT ": there is another module of "
+					    "this type",
+				    STR_ARG(mod->type));
+				faults->at = more;
+			}
+		}
+}
+
+static struct str
+mark_of(struct arena *a, struct str flake, struct str lock)
+{
+	return arena_printf(
+	    a, STR_FMT "\n---\n" STR_FMT, STR_ARG(flake), STR_ARG(lock));
+}
+
+/* The catalog for this state and these files, loaded when it is another than
+ * the one that is there. */
+static const struct fleet_loaded *
+loaded_for(struct fleet *f, struct str unit_id, const struct fleet_state *s,
+    struct str flake, struct str lock)
+{
+	struct fleet_modules *m = f->modules;
+	struct unit *u = unit_of(m, unit_id);
+	struct arena a = { 0 };
+	struct str mark = mark_of(&a, flake, lock);
+	const struct fleet_loaded *ret;
+
+	pthread_mutex_lock(&u->loading);
+	if (u->now == NULL || !str_eq(u->now->mark, mark)) {
+		struct fleet_loaded *l = mem_new(struct fleet_loaded), *was;
+
+		l->refs = 1;
+		l->mark = arena_str(&l->arena, mark);
+		load(f, unit_id, s, flake, lock, l);
+		pthread_mutex_lock(&m->lock);
+		was = u->now;
+		u->now = l;
+		unref(was);
+		pthread_mutex_unlock(&m->lock);
+	}
+	ret = take(m, u);
+	pthread_mutex_unlock(&u->loading);
+	arena_fini(&a);
+	return ret;
+}
+
+static struct str
+read_below(struct arena *a, const char *dir, const char *name)
+{
+	struct buf b = { 0 };
+	struct str s = STR_NULL;
+
+	if (file_read(
+		arena_z(a, arena_printf(a, "%s/%s", dir, name)), &b, NULL) == 0)
+		s = arena_str(a, b.len > 0 ? buf_str(&b) : STR(""));
+	buf_free(&b);
+	return s;
+}
+
+int
+fleet_loaded_of(struct fleet *f, struct str unit_id,
+    const struct fleet_loaded **ret, struct err *err)
+{
+	struct arena a = { 0 };
+	struct fleet_state s = { 0 };
+	const char *dir = arena_z(&a,
+	    arena_printf(
+		&a, "%s/" STR_FMT "/repository", f->dir, STR_ARG(unit_id)));
+	struct str json = read_below(&a, dir, "state.json");
+
+	(void)err;
+	/* who edits the state is told what is wrong with it; modules are there
+	 * all the same */
+	if (json.ptr != NULL && fleet_state_read(json, &a, &s, NULL, NULL) != 0)
+		memset(&s, 0, sizeof(s));
+	*ret = loaded_for(f, unit_id, &s, read_below(&a, dir, "flake.nix"),
+	    read_below(&a, dir, "flake.lock"));
+	arena_fini(&a);
+	return 0;
+}
+
+int
+fleet_catalog_of(struct fleet *f, struct str unit_id,
+    const struct fleet_catalog **ret, struct err *err)
+{
+	const struct fleet_loaded *l;
+	int rc = fleet_loaded_of(f, unit_id, &l, err);
+
+	if (rc == 0)
+		*ret = &l->catalog;
+	return rc;
+}
+
+void
+fleet_catalog_done(struct fleet *f, const struct fleet_catalog *c)
+{
+	if (c != NULL)
+		fleet_loaded_done(
+		    f, container_of(c, struct fleet_loaded, catalog));
+}
+
+/* --- generating ----------------------------------------------------------- */
+
+struct generating {
+	struct fleet *f;
+	struct str unit_id;
+	const struct fleet_state *s;
+	struct target_site site;
+	const char *dir;
+	struct fleet_tree *tree;
+	struct buf flake; /* text of flake.nix */
+	struct json_out faults;
+	bool quiet; /* told already */
+	struct arena arena;
+};
+
+static int
+take_flake(void *ctx, struct str path, struct str text, struct err *err)
+{
+	struct generating *g = ctx;
+
+	(void)err;
+	if (str_eqz(path, "flake.nix"))
+		buf_add_str(&g->flake, text);
+	return 0;
+}
+
+static int
+take_file(void *ctx, struct str path, struct str text, struct err *err)
+{
+	struct generating *g = ctx;
+
+	return fleet_tree_put(g->tree, path, text, err);
+}
+
+static void
+take_fault(void *ctx, struct str where, struct str what)
+{
+	struct generating *g = ctx;
+
+	if (g->quiet)
+		return;
+	json_out_object(&g->faults);
+	json_out_key(&g->faults, "where");
+	json_out_str(&g->faults, where);
+	json_out_key(&g->faults, "what");
+	json_out_str(&g->faults, what);
+	json_out_end_object(&g->faults);
+}
+
+/* The state without inputs that may not be. */
+static struct fleet_state
+allowed(struct generating *g)
+{
+	struct fleet_state s = *g->s;
+
+	s.inputs = arena_array(&g->arena, s.n_inputs + 1, struct fleet_input);
+	s.n_inputs = 0;
+	for (size_t i = 0; i < g->s->n_inputs; i++) {
+		const struct fleet_input *in = &g->s->inputs[i];
+		struct err err;
+
+		if (in->url.len > 0 &&
+		    fleet_input_check(g->f, in->url, &err) != 0)
+			take_fault(g, in->name, str_of(err.text));
+		else
+			s.inputs[s.n_inputs++] = *in;
+	}
+	return s;
+}
+
+static bool
+needs_lock(const struct fleet_state *s)
+{
+	for (size_t i = 0; i < s->n_configs; i++)
+		if (target_of(&s->configs[i]) != &target_linux)
+			return true;
+	for (size_t i = 0; i < s->n_inputs; i++)
+		if (is_source(&s->inputs[i]))
+			return true;
+	return false;
+}
+
+/* Does flake.lock know all inputs of the state? */
+static bool
+has_inputs(struct arena *a, struct str lock, const struct fleet_state *s)
+{
+	struct str at = lock;
+	static const char *const path[] = { "nodes", "root", "inputs" };
+
+	for (size_t i = 0; at.ptr != NULL && i < COUNT_OF(path); i++)
+		at = json_find(a, at, str_of(path[i]));
+	for (size_t i = 0; at.ptr != NULL && i < s->n_inputs; i++)
+		if (json_find(a, at, s->inputs[i].name).ptr == NULL)
+			return false;
+	return at.ptr != NULL;
+}
+
+/* flake.lock for this flake.nix: what is there, or made anew. What can not be
+ * locked is tried again when flake.nix is another. */
+static struct str
+lock(struct generating *g, const struct fleet_state *s)
+{
+	static const char *const args[] = { "flake", "lock", "FLAKE", NULL };
+	struct unit *u = unit_of(g->f->modules, g->unit_id);
+	struct fleet_nix nix = { .f = g->f, .unit_id = g->unit_id, .s = s };
+	struct str was = read_below(&g->arena, g->dir, "flake.nix");
+	struct str now = read_below(&g->arena, g->dir, "flake.lock"), out;
+	struct err err;
+	int rc;
+
+	if (!needs_lock(s) || g->f->conf.lock_ms == 0)
+		return now;
+	if (u->unlocked != NULL && str_eqz(buf_str(&g->flake), u->unlocked)) {
+		take_fault(g, STR("flake.lock"), str_of(u->why));
+		return now;
+	}
+	if (str_eq(was, buf_str(&g->flake)) && has_inputs(&g->arena, now, s))
+		return now;
+	free(u->unlocked);
+	free(u->why);
+	u->unlocked = u->why = NULL;
+	rc = fleet_nix_open(&nix, buf_str(&g->flake), now, &err);
+	if (rc == 0)
+		rc = fleet_nix_run(
+		    &nix, args, g->f->conf.lock_ms, &g->arena, &out, &err);
+	if (rc == 0)
+		rc = fleet_nix_lock(&nix, &g->arena, &now, &err);
+	if (rc == 0)
+		rc = fleet_tree_put(g->tree, STR("flake.lock"), now, &err);
+	if (rc != 0) {
+		u->unlocked = str_dupz(buf_str(&g->flake));
+		u->why = mem_printf(
+		    "the inputs could not be found, update them later: %s",
+		    err.text);
+		take_fault(g, STR("flake.lock"), str_of(u->why));
+	}
+	fleet_nix_close(&nix);
+	return now;
+}
+
+static int
+generate(struct generating *g, const struct fleet_state *s,
+    const struct fleet_catalog *c, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && targets[i] != NULL; i++)
+		if (targets[i]->generate != NULL)
+			rc = targets[i]->generate(
+			    s, c, &g->site, take_file, take_fault, g, err);
+	if (rc == 0)
+		rc = fleet_tree_prune(g->tree, "hosts", err);
+	if (rc == 0)
+		rc = fleet_tree_prune(g->tree, "tags", err);
+	if (rc == 0)
+		rc = fleet_tree_prune(g->tree, "modules", err);
+	return rc;
+}
+
+static void
+tell_inputs(struct generating *g, const struct fleet_loaded *l)
+{
+	for (size_t i = 0; i < l->n_inputs; i++)
+		for (size_t k = 0; k < l->inputs[i].faults.n; k++)
+			take_fault(
+			    g, l->inputs[i].name, l->inputs[i].faults.at[k]);
+}
+
+int
+fleet_generate(struct fleet *f, struct str unit_id, const struct fleet_state *s,
+    const char *dir, struct buf *faults, struct err *err)
+{
+	struct generating g = { .f = f,
+		.unit_id = unit_id,
+		.s = s,
+		.dir = dir,
+		.site = { f->conf.public_url, f->conf.thymis_url,
+		    f->conf.nixpkgs_url } };
+	static const struct fleet_catalog none = { NULL, 0 };
+	const struct fleet_loaded *l = NULL;
+	struct fleet_state may;
+	struct str locked;
+	int rc = fleet_tree_open(dir, &g.tree, err);
+
+	json_out_init(&g.faults, faults, false);
+	json_out_array(&g.faults);
+	may = allowed(&g);
+	g.quiet = true;
+	if (rc == 0)
+		rc = nixos_generate(
+		    &may, &none, &g.site, take_flake, take_fault, &g, err);
+	g.quiet = false;
+	if (rc == 0) {
+		locked = lock(&g, &may);
+		l = loaded_for(f, unit_id, &may, buf_str(&g.flake), locked);
+		tell_inputs(&g, l);
+		rc = generate(&g, &may, &l->catalog, err);
+	}
+	json_out_end_array(&g.faults);
+	fleet_loaded_done(f, l);
+	fleet_tree_close(g.tree);
+	buf_free(&g.flake);
+	arena_fini(&g.arena);
+	return rc;
+}
+
+int
+fleet_inputs_update(struct fleet *f, struct str unit_id,
+    const struct fleet_state *s, const char *dir, struct str name,
+    struct err *err)
+{
+	struct arena a = { 0 };
+	struct str flake = read_below(&a, dir, "flake.nix");
+	struct str now = read_below(&a, dir, "flake.lock"), out;
+	const char *one = name.ptr != NULL ? arena_z(&a, name) : NULL;
+	const char *const all[] = { "flake", "update", "FLAKE", NULL };
+	const char *const single[] = { "flake", "lock", "--update-input", one,
+		"FLAKE", NULL };
+	struct fleet_nix nix = { .f = f, .unit_id = unit_id, .s = s };
+	struct unit *u = unit_of(f->modules, unit_id);
+	struct fleet_tree *tree = NULL;
+	int rc;
+
+	if (flake.ptr == NULL)
+		rc = err_set(err, ERR_NOT_FOUND, "there is no flake.nix yet");
+	else
+		rc = fleet_nix_open(&nix, flake, now, err);
+	if (rc == 0)
+		rc = fleet_nix_run(
+		    &nix, one != NULL ? single : all, PATH_MS, &a, &out, err);
+	if (rc == 0)
+		rc = fleet_nix_lock(&nix, &a, &now, err);
+	if (rc == 0)
+		rc = fleet_tree_open(dir, &tree, err);
+	if (rc == 0)
+		rc = fleet_tree_put(tree, STR("flake.lock"), now, err);
+	if (rc == 0) {
+		free(u->unlocked);
+		free(u->why);
+		u->unlocked = u->why = NULL;
+	}
+	fleet_tree_close(tree);
+	fleet_nix_close(&nix);
+	arena_fini(&a);
+	return rc;
+}
+
+/* --- the part ------------------------------------------------------------- */
+
+static int
+open_part(struct fleet *f, struct err *err)
+{
+	struct fleet_modules *m = mem_new(struct fleet_modules);
+
+	f->modules = m;
+	pthread_mutex_init(&m->lock, NULL);
+	return fleet_builtin(&m->arena, &m->builtin, &m->n, err);
+}
+
+static void
+close_part(struct fleet *f)
+{
+	struct fleet_modules *m = f->modules;
+	struct unit *u;
+
+	if (m == NULL)
+		return;
+	while ((u = m->units) != NULL) {
+		m->units = u->next;
+		unref(u->now);
+		pthread_mutex_destroy(&u->loading);
+		free(u->unlocked);
+		free(u->why);
+		free(u->id);
+		free(u);
+	}
+	pthread_mutex_destroy(&m->lock);
+	arena_fini(&m->arena);
+	free(m);
+	f->modules = NULL;
+}
+
+static void
+routes(struct fleet *f, http_add_routes *add, void *ctx)
+{
+	rest_mount_rows(f != NULL ? &f->mounts : NULL, fleet_module_rows,
+	    FLEET_API, f, add, ctx);
+}
 
 const struct fleet_part fleet_part_module = {
 	.name = "module",
+	.open = open_part,
+	.close = close_part,
+	.routes = routes,
 };

@@ -168,6 +168,10 @@ int fleet_agent_switch(struct fleet *f, const struct fleet_device *d,
  * host key (age). In `a`. */
 int fleet_secret_for(struct fleet *f, const struct fleet_device *d,
     struct str secret_id, struct arena *a, struct str *sealed, struct err *err);
+/* A secret of the unit as it was put in, for what the server does itself with
+ * it. In `a`. ERR_NOT_FOUND. */
+int fleet_secret_open(struct fleet *f, struct str unit_id, struct str secret_id,
+    struct arena *a, struct str *ret, struct err *err);
 /* Where the unit's key is, made when it is not there: client key of SSH, and
  * identity of age. The public half in `a`, "ssh-ed25519 AAAA...". */
 int fleet_unit_key(struct fleet *f, struct str unit_id, struct arena *a,

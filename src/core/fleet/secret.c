@@ -260,6 +260,22 @@ fleet_secret_for(struct fleet *f, const struct fleet_device *d,
 	return secret_for_key(f, d, secret_id, a, sealed, err);
 }
 
+int
+fleet_secret_open(struct fleet *f, struct str unit_id, struct str secret_id,
+    struct arena *a, struct str *ret, struct err *err)
+{
+	struct buf value = { 0 };
+	struct fleet_secret s;
+	int rc = get_secret(f, secret_id, unit_id, a, &s, err);
+
+	if (rc == 0)
+		rc = unseal(f, &s, &value, err);
+	if (rc == 0)
+		*ret = arena_str(a, value.len > 0 ? buf_str(&value) : STR(""));
+	wipe(&value);
+	return rc;
+}
+
 /* --- rows ----------------------------------------------------------------- */
 
 static const char *const types[] = { "single_line", "multi_line", "env_list",

@@ -28,9 +28,6 @@
 #define LOG_MODULE "fleet"
 #define STATE "state.json"
 
-#pragma weak fleet_generate
-#pragma weak fleet_agent_is
-
 static const struct repo_person ours = { { "Marram", 6 },
 	{ "marram@localhost", 16 } };
 
@@ -204,9 +201,7 @@ generate(struct fleet_repo *r, const struct fleet_state *s, struct err *err)
 	int rc;
 
 	buf_clear(&r->faults);
-	rc = fleet_generate == NULL
-	    ? 0
-	    : fleet_generate(r->f, r->unit_id, s, r->dir, &r->faults, err);
+	rc = fleet_generate(r->f, r->unit_id, s, r->dir, &r->faults, err);
 	if (rc == 0)
 		rc = fleet_repo_begin(r, err);
 	if (rc != 0)
@@ -416,7 +411,7 @@ is_connected(void *ctx, const void *row, struct err *err)
 	const struct fleet_device *d = row;
 	struct fleet *f = ctx;
 
-	return fleet_agent_is != NULL && fleet_agent_is(f, d->id)
+	return fleet_agent_is(f, d->id)
 	    ? err_set(err, ERR_DENIED,
 		  "configs: the device \"%.*s\", which has the "
 		  "configuration \"%.*s\", is connected: its device_type can "
@@ -427,9 +422,9 @@ is_connected(void *ctx, const void *row, struct err *err)
 	    : 0;
 }
 
-/* A device keeps its type while it is connected. */
-static int
-check_types(struct fleet_repo *r, const struct fleet_state *s, struct err *err)
+int
+fleet_repo_may(
+    struct fleet_repo *r, const struct fleet_state *s, struct err *err)
 {
 	struct fleet_state was;
 	struct arena a = { 0 };
@@ -464,7 +459,7 @@ fleet_repo_write(
 	int rc = fleet_state_check(s, err);
 
 	if (rc == 0)
-		rc = check_types(r, s, err);
+		rc = fleet_repo_may(r, s, err);
 	if (rc != 0)
 		return rc;
 	fleet_state_write(s, &text);
@@ -616,4 +611,5 @@ const struct fleet_part fleet_part_state = {
 	.open = open_part,
 	.close = close_part,
 	.routes = routes,
+	.clean = fleet_repos_clean,
 };

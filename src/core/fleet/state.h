@@ -48,6 +48,10 @@ int fleet_repo_state_at(struct fleet_repo *r, struct str commit,
  * index. When one of them fails all is as before. */
 int fleet_repo_write(
     struct fleet_repo *r, const struct fleet_state *s, struct err *err);
+/* May this become the state: do devices that are connected keep their type?
+ * ERR_DENIED: which does not. */
+int fleet_repo_may(
+    struct fleet_repo *r, const struct fleet_state *s, struct err *err);
 /* After other files have changed: reads and generates. */
 int fleet_repo_reload(struct fleet_repo *r, struct err *err);
 /* Around what changes Git's files. */
@@ -73,6 +77,13 @@ struct str fleet_etag(struct arena *a, struct str text);
 /* Is the caller's If-Match that? False: answered with 412. */
 bool fleet_if_match(struct http_call *c, struct str etag);
 
+/* offset, limit (0: all) and format of a list that has one order; `*bare`:
+ * without an envelope. False: answered. */
+bool fleet_paging(
+    struct http_call *c, int64_t *offset, int64_t *limit, bool *bare);
+struct json_out *fleet_list(struct http_call *c, bool bare);
+void fleet_list_end(struct http_call *c, bool bare);
+
 struct fleet_unit_query {
 	struct str unit;
 };
@@ -82,6 +93,7 @@ extern const struct record fleet_unit_query;
 
 extern const struct http_route fleet_state_rows[], fleet_history_rows[],
     fleet_remote_rows[];
+int fleet_repos_clean(struct fleet *f, struct err *err);
 extern const struct entity fleet_remote_entity;
 extern const struct rest_object fleet_remote_object;
 

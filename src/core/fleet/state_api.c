@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-#define LIST_LIMIT 100 /* when nothing is said */
-
 /* One call that edits; the repository is taken. */
 struct edit {
 	struct http_call *c;
@@ -556,42 +554,35 @@ handle_tag_del(struct http_call *c)
 
 /* --- lists ---------------------------------------------------------------- */
 
+/* What was asked for of `n`. False: answered. */
 static bool
-range(struct http_call *c, size_t n, size_t *from, size_t *to)
+range(struct http_call *c, size_t n, size_t *from, size_t *to, bool *bare)
 {
-	struct str offset = http_query(c, "offset"),
-		   limit = http_query(c, "limit");
-	uint64_t skip = 0, most = LIST_LIMIT;
+	int64_t skip, most;
 
-	if ((offset.len > 0 && !str_to_u64(offset, &skip)) ||
-	    (limit.len > 0 && !str_to_u64(limit, &most))) {
-		http_error(c, 400, "err_param",
-		    "offset and limit must be whole numbers");
+	if (!fleet_paging(c, &skip, &most, bare))
 		return false;
-	}
-	*from = (size_t)MIN_OF(skip, n);
-	*to = most == 0 || most > n - *from ? n : *from + (size_t)most;
+	*from = (size_t)MIN_OF((uint64_t)skip, n);
+	*to =
+	    most == 0 || (uint64_t)most > n - *from ? n : *from + (size_t)most;
 	return true;
 }
 
 static void
 handle_config_list(struct http_call *c)
 {
-	struct json_out *o;
 	size_t i, to;
 	struct edit e;
+	bool bare;
 
 	if (!begin(&e, c, REST_LIST))
 		return;
-	if (range(c, e.s.n_configs, &i, &to)) {
-		o = http_json(c, 200);
-		json_out_object(o);
-		json_out_key(o, "data");
-		json_out_array(o);
+	if (range(c, e.s.n_configs, &i, &to, &bare)) {
+		struct json_out *o = fleet_list(c, bare);
+
 		for (; i < to; i++)
 			fleet_config_put(o, &e.s.configs[i]);
-		json_out_end_array(o);
-		json_out_end_object(o);
+		fleet_list_end(c, bare);
 	}
 	leave(&e);
 }
@@ -599,21 +590,18 @@ handle_config_list(struct http_call *c)
 static void
 handle_tag_list(struct http_call *c)
 {
-	struct json_out *o;
 	size_t i, to;
 	struct edit e;
+	bool bare;
 
 	if (!begin(&e, c, REST_LIST))
 		return;
-	if (range(c, e.s.n_tags, &i, &to)) {
-		o = http_json(c, 200);
-		json_out_object(o);
-		json_out_key(o, "data");
-		json_out_array(o);
+	if (range(c, e.s.n_tags, &i, &to, &bare)) {
+		struct json_out *o = fleet_list(c, bare);
+
 		for (; i < to; i++)
 			fleet_tag_put(o, &e.s.tags[i]);
-		json_out_end_array(o);
-		json_out_end_object(o);
+		fleet_list_end(c, bare);
 	}
 	leave(&e);
 }
@@ -913,23 +901,9 @@ static const struct field order_fields[] = {
 static const struct record order_record = { "fleetOrder", sizeof(struct order),
 	order_fields };
 
-struct page {
-	struct str unit;
-	int64_t offset, limit;
-};
-static const struct field page_fields[] = {
-	FLEET_UNIT_QUERY(struct page),
-	F_INT(struct page, offset, "offset", .help = "Begin behind so many."),
-	F_INT(struct page, limit, "limit", .def = "100",
-	    .help = "At most so many; 0: all."),
-	{ 0 },
-};
-static const struct record page_query = { "fleetPage", sizeof(struct page),
-	page_fields };
-
-#define ROW_OF(verb, path, what, asked)                                        \
-	verb, path, HTTP_TOKEN, .scope = "fleet.state." what, .query = &(asked)
-#define ROW(verb, path, what) ROW_OF(verb, path, what, fleet_unit_query)
+#define ROW(verb, path, what)                                                  \
+	verb, path, HTTP_TOKEN, .scope = "fleet.state." what,                  \
+				.query = &fleet_unit_query
 #define BIG .body_max = STATE_MAX
 #define CHANGED                                                                \
 	.reply = { .record = &changed_record, .sometimes = "identifier" }
@@ -958,7 +932,7 @@ const struct http_route fleet_state_rows[] = {
 	{ ROW("GET", "/configuration/count", "get"),
 	    .reply = { .record = &rest_counted }, .handle = handle_config_count,
 	    .help = "How many there are." },
-	{ ROW_OF("GET", "/configuration/list", "get", page_query),
+	{ ROW("GET", "/configuration/list", "get"),
 	    .reply = { .record = &config_record, .list = true },
 	    .handle = handle_config_list,
 	    .help = "Configurations, in their order." },
@@ -993,7 +967,7 @@ const struct http_route fleet_state_rows[] = {
 		    "configurations share." },
 	{ ROW("GET", "/tag/count", "get"), .reply = { .record = &rest_counted },
 	    .handle = handle_tag_count, .help = "How many there are." },
-	{ ROW_OF("GET", "/tag/list", "get", page_query),
+	{ ROW("GET", "/tag/list", "get"),
 	    .reply = { .record = &tag_record, .list = true },
 	    .handle = handle_tag_list, .help = "Tags, in their order." },
 	{ ROW("GET", "/tag/{identifier}", "get"),

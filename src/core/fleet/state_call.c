@@ -100,3 +100,49 @@ fleet_if_match(struct http_call *c, struct str etag)
 	    "it was changed since: read it again, then change that");
 	return false;
 }
+
+bool
+fleet_paging(struct http_call *c, int64_t *offset, int64_t *limit, bool *bare)
+{
+	struct str skip = http_query(c, "offset"),
+		   most = http_query(c, "limit"),
+		   format = http_query(c, "format");
+
+	*offset = 0;
+	*limit = 100;
+	*bare = str_eqz(format, "array");
+	if ((skip.len > 0 && (!str_to_i64(skip, offset) || *offset < 0)) ||
+	    (most.len > 0 && (!str_to_i64(most, limit) || *limit < 0)))
+		http_error(c, 400, "err_param",
+		    "offset and limit must be whole numbers");
+	else if (http_query(c, "sort").len > 0)
+		http_error(c, 400, "err_param",
+		    "sort: this list has an order of its own");
+	else if (format.len > 0 && !*bare && !str_eqz(format, "data"))
+		http_error(
+		    c, 400, "err_param", "format: must be data or array");
+	else
+		return true;
+	return false;
+}
+
+struct json_out *
+fleet_list(struct http_call *c, bool bare)
+{
+	struct json_out *o = http_json(c, 200);
+
+	if (!bare) {
+		json_out_object(o);
+		json_out_key(o, "data");
+	}
+	json_out_array(o);
+	return o;
+}
+
+void
+fleet_list_end(struct http_call *c, bool bare)
+{
+	json_out_end_array(&c->json);
+	if (!bare)
+		json_out_end_object(&c->json);
+}

@@ -16,8 +16,7 @@
 #define LOG_MODULE "fleet"
 #define FILES_MAX 1000     /* of a status */
 #define DIFF_MAX (4 << 20) /* bytes of a diff */
-#define LOG_LIMIT 100
-#define LOG_MAX 1000
+#define LOG_MAX 10000      /* commits of one answer */
 
 /* --- pieces --------------------------------------------------------------- */
 
@@ -141,43 +140,33 @@ handle_status(struct http_call *c)
 static void
 handle_history(struct http_call *c)
 {
-	struct str from = http_query(c, "from"),
-		   offset = http_query(c, "offset"),
-		   limit = http_query(c, "limit"), head = STR_NULL;
-	int64_t skip = 0, most = LOG_LIMIT;
+	struct str from = http_query(c, "from"), head = from;
 	struct repo_log log = { 0 };
 	struct fleet_repo *r;
-	struct json_out *o;
+	int64_t skip, most;
 	struct err err;
-	int rc;
+	bool bare;
+	int rc = 0;
 
-	if ((offset.len > 0 && (!str_to_i64(offset, &skip) || skip < 0)) ||
-	    (limit.len > 0 && (!str_to_i64(limit, &most) || most < 1))) {
-		http_error(c, 400, "err_param",
-		    "offset and limit must be whole numbers");
+	if (!fleet_paging(c, &skip, &most, &bare) ||
+	    !fleet_call_repo(c, REST_LIST, &r))
 		return;
-	}
-	if (!fleet_call_repo(c, REST_LIST, &r))
-		return;
-	rc = from.len > 0 ? 0 : r->ops->head(r->git, &c->arena, &head, &err);
-	if (from.len > 0)
-		head = from;
+	if (most == 0 || most > LOG_MAX)
+		most = LOG_MAX;
+	if (from.len == 0)
+		rc = r->ops->head(r->git, &c->arena, &head, &err);
 	if (rc == 0 && head.ptr != NULL)
-		rc = r->ops->log(r->git, head, skip, MIN_OF(most, LOG_MAX),
-		    &c->arena, &log, &err);
+		rc = r->ops->log(
+		    r->git, head, skip, most, &c->arena, &log, &err);
 	fleet_repo_give(r);
 	if (rc != 0) {
 		fleet_state_error(c, &err);
 		return;
 	}
-	o = http_json(c, 200);
-	json_out_object(o);
-	json_out_key(o, "data");
-	json_out_array(o);
+	(void)fleet_list(c, bare);
 	for (size_t i = 0; i < log.n; i++)
-		put_commit(o, &log.at[i]);
-	json_out_end_array(o);
-	json_out_end_object(o);
+		put_commit(&c->json, &log.at[i]);
+	fleet_list_end(c, bare);
 }
 
 /* Both ends of a diff, resolved. Nothing said: what is not committed; `to`
@@ -703,15 +692,11 @@ static const struct record done_record = { "fleetCommitted",
 
 struct log_query {
 	struct str unit, from;
-	int64_t offset, limit;
 };
 static const struct field log_query_fields[] = {
 	FLEET_UNIT_QUERY(struct log_query),
 	F_TEXT(struct log_query, from, "from",
 	    .help = "The newest; left out: the last commit."),
-	F_INT(struct log_query, offset, "offset"),
-	F_INT(struct log_query, limit, "limit", .def = "100", .min = 1,
-	    .max = LOG_MAX),
 	{ 0 },
 };
 static const struct record log_query_record = { "fleetLogQuery",

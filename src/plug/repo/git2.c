@@ -492,7 +492,7 @@ repo_restore(struct repo *r, struct str commit, const char *const *paths,
 }
 
 static int
-repo_forward(struct repo *r, struct str commit, struct err *err)
+repo_forward(struct repo *r, struct str commit, bool anyway, struct err *err)
 {
 	git_checkout_options o = GIT_CHECKOUT_OPTIONS_INIT;
 	git_reference *head = NULL, *moved = NULL;
@@ -508,7 +508,8 @@ repo_forward(struct repo *r, struct str commit, struct err *err)
 	if (rc == 0 && dirty)
 		rc = err_set(err, ERR_EXISTS,
 		    "there are changes that are not committed");
-	if (rc == 0 && is && !git_oid_equal(&now, git_commit_id(c)) &&
+	if (rc == 0 && is && !anyway &&
+	    !git_oid_equal(&now, git_commit_id(c)) &&
 	    git_graph_descendant_of(r->git, git_commit_id(c), &now) != 1)
 		rc = err_set(err, ERR_PARAM,
 		    "the other side does not follow from what is here");
@@ -534,6 +535,29 @@ done:
 	return rc;
 }
 
+static int
+repo_apart(struct repo *r, struct str a, struct str b, int64_t *a_more,
+    int64_t *b_more, struct err *err)
+{
+	git_commit *x = NULL, *y = NULL;
+	size_t ahead = 0, behind = 0;
+	int rc = repo_commit_of(r, a, &x, err), git;
+
+	if (rc == 0)
+		rc = repo_commit_of(r, b, &y, err);
+	if (rc == 0) {
+		git = git_graph_ahead_behind(&ahead, &behind, r->git,
+		    git_commit_id(x), git_commit_id(y));
+		if (git != 0)
+			rc = repo_failed(err, git, "compare the histories");
+	}
+	*a_more = (int64_t)ahead;
+	*b_more = (int64_t)behind;
+	git_commit_free(x);
+	git_commit_free(y);
+	return rc;
+}
+
 __attribute__((visibility("default"))) const struct repo_ops repo_git2 = {
 	.abi = REPO_ABI,
 	.open = repo_open,
@@ -552,4 +576,5 @@ __attribute__((visibility("default"))) const struct repo_ops repo_git2 = {
 	.file = repo_file,
 	.restore = repo_restore,
 	.forward = repo_forward,
+	.apart = repo_apart,
 };

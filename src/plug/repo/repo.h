@@ -117,8 +117,13 @@ struct repo_ops {
 	int (*restore)(struct repo *r, struct str commit,
 	    const char *const *paths, struct err *err);
 	/* Moves the branch of HEAD, index and working tree to a descendant of
-	 * HEAD. ERR_PARAM: it is none. ERR_EXISTS: the tree is not clean. */
-	int (*forward)(struct repo *r, struct str commit, struct err *err);
+	 * HEAD; `anyway`: to any commit. ERR_PARAM: it is none. ERR_EXISTS: the
+	 * tree is not clean. */
+	int (*forward)(
+	    struct repo *r, struct str commit, bool anyway, struct err *err);
+	/* How many commits each of two has that the other has not. */
+	int (*apart)(struct repo *r, struct str a, struct str b,
+	    int64_t *a_more, int64_t *b_more, struct err *err);
 };
 
 /* Loads it. ERR_NOT_FOUND, ERR_IO: it can not be loaded, and why. */

@@ -282,7 +282,8 @@ a_diff_is_that_of_git(void **state)
 	OK(f->ops->diff(
 	    f->repo, one, two, STR_NULL, 120, &f->a, &text, &cut, &f->err));
 	assert_true(cut);
-	assert_true(text.len > 0 && text.len <= 120 && str_ends(text, STR("\n")));
+	assert_true(
+	    text.len > 0 && text.len <= 120 && str_ends(text, STR("\n")));
 	OK(f->ops->changed(f->repo, one, two, 10, &f->a, &ch, &f->err));
 	assert_int_equal(ch.n, 3);
 	assert_int_equal(ch.at[2].status, 'A');
@@ -359,6 +360,7 @@ it_goes_forward_and_never_sideways(void **state)
 {
 	struct fixture *f = *state;
 	struct str one, two, side;
+	int64_t more, less;
 
 	put(f, "a", "1\n");
 	one = commit(f, "One");
@@ -366,23 +368,36 @@ it_goes_forward_and_never_sideways(void **state)
 	two = commit(f, "Two");
 	(void)GIT("reset", "-q", "--hard", "HEAD~1");
 	put(f, "a", "3\n");
-	assert_int_equal(f->ops->forward(f->repo, two, &f->err), ERR_EXISTS);
+	assert_int_equal(
+	    f->ops->forward(f->repo, two, false, &f->err), ERR_EXISTS);
 	assert_str(content(f, "a"), "3\n");
 	put(f, "a", "1\n");
-	OK(f->ops->forward(f->repo, two, &f->err));
+	OK(f->ops->forward(f->repo, two, false, &f->err));
 	assert_str(content(f, "a"), "2\n");
 	assert_true(str_eq(GIT("rev-parse", "master"), two));
 	assert_str(GIT("status", "--porcelain"), "");
-	OK(f->ops->forward(f->repo, two, &f->err));
+	OK(f->ops->forward(f->repo, two, false, &f->err));
 
 	(void)GIT("checkout", "-q", "-b", "side", "HEAD~1");
 	put(f, "a", "side\n");
 	side = commit(f, "Side");
 	(void)GIT("checkout", "-q", "master");
-	assert_int_equal(f->ops->forward(f->repo, side, &f->err), ERR_PARAM);
-	assert_int_equal(f->ops->forward(f->repo, one, &f->err), ERR_PARAM);
+	assert_int_equal(
+	    f->ops->forward(f->repo, side, false, &f->err), ERR_PARAM);
+	assert_int_equal(
+	    f->ops->forward(f->repo, one, false, &f->err), ERR_PARAM);
 	assert_true(str_eq(GIT("rev-parse", "master"), two));
 	assert_str(content(f, "a"), "2\n");
+	OK(f->ops->apart(f->repo, side, two, &more, &less, &f->err));
+	assert_int_equal(more, 1);
+	assert_int_equal(less, 1);
+	OK(f->ops->apart(f->repo, one, two, &more, &less, &f->err));
+	assert_int_equal(more, 0);
+	assert_int_equal(less, 1);
+	/* unless it is told to */
+	OK(f->ops->forward(f->repo, side, true, &f->err));
+	assert_str(content(f, "a"), "side\n");
+	assert_true(str_eq(GIT("rev-parse", "master"), side));
 }
 
 static void
@@ -401,7 +416,7 @@ a_link_in_a_commit_becomes_a_file(void **state)
 	assert_str(
 	    GIT("ls-tree", "--format=%(objectmode)", "HEAD", "link"), "120000");
 	(void)GIT("reset", "-q", "--hard", one.ptr);
-	OK(f->ops->forward(f->repo, two, &f->err));
+	OK(f->ops->forward(f->repo, two, false, &f->err));
 	assert_int_equal(lstat(path(f, "link"), &st), 0);
 	assert_true(S_ISREG(st.st_mode));
 	assert_str(content(f, "link"), "/etc/passwd");

@@ -6,6 +6,7 @@
  * nobody reaches the device afterwards. What was built is named by its path in
  * the store: the same for all devices of a configuration.
  */
+#include "plug/target/nixos_generate.h"
 #include "plug/target/target.h"
 
 #include "base/base.h"
@@ -736,6 +737,7 @@ nixos_rollback(struct target_job *j, struct str built, struct err *err)
 const struct target target_nixos = {
 	.name = "nixos",
 	.help = "NixOS: a flake is built here, copied, and switched to.",
+	.generate = nixos_generate,
 	.build = nixos_build,
 	.plan = nixos_plan,
 	.copy = nixos_copy,
