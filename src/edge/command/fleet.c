@@ -2,9 +2,9 @@
  * edge/command/fleet.c - `fleet`: into a fleet, and out of it.
  */
 #include "edge/command.h"
-#include "edge/edge.h"
 #include "edge/fetch.h"
 #include "edge/fleet/fleet.h"
+#include "edge/system.h"
 
 #include "base/arena.h"
 #include "base/base.h"
@@ -228,17 +228,22 @@ shut_out(const struct fleet_conf *c, struct err *err)
 	return rc;
 }
 
-/* The part, now and with the next start. */
+/* Its service, now and with the next start: under a service manager one of its
+ * own, as root; else a part of the marram-edge that runs. */
 static int
 run_part(struct config *config, bool on, struct err *err)
 {
-	struct buf out = { 0 };
-	int rc = parts_enable(config, STR(PART), on, err);
+	struct arena a = { 0 };
+	struct system sys;
+	int rc = system_read(config, &a, &sys, err);
 
 	if (rc == 0)
-		rc = control_ask(
-		    config, on ? "restart " PART : "stop " PART, &out, err);
-	buf_free(&out);
+		rc = system_service(
+		    &sys, on ? SYSTEM_ENABLE : SYSTEM_DISABLE, PART, err);
+	if (rc == 0)
+		rc = system_service(
+		    &sys, on ? SYSTEM_RESTART : SYSTEM_STOP, PART, err);
+	arena_fini(&a);
 	return rc == ERR_CLOSED ? 0 : rc;
 }
 

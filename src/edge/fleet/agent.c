@@ -569,7 +569,11 @@ start(const struct fleet_conf *conf, struct fleet_agent **ret, struct err *err)
 	while (url.len > 0 && url.ptr[url.len - 1] == '/')
 		url.len--;
 	f->url = mem_printf(STR_FMT "/agent/relay", STR_ARG(url));
-	if (mkdir(f->conf.data_dir, 0700) < 0 && errno != EEXIST)
+	if (access(f->conf.host_key, R_OK) < 0)
+		rc = err_errno(err,
+		    "read the SSH host key %s, as root with an SSH server",
+		    f->conf.host_key);
+	else if (mkdir(f->conf.data_dir, 0700) < 0 && errno != EEXIST)
 		rc = err_errno(err, "make %s", f->conf.data_dir);
 	else
 		rc = read_token(f, &f->arena, err);
