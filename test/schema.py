@@ -97,7 +97,7 @@ def make(document):
             answered(types, name, schema)
     for name in order:
         schema = data_of(operations[name].get("requestBody", {}).get("content", {}))
-        if schema:
+        if schema and "properties" in schema:
             types.add([pascal(name.split(".", 1)[1]), pascal(name)],
                       types.members(schema, False))
     return HEAD + "".join("export interface %s { %s }\n" % item

@@ -228,22 +228,6 @@ change(
 	return found;
 }
 
-static int
-write_all(int fd, struct str text)
-{
-	while (text.len > 0) {
-		ssize_t n = write(fd, text.ptr, text.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		text.ptr += n;
-		text.len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* So that the new name is there after the power was cut, too. */
 static int
 sync_folder_of(const char *path, struct err *err)
@@ -277,7 +261,7 @@ replace_file(const char *path, struct str text, struct err *err)
 	if (stat(path, &st) == 0 && geteuid() == 0 &&
 	    fchown(fd, st.st_uid, st.st_gid) < 0)
 		rc = err_errno(err, "give %s its owner", temp);
-	else if (write_all(fd, text) < 0 || fsync(fd) < 0)
+	else if (file_write_all(fd, text) < 0 || fsync(fd) < 0)
 		rc = err_errno(err, "write %s", temp);
 	else if (rename(temp, path) < 0)
 		rc = err_errno(err, "rename %s to %s", temp, path);

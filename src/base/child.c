@@ -25,6 +25,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -397,6 +398,15 @@ spawn(const struct child_conf *conf, int in, int out, int error, pid_t *ret,
 	return rc;
 }
 
+/* What it has written before is counted, too. */
+static void
+limit_files(pid_t pid, uint64_t max)
+{
+	const struct rlimit limit = { max, max };
+
+	(void)prlimit(pid, RLIMIT_FSIZE, &limit, NULL);
+}
+
 static void
 watch(struct child *c, struct loop_io *io, int fd,
     void (*ready)(struct loop_io *io, unsigned what))
@@ -438,6 +448,8 @@ child_start(struct loop *loop, const struct child_conf *conf,
 	rc = spawn(conf, in, fds[0][1], fds[1][1], &pid, err);
 	if (rc != 0)
 		goto done;
+	if (conf->file_max > 0)
+		limit_files(pid, conf->file_max);
 	pidfd = pidfd_open(pid, 0);
 	if (pidfd < 0) {
 		rc = err_errno(err, "watch %s", conf->argv[0]);

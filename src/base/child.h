@@ -30,6 +30,8 @@ struct child_conf {
 	const char *cwd;         /* NULL: ours */
 	struct str input;        /* its standard input; STR_NULL: /dev/null */
 	size_t output_max;       /* bytes kept of each; 0: 1 MiB */
+	uint64_t file_max;       /* bytes of a file it writes: else it is ended
+				  * by SIGXFSZ; 0: any */
 	int64_t timeout_ms;      /* 0: none */
 	int64_t grace_ms;        /* 0: 5000 */
 	/* Heard as they come, beside being kept; may be NULL. Lent. */

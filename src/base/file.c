@@ -46,12 +46,31 @@ file_check(const char *path, struct err *err)
 	return 0;
 }
 
-static int
-write_all(int fd, struct str text)
+int
+file_give(const char *path, uid_t user, gid_t group, struct err *err)
+{
+	int fd, rc = 0;
+	struct stat st;
+
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ELOOP ? 0 : err_errno(err, "open %s", path);
+	if (fstat(fd, &st) < 0 ||
+	    (S_ISREG(st.st_mode) && st.st_nlink == 1 &&
+		fchown(fd, user, group) < 0))
+		rc = err_errno(err, "give %s away", path);
+	close(fd);
+	return rc;
+}
+
+int
+file_write_all(int fd, struct str text)
 {
 	while (text.len > 0) {
 		ssize_t n = write(fd, text.ptr, text.len);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n < 0)
 			return -1;
 		text.ptr += n;
@@ -94,7 +113,7 @@ put(const char *path, struct str text, mode_t mode, const struct stat *like,
 		rc = err_errno(err, "set the owner of %s", buf_z(&temp));
 	else if (fchmod(fd, mode) < 0)
 		rc = err_errno(err, "create %s", buf_z(&temp));
-	else if (write_all(fd, text) < 0)
+	else if (file_write_all(fd, text) < 0)
 		rc = err_errno(err, "write %s", buf_z(&temp));
 	else if (fsync(fd) < 0)
 		rc = err_errno(err, "flush %s", buf_z(&temp));
@@ -152,7 +171,8 @@ file_create(const char *path, struct str text, unsigned mode, struct err *err)
 		return err_set(err, ERR_EXISTS, "%s is there already", path);
 	if (fd < 0)
 		return err_errno(err, "create %s", path);
-	if (write_all(fd, text) < 0 || fsync(fd) < 0 || fchmod(fd, mode) < 0)
+	if (file_write_all(fd, text) < 0 || fsync(fd) < 0 ||
+	    fchmod(fd, mode) < 0)
 		rc = err_errno(err, "write %s", path);
 	close(fd);
 	if (rc == 0)

@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <sys/types.h>
+
 /* Adds what the file holds to `out`; on an error `out` is as before. */
 int file_read(const char *path, struct buf *out, struct err *err);
 
@@ -26,5 +28,12 @@ int file_replace(const char *path, struct str text, struct err *err);
  * ERR_EXISTS: it is there, and stays. */
 int file_create(
     const char *path, struct str text, unsigned mode, struct err *err);
+
+/* Gives a file away. A link is left alone, and so is what is no file: it would
+ * be another one that changes its owner. */
+int file_give(const char *path, uid_t user, gid_t group, struct err *err);
+
+/* Writes all of it to a descriptor that may block. 0, or -1 and errno. */
+int file_write_all(int fd, struct str text);
 
 #endif

@@ -85,6 +85,8 @@ struct cloud {
  * `profile`, which may be STR_NULL. */
 int config_cloud(const struct config *c, const char *name, struct str profile,
     struct cloud *ret, struct err *err);
+/* May a profile be called so? */
+bool config_profile_ok(struct str name);
 /* Calls `each` for every profile of a cloud, once, in the file's order. */
 void config_profiles(const struct config *c, const char *cloud,
     void (*each)(void *ctx, struct str profile), void *ctx);

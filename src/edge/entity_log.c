@@ -170,22 +170,6 @@ put_all(const struct entity_log *l, struct buf *out)
 		put_line(out, line->topic, line->payload);
 }
 
-static int
-write_all(int fd, struct str text)
-{
-	while (text.len > 0) {
-		ssize_t n = write(fd, text.ptr, text.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		text.ptr += n;
-		text.len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* As file_write(), but waits for no disk: this is on the loop. */
 static int
 rewrite(struct entity_log *l, struct err *err)
@@ -196,7 +180,7 @@ rewrite(struct entity_log *l, struct err *err)
 
 	put_all(l, &text);
 	fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || write_all(fd, buf_str(&text)) < 0 ||
+	if (fd < 0 || file_write_all(fd, buf_str(&text)) < 0 ||
 	    rename(temp, l->path) < 0) {
 		rc = err_errno(err, "write %s", temp);
 		unlink(temp);
@@ -252,7 +236,7 @@ entity_log_add(
 	if (l->torn)
 		return rewrite(l, err);
 	put_line(&text, topic, payload);
-	if (write_all(l->fd, buf_str(&text)) < 0) {
+	if (file_write_all(l->fd, buf_str(&text)) < 0) {
 		rc = err_errno(err, "write %s", l->path);
 		l->torn = true; /* the next one writes it all */
 	}

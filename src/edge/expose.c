@@ -4,6 +4,7 @@
 #include "edge/expose.h"
 
 #include "base/base.h"
+#include "edge/topic.h"
 
 void
 expose_config(struct expose *x, struct edge *e, struct mqtt_client *c,
@@ -11,8 +12,9 @@ expose_config(struct expose *x, struct edge *e, struct mqtt_client *c,
 {
 	struct buf topic = { 0 }, text = { 0 };
 
-	buf_addf(&topic, STR_FMT "/device/main/service/%s/config",
-	    STR_ARG(edge_root(e)), service);
+	buf_addf(&topic, STR_FMT "/", STR_ARG(edge_root(e)));
+	te_entity_service(&topic, edge_device_topic(e), service);
+	buf_addz(&topic, "/config");
 	config_exposed(edge_config(e), cloud, &text);
 	expose_init(x, edge_loop(e), c, buf_str(&topic), buf_str(&text));
 	buf_free(&topic);

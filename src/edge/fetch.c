@@ -4,18 +4,17 @@
  */
 #include "edge/fetch.h"
 
-#include "base/base.h"
 #include "base/child.h"
 #include "base/mem.h"
 #include "codec/url.h"
 #include "edge/config.h"
 
 #include <libgen.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #define LEAVE_FREE (16u << 20)
 #define SILENCE_S 60
@@ -137,12 +136,19 @@ room_at(const char *path)
 	return room;
 }
 
+/* Of a file that comes; 0: none does. */
+static uint64_t
+most(const struct fetch_request *r)
+{
+	if (r->path == NULL || r->put)
+		return 0;
+	return r->max_size != 0 ? r->max_size : room_at(r->path);
+}
+
 /* What is sent, and where the answer goes. */
 static void
-bodies(const struct fetch_request *r, struct buf *out)
+bodies(const struct fetch_request *r, uint64_t max, struct buf *out)
 {
-	uint64_t max = r->max_size;
-
 	option(out, "request", str_of(r->method));
 	if (r->put)
 		option(out, "upload-file", str_of(r->path));
@@ -157,14 +163,12 @@ bodies(const struct fetch_request *r, struct buf *out)
 			buf_addz(out, "output = \"/dev/null\"\n");
 		return;
 	}
-	if (max == 0)
-		max = room_at(r->path);
-	if (max > 0)
+	if (max > 0) /* where the server says how much will come */
 		buf_addf(out, "max-filesize = %llu\n", (unsigned long long)max);
 }
 
 static void
-options(const struct fetch_request *r, bool asks, struct buf *out)
+options(const struct fetch_request *r, bool asks, uint64_t max, struct buf *out)
 {
 	static const struct fetch_conf none;
 	const struct fetch_conf *c = r->conf != NULL ? r->conf : &none;
@@ -179,7 +183,7 @@ options(const struct fetch_request *r, bool asks, struct buf *out)
 	buf_addf(out,
 	    "connect-timeout = %d\nspeed-limit = 1\nspeed-time = %d\n",
 	    CONNECT_S, SILENCE_S);
-	bodies(r, out);
+	bodies(r, max, out);
 	if (r->body.ptr != NULL && r->type.len == 0)
 		buf_addz(out, "header = \"Content-Type:\"\n");
 	header(out, "Content-Type", r->type);
@@ -260,7 +264,7 @@ judge(const struct fetch *f, const struct child_end *how, struct fetch_end *end)
 	if (how->timed_out || how->status == CURL_TOO_SLOW)
 		err_set(
 		    &end->err, ERR_IO, "%s %s: it took too long", what, name);
-	else if (how->status == CURL_TOO_BIG)
+	else if (how->status == CURL_TOO_BIG || how->signal == SIGXFSZ)
 		err_set(&end->err, ERR_LIMIT,
 		    "%s %s: it is larger than there is room for", what, name);
 	else if (end->status >= 400)
@@ -316,6 +320,7 @@ fetch_start(struct loop *loop, const struct fetch_request *request,
 	const char *argv[] = { "curl", "-q", "--config", "-", NULL };
 	struct buf input = { 0 };
 	struct fetch *f;
+	uint64_t max;
 	int rc;
 
 	if (!(str_starts(request->url, STR("http://")) ||
@@ -333,11 +338,13 @@ fetch_start(struct loop *loop, const struct fetch_request *request,
 	f->asks = request->path == NULL || request->method != NULL;
 	fetch_url_text(request->url, &f->name);
 	(void)buf_z(&f->name);
-	options(request, f->asks, &input);
+	max = most(request);
+	options(request, f->asks, max, &input);
 	rc = child_start(loop,
 	    &(struct child_conf){ .argv = argv,
 		.input = buf_str(&input),
 		.output_max = MAX_OF(request->answer_max + 3, 4096),
+		.file_max = max, /* where it does not */
 		.timeout_ms = request->timeout_ms },
 	    on_done, f, &f->child, err);
 	explicit_bzero(input.ptr, input.len);

@@ -1,6 +1,8 @@
 #include "base/base.h"
 #include "base/clock.h"
+#include "codec/json.h"
 #include "edge/private.h"
+#include "edge/topic.h"
 
 #include <unistd.h>
 
@@ -8,8 +10,9 @@ static struct str
 topic_of(struct edge *e, const char *service, const char *channel)
 {
 	buf_clear(&e->text);
-	buf_addf(&e->text, STR_FMT "/device/main/service/%s%s",
-	    STR_ARG(edge_root(e)), service, channel);
+	buf_addf(&e->text, STR_FMT "/", STR_ARG(edge_root(e)));
+	te_entity_service(&e->text, edge_device_topic(e), service);
+	buf_addz(&e->text, channel);
 	return str_of(buf_z(&e->text));
 }
 
@@ -20,6 +23,19 @@ health_will(struct edge *e, const char *service, struct mqtt_client_conf *conf)
 	conf->will_payload = buf_str(&e->will);
 	conf->will_qos = 1;
 	conf->will_retain = true;
+}
+
+/* Of the first generation: a child device's name stands before the service's.
+ */
+static void
+add_first_topic(struct buf *out, const char *what, const struct health *h)
+{
+	struct str name = te_entity_name(edge_device_topic(h->edge));
+	bool of_child = te_entity_is_default(edge_device_topic(h->edge)) &&
+	    !str_eqz(name, "main");
+
+	buf_addf(out, "%s/" STR_FMT "%s%s", what, of_child ? (int)name.len : 0,
+	    name.ptr, of_child ? "/" : "", h->service);
 }
 
 /* The moment, as service.timestamp_format says. */
@@ -43,12 +59,19 @@ announce(const struct health *h)
 {
 	struct edge *e = h->edge;
 	struct buf text = { 0 };
+	struct json_out o;
 
-	buf_addf(&text,
-	    "{\"@type\":\"service\",\"@parent\":\"" STR_FMT
-	    "\",\"name\":\"%s\",\"type\":\"" STR_FMT "\"}",
-	    STR_ARG(edge_device_topic(e)), h->service,
-	    STR_ARG(config_text(edge_config(e), "service.type")));
+	json_out_init(&o, &text, false);
+	json_out_object(&o);
+	json_out_key(&o, "@type");
+	json_out_str(&o, STR("service"));
+	json_out_key(&o, "@parent");
+	json_out_str(&o, edge_device_topic(e));
+	json_out_key(&o, "name");
+	json_out_str(&o, str_of(h->service));
+	json_out_key(&o, "type");
+	json_out_str(&o, config_text(edge_config(e), "service.type"));
+	json_out_end_object(&o);
 	(void)mqtt_client_publish(h->client, topic_of(e, h->service, ""),
 	    buf_str(&text), 1, true, NULL, NULL);
 	buf_free(&text);
@@ -68,7 +91,7 @@ health_tell(const struct health *h, const char *status)
 	(void)mqtt_client_publish(h->client,
 	    topic_of(e, h->service, "/status/health"), buf_str(&text), 1, true,
 	    NULL, NULL);
-	buf_addf(&topic, "tedge/health/%s", h->service);
+	add_first_topic(&topic, "tedge/health", h);
 	(void)mqtt_client_publish(
 	    h->client, buf_str(&topic), buf_str(&text), 1, true, NULL, NULL);
 	buf_free(&text);
@@ -95,7 +118,7 @@ health_init(struct health *h, struct edge *e, struct mqtt_client *c,
 	    STR_ARG(edge_root(e)), STR_ARG(edge_device_topic(e)));
 	(void)mqtt_client_subscribe(c, buf_str(&own), 1, on_request, h);
 	buf_clear(&own);
-	buf_addf(&own, "tedge/health-check/%s", service);
+	add_first_topic(&own, "tedge/health-check", h);
 	(void)mqtt_client_subscribe(c, buf_str(&own), 1, on_request, h);
 	(void)mqtt_client_subscribe(
 	    c, STR("tedge/health-check"), 1, on_request, h);

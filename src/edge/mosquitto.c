@@ -207,8 +207,8 @@ give_to_mosquitto(const char *path)
 
 	if (geteuid() != 0 || (user = getpwnam("mosquitto")) == NULL)
 		return;
-	if (chown(path, user->pw_uid, user->pw_gid) < 0)
-		return; /* it can still read what is not secret */
+	/* else it can still read what is not secret */
+	(void)file_give(path, user->pw_uid, user->pw_gid, NULL);
 }
 
 static int

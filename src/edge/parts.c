@@ -57,7 +57,7 @@ part_find(const struct config *c, struct str name, struct str *profile)
 		if (!str_eqz(base, part_types[i]->name))
 			continue;
 		if (rest.ptr != NULL &&
-		    (part_types[i]->cloud == NULL || rest.len == 0))
+		    (part_types[i]->cloud == NULL || !config_profile_ok(rest)))
 			return NULL;
 		*profile = rest;
 		return part_types[i];

@@ -186,6 +186,17 @@ te_entity_device(struct buf *out, struct str entity)
 	buf_addz(out, "//");
 }
 
+void
+te_entity_service(struct buf *out, struct str device, const char *service)
+{
+	struct str name =
+	    te_entity_is_default(device) && !te_entity_is_service(device)
+	    ? te_entity_name(device)
+	    : STR("main");
+
+	buf_addf(out, "device/" STR_FMT "/service/%s", STR_ARG(name), service);
+}
+
 struct str
 te_entity_name(struct str entity)
 {

@@ -58,6 +58,9 @@ bool te_entity_is_default(struct str entity);
 bool te_entity_is_service(struct str entity); /* device/X/service/Y */
 /* The device of a default service: "device/X//"; lent in part, so copied. */
 void te_entity_device(struct buf *out, struct str entity);
+/* Adds the id of a service of that device; of one that is not of the default
+ * scheme it is the main device's. */
+void te_entity_service(struct buf *out, struct str device, const char *service);
 /* The second segment of a device, the fourth of a service. */
 struct str te_entity_name(struct str entity);
 

@@ -840,3 +840,28 @@ def test_the_watchdog_restarts_a_part_that_does_not_answer(tmp_path):
         assert not logged("systemd-notify")
     finally:
         device.stop()
+
+
+def test_the_agent_of_a_child_device_is_a_service_of_it(device):
+    device.settings["mqtt.device_topic_id"] = "device/child01//"
+    device.settings["service.type"] = 'a \\"kind\\"'
+    device.write()
+    device.start()
+    own = "te/device/child01/service/tedge-agent"
+    until("it is up", lambda: any(
+        json.loads(p)["status"] == "up"
+        for p in device.bus.on(own + "/status/health") if p))
+    assert json.loads(device.bus.on(own)[-1]) == {
+        "@type": "service", "@parent": "device/child01//",
+        "name": "tedge-agent", "type": 'a "kind"'}
+    assert device.bus.on(own + "/config")
+    assert device.bus.on("tedge/health/child01/tedge-agent")
+    assert device.bus.on("te/device/child01///cmd/restart") == ["{}"]
+    # Nothing is said in the name of the main device.
+    for channel in ("", "/status/health", "/config"):
+        assert not device.bus.on(
+            "te/device/main/service/tedge-agent" + channel), channel
+    told = len(device.bus.on(own + "/status/health"))
+    device.bus.say("te/device/child01/service/tedge-agent/cmd/health/check")
+    until("it answers", lambda: len(
+        device.bus.on(own + "/status/health")) > told)

@@ -3,6 +3,7 @@ by a Mosquitto."""
 import base64
 import contextlib
 import os
+import pwd
 import re
 import signal
 import socket
@@ -772,3 +773,23 @@ def test_modes_that_do_not_go_together_are_explained(world):
     refused(edge, "az", "mqtt.broker.built_in must be false")
     said = edge.good("refresh-bridges")
     assert said.err == "No bridges to refresh.\n"
+
+
+def test_no_file_of_others_is_given_away(world):
+    """Who may write to the folder of certificates must not have root give it
+    what a link there stands for."""
+    cloud = world.cloud("c8y")
+    edge = world.edge(world.to(cloud))
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    system = edge.config / "system.toml"
+    system.write_text('user = "nobody"\ngroup = "nogroup"\n'
+                      + system.read_text())
+    folder, own = edge.config / "device-certs", edge.folder / "own.pem"
+    cert = folder / "tedge-certificate.pem"
+    cert.rename(own)
+    cert.symlink_to(own)
+    edge.good("connect", "c8y", "--offline")
+    assert own.stat().st_uid == 0
+    key = folder / "tedge-private-key.pem"
+    assert key.stat().st_uid == pwd.getpwnam("nobody").pw_uid

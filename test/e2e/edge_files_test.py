@@ -59,7 +59,8 @@ def test_a_file_goes_up_and_comes_down(device, tmp_path):
 def test_tedge_http_brings_files_and_takes_them(device, tmp_path):
     big = tmp_path / "source.txt"
     big.write_bytes(os.urandom(300_000))
-    device.good("http", "put", FILES + "target.txt", "--file", big)
+    device.good("http", "put", FILES + "target.txt", "--file", big,
+                "--content-type", "text/plain; charset=utf-8")
     done = subprocess.run(
         [EDGE, "--config-dir", str(device.config), "http", "get",
          FILES + "target.txt"], capture_output=True, timeout=LIMIT,

@@ -67,5 +67,8 @@ def test_a_name_that_is_none_is_refused(tmp_path):
                 "mappers/sed' does not exist")
             assert why in said.err, said
             assert said.out == "", said
+            for profile in ("../x", "a b", "", "a" * 65):
+                said = edge.tedge("part", word, "tedge-mapper-c8y@" + profile)
+                assert said.status == 1 and "there is no part" in said.err, said
     finally:
         edge.stop()

@@ -331,7 +331,7 @@ def test_what_the_user_of_the_agent_may_do_by_sudo(machine, packages):
     m.good("systemctl enable --now tedge-agent")
     m.good("mkdir -p /etc/app && printf old >/etc/app/app.conf && "
            "printf new >/var/tedge/file-transfer/new")
-    m.good("printf 'files = [{ path = \"/etc/app/app.conf\", type = \"app\" }]\n'"
+    m.good("printf 'files = [{ path = \"/etc/app/app.conf\", type = \"app\", mode = \"600\" }]\n'"
            " >/etc/tedge/plugins/tedge-configuration-plugin.toml")
     m.good("tedge mqtt pub -r -q 1 te/device/main///cmd/config_update/1 "
            "'{\"status\":\"init\",\"type\":\"app\",\"remoteUrl\":"
@@ -342,7 +342,8 @@ def test_what_the_user_of_the_agent_may_do_by_sudo(machine, packages):
         ).stdout), 60)
     assert end.group(1) == "successful", end.group(0)
     assert (m.root / "etc/app/app.conf").read_text() == "new"
-    assert m.good("stat -c '%U' /etc/app/app.conf").strip() == "root"
+    # what is said of it holds for a new file alone
+    assert m.good("stat -c '%U %a' /etc/app/app.conf").strip() == "root 644"
 
 
 def test_an_update_by_the_agent_of_the_agent(machine, packages):

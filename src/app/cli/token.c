@@ -3,6 +3,7 @@
  */
 #include "app/cli/token.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "codec/json.h"
 
@@ -130,21 +131,6 @@ make_folders(const char *path, struct err *err)
 	return rc;
 }
 
-static int
-write_all(int fd, struct str text)
-{
-	while (text.len > 0) {
-		ssize_t n = write(fd, text.ptr, text.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -1;
-		text = (struct str){ text.ptr + n, text.len - (size_t)n };
-	}
-	return 0;
-}
-
 /* A reader finds the whole old file or the whole new one. */
 static int
 put_file(const char *path, struct str text, struct err *err)
@@ -155,7 +141,7 @@ put_file(const char *path, struct str text, struct err *err)
 
 	if (fd < 0)
 		rc = err_errno(err, "create %s", temp);
-	else if (write_all(fd, text) < 0)
+	else if (file_write_all(fd, text) < 0)
 		rc = err_errno(err, "write %s", temp);
 	else if (fsync(fd) < 0)
 		rc = err_errno(err, "flush %s", temp);

@@ -263,7 +263,7 @@ handle_logs(struct http_call *c)
 
 static const struct http_route log_rows[] = {
 	{ "POST", "/agent/logs", HTTP_OPEN, .handle = handle_logs,
-	    .body_max = BODY_MAX,
+	    .body = { .media = "application/json" }, .body_max = BODY_MAX,
 	    .help = "What a device has logged, as rsyslog's omhttp brings it. "
 		    "Token and SSH host key are headers: X-Thymis-Token, "
 		    "X-Thymis-Ssh-Pubkey." },

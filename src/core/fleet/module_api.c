@@ -623,7 +623,7 @@ const struct http_route fleet_module_rows[] = {
 	    .handle = handle_inputs, .flags = HTTP_SLOW,
 	    .help = "The repositories of a unit, and the modules that they "
 		    "bring." },
-	{ ROW("POST", "/input/update", "patch"),
+	{ ROW("POST", "/input/update", "patch"), .name = "input.update.all",
 	    .reply = { .record = &update_record }, .handle = handle_update_all,
 	    .flags = HTTP_SLOW,
 	    .help = "Brings all repositories to what is newest." },

@@ -9,13 +9,6 @@
 #define RESTART "te/device/main///cmd/restart/"
 
 static void
-assert_heard(struct fake *f, const char *text)
-{
-	if (strstr(buf_z(&f->heard), text) == NULL)
-		fail_msg("not heard: %s\nin: %s", text, f->heard.ptr);
-}
-
-static void
 assert_silent(struct fake *f, const char *text)
 {
 	if (strstr(buf_z(&f->heard), text) != NULL)
@@ -164,6 +157,21 @@ what_does_not_list_is_an_error_and_the_rest_is_told(void **state)
 	assert_heard(f, "/log/agent/software-list-");
 	fake_send(f, LIST "1", "{}");
 	fake_wait(f, "\"reason\":\"2 errors, see device log file /tmp");
+}
+
+static void
+the_only_plugin_is_the_default_one(void **state)
+{
+	struct fake *f = *state;
+
+	fake_plugin(f, "apt", GOOD);
+	fake_plugin(f, "broken", "exit 2");
+	fake_start(f);
+	fake_wait(f, "software_update r {\"types\":[\"apt\"]}");
+	fake_send(f, UPDATE "1",
+	    "{\"updateList\":[{\"type\":\"\",\"modules\":[{\"name\":\"x\","
+	    "\"action\":\"install\"}]}]}");
+	fake_wait(f, UPDATE "1 r {\"status\":\"successful\"");
 }
 
 static void
@@ -809,6 +817,7 @@ main(void)
 		TEST(the_first_generation_is_answered_its_way),
 		TEST(what_is_no_request_is_told_on_the_errors_topic),
 		TEST(what_does_not_list_is_an_error_and_the_rest_is_told),
+		TEST(the_only_plugin_is_the_default_one),
 		TEST(filters_say_what_is_told),
 		TEST(an_update_goes_through_its_sequence),
 		TEST(one_by_one_where_a_list_is_not_supported),

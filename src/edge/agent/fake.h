@@ -141,6 +141,13 @@ fake_wait(struct fake *f, const char *text)
 }
 
 static inline void
+assert_heard(struct fake *f, const char *text)
+{
+	if (strstr(buf_z(&f->heard), text) == NULL)
+		fail_msg("not heard: %s\nin: %s", text, f->heard.ptr);
+}
+
+static inline void
 fake_send_as(
     struct fake *f, const char *topic, const char *payload, bool retain)
 {

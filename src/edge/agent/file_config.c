@@ -100,7 +100,7 @@ find(const struct toml *files, const char *type, struct arena *a,
 
 /* sudo tedge-write PATH --mode ..., with `from` as its input. */
 static int
-put_by_sudo(const struct target *t, int from, struct err *err)
+put_by_sudo(const struct target *t, bool is_new, int from, struct err *err)
 {
 	const char *argv[10] = { "sudo", "tedge-write", t->path };
 	const char *const options[][2] = { { "--mode", t->mode },
@@ -109,7 +109,7 @@ put_by_sudo(const struct target *t, int from, struct err *err)
 	pid_t pid;
 
 	for (size_t i = 0; i < COUNT_OF(options); i++)
-		if (options[i][1] != NULL) {
+		if (is_new && options[i][1] != NULL) {
 			argv[n++] = options[i][0];
 			argv[n++] = options[i][1];
 		}
@@ -153,21 +153,22 @@ put(const struct target *t, const char *from, struct err *err)
 {
 	struct file_access who;
 	int fd = open(from, O_RDONLY | O_CLOEXEC), rc;
+	bool is_new = access(t->path, F_OK) != 0;
 
 	if (fd < 0)
 		return err_errno(err, "open %s", from);
 	/* The owner and mode of the file that is there are kept; what is said
 	 * in the list is for a new one. */
-	if (access(t->path, F_OK) == 0)
-		rc = file_access_read(&who, NULL, NULL, NULL, err);
-	else
+	if (is_new)
 		rc = file_access_read(&who, t->user, t->group, t->mode, err);
+	else
+		rc = file_access_read(&who, NULL, NULL, NULL, err);
 	if (rc == 0)
 		rc = make_parents(t, err);
 	if (rc == 0)
 		rc = file_put(t->path, fd, &who, err);
 	if (rc == ERR_DENIED && geteuid() != 0)
-		rc = put_by_sudo(t, fd, err);
+		rc = put_by_sudo(t, is_new, fd, err);
 	close(fd);
 	return rc;
 }

@@ -67,7 +67,14 @@ answer(struct fake *f, int fd)
 	} else {
 		struct buf b = { 0 };
 
-		if (file_read(fake_path(f, name), &b, NULL) != 0)
+		if (strcmp(name, "endless") == 0)
+			/* It does not say how much there will be. */
+			for (dprintf(fd,
+				 "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+				 "chunked\r\n\r\n");
+			     dprintf(fd, "1000\r\n%4096s\r\n", "x") > 0;)
+				;
+		else if (file_read(fake_path(f, name), &b, NULL) != 0)
 			dprintf(fd,
 			    "HTTP/1.1 404 No\r\nContent-Length: 0\r\n"
 			    "Connection: close\r\n\r\n");
@@ -95,6 +102,8 @@ serve(struct web *w)
 	assert_int_equal(getsockname(s, (struct sockaddr *)&a, &len), 0);
 	w->port = ntohs(a.sin_port);
 	w->pid = fork();
+	if (w->pid == 0)
+		signal(SIGPIPE, SIG_IGN);
 	while (w->pid == 0) {
 		int fd = accept(s, NULL, NULL);
 
@@ -137,13 +146,6 @@ teardown(void **state)
 	kill(web.pid, SIGKILL);
 	waitpid(web.pid, NULL, 0);
 	return fake_teardown(state);
-}
-
-static void
-assert_heard(struct fake *f, const char *text)
-{
-	if (strstr(buf_z(&f->heard), text) == NULL)
-		fail_msg("not heard: %s\nin: %s", text, f->heard.ptr);
 }
 
 static void
@@ -302,6 +304,26 @@ a_snapshot_that_fails_says_why(void **state)
 	fake_wait(f, "\"reason\":\"it is larger than 7 bytes\"}");
 	fake_send(f, SNAPSHOT "6", "{\"type\":\"x::../p\"}");
 	fake_wait(f, SNAPSHOT "6 r {\"status\":\"failed\"");
+}
+
+static void
+a_download_without_a_length_has_a_limit(void **state)
+{
+	struct fake *f = *state;
+	char *url = mem_printf("http://127.0.0.1:%d/endless", web.port);
+	char *path = str_dupz(str_of(fake_path(f, "tmp/got")));
+	const struct fetch_request r = { .url = str_of(url),
+		.path = path,
+		.max_size = 1 << 20,
+		.timeout_ms = 20000 };
+	struct err err;
+
+	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(fetch_wait(&r, NULL, NULL, &err), ERR_LIMIT);
+	assert_non_null(strstr(err.text, "larger than there is room for"));
+	assert_int_not_equal(access(path, F_OK), 0);
+	free(url);
+	free(path);
 }
 
 /* --- update --------------------------------------------------------------- */
@@ -645,6 +667,7 @@ main(int argc, char **argv)
 		TEST(what_is_switched_off_is_not_there),
 		TEST(a_snapshot_goes_where_it_is_asked_for),
 		TEST(a_snapshot_that_fails_says_why),
+		TEST(a_download_without_a_length_has_a_limit),
 		TEST(an_update_replaces_the_file_and_keeps_its_mode),
 		TEST(a_file_that_can_not_be_had_changes_nothing),
 		TEST(an_update_that_fails_is_rolled_back),

@@ -48,6 +48,21 @@ find_type(struct software *s, struct str type)
 	return NULL;
 }
 
+/* Of those that are plugins; while none is known, of all. */
+static struct sm_plugin *
+only_one(struct software *s)
+{
+	struct sm_plugin *ret = s->n == 1 ? s->at[0] : NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (s->at[i]->valid) {
+			ret = s->at[i];
+			n++;
+		}
+	return n <= 1 ? ret : NULL;
+}
+
 struct sm_plugin *
 sm_find(struct software *s, struct str type)
 {
@@ -55,7 +70,7 @@ sm_find(struct software *s, struct str type)
 		return find_type(s, type);
 	if (s->agent->conf->software_default.len > 0)
 		return find_type(s, s->agent->conf->software_default);
-	return s->n == 1 ? s->at[0] : NULL;
+	return only_one(s);
 }
 
 static int

@@ -23,6 +23,7 @@
 #include "edge/local.h"
 #include "edge/notify.h"
 #include "edge/system.h"
+#include "edge/topic.h"
 
 #include <math.h>
 #include <signal.h>
@@ -371,11 +372,17 @@ watch(struct watchdog *d, const struct config *c, struct err *err)
 {
 	struct local local = { 0 };
 	struct mqtt_client_conf conf;
+	struct buf device = { 0 };
 	sigset_t set;
-	int rc = local_open(&local, c, err);
+	int rc = te_entity_normal(
+	    &device, config_text(c, "mqtt.device_topic_id"), err);
 
-	if (rc != 0)
+	if (rc == 0)
+		rc = local_open(&local, c, err);
+	if (rc != 0) {
+		buf_free(&device);
 		return rc;
+	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -391,9 +398,10 @@ watch(struct watchdog *d, const struct config *c, struct err *err)
 		struct watched *w = &d->at[i];
 
 		w->timer.fire = on_time;
-		buf_addf(&w->topic,
-		    STR_FMT "/device/main/service/%s/status/health",
-		    STR_ARG(config_text(c, "mqtt.topic_root")), w->name);
+		buf_addf(&w->topic, STR_FMT "/",
+		    STR_ARG(config_text(c, "mqtt.topic_root")));
+		te_entity_service(&w->topic, buf_str(&device), w->name);
+		buf_addz(&w->topic, "/status/health");
 		rc = mqtt_client_subscribe(
 		    d->client, buf_str(&w->topic), 1, on_health, w);
 	}
@@ -412,6 +420,7 @@ watch(struct watchdog *d, const struct config *c, struct err *err)
 	close(d->signals.fd);
 	loop_free(d->loop);
 	local_close(&local);
+	buf_free(&device);
 	return rc;
 }
 

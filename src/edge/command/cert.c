@@ -10,7 +10,6 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/mem.h"
 #include "codec/x509.h"
 #include "edge/system.h"
 
@@ -112,6 +111,7 @@ give_away(struct cert_job *j, const char *path)
 {
 	struct system system;
 	const struct passwd *pw;
+	struct err err;
 
 	if (geteuid() != 0 ||
 	    system_read(j->config, &j->arena, &system, NULL) != 0)
@@ -119,9 +119,9 @@ give_away(struct cert_job *j, const char *path)
 	pw = getpwnam(config_bool(j->config, "mqtt.bridge.built_in")
 		? system.user
 		: "mosquitto");
-	if (pw != NULL && chown(path, pw->pw_uid, pw->pw_gid) < 0)
-		command_say("warning", "%s can not be given to %s: %s", path,
-		    pw->pw_name, strerror(errno));
+	if (pw != NULL && file_give(path, pw->pw_uid, pw->pw_gid, &err) != 0)
+		command_say(
+		    "warning", "it can not be %s's: %s", pw->pw_name, err.text);
 }
 
 static void

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "net/token_ask.h"
 
@@ -179,7 +180,7 @@ write_public(const char *path, struct str pem, struct err *err)
 
 	if (fd < 0)
 		return err_errno(err, "make %s", path);
-	if (write(fd, pem.ptr, pem.len) != (ssize_t)pem.len)
+	if (file_write_all(fd, pem) < 0)
 		rc = err_errno(err, "write %s", path);
 	close(fd);
 	return rc;

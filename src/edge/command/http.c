@@ -308,11 +308,12 @@ read_body(struct command_call *c, struct call *h, struct err *err)
 	return 0;
 }
 
-/* A text that would become more than one line of the request. */
+/* A text that would become more than one line of the request, or more than one
+ * word of its first. */
 static bool
-has_line_end(const char *text)
+has_any(const char *text, const char *of)
 {
-	return text != NULL && strpbrk(text, "\r\n ") != NULL;
+	return text != NULL && strpbrk(text, of) != NULL;
 }
 
 static int
@@ -344,10 +345,11 @@ find_server(struct command_call *c, struct call *h, struct err *err)
 	struct cloud cloud;
 	bool tls;
 
-	if (has_line_end(h->uri) || has_line_end(h->accept) ||
-	    has_line_end(h->type))
+	if (has_any(h->uri, "\r\n ") || has_any(h->accept, "\r\n") ||
+	    has_any(h->type, "\r\n"))
 		return err_set(err, ERR_PARAM,
-		    "a URI or a type has no blanks or line ends");
+		    "a URI has no blanks, and neither it nor a type has line "
+		    "ends");
 	if (str_starts(uri, STR("/c8y"))) {
 		if (!command_cloud(c, "c8y", &cloud))
 			return ERR_DENIED; /* it has told */

@@ -60,6 +60,14 @@ end(struct job *j, int rc)
 	loop_stop(j->loop);
 }
 
+static void
+refused(struct job *j, uint8_t reason)
+{
+	end(j,
+	    err_set(&j->err, ERR_DENIED, "the broker refused it: %s",
+		mqtt_reason_text(reason)));
+}
+
 /* --- the connection ------------------------------------------------------ */
 
 static void
@@ -119,8 +127,10 @@ open_job(struct job *j, const struct config *config, const char *kind,
 {
 	struct mqtt_client_conf conf;
 	char id[32], random[ID_RANDOM + 1];
-	int rc = local_open(&j->local, config, &j->err);
+	int rc;
 
+	j->loop = loop_new();
+	rc = local_open(&j->local, config, &j->err);
 	if (rc != 0)
 		return rc;
 	rand_text(random, ID_RANDOM);
@@ -163,6 +173,21 @@ close_job(struct job *j)
 	buf_free(&j->line);
 }
 
+/* Takes `doing`. */
+static int
+finish(struct job *j, int rc, char *doing)
+{
+	if (rc == 0) {
+		run_job(j);
+		rc = j->rc;
+	}
+	if (rc != 0)
+		rc = command_failed(doing, &j->err);
+	close_job(j);
+	free(doing);
+	return rc;
+}
+
 /* --- pub ----------------------------------------------------------------- */
 
 static void say(struct job *j);
@@ -174,9 +199,7 @@ on_said(void *ctx, uint8_t reason)
 
 	j->waiting = false;
 	if (reason >= 0x80) {
-		end(j,
-		    err_set(&j->err, ERR_DENIED, "the broker refused it: %s",
-			mqtt_reason_text(reason)));
+		refused(j, reason);
 		return;
 	}
 	j->said++;
@@ -251,23 +274,15 @@ pub(struct command_call *c)
 		if (!base64_decode(&decoded, j.payload)) {
 			err_set(&j.err, ERR_PARAM, "it is not base64");
 			rc = command_failed(doing, &j.err);
+			free(doing);
 			goto done;
 		}
 		buf_reserve(&decoded, 1);
 		j.payload = buf_str(&decoded);
 	}
-	j.loop = loop_new();
-	rc = open_job(&j, config, "pub", &events);
-	if (rc == 0) {
-		run_job(&j);
-		rc = j.rc;
-	}
-	if (rc != 0)
-		rc = command_failed(doing, &j.err);
-	close_job(&j);
+	rc = finish(&j, open_job(&j, config, "pub", &events), doing);
 done:
 	buf_free(&decoded);
-	free(doing);
 	return rc;
 }
 
@@ -294,9 +309,7 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 	if (j->over)
 		return; /* of the same packet */
 	if (m->topic.ptr == NULL) {
-		end(j,
-		    err_set(&j->err, ERR_DENIED, "the broker refused it: %s",
-			mqtt_reason_text(m->reason)));
+		refused(j, m->reason);
 		return;
 	}
 	if (j->retained_only && !m->retain) {
@@ -357,22 +370,13 @@ sub(struct command_call *c)
 		return 1;
 	doing = mem_printf(
 	    "subscribe to the topic \"%s\"", command_arg(c, "TOPIC"));
-	j.loop = loop_new();
 	rc = open_job(&j, config, "sub", &events);
 	if (rc == 0 &&
 	    mqtt_client_subscribe(
 		j.client, j.topic, (uint8_t)j.qos, on_heard, &j) != 0)
 		rc = err_set(&j.err, ERR_PARAM,
 		    "\"" STR_FMT "\" is not a topic filter", STR_ARG(j.topic));
-	if (rc == 0) {
-		run_job(&j);
-		rc = j.rc;
-	}
-	if (rc != 0)
-		rc = command_failed(doing, &j.err);
-	close_job(&j);
-	free(doing);
-	return rc;
+	return finish(&j, rc, doing);
 }
 
 /* --- rows ---------------------------------------------------------------- */
