@@ -49,6 +49,7 @@ struct row {
 #define MANY_ROUTES "appid=applicationId netid=networkId "
 #define ADDRESSES "addresses=networkAddrs:a"
 #define RANGE "start=startAddr:s end=endAddr:e"
+#define FLEET_DEVICE "device={id}:d"
 #define TRIAL "devid=deviceId:d payload:p~payload type:t~local"
 
 static const struct row rows[] = {
@@ -71,6 +72,25 @@ static const struct row rows[] = {
 	{ "fleet", "restore", "POST", FLEET "/repository/restore", GO_BACK },
 	{ "fleet", "push", "POST", FLEET "/remote/{id}/push", "remote={id}:r" },
 	{ "fleet", "pull", "POST", FLEET "/remote/{id}/pull", "remote={id}:r" },
+
+	{ "fleet", "enroll", "POST", FLEET "/claim",
+	    "code:c unitid:u config:f name:n" },
+	{ "fleet.device", "approve", "POST", FLEET "/device/{id}/approve",
+	    FLEET_DEVICE },
+	{ "fleet.device", "archive", "POST", FLEET "/device/{id}/archive",
+	    FLEET_DEVICE },
+	{ "fleet.device", "restart", "POST", FLEET "/device/{id}/restart",
+	    FLEET_DEVICE },
+	{ "fleet.device", "connections", "GET",
+	    FLEET "/device/{id}/connection/list", FLEET_DEVICE },
+	{ "fleet.device", "logs", "GET", FLEET "/device/{id}/log/list",
+	    FLEET_DEVICE },
+	{ "fleet.device", "metrics", "GET", FLEET "/device/{id}/metric/list",
+	    FLEET_DEVICE },
+	{ "fleet.device", "access", "POST", FLEET "/device/{id}/access",
+	    FLEET_DEVICE },
+	{ "fleet.device", "end-access", "DELETE", FLEET "/device/{id}/access",
+	    FLEET_DEVICE },
 
 	{ "auth", "tokeninfo", "GET", CM "/auth/tokeninfo" },
 	{ "auth", "logout", "POST", CM "/auth/logout" },
