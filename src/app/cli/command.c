@@ -305,6 +305,18 @@ struct options {
 	const char *spec;
 };
 
+/* A member that is called as what the path has says what that is to become. */
+static const char *
+option_name(const struct options *o, struct str name)
+{
+	const char *text = arena_z(o->arena, arena_lower(o->arena, name));
+
+	for (size_t i = 0; i + 1 < o->n; i++)
+		if (strcmp(o->at[i].name, text) == 0)
+			return arena_printf(o->arena, "new-%s", text).ptr;
+	return text;
+}
+
 static void
 add_option(struct options *o, const char *member, const struct field *field,
     enum cli_place place, bool required)
@@ -323,7 +335,7 @@ add_option(struct options *o, const char *member, const struct field *field,
 	}
 	opt = &o->at[o->n++];
 	*opt = (struct cli_option){
-		.name = arena_z(o->arena, arena_lower(o->arena, s.name)),
+		.name = option_name(o, s.name),
 		.letter = s.letter,
 		.member = member,
 		.field = field,
