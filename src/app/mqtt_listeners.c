@@ -115,10 +115,9 @@ add_main_tls(struct mqtt_listeners *all, struct err *err)
 	l->conf.port = (uint16_t)all->set->mqtt.tls_port;
 	l->tls.cert_file = c->cert_file.ptr;
 	l->tls.key_file = c->key_file.ptr;
-	if (c->cacert_file.len > 0) {
+	l->tls.client_certs = TLS_CERTS_ANY;
+	if (c->cacert_file.len > 0)
 		l->tls.ca_file = c->cacert_file.ptr;
-		l->tls.client_certs = TLS_CERTS_OPTIONAL;
-	}
 	return 0;
 }
 
@@ -155,8 +154,11 @@ check(const struct mqtt_listeners *all, const struct listener *l,
 		    "it is for TLS: set certFile" },
 		{ !ca && r->crl_file.len > 0, "crlFile",
 		    "caFile must be set, too" },
-		{ !ca && r->client_certs != TLS_CERTS_NONE, "clientCerts",
-		    "caFile must say who may sign them" },
+		{ !ca && r->client_certs != TLS_CERTS_NONE &&
+			r->client_certs != TLS_CERTS_ANY,
+		    "clientCerts", "caFile must say who may sign them" },
+		{ !tls && r->client_certs == TLS_CERTS_ANY, "clientCerts",
+		    "it is for TLS: set certFile" },
 		{ ca && certs_set && r->client_certs == TLS_CERTS_NONE,
 		    "clientCerts",
 		    "caFile is set, but nobody is asked for a certificate" },

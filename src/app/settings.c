@@ -58,9 +58,9 @@ static const struct conf_field server_fields[] = {
 	    .help = "Port for HTTPS, used when certFile and keyFile are set."),
 	CONF_TEXT(S, cacert_file, "cacertFile", .flag = "server.cacertfile",
 	    .alias = cacert_alias,
-	    .help = "PEM file with the certificates of who may sign MQTT "
-		    "clients' certificates, at mqtt.tlsPort. Clients may come "
-		    "without one."),
+	    .help = "PEM file with the certificates of who may sign those of "
+		    "Linux devices, for edge.UNIT.GATEWAY.ID, at "
+		    "mqtt.tlsPort. Clients may come without one."),
 	CONF_TEXT(S, cert_file, "certFile", .flag = "server.certfile",
 	    .alias = cert_alias,
 	    .help = "PEM file with the certificate for HTTPS, and for MQTT at "
@@ -224,7 +224,7 @@ static const struct conf_field mqtt_fields[] = {
 };
 
 static const char *const client_certs[] = { "none", "optional", "required",
-	NULL };
+	"any", NULL };
 static const char *const tls_versions[] = { "1.2", "1.3", NULL };
 static const char *const peer_users[] = { "none", "cn", "san", NULL };
 
@@ -247,7 +247,9 @@ static const struct conf_field listener_fields[] = {
 	    .help = "PEM file that says which of those are revoked."),
 	CONF_ENUM(R, client_certs, "clientCerts", .choices = client_certs,
 	    .help = "Whether clients need a certificate. Not set: required "
-		    "when caFile is set."),
+		    "when caFile is set. any: as optional, also one that "
+		    "nobody in caFile has signed; by its key Linux devices "
+		    "are known that have enrolled with it."),
 	CONF_ENUM(R, min_tls, "minTls", .choices = tls_versions, .def = "1.2",
 	    .help = "Oldest version of TLS that is spoken."),
 	CONF_ENUM(R, peer_user, "peerUser", .choices = peer_users,

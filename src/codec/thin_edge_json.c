@@ -440,6 +440,13 @@ unix_time(struct parser *p, struct thin_edge_time *t)
 	    (long long)UNIX_MIN, (long long)UNIX_MAX);
 }
 
+bool
+thin_edge_time_text(struct str text, struct thin_edge_time *ret)
+{
+	*ret = (struct thin_edge_time){ .text = text };
+	return iso_time(text, ret) == READ_OK;
+}
+
 static int
 text_time(struct parser *p, struct thin_edge_time *t)
 {

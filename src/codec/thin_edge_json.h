@@ -76,6 +76,9 @@ int thin_edge_json_units(struct str payload, struct arena *a,
 bool thin_edge_time_unix(
     struct str number, double d, struct thin_edge_time *ret);
 
+/* The same of a text, inside of its quotes. False: it is no RFC 3339. */
+bool thin_edge_time_text(struct str text, struct thin_edge_time *ret);
+
 /* In ms since 1970, cut. */
 static inline int64_t
 thin_edge_time_ms(const struct thin_edge_time *t)

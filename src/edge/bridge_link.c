@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* `t` is made the first time, and stays: it offers the last session. */
@@ -52,6 +53,64 @@ put_on(void *ctx, struct stream *below, const char *host, struct err *err)
 		below = tunnel_stream(
 		    below, p->host, p->port, p->proxy_user, p->proxy_password);
 	return p->tls ? put_tls(&l->tls, &tls, below, p->host, err) : below;
+}
+
+/* "marram.root_cert_path", or that of its profile. */
+static void
+add_key(struct buf *ret, const struct bridge_plan *p, const char *key)
+{
+	buf_addf(ret, "%s.", p->cloud.name);
+	if (p->cloud.profile.len > 0)
+		buf_addf(
+		    ret, "profiles." STR_FMT ".", STR_ARG(p->cloud.profile));
+	buf_addz(ret, key);
+}
+
+/* What to do about a certificate, by its setting. */
+static void
+advise(void *ctx, const struct stream *top, struct buf *ret)
+{
+	const struct bridge_link *l = ctx;
+	const struct bridge_plan *p = l->plan;
+	char today[16];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (!p->tls)
+		return;
+	switch (tls_stream_fault(top)) {
+	case TLS_FAULT_ISSUER:
+		buf_addz(ret, "; who has signed it must be in ");
+		add_key(ret, p, "root_cert_path");
+		if (p->ca_path != NULL)
+			buf_addf(ret, ", now %s", p->ca_path);
+		break;
+	case TLS_FAULT_NAME:
+		buf_addz(ret, "; set a name that is in it as ");
+		add_key(ret, p, "url");
+		break;
+	case TLS_FAULT_TIME:
+		if (gmtime_r(&now, &tm) == NULL ||
+		    strftime(today, sizeof(today), "%Y-%m-%d", &tm) == 0)
+			today[0] = '\0';
+		buf_addf(ret,
+		    "; renew it at the server, or set this device's clock, "
+		    "which says %s",
+		    today);
+		break;
+	case TLS_FAULT_OWN:
+		buf_addz(
+		    ret, ": the device's certificate must be made known there");
+		break;
+	case TLS_FAULT_OWN_TIME:
+		buf_addf(ret,
+		    ": it is that of the device, %s; renew it by: tedge cert "
+		    "renew",
+		    p->cert_file != NULL ? p->cert_file : "");
+		break;
+	case TLS_FAULT_NONE:
+		break;
+	}
 }
 
 /* The library's own words for these are hard to read. */
@@ -114,6 +173,7 @@ bridge_link_open(struct bridge_link *l, const struct bridge_plan *p,
 	if (p->tls || p->proxy != NULL) {
 		conf->wrap = put_on;
 		conf->wrap_why = stream_why;
+		conf->wrap_advice = advise;
 		conf->wrap_ctx = l;
 	}
 	return rc;

@@ -272,14 +272,36 @@ read_certificate(struct bridge_plan *p, struct arena *a, const struct kind *k,
 	return 0;
 }
 
+/* Does the file of credentials, which all clouds may share, speak of this one?
+ * One that can not be read does, so that it is told. */
+static bool
+has_account(const struct cloud *cloud, const char *credentials)
+{
+	struct arena a = { 0 };
+	struct buf text = { 0 };
+	struct toml *all;
+	struct err err;
+	bool has;
+
+	if (credentials == NULL || access(credentials, F_OK) < 0)
+		return false;
+	has = file_read(credentials, &text, &err) != 0 ||
+	    toml_read(&a, buf_str(&text), &all, &err) != 0 ||
+	    toml_get(all, str_of(cloud->name)) != NULL;
+	if (text.ptr != NULL)
+		memset(text.ptr, 0, text.len);
+	buf_free(&text);
+	arena_fini(&a);
+	return has;
+}
+
 static bool
 is_by_account(const struct cloud *cloud, const char *credentials)
 {
 	struct str method = text_of(cloud, "auth_method");
 
 	return str_eqz(method, "basic") ||
-	    (str_eqz(method, "auto") && credentials != NULL &&
-		access(credentials, F_OK) == 0);
+	    (str_eqz(method, "auto") && has_account(cloud, credentials));
 }
 
 static int

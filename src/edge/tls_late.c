@@ -101,6 +101,24 @@ tls_stream_peer(const struct stream *s, enum tls_peer which, struct buf *ret)
 	return module->peer(s, which, ret);
 }
 
+int
+tls_stream_key(const struct stream *s, struct buf *ret)
+{
+	return module->key(s, ret);
+}
+
+int
+tls_stream_thumbprint(const struct stream *s, struct buf *ret)
+{
+	return module->thumbprint(s, ret);
+}
+
+enum tls_fault
+tls_stream_fault(const struct stream *s)
+{
+	return module->fault(s);
+}
+
 void
 tls_stream_about(const struct stream *s, struct buf *ret)
 {

@@ -13,7 +13,7 @@
 #include "edge/hsm.h"
 #include "net/tls.h"
 
-#define TLS_MODULE_VERSION 2
+#define TLS_MODULE_VERSION 3
 #define TLS_MODULE_NAME "marram-edge-tls"
 #define TLS_MODULE_SYMBOL "marram_edge_tls"
 
@@ -37,6 +37,9 @@ struct tls_module {
 	bool (*is_resumed)(const struct stream *s);
 	int (*peer)(
 	    const struct stream *s, enum tls_peer which, struct buf *ret);
+	int (*key)(const struct stream *s, struct buf *ret);
+	int (*thumbprint)(const struct stream *s, struct buf *ret);
+	enum tls_fault (*fault)(const struct stream *s);
 	void (*about)(const struct stream *s, struct buf *ret);
 	void (*why)(const struct stream *s, struct buf *ret);
 	void (*alpn)(const struct stream *s, struct buf *ret);

@@ -33,6 +33,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define RECORD_MAX 16384u    /* bytes of payload in one record */
 #define HANDSHAKE_MAX 65536u /* bytes of one handshake message */
@@ -240,11 +241,11 @@ load_client_rules(
 {
 	if (conf->client_certs == TLS_CERTS_NONE)
 		return 0;
-	if (conf->ca_file == NULL)
+	if (conf->ca_file == NULL && conf->client_certs != TLS_CERTS_ANY)
 		return err_set(err, ERR_PARAM,
 		    "client certificates can not be checked without the "
 		    "certificate of who signs them");
-	if (load_ca(c, conf->ca_file, err) != 0 ||
+	if ((conf->ca_file != NULL && load_ca(c, conf->ca_file, err) != 0) ||
 	    (conf->crl_file != NULL && load_crl(c, conf->crl_file, err) != 0))
 		return ERR_PARAM;
 	gnutls_certificate_set_verify_function(c->cert, check_peer);
@@ -499,6 +500,49 @@ push(gnutls_transport_ptr_t p, const giovec_t *iov, int n)
 
 /* Certificates of the peer */
 
+/* The peer's own; NULL: it has shown none. The caller frees it. */
+static gnutls_x509_crt_t
+peer_crt(const struct tls *t)
+{
+	const gnutls_datum_t *certs;
+	gnutls_x509_crt_t crt;
+	unsigned n = 0;
+
+	certs = gnutls_certificate_get_peers(t->session, &n);
+	if (certs == NULL || n == 0 || gnutls_x509_crt_init(&crt) < 0)
+		return NULL;
+	if (gnutls_x509_crt_import(crt, &certs[0], GNUTLS_X509_FMT_DER) == 0)
+		return crt;
+	gnutls_x509_crt_deinit(crt);
+	return NULL;
+}
+
+/* What is wrong about the time it is good for, whoever has signed it. */
+static unsigned
+bad_time(const struct tls *t)
+{
+	gnutls_x509_crt_t crt = peer_crt(t);
+	time_t now = time(NULL);
+	unsigned bad = 0;
+
+	if (crt == NULL)
+		return GNUTLS_CERT_INVALID;
+	if (now < gnutls_x509_crt_get_activation_time(crt))
+		bad = GNUTLS_CERT_INVALID | GNUTLS_CERT_NOT_ACTIVATED;
+	if (now > gnutls_x509_crt_get_expiration_time(crt))
+		bad = GNUTLS_CERT_INVALID | GNUTLS_CERT_EXPIRED;
+	gnutls_x509_crt_deinit(crt);
+	return bad;
+}
+
+/* Where anybody may have signed it, only what else is wrong counts. */
+static bool
+is_taken_unsigned(const struct tls *t)
+{
+	return t->server && t->creds->client_certs == TLS_CERTS_ANY &&
+	    (t->invalid & GNUTLS_CERT_REVOKED) == 0;
+}
+
 /* 0, or an error of GnuTLS. A resumed session is asked, too: what was good when
  * its ticket was given may not be any more. */
 static int
@@ -525,6 +569,11 @@ check_peer(gnutls_session_t session)
 		    session, t->host, &t->invalid);
 	if (rc < 0)
 		return rc;
+	if (t->invalid != 0 && is_taken_unsigned(t)) {
+		t->invalid = bad_time(t);
+		if (t->invalid == 0)
+			return 0; /* not verified */
+	}
 	if (t->invalid != 0)
 		return GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
 	t->verified = true;
@@ -960,53 +1009,166 @@ int
 tls_stream_peer(const struct stream *s, enum tls_peer which, struct buf *ret)
 {
 	const struct tls *t = tls_of(s);
-	const gnutls_datum_t *certs;
 	gnutls_x509_crt_t crt;
-	bool found = false;
-	unsigned n = 0;
+	bool found;
 
-	if (t->state != UP || !t->verified)
+	if (t->state != UP || !t->verified || (crt = peer_crt(t)) == NULL)
 		return ERR_NOT_FOUND;
-	certs = gnutls_certificate_get_peers(t->session, &n);
-	if (certs == NULL || n == 0 || gnutls_x509_crt_init(&crt) < 0)
-		return ERR_NOT_FOUND;
-	if (gnutls_x509_crt_import(crt, &certs[0], GNUTLS_X509_FMT_DER) == 0)
-		found =
-		    which == TLS_PEER_CN ? add_cn(crt, ret) : add_san(crt, ret);
+	found = which == TLS_PEER_CN ? add_cn(crt, ret) : add_san(crt, ret);
 	gnutls_x509_crt_deinit(crt);
 	return found ? 0 : ERR_NOT_FOUND;
+}
+
+static void
+add_hex(struct buf *ret, const unsigned char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf_addf(ret, "%02x", bytes[i]);
+}
+
+int
+tls_stream_key(const struct stream *s, struct buf *ret)
+{
+	const struct tls *t = tls_of(s);
+	unsigned char id[32];
+	size_t len = sizeof(id);
+	gnutls_x509_crt_t crt;
+	int rc;
+
+	if (t->state != UP || (crt = peer_crt(t)) == NULL)
+		return ERR_NOT_FOUND;
+	rc = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA256, id, &len);
+	gnutls_x509_crt_deinit(crt);
+	if (rc < 0)
+		return ERR_NOT_FOUND;
+	add_hex(ret, id, len);
+	return 0;
+}
+
+int
+tls_stream_thumbprint(const struct stream *s, struct buf *ret)
+{
+	const struct tls *t = tls_of(s);
+	unsigned char print[20];
+	size_t len = sizeof(print);
+	gnutls_x509_crt_t crt;
+	int rc;
+
+	if (t->state != UP || (crt = peer_crt(t)) == NULL)
+		return ERR_NOT_FOUND;
+	rc = gnutls_x509_crt_get_fingerprint(crt, GNUTLS_DIG_SHA1, print, &len);
+	gnutls_x509_crt_deinit(crt);
+	if (rc < 0)
+		return ERR_NOT_FOUND;
+	add_hex(ret, print, len);
+	return 0;
+}
+
+/* "2026-11-20" */
+static void
+add_day(struct buf *ret, time_t at)
+{
+	char day[32];
+	struct tm tm;
+
+	if (gmtime_r(&at, &tm) != NULL &&
+	    strftime(day, sizeof(day), "%Y-%m-%d", &tm) > 0)
+		buf_addz(ret, day);
 }
 
 void
 tls_stream_about(const struct stream *s, struct buf *ret)
 {
 	const struct tls *t = tls_of(s);
-	const gnutls_datum_t *certs;
 	gnutls_x509_crt_t crt;
-	char until[32];
-	struct tm tm;
-	time_t end;
-	unsigned n = 0;
+	size_t before;
 
 	if (t->state != UP)
 		return;
 	buf_addz(ret,
 	    gnutls_protocol_get_name(gnutls_protocol_get_version(t->session)));
-	certs = gnutls_certificate_get_peers(t->session, &n);
-	if (certs == NULL || n == 0 || gnutls_x509_crt_init(&crt) < 0)
+	crt = peer_crt(t);
+	if (crt == NULL)
 		return;
-	if (gnutls_x509_crt_import(crt, &certs[0], GNUTLS_X509_FMT_DER) == 0) {
-		size_t before = ret->len;
+	before = ret->len;
+	buf_addz(ret, ", certificate of ");
+	if (!add_san(crt, ret) && !add_cn(crt, ret))
+		ret->len = before;
+	buf_addz(ret, ", good until ");
+	add_day(ret, gnutls_x509_crt_get_expiration_time(crt));
+	if (!t->verified)
+		buf_addz(ret, ", not checked");
+	gnutls_x509_crt_deinit(crt);
+}
 
-		buf_addz(ret, ", certificate of ");
+static enum tls_fault
+fault_of_alert(gnutls_alert_description_t alert)
+{
+	switch (alert) {
+	case GNUTLS_A_CERTIFICATE_EXPIRED:
+		return TLS_FAULT_OWN_TIME;
+	case GNUTLS_A_BAD_CERTIFICATE:
+	case GNUTLS_A_UNSUPPORTED_CERTIFICATE:
+	case GNUTLS_A_CERTIFICATE_REVOKED:
+	case GNUTLS_A_CERTIFICATE_UNKNOWN:
+	case GNUTLS_A_CERTIFICATE_REQUIRED:
+	case GNUTLS_A_UNKNOWN_CA:
+	case GNUTLS_A_ACCESS_DENIED:
+		return TLS_FAULT_OWN;
+	default:
+		return TLS_FAULT_NONE;
+	}
+}
+
+enum tls_fault
+tls_stream_fault(const struct stream *s)
+{
+	const struct tls *t = tls_of(s);
+
+	if (t->state != FAILED)
+		return TLS_FAULT_NONE;
+	if (t->error == GNUTLS_E_FATAL_ALERT_RECEIVED)
+		return fault_of_alert(gnutls_alert_get(t->session));
+	if (t->invalid & GNUTLS_CERT_SIGNER_NOT_FOUND)
+		return TLS_FAULT_ISSUER;
+	if (t->invalid & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED))
+		return TLS_FAULT_TIME;
+	if (t->invalid & GNUTLS_CERT_UNEXPECTED_OWNER)
+		return TLS_FAULT_NAME;
+	return TLS_FAULT_NONE;
+}
+
+/* Behind what the library says of it: whose it is, who has signed it, or until
+ * when it was good. */
+static void
+add_particulars(const struct tls *t, struct buf *ret)
+{
+	gnutls_x509_crt_t crt = peer_crt(t);
+	char issuer[80];
+	size_t len = sizeof(issuer);
+
+	if (crt == NULL)
+		return;
+	switch (tls_stream_fault(&t->base)) {
+	case TLS_FAULT_ISSUER:
+		if (gnutls_x509_crt_get_issuer_dn(crt, issuer, &len) == 0)
+			buf_addf(ret, " (%s)", issuer);
+		break;
+	case TLS_FAULT_NAME:
+		buf_addz(ret, " (it is of ");
 		if (!add_san(crt, ret) && !add_cn(crt, ret))
-			ret->len = before;
-		end = gnutls_x509_crt_get_expiration_time(crt);
-		if (gmtime_r(&end, &tm) != NULL &&
-		    strftime(until, sizeof(until), "%Y-%m-%d", &tm) > 0)
-			buf_addf(ret, ", good until %s", until);
-		if (!t->verified)
-			buf_addz(ret, ", not checked");
+			buf_addz(ret, "nobody");
+		buf_addf(ret, ", not of %.80s)", t->host);
+		break;
+	case TLS_FAULT_TIME:
+		buf_addz(ret, " (it is good from ");
+		add_day(ret, gnutls_x509_crt_get_activation_time(crt));
+		buf_addz(ret, " to ");
+		add_day(ret, gnutls_x509_crt_get_expiration_time(crt));
+		buf_addc(ret, ')');
+		break;
+	default:
+		break;
 	}
 	gnutls_x509_crt_deinit(crt);
 }
@@ -1023,8 +1185,13 @@ tls_stream_why(const struct stream *s, struct buf *ret)
 	if (t->invalid != 0 &&
 	    gnutls_certificate_verification_status_print(
 		t->invalid, GNUTLS_CRT_X509, &text, 0) == 0) {
-		buf_add_str(ret, str_trim(str_of((char *)text.data)));
+		struct str said = str_trim(str_of((char *)text.data));
+
+		if (said.len > 0 && said.ptr[said.len - 1] == '.')
+			said.len--;
+		buf_add_str(ret, said);
 		gnutls_free(text.data);
+		add_particulars(t, ret);
 		return;
 	}
 	if (t->error == GNUTLS_E_FATAL_ALERT_RECEIVED ||

@@ -25,7 +25,9 @@ struct tls_client;
 enum tls_client_certs {
 	TLS_CERTS_NONE,
 	TLS_CERTS_OPTIONAL,
-	TLS_CERTS_REQUIRED
+	TLS_CERTS_REQUIRED,
+	TLS_CERTS_ANY, /* optional, and whoever has signed it: what is known
+			* then is its key, see tls_stream_key() */
 };
 
 enum tls_version { TLS_1_2, TLS_1_3 };
@@ -101,8 +103,26 @@ int tls_stream_peer(
  * is good, for people; nothing before it is up. */
 void tls_stream_about(const struct stream *s, struct buf *ret);
 
+/* Adds the SHA-256 of the key that the peer has shown to be its own, in hex:
+ * the same as long as its certificates are of one key. ERR_NOT_FOUND: it has
+ * shown no certificate. */
+int tls_stream_key(const struct stream *s, struct buf *ret);
+/* Adds the SHA-1 of the certificate itself, as people compare it. */
+int tls_stream_thumbprint(const struct stream *s, struct buf *ret);
+
 /* Adds what has ended the connection, for people; nothing if nothing has. */
 void tls_stream_why(const struct stream *s, struct buf *ret);
+
+/* What is to be mended, where certificates have ended it. */
+enum tls_fault {
+	TLS_FAULT_NONE,
+	TLS_FAULT_ISSUER,   /* nobody that we trust has signed the peer's */
+	TLS_FAULT_NAME,     /* the peer's is of another name */
+	TLS_FAULT_TIME,     /* it has ended, or not begun */
+	TLS_FAULT_OWN,      /* the peer does not take ours */
+	TLS_FAULT_OWN_TIME, /* since that has ended, or not begun */
+};
+enum tls_fault tls_stream_fault(const struct stream *s);
 
 /* Adds the protocol chosen by ALPN; nothing if there was none. */
 void tls_stream_alpn(const struct stream *s, struct buf *ret);

@@ -536,14 +536,17 @@ a_client_knows_its_server(void **state)
 
 	connect_them(f, "another.example", false);
 	assert_false(shake_hands(f));
-	assert_why(f->c, "name");
+	assert_why(f->c, "(it is of server.example, not of another.example)");
+	assert_int_equal(tls_stream_fault(f->c), TLS_FAULT_NAME);
 
 	f->client_conf.ca_file = pki.other_pem;
 	new_client(f, NULL, NULL);
 	connect_them(f, "server.example", false);
 	assert_false(shake_hands(f));
-	assert_why(f->c, "issuer is unknown");
+	assert_why(f->c, "issuer is unknown (CN=Test CA)");
+	assert_int_equal(tls_stream_fault(f->c), TLS_FAULT_ISSUER);
 	assert_why(f->s, "the peer says: ");
+	assert_int_equal(tls_stream_fault(f->s), TLS_FAULT_OWN);
 
 	f->client_conf.verify = false;
 	new_client(f, NULL, NULL);
@@ -642,6 +645,52 @@ bad_client_certificates_end_with_the_right_alert(void **state)
 	f->server_conf.client_certs = TLS_CERTS_OPTIONAL;
 	assert_refused(f, pki.expired, pki.expired_key, "expired",
 	    "Certificate is expired");
+}
+
+/* The key of a certificate that nobody knows is known all the same. */
+static void
+anybody_may_have_signed_where_that_is_said(void **state)
+{
+	static const char *const certs[] = { "device", "foreign" };
+	struct fixture *f = *state;
+	struct buf keys[2] = { 0 }, print = { 0 }, cn = { 0 };
+
+	f->server_conf.client_certs = TLS_CERTS_ANY;
+	for (size_t i = 0; i < COUNT_OF(certs); i++) {
+		bool foreign = strcmp(certs[i], "foreign") == 0;
+
+		new_client(f, foreign ? pki.foreign : pki.device,
+		    foreign ? pki.foreign_key : pki.device_key);
+		connect_them(f, "server.example", false);
+		assert_int_equal(tls_stream_key(f->s, &keys[i]), ERR_NOT_FOUND);
+		assert_true(shake_hands(f));
+		assert_int_equal(tls_stream_key(f->s, &keys[i]), 0);
+		assert_int_equal(keys[i].len, 64);
+		buf_clear(&print);
+		assert_int_equal(tls_stream_thumbprint(f->s, &print), 0);
+		assert_int_equal(print.len, 40);
+		/* but its name is proven by nobody */
+		assert_int_equal(tls_stream_peer(f->s, TLS_PEER_CN, &cn),
+		    foreign ? ERR_NOT_FOUND : 0);
+	}
+	assert_string_equal(buf_z(&cn), "device 7");
+	assert_false(str_eq(buf_str(&keys[0]), buf_str(&keys[1])));
+	new_client(f, NULL, NULL);
+	connect_them(f, "server.example", false);
+	assert_true(shake_hands(f));
+	buf_clear(&print);
+	assert_int_equal(tls_stream_key(f->s, &print), ERR_NOT_FOUND);
+
+	assert_refused(f, pki.expired, pki.expired_key, "expired",
+	    "Certificate is expired");
+	assert_int_equal(tls_stream_fault(f->c), TLS_FAULT_OWN_TIME);
+	assert_refused(f, pki.revoked, pki.revoked_key, "revoked",
+	    "Certificate was revoked");
+	f->server_conf.ca_file = f->server_conf.crl_file = NULL;
+	for (size_t i = 0; i < COUNT_OF(keys); i++)
+		buf_free(&keys[i]);
+	buf_free(&print);
+	buf_free(&cn);
 }
 
 static void
@@ -1154,6 +1203,7 @@ main(void)
 		T(authorities_are_picked_from_a_folder_or_a_file),
 		T(a_verified_client_has_a_name),
 		T(bad_client_certificates_end_with_the_right_alert),
+		T(anybody_may_have_signed_where_that_is_said),
 		T(a_required_certificate_is_required),
 		T(bad_files_are_named),
 		T(reloading_changes_new_connections_only),

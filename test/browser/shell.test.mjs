@@ -39,7 +39,62 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	await page.keyboard.type('no such thing');
 	await page.waitForSelector('text=Nothing fits the search.');
 	await page.keyboard.press('Escape');
-	assert.equal(await page.isVisible('dialog'), false);
+	await page.waitForSelector('dialog [role=combobox]', { state: 'detached' });
+});
+
+// A page that has just been loaded does not know its unit yet; nor may what was
+// asked before stand for what is typed now.
+test('the palette waits for what comes late', async () => {
+	let release;
+	const held = new Promise((done) => { release = done; });
+	await page.route('**/unit/list?*limit=200*', async (r) => { await held; await r.continue(); });
+	await page.evaluate(() => { for (const k of Object.keys(localStorage)) if (k === 'marram.look') localStorage[k] = JSON.stringify({ ...JSON.parse(localStorage[k]), unit: '' }); });
+	await page.reload();
+	await page.waitForSelector('nav');
+	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=combobox]');
+	await page.keyboard.type('milking');
+	await page.waitForSelector('text=Nothing fits the search.');
+	release();
+	await page.waitForSelector('[role=option]:has-text("Milking robots")');
+	await page.unroute('**/unit/list?*limit=200*');
+	// an answer to older words
+	let late;
+	const slow = new Promise((done) => { late = done; });
+	await page.route('**/network/list?*contains=mil&*', async (r) => { await slow; await r.continue(); });
+	await page.fill('dialog [role=combobox]', '');
+	const asked = page.waitForRequest('**/network/list?*contains=mil&*');
+	await page.keyboard.type('mil');
+	await asked;
+	const answer = page.waitForResponse('**/network/list?*contains=mil&*');
+	await page.fill('dialog [role=combobox]', 'settings');
+	late();
+	await answer;
+	await page.waitForSelector('[role=option][aria-selected=true]:has-text("Settings")');
+	assert.equal(await page.isVisible('[role=option]:has-text("Milking robots")'), false);
+	await page.fill('dialog [role=combobox]', 'nothing of all this');
+	await page.waitForSelector('text=Nothing fits the search.');
+	await page.unroute('**/network/list?*contains=mil&*');
+	await page.keyboard.press('Escape');
+	await page.waitForSelector('dialog [role=combobox]', { state: 'detached' });
+});
+
+test('the palette that is opened while it closes stays open', async () => {
+	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=combobox]');
+	// closed and opened before the browser has told that it was closed
+	await page.evaluate(async () => {
+		const press = () => window.dispatchEvent(new KeyboardEvent('keydown', { key: 'k', ctrlKey: true, bubbles: true }));
+		press();
+		for (let i = 0; i < 20; i++) await Promise.resolve();
+		press();
+		for (let i = 0; i < 20; i++) await Promise.resolve();
+	});
+	await page.evaluate(() => new Promise((done) => setTimeout(done, 0)));
+	await page.keyboard.type('settings');
+	await page.waitForSelector('[role=option][aria-selected=true]:has-text("Settings")');
+	await page.keyboard.press('Escape');
+	await page.waitForSelector('dialog [role=combobox]', { state: 'detached' });
 });
 
 test('a phone has every page behind "More"', async () => {

@@ -2,6 +2,7 @@
 are told to do. The device is an imitation; edge_platform_test.py has real
 ones."""
 import json
+import time
 
 import pytest
 
@@ -156,6 +157,9 @@ def test_it_waits_in_the_inbox_and_tells_again_when_it_is_claimed(garden):
     gw.say("twin/name", "\"Attic\"")
     item = until("it is in the inbox", lambda: garden.listed("inbox"))[0]
     assert item["networkAddr"] == "gw01"
+    # its gateway reads what it says: no codec is guessed, though it is JSON
+    gw.say("m/", {"t": 1})
+    assert garden.listed("inbox")[0]["guess"] == ""
     assert not garden.listed("node")
     done = garden.hub("POST", "inbox/claim", {"data": {"ids": [item["id"]]}})
     assert "deviceId" in done.data[0]
@@ -206,6 +210,58 @@ def test_an_operation_ends_as_its_device_says(garden):
         seen.append(live.event())
     assert seen[0]["type"] == "created"
     assert seen[-1]["entityId"] == made.data["id"]
+
+
+def test_what_another_device_says_of_an_operation_does_not_end_it(garden):
+    began = time.time()
+    gateway(garden)
+    gw, thief = device(garden, "gw01"), device(garden, "gw02")
+    gw.say("m/", {"t": 1})
+    # 3 s after a start what may have got lost is sent again
+    until("that is over", lambda: time.time() > began + 4)
+    made = order(garden, node(garden, "gw01")["id"], "restart")
+    no, _ = gw.order("restart")
+    thief.say("cmd/restart/" + no, {"status": "successful"})
+    thief.say("m/", {"t": 1})
+    garden.field("field.gw02.data.t", 1)
+    # it was heard before that; and is asked for again when gw01 is back
+    gw.close()
+    gw = device(garden, "gw01", key=None)
+    assert gw.order("restart")[0] == no
+    gw.say("cmd/restart/" + no, {"status": "successful"})
+    operation(garden, made, "successful")
+
+
+def test_a_long_reason_is_cut_between_letters(garden):
+    gateway(garden)
+    gw = device(garden, "gw01")
+    gw.say("m/", {"t": 1})
+    made = order(garden, node(garden, "gw01")["id"], "restart")
+    no, _ = gw.order("restart")
+    for i in range(3):
+        gw.say("cmd/restart/" + no, {"status": "executing", "step": i})
+    gw.say("cmd/restart/" + no, {"status": "failed",
+                                 "reason": "x" + "ä" * 1500})
+    row = operation(garden, made, "failed")
+    assert row["reason"] == "x" + "ä" * 999
+    assert row["result"] == {}
+
+
+def test_what_took_too_long_while_the_platform_was_away_has_failed(start):
+    garden = Garden(start("--hub.operation-time", "1s"))
+    gateway(garden)
+    gw = device(garden, "gw01")
+    gw.say("m/", {"t": 1})
+    made = order(garden, node(garden, "gw01")["id"], "restart")
+    gw.order("restart")
+    garden.server.stop(9)
+    gw.close(False)
+    over = time.time() + 3  # more than twice its time
+    until("its time is over", lambda: time.time() > over)
+    garden.server.start()
+    garden.token = garden.server.login()
+    row = operation(garden, made, "failed")
+    assert "hub.operationTime" in row["reason"]
 
 
 def test_an_operation_waits_for_a_device_that_is_away_and_is_done_once(garden):

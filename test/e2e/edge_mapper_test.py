@@ -204,6 +204,7 @@ topic = "td/extra"
 direction = "outbound"
 """)
     edge.good("part", "restart", "tedge-mapper-aws")
+    edge.good("connect", "aws", "--test")  # it hears all of it by then
     here = edge.client()
     here.say("out/td/extra", "more")
     cloud.wait("thinedge/dev1/td/extra")

@@ -103,10 +103,26 @@ item_for(struct hub *h, const struct route_uplink *u)
 	return it;
 }
 
+/* A gateway with a protocol of its own reads what its nodes say: a codec in its
+ * place would make nonsense of it. */
+static struct str
+guess(struct hub *h, const struct route_uplink *u)
+{
+	const struct gate *g = gate_by_id(h, u->network_id);
+	struct buf bytes = { 0 };
+	struct str ret = STR("");
+
+	if (g != NULL && (g->plug == NULL || !gateway_has_payload(g->plug)))
+		return ret;
+	if (hex_decode(&bytes, u->data))
+		ret = str_of(decode_guess(buf_str(&bytes)));
+	buf_free(&bytes);
+	return ret;
+}
+
 void
 inbox_heard(struct hub *h, const struct route_uplink *u)
 {
-	struct buf bytes = { 0 };
 	struct item *it;
 	int64_t now = clock_mono();
 	bool fresh;
@@ -126,9 +142,7 @@ inbox_heard(struct hub *h, const struct route_uplink *u)
 	it->data = str_copy(
 	    (struct str){ u->data.ptr, MIN_OF(u->data.len, DATA_MAX) });
 	it->row.data = it->data;
-	if (hex_decode(&bytes, u->data))
-		it->row.guess = str_of(decode_guess(buf_str(&bytes)));
-	buf_free(&bytes);
+	it->row.guess = guess(h, u);
 	writer_put(
 	    h, &hub_inbox_entity, &it->row, fresh, "guess data count lastSeen");
 }

@@ -50,9 +50,8 @@ struct inspect {
 
 /* --- seen ---------------------------------------------------------------- */
 
-/* Text that is cut does not end within a character. */
-static struct str
-cut_text(struct str s, size_t max)
+struct str
+hub_text_head(struct str s, size_t max)
 {
 	size_t n = MIN_OF(s.len, max);
 
@@ -64,7 +63,7 @@ cut_text(struct str s, size_t max)
 static void
 add_payload(struct buf *b, struct str payload, size_t max)
 {
-	struct str text = cut_text(payload, max);
+	struct str text = hub_text_head(payload, max);
 
 	if (str_is_utf8(text)) {
 		buf_addz(b, ",\"payload\":");

@@ -174,10 +174,6 @@ hub_before_add(struct rest *r, void *row, void *extra, void *beside)
 
 /* --- the objects --------------------------------------------------------- */
 
-#define BY(param, member)                                                      \
-	{                                                                      \
-		param, member, COND_EQ                                         \
-	}
 #define PLACES                                                                 \
 	BY("device", "deviceId"), BY("gatewayId", "gatewayId"),                \
 	    BY("nodeId", "nodeId"), BY("sourceId", "sourceId")
@@ -564,8 +560,8 @@ static const struct hub_object objects[] = {
 	{ &profile_object, 0, "profile", model_reload_profile, 0 },
 	{ &hub_gateway_object, 0, "gateway", gates_reload,
 	    OBJECT_RELOAD | OBJECT_NETWORK },
-	{ &hub_enrolment_object, NO_ADD | NO_PATCH, "enrolment",
-	    enrolment_reload, OBJECT_NETWORK },
+	{ &hub_enrolment_object, 0, "enrolment", enrolment_reload,
+	    OBJECT_NETWORK },
 	{ &hub_firmware_object, 0, "firmware", NULL, 0 },
 	{ &node_object, NO_ADD, "node", model_reload_node,
 	    OBJECT_MODEL | OBJECT_RELOAD },

@@ -178,6 +178,20 @@ open_free(struct hub *h, struct open_operation *o)
 	free(o);
 }
 
+/* Its texts anew: a device may tell of one as often as it likes. */
+static void
+open_pack(struct hub *h, struct open_operation *o)
+{
+	struct hub_operation row = o->row;
+	struct arena old = o->arena;
+
+	map_del(&h->operations, row.id);
+	o->arena = (struct arena){ 0 };
+	record_copy(&hub_operation_entity.record, &o->arena, &o->row, &row);
+	map_put(&h->operations, o->row.id, o);
+	arena_fini(&old);
+}
+
 /* `reason` and `result` may be null: they stay. May free it. */
 static void
 come_to(struct hub *h, struct open_operation *o, struct str status,
@@ -187,10 +201,10 @@ come_to(struct hub *h, struct open_operation *o, struct str status,
 		if (str_eqz(status, states[i]))
 			o->row.status = str_of(states[i]);
 	if (reason.ptr != NULL)
-		o->row.reason = arena_str(&o->arena,
-		    (struct str){ reason.ptr, MIN_OF(reason.len, REASON_MAX) });
+		o->row.reason = hub_text_head(reason, REASON_MAX);
 	if (result.ptr != NULL)
-		o->row.result = arena_str(&o->arena, result);
+		o->row.result = result;
+	open_pack(h, o);
 	o->row.modified_at = clock_now();
 	writer_put(h, &hub_operation_entity, &o->row, false,
 	    "status reason result modifiedOn");
@@ -212,11 +226,13 @@ load(void *ctx, const void *row, struct err *err)
 int
 operations_load(struct hub *h, struct err *err)
 {
+	const struct value open[] = { value_text(STR("pending")),
+		value_text(STR("executing")) };
 	struct store_query q = { 0 };
 	struct filter f = { 0 };
 
-	filter_add(&f, "modifiedOn", COND_GE,
-	    value_time(clock_now() - 2 * h->conf.operation_ms));
+	/* also those whose time was over while there was nobody to see it */
+	filter_in(&f, "status", open, COUNT_OF(open));
 	q.filter = &f;
 	return store_list(h->store, &hub_operation_entity, &q, load, h, err);
 }
@@ -525,6 +541,7 @@ on_resend(struct loop_timer *t)
 		0 };
 	size_t pos = 0;
 
+	operations_check(h, STR(""));
 	while ((o = map_next(&h->operations, &pos)) != NULL) {
 		struct gate *g = gate_at(h, o->row.unit_id, o->row.gateway_id);
 
@@ -575,10 +592,6 @@ operation_reload(struct hub *h, struct str id)
 	arena_fini(&a);
 }
 
-#define BY(param, member)                                                      \
-	{                                                                      \
-		param, member, COND_EQ                                         \
-	}
 const struct rest_object hub_operation_object = {
 	HUB_SHARED,
 	.name = "operation",
@@ -607,32 +620,3 @@ const struct rest_object hub_software_object = {
 	.sort = "deviceId:asc,page:asc",
 	.help = "software: what is installed on devices.",
 };
-
-static void
-enrolment_show(struct rest *r, enum rest_verb verb, void *row)
-{
-	(void)r;
-	(void)verb;
-	((struct route_enrolment *)row)->secret = STR("");
-}
-
-const struct rest_object hub_enrolment_object = {
-	HUB_SHARED,
-	.name = "enrolment",
-	.entity = &route_enrolment_entity,
-	.shown = "id unitId gatewayId networkAddr name createdAt",
-	.show = enrolment_show,
-	.filters = (const struct rest_filter[]){ BY("gateway", "gatewayId"),
-	    { "contains", "networkAddr", COND_CONTAINS }, { 0 } },
-	.sorts = (const struct rest_sort[]){ { "networkAddr", "networkAddr" },
-	    { "created", "createdAt" }, { 0 } },
-	.sort = "networkAddr:asc",
-	.help = "enrolments: devices that have signed in with the key of their "
-		"gateway.",
-};
-
-void
-enrolment_reload(struct hub *h, struct str id)
-{
-	route_enrolment_gone(h->route, id);
-}

@@ -732,6 +732,14 @@ bool hub_before_add(struct rest *r, void *row, void *extra, void *beside);
 void hub_changed(struct rest *r, enum rest_verb verb, const void *row);
 /* May the caller have handlers of this type? False: answered. */
 bool hub_may_have_handler(struct http_call *c, struct str type);
+/* inspect.c: what fits into `max` bytes, and does not end within a character.
+ */
+struct str hub_text_head(struct str s, size_t max);
+/* A filter of a list. */
+#define BY(param, member)                                                      \
+	{                                                                      \
+		param, member, COND_EQ                                         \
+	}
 #define HUB_SHARED                                                             \
 	.id = "id", .id_len = ID_LONG, .query = &hub_query_record,             \
 	.limit = hub_limit, .may = hub_may, .changed = hub_changed
@@ -850,6 +858,7 @@ int operations_load(struct hub *h, struct err *err);
 void operations_free(struct hub *h);
 /* On the loop: a call has ordered or deleted one. */
 void operation_reload(struct hub *h, struct str id);
+/* enrolment.c */
 void enrolment_reload(struct hub *h, struct str id);
 /* operation_file.c: where a device is to put the file of an operation; with the
  * key, when it is that. Files without an operation go. */

@@ -9,7 +9,9 @@
  * password, on listeners that take the user from it.
  *
  * A device of a gateway of Linux devices is edge.{unit}.{gateway}.{id}
- * (enrol.c); the gateway's own account signs nobody in.
+ * (enrol.c), also with a certificate of that name on any other listener that
+ * knows who signed it, or with one of its own; the gateway's own account signs
+ * nobody in.
  *
  * Passwords are kept as Argon2id. Checking one takes milliseconds, so it runs
  * on a thread of its own; a password that was right is remembered, as a keyed
@@ -49,7 +51,8 @@ struct login_job {
 	struct route *route;
 	struct mqtt_login *login;
 	struct str user, password;
-	bool certified; /* a certificate proves the user */
+	struct str cert_key, thumbprint; /* that it has shown */
+	bool certified;                  /* a certificate proves the user */
 	uint64_t epoch; /* of the accounts when the check began */
 	struct worker_job job;
 	struct loop_post done;
@@ -182,6 +185,8 @@ check_edge(struct login_job *l)
 {
 	struct enrol_claim claim = { .user = l->user,
 		.password = l->password,
+		.cert_key = l->cert_key,
+		.thumbprint = l->thumbprint,
 		.certified = l->certified };
 
 	l->matches = enrol_check(
@@ -335,11 +340,16 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
     struct str user, struct str password)
 {
 	struct route *r = owner;
+	struct mqtt_login_peer peer = mqtt_login_peer(login);
+	bool is_device = str_starts(user, STR(ENROL_PREFIX));
+	bool certified = mqtt_login_is_certified(login) ||
+	    (is_device && str_eq(peer.name, user));
 	struct login_job *l;
 
 	(void)client_id;
 	if (user.len == 0 ||
-	    (password.ptr == NULL && !mqtt_login_is_certified(login)) ||
+	    (password.ptr == NULL && !certified &&
+		!(is_device && peer.key.len > 0)) ||
 	    r->logins == NULL) {
 		counter_add(&r->counters.login_failed, 1);
 		mqtt_login_answer(login, false, true, NULL, STR_NULL);
@@ -349,7 +359,9 @@ on_login(void *owner, struct mqtt_login *login, struct str client_id,
 	l->route = r;
 	l->login = login;
 	l->user = arena_str(&l->arena, user);
-	l->certified = mqtt_login_is_certified(login);
+	l->certified = certified;
+	l->cert_key = arena_str(&l->arena, peer.key);
+	l->thumbprint = arena_str(&l->arena, peer.thumbprint);
 	if (password.ptr != NULL)
 		l->password = arena_str(&l->arena, password);
 	l->job.run = check_login;

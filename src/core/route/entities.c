@@ -278,20 +278,29 @@ static const struct field enrolment_fields[] = {
 	    .help = "The device's address, as devices have it."),
 	F_TEXT(V, name, "name", .help = "The device's id as it signs in."),
 	F_TEXT(V, secret, "secret", .flags = FIELD_SECRET),
+	F_TEXT(V, cert_key, "certKey", .since = 2, .def = "\"\"",
+	    .help = "SHA-256 of the key of its certificate; empty: it signs in "
+		    "with a secret, or with a certificate that is signed by "
+		    "who may."),
+	F_TEXT(V, thumbprint, "thumbprint", .since = 2, .def = "\"\"",
+	    .max = 128,
+	    .help = "SHA-1 of its certificate, as tedge cert show prints it."),
+	F_BOOL(V, blocked, "blocked", .since = 2, .def = "false",
+	    .help = "It is not let in, whatever it shows."),
 	F_TIME(V, created_at, "createdAt", .help = "When it first signed in."),
 	{ 0 },
 };
 const struct entity route_enrolment_entity = {
 	.record = { "enrolment", sizeof(V), enrolment_fields },
 	.table = "enrolment",
-	.version = 1,
+	.version = 2,
 	.keys = (const struct entity_key[]){ { "id", { "id" } },
 	    { "address", { "gatewayId", "networkAddr" } }, { 0 } },
 	.indexes = (const struct entity_key[]){ PLAIN_INDEX("unitId"), { 0 } },
 	.refs =
 	    (const struct entity_ref[]){
 		{ "gatewayId", "gateway", "id", ENTITY_CASCADE }, { 0 } },
-	.help = "A device that may speak to a gateway, and its secret.",
+	.help = "A device that may speak to a gateway, and how it is known.",
 };
 
 const struct entity *const route_entities[] = { &route_unit_entity,

@@ -264,11 +264,19 @@ extern const struct entity route_gateway_entity;
 struct route_enrolment {
 	struct str id, unit_id, gateway_id;
 	struct str addr, name;
-	struct str secret; /* hash; "": it has a certificate */
+	struct str secret;     /* hash; "": it has a certificate */
+	struct str cert_key;   /* of its certificate; "": not known (yet) */
+	struct str thumbprint; /* of the last one that it has shown */
+	bool blocked;          /* it is not let in */
 	int64_t created_at;
 };
 extern const struct entity route_enrolment_entity;
-/* The row is gone: the device is not let in with what it had. [any thread] */
+/* Checks a new row of `unit_id`, `gateway_id`, `name` and `thumbprint`, and
+ * fills in the rest. ERR_PARAM: the sentence says what is wrong. [a worker] */
+int route_enrolment_fill(struct route *r, struct arena *a,
+    struct route_enrolment *row, struct err *err);
+/* The row is gone, or changed: what is there by it is signed out, and let in
+ * again only by the rows as they are now. [any thread] */
 void route_enrolment_gone(struct route *r, struct str id);
 /* As a network; texts are shared. */
 void route_gateway_end(const struct route_gateway *g, struct route_end *ret);

@@ -52,10 +52,8 @@ job_failed(struct connect_job *j, const char *verb)
 static int
 read_plan(struct connect_job *j)
 {
-	int rc = connect_enrol(j);
+	int rc = connect_plan(j);
 
-	if (rc == 0)
-		rc = bridge_plan(&j->cloud, &j->arena, &j->plan, &j->err);
 	if (rc == 0)
 		rc = system_read(j->config, &j->arena, &j->system, &j->err);
 	if (rc == 0)

@@ -35,7 +35,8 @@ bool connect_by_mosquitto(const struct connect_job *j);
 bool connect_uses_mosquitto(const struct connect_job *j);
 /* Asks the cloud, at most so often. */
 int connect_verify(struct connect_job *j, int times);
-/* Of a Marram platform: what the device signs in with, where it has none. */
-int connect_enrol(struct connect_job *j);
+/* What its bridge is to be. Who has a key of a Marram platform, and nothing
+ * else to sign in by, is given a secret. */
+int connect_plan(struct connect_job *j);
 
 #endif

@@ -88,6 +88,31 @@ check_of(const struct bridge_plan *p)
 
 /* --- the cloud itself ---------------------------------------------------- */
 
+static bool
+is_marram(const struct connect_job *j)
+{
+	return strcmp(j->cloud.name, "marram") == 0;
+}
+
+/* The platform does not say why: it would say it to anybody. */
+static void
+explain_refusal(struct connect_job *j)
+{
+	struct err said = j->err;
+
+	if (command_option(j->call, "key") != NULL)
+		(void)err_set(&j->err, said.code,
+		    "%s: either the key is not that of the gateway any more, "
+		    "or %s is known there already, or blocked (tab Enrolment)",
+		    said.text, j->plan.device_id);
+	else
+		(void)err_set(&j->err, said.code,
+		    "%s: %s is not known there by this %s, or is blocked (tab "
+		    "Enrolment); the first time it needs --key KEY",
+		    said.text, j->plan.device_id,
+		    j->plan.by_account ? "secret" : "certificate");
+}
+
 static int
 ask_cloud(
     struct connect_job *j, const struct bridge_plan *p, struct exchange *x)
@@ -106,6 +131,8 @@ ask_cloud(
 		    "closed by the server: it may not know the device's "
 		    "certificate, or not under the id %s",
 		    p->device_id);
+	if (rc == ERR_DENIED && is_marram(j))
+		explain_refusal(j);
 	return rc == 0 ? 0 : err_wrap(&j->err, "%s, port %u", p->host, p->port);
 }
 
@@ -175,7 +202,8 @@ create_device(struct connect_job *j)
 	return ask_cloud(j, &j->plan, &x);
 }
 
-/* The first time with the key of the gateway, behind the secret. */
+/* The first time with the key of the gateway, behind the secret, if that is
+ * what it has. */
 static int
 try_cloud(struct connect_job *j)
 {
@@ -184,8 +212,9 @@ try_cloud(struct connect_job *j)
 	struct exchange x = { .conf = NULL };
 
 	if (key != NULL)
-		p.password =
-		    arena_printf(&j->arena, "%s:%s", p.password, key).ptr;
+		p.password = arena_printf(&j->arena, "%s:%s",
+		    p.password != NULL ? p.password : "", key)
+				 .ptr;
 	return ask_cloud(j, &p, &x);
 }
 
@@ -225,19 +254,28 @@ make_secret(struct connect_job *j)
 	return rc;
 }
 
+/* Is there what it would sign in by? */
+static bool
+has_identity(const struct bridge_plan *p)
+{
+	return p->cert_file == NULL || access(p->cert_file, F_OK) == 0;
+}
+
 int
-connect_enrol(struct connect_job *j)
+connect_plan(struct connect_job *j)
 {
 	const char *key = command_option(j->call, "key");
+	int rc;
 
-	if (key == NULL)
-		return 0;
-	if (strcmp(j->cloud.name, "marram") != 0)
-		/* the variable may be there for other commands */
-		return key == getenv(KEY_VARIABLE)
-		    ? 0
-		    : err_set(&j->err, ERR_PARAM, "--key is for marram only");
-	return make_secret(j);
+	/* the variable may be there for other commands */
+	if (key != NULL && !is_marram(j) && key != getenv(KEY_VARIABLE))
+		return err_set(&j->err, ERR_PARAM, "--key is for marram only");
+	rc = bridge_plan(&j->cloud, &j->arena, &j->plan, &j->err);
+	if (key == NULL || !is_marram(j) || (rc == 0 && has_identity(&j->plan)))
+		return rc;
+	rc = make_secret(j);
+	return rc == 0 ? bridge_plan(&j->cloud, &j->arena, &j->plan, &j->err)
+		       : rc;
 }
 
 /* --- the device ---------------------------------------------------------- */

@@ -54,6 +54,35 @@ c8y_failed(struct c8y *c, const struct c8y_entity *e, struct str id,
 	c8y_publish(c, false);
 }
 
+/* A result that is fields already. One line of them: a second would be a
+ * message of its own. Those that do not fit are left out, with all behind. */
+static void
+add_csv(struct c8y *c, struct str result)
+{
+	struct str rest = result;
+	struct arena a = { 0 };
+	struct strs line;
+
+	if (smartrest_read(&rest, &a, &line, NULL) != 0) {
+		smartrest_add_result(&c->out, result, SMARTREST_RESULT_MAX);
+	} else if (str_trim(rest).len == 0 &&
+	    c->out.len + 1 + result.len <= SMARTREST_RESULT_MAX) {
+		buf_addc(&c->out, ',');
+		buf_add_str(&c->out, result); /* as it was written */
+	} else {
+		for (size_t i = 0; i < line.n; i++) {
+			size_t before = c->out.len;
+
+			smartrest_add(&c->out, line.at[i]);
+			if (c->out.len > SMARTREST_RESULT_MAX) {
+				c->out.len = before;
+				break;
+			}
+		}
+	}
+	arena_fini(&a);
+}
+
 void
 c8y_successful(struct c8y *c, const struct c8y_entity *e, struct str id,
     const char *fragment, struct str result, bool csv)
@@ -61,13 +90,10 @@ c8y_successful(struct c8y *c, const struct c8y_entity *e, struct str id,
 	bool use = begin(c, e, id, 503);
 
 	add_operation(c, use, id, fragment);
-	if (result.ptr != NULL && csv) {
-		buf_addc(&c->out, ',');
-		buf_add_str(&c->out,
-		    mapper_head(result, SMARTREST_RESULT_MAX - c->out.len));
-	} else if (result.ptr != NULL) {
+	if (result.ptr != NULL && csv)
+		add_csv(c, result);
+	else if (result.ptr != NULL)
 		smartrest_add_result(&c->out, result, SMARTREST_RESULT_MAX);
-	}
 	c8y_publish(c, false);
 }
 

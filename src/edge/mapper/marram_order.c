@@ -161,6 +161,11 @@ marram_command(struct marram *m, struct arena *a, const struct te_topic *t,
 	struct command *c = map_get(&m->commands, msg->topic);
 
 	if (msg->payload.len == 0) {
+		/* by us it is cleared when its end is known there */
+		if (c != NULL && !c->ended && c->where.len > 0)
+			fail(m, a,
+			    (struct str){ c->where.ptr + 3, c->where.len - 3 },
+			    STR("its command was cleared on the device"));
 		if (c != NULL)
 			command_free(m, c);
 		return;
@@ -297,7 +302,8 @@ marram_begin_orders(struct marram *m, struct arena *a)
 void
 marram_next_timer(struct marram *m)
 {
-	int64_t at = m->beat, now = m->host->mono_ms(m->host->owner);
+	int64_t now = m->host->mono_ms(m->host->owner);
+	int64_t at = m->beat != 0 ? m->beat : now + ORDER_MS;
 
 	LIST_EACH (o, &m->orders, struct order, link)
 		at = MIN_OF(at, o->until);

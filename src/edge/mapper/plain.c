@@ -18,7 +18,6 @@
 #include "edge/mapper/common.h"
 
 #include "base/base.h"
-#include "base/clock.h"
 #include "base/mem.h"
 #include "codec/json.h"
 #include "codec/thin_edge_json.h"
@@ -196,66 +195,66 @@ is_mosquitto(const struct te_topic *t)
 	    str_ends(name, STR("-bridge"));
 }
 
+/* "1637042400.25"; `nanos` go up from `seconds`, also before 1970. */
 static void
-add_unix(struct buf *out, int64_t ms)
+add_unix(struct buf *out, int64_t seconds, uint32_t nanos)
 {
-	int64_t s = ms / 1000, rest = ms % 1000;
+	bool before = seconds < 0 && nanos > 0;
 
-	if (rest < 0) {
-		s--;
-		rest += 1000;
-	}
-	buf_addf(out, "%lld", (long long)s);
-	if (rest == 0)
+	if (before)
+		nanos = 1000000000 - nanos;
+	buf_addf(out, "%s%lld", before ? "-" : "",
+	    (long long)(before ? -(seconds + 1) : seconds));
+	if (nanos == 0)
 		return;
-	buf_addf(out, ".%03d", (int)rest);
+	buf_addf(out, ".%09u", nanos);
 	while (out->ptr[out->len - 1] == '0')
 		out->len--;
 }
 
+/* A time as JSON has it: a text, or seconds since 1970. */
+static bool
+read_moment(struct str json, struct thin_edge_time *t, struct arena *a)
+{
+	struct str text;
+	struct json j;
+	double d;
+
+	json_open(&j, json, 0, a);
+	if (json_peek(&j) == JSON_STRING)
+		return json_str(&j, &text) && thin_edge_time_text(text, t);
+	return json_peek(&j) == JSON_NUMBER && json_real(&j, &d) &&
+	    thin_edge_time_unix(json, d, t);
+}
+
 /* As the settings ask for. One that can not be read stays as it is. */
 static void
-add_moment(struct plain *p, struct str json)
+add_moment(struct plain *p, struct str json, struct arena *a)
 {
-	bool text = json.len > 1 && json.ptr[0] == '"';
-	char *z, *end;
-	double seconds;
-	int64_t ms;
+	struct thin_edge_time t;
 
-	if (text &&
-	    (p->rfc3339 ||
-		!time_parse((struct str){ json.ptr + 1, json.len - 2 }, &ms))) {
+	if (!read_moment(json, &t, a) || t.unix_time != p->rfc3339) {
 		buf_add_str(&p->out, json);
-	} else if (text) {
-		add_unix(&p->out, ms);
+	} else if (p->rfc3339) {
+		buf_addc(&p->out, '"');
+		mapper_add_time(&p->out, t.seconds, t.nanos, 0, true);
+		buf_addc(&p->out, '"');
 	} else {
-		z = str_dupz(json);
-		seconds = strtod(z, &end);
-		if (!p->rfc3339 || *end != '\0' || end == z ||
-		    seconds < -377705116800.0 || seconds > 253402300799.0) {
-			buf_add_str(&p->out, json);
-		} else {
-			ms = (int64_t)(seconds * 1000 +
-			    (seconds < 0 ? -0.5 : 0.5));
-			buf_addc(&p->out, '"');
-			mapper_add_time(&p->out, ms / 1000 - (ms % 1000 < 0),
-			    (uint32_t)((ms % 1000 + 1000) % 1000) * 1000000, 0,
-			    true);
-			buf_addc(&p->out, '"');
-		}
-		free(z);
+		add_unix(&p->out, t.seconds, t.nanos);
 	}
 }
 
 static void
 add_now(struct plain *p)
 {
+	int64_t ms = p->host.now_ns(p->host.owner) / 1000000;
+
 	if (p->rfc3339) {
 		buf_addc(&p->out, '"');
 		mapper_add_now(&p->host, &p->out, true);
 		buf_addc(&p->out, '"');
 	} else {
-		add_unix(&p->out, p->host.now_ns(p->host.owner) / 1000000);
+		add_unix(&p->out, ms / 1000, (uint32_t)(ms % 1000) * 1000000);
 	}
 }
 
@@ -287,7 +286,7 @@ rewrite(struct plain *p, struct str payload, struct arena *a, struct err *err)
 			buf_addc(&p->out, ':');
 			if (str_eqz(key, "time")) {
 				has_time = true;
-				add_moment(p, value);
+				add_moment(p, value, a);
 			} else {
 				json_compact(&p->out, value, 0);
 			}

@@ -135,6 +135,8 @@ stream_broke(struct mqtt_client *c, const char *what)
 		why.code = ERR_CLOSED;
 	if (by_layer && c->conf.wrap_why != NULL)
 		c->conf.wrap_why(c->stream, &text);
+	if (text.len > 0 && c->conf.wrap_advice != NULL)
+		c->conf.wrap_advice(c->conf.wrap_ctx, c->stream, &text);
 	if (text.len > 0)
 		(void)err_set(
 		    &why, ERR_PROTO, STR_FMT, STR_ARG(buf_str(&text)));

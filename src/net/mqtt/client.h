@@ -69,6 +69,9 @@ struct mqtt_client_conf {
 	/* Adds what the layer has against the connection, for people, when it
 	 * says EPROTO; may be NULL. */
 	void (*wrap_why)(const struct stream *top, struct buf *ret);
+	/* Adds what can be done about that; may be NULL. */
+	void (*wrap_advice)(
+	    void *wrap_ctx, const struct stream *top, struct buf *ret);
 	/* Has the layer done its own greeting? NULL: that is not told. */
 	bool (*wrap_is_up)(const struct stream *top);
 	void *wrap_ctx; /* borrowed */

@@ -266,6 +266,9 @@ mqtt_login_free(struct mqtt_login *l)
 	str_free(l->client_id);
 	str_free(l->user);
 	str_free(l->password);
+	buf_free(&l->key);
+	buf_free(&l->thumbprint);
+	buf_free(&l->name);
 	free(l);
 }
 
@@ -358,6 +361,14 @@ bool
 mqtt_login_is_certified(const struct mqtt_login *l)
 {
 	return l->certified;
+}
+
+struct mqtt_login_peer
+mqtt_login_peer(const struct mqtt_login *l)
+{
+	return (struct mqtt_login_peer){ .key = buf_str(&l->key),
+		.thumbprint = buf_str(&l->thumbprint),
+		.name = buf_str(&l->name) };
 }
 
 void
@@ -472,6 +483,16 @@ certified_user(struct conn *c, struct mqtt_login *l)
 	buf_free(&name);
 }
 
+/* For the owner to make of it what it likes. */
+static void
+note_peer(const struct conn *c, struct mqtt_login *l)
+{
+	if (c->tls == NULL || tls_stream_key(c->tls, &l->key) != 0)
+		return;
+	(void)tls_stream_thumbprint(c->tls, &l->thumbprint);
+	(void)tls_stream_peer(c->tls, TLS_PEER_CN, &l->name);
+}
+
 static uint8_t
 first_look(const struct conn *c, const struct mqtt_packet *p)
 {
@@ -539,6 +560,7 @@ mqtt_login_begin(struct conn *c, const struct mqtt_packet *p)
 	}
 	l = login_new(c, p);
 	certified_user(c, l);
+	note_peer(c, l);
 	if (inside == NULL &&
 	    ((l->user.ptr == NULL && !c->listener->conf.allow_anonymous) ||
 		(l->user.ptr != NULL && s->events.login == NULL))) {

@@ -865,6 +865,8 @@ struct mqtt_login {
 	struct conn *conn;          /* NULL: gone meanwhile */
 	struct str client_id;       /* owned */
 	struct str user, password;  /* owned; STR_NULL: none */
+	struct buf key, thumbprint; /* of the peer's certificate */
+	struct buf name;            /* in it, where it is verified */
 	struct account *account;    /* once accepted; in use through us */
 	uint32_t expiry_s;
 	bool asked;    /* the owner knows of it */

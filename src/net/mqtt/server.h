@@ -174,6 +174,14 @@ void mqtt_login_answer(struct mqtt_login *login, bool accept, bool bad_password,
 /* The user name was proven by the client's certificate; no password is due. */
 bool mqtt_login_is_certified(const struct mqtt_login *login);
 
+/* What the client has shown by TLS, where certificates are asked for; lent,
+ * until it is answered. */
+struct mqtt_login_peer {
+	struct str key, thumbprint; /* net/tls.h; empty: no certificate */
+	struct str name; /* its common name, if who signed it is known */
+};
+struct mqtt_login_peer mqtt_login_peer(const struct mqtt_login *login);
+
 /* Ends every session of the account with this name and forgets all about it
  * (application deleted). */
 void mqtt_server_kick(struct mqtt_server *s, struct str name);

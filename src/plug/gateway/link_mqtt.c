@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "codec/entity_json.h"
 #include "net/mqtt/client_spec.h"
 #include "net/tls.h"
 #include "plug/gateway/link.h"
@@ -69,6 +70,34 @@ struct filter {
 	struct str text; /* in the arena */
 	void *handle;    /* our own server's; NULL: not now */
 };
+
+/* Without slashes at its end. */
+static struct str
+prefix_of(struct str publish)
+{
+	struct str s = publish.ptr != NULL ? publish : STR("");
+
+	while (s.len > 0 && s.ptr[s.len - 1] == '/')
+		s.len--;
+	return s;
+}
+
+int
+gateway_mqtt_root(
+    struct gateway *g, struct arena *a, struct str *ret, struct err *err)
+{
+	struct str prefix;
+	struct spec spec;
+	int rc =
+	    record_read(&spec_record, a, gateway_protocol_json(g), &spec, err);
+
+	if (rc != 0)
+		return err_wrap(err, "protocol");
+	prefix = prefix_of(spec.publish);
+	*ret = prefix.len == 0 ? STR("")
+			       : arena_printf(a, STR_FMT "/", STR_ARG(prefix));
+	return 0;
+}
 
 static uint8_t
 qos_of(const struct mqtt *m)
@@ -435,9 +464,7 @@ mqtt_open(struct gateway *g, const void *spec, struct gateway_link **ret,
 	m->tell.run = on_tell;
 	list_init(&m->sent);
 	gateway_secret(g, s->server.password);
-	m->prefix = s->publish.ptr != NULL ? s->publish : STR("");
-	while (m->prefix.len > 0 && m->prefix.ptr[m->prefix.len - 1] == '/')
-		m->prefix.len--;
+	m->prefix = prefix_of(s->publish);
 	for (size_t i = 0; i < s->subscribe.n; i++)
 		add_filter(m, s->subscribe.at[i]);
 	for (struct str left = s->subscribe.n == 0 ? gateway_filters(g)

@@ -202,8 +202,8 @@ on_state(struct edge *e, struct str id, struct str rest, struct str no,
 	reason = marram_edge_member(&a, data, "reason", NULL);
 	if (str_eqz(status, "successful") || str_eqz(status, "failed"))
 		confirm(e, &a, id, rest);
-	if (o == NULL) {
-		arena_fini(&a); /* it is answered, or of another life */
+	if (o == NULL || !str_eq(o->device->key, arena_lower(&a, id))) {
+		arena_fini(&a); /* it is answered, or another device's */
 		return;
 	}
 	o->said = true;
@@ -527,16 +527,6 @@ edge_up(void *own)
 
 /* --- life ----------------------------------------------------------------- */
 
-struct link_spec {
-	struct str publish;
-};
-static const struct field link_fields[] = {
-	F_TEXT(struct link_spec, publish, "publish"),
-	{ 0 },
-};
-static const struct record link_record = { "protocol", sizeof(struct link_spec),
-	link_fields };
-
 static void
 edge_close(void *own)
 {
@@ -561,8 +551,6 @@ static int
 edge_open(struct gateway *g, const void *spec, void **ret, struct err *err)
 {
 	struct edge *e = mem_new(struct edge);
-	struct link_spec link;
-	struct str root;
 	int rc = 0;
 
 	e->g = g;
@@ -572,20 +560,12 @@ edge_open(struct gateway *g, const void *spec, void **ret, struct err *err)
 		rc = err_set(err, ERR_PARAM,
 		    "timeout: a duration like 24h is needed, 1s to 31d");
 	if (rc == 0)
-		rc = record_read(&link_record, &e->arena,
-		    gateway_protocol_json(g), &link, err);
-	if (rc != 0) {
+		rc = gateway_mqtt_root(g, &e->arena, &e->root, err);
+	if (rc != 0)
 		edge_close(e);
-		return rc;
-	}
-	root = link.publish.ptr != NULL ? link.publish : STR("");
-	while (root.len > 0 && root.ptr[root.len - 1] == '/')
-		root.len--;
-	e->root = root.len == 0
-	    ? STR("")
-	    : arena_printf(&e->arena, STR_FMT "/", STR_ARG(root));
-	*ret = e;
-	return 0;
+	else
+		*ret = e;
+	return rc;
 }
 
 const struct gateway_ops gateway_marram_edge = {

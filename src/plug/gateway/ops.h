@@ -102,6 +102,9 @@ unsigned gateway_protocol(const struct gateway *g);
 /* `provider.protocol` as JSON, for a provider whose link is not one of ours.
  * Lent until close. */
 struct str gateway_protocol_json(const struct gateway *g);
+/* What an MQTT link puts before topics, with its slash, or "": in `a`. */
+int gateway_mqtt_root(
+    struct gateway *g, struct arena *a, struct str *ret, struct err *err);
 bool gateway_is_up(const struct gateway *g);
 /* Never to be seen in a sentence or in the log, if it has three letters or
  * more. */

@@ -560,35 +560,6 @@ on_write(void *own, struct gateway_write *w)
 
 /* --- life ----------------------------------------------------------------- */
 
-struct link_spec {
-	struct str publish;
-};
-static const struct field link_fields[] = {
-	F_TEXT(struct link_spec, publish, "publish"),
-	{ 0 },
-};
-static const struct record link_record = { "protocol", sizeof(struct link_spec),
-	link_fields };
-
-static int
-read_root(struct tasmota *t, struct err *err)
-{
-	struct link_spec link;
-	struct str root;
-	int rc = record_read(
-	    &link_record, &t->arena, gateway_protocol_json(t->g), &link, err);
-
-	if (rc != 0)
-		return err_wrap(err, "protocol");
-	root = link.publish.ptr != NULL ? link.publish : STR("");
-	while (root.len > 0 && root.ptr[root.len - 1] == '/')
-		root.len--;
-	t->root = root.len == 0
-	    ? STR("")
-	    : arena_printf(&t->arena, STR_FMT "/", STR_ARG(root));
-	return 0;
-}
-
 static void
 tasmota_close(void *own)
 {
@@ -618,7 +589,7 @@ tasmota_open(struct gateway *g, const void *spec, void **ret, struct err *err)
 		rc = err_set(
 		    err, ERR_PARAM, "timeout: a duration like 10s is needed");
 	if (rc == 0)
-		rc = read_root(t, err);
+		rc = gateway_mqtt_root(g, &t->arena, &t->root, err);
 	if (rc != 0)
 		tasmota_close(t);
 	else

@@ -74,7 +74,10 @@ export interface DeviceRoutePost { applicationId: string; deviceId: string }
 export interface DeviceRouteRangeDeletePost { applicationId: string; networkId: string; startAddr: string; endAddr: string }
 export interface DeviceRouteRangePost { applicationId: string; networkId: string; startAddr: string; endAddr: string }
 export interface DldataBuffer { dataId: string; unitId: string; applicationId: string; applicationCode: string; deviceId: string; networkId: string; networkAddr: string; createdAt: string; expiredAt: string }
-export interface Enrolment { id: string; unitId: string; gatewayId: string; networkAddr: string; name: string; createdAt: string }
+export interface Enrolment { id: string; unitId: string; gatewayId: string; networkAddr: string; name: string; certKey: string; thumbprint: string; blocked: boolean; createdAt: string; by: 'secret' | 'certificate' | 'authority' }
+export interface EnrolmentAdded { id: string }
+export interface EnrolmentPatch { blocked?: boolean }
+export interface EnrolmentPost { unitId: string; gatewayId: string; name: string; thumbprint: string }
 export interface EventFilter { eventTypes: ('created' | 'updated' | 'deleted' | 'requested')[]; entityTypes: string[]; filters: Record<string, any> }
 export interface EventFilterGiven { eventTypes?: ('created' | 'updated' | 'deleted' | 'requested')[]; entityTypes?: string[]; filters?: Record<string, any> }
 export interface Field { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; sourceId: string; fieldId: string; name: string; metricType: 'none' | 'string' | 'counter' | 'gauge' | 'gauge_float' | 'binary' | 'geo'; current: Value; previous: Value; formatter: Formatter; unit: string; labels: Record<string, any>; others: Record<string, any>; noChangeSince: string | null; lastSeen: string | null; modifiedOn: string | null }
