@@ -466,7 +466,9 @@ open_backup(struct server *s, struct err *err)
 		    .passing = "dldataBuffer" },
 		{ "hub", hub_store(s->hub), hub_entities,
 		    .passing = "delayedAction", .history = "trace" },
-		{ "fleet", fleet_store(s->fleet), fleet_entities },
+		{ "fleet", fleet_store(s->fleet), fleet_entities,
+		    .passing = "fleetAccessToken",
+		    .history = "fleetLog fleetMetric" },
 		{ "data", data_store(s->data), data_entities,
 		    .history = "applicationUldata applicationDldata "
 			       "networkUldata networkDldata coremgrOpdata" },
