@@ -89,7 +89,9 @@ class LinuxFleet(Fleet):
         (self.repository / "state.json").write_text(json.dumps(state, indent=2))
 
     def commit(self, message):
-        self.last = super().commit(message)
+        git(self.repository, "add", "-A")
+        git(self.repository, "commit", "-q", "-m", message)
+        self.last = git(self.repository, "rev-parse", "HEAD")
         return self.last
 
     def post(self, path, **data):
