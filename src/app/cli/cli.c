@@ -5,6 +5,7 @@
 
 #include "app/app.h"
 #include "app/cli/access.h"
+#include "app/cli/fleet_deploy.h"
 #include "app/cli/output.h"
 #include "app/cli/request.h"
 
@@ -499,6 +500,7 @@ static const struct cli_local locals[] = {
 	    &login_record, "account:a! password:p", run_login },
 	{ "auth", "refresh", "Exchanges the refresh token for new tokens.",
 	    NULL, NULL, run_refresh },
+	CLI_FLEET_DEPLOY_ROWS,
 	{ 0 },
 };
 

@@ -70,6 +70,8 @@ static const struct row rows[] = {
 	{ "fleet", "diff", "GET", FLEET "/repository/diff" },
 	{ "fleet", "revert", "POST", FLEET "/repository/revert", GO_BACK },
 	{ "fleet", "restore", "POST", FLEET "/repository/restore", GO_BACK },
+	{ "fleet", "remote", "GET", FLEET "/remote/list" },
+	{ "remote", "list", "GET", FLEET "/remote/list" },
 	{ "fleet", "push", "POST", FLEET "/remote/{id}/push", "remote={id}:r" },
 	{ "fleet", "pull", "POST", FLEET "/remote/{id}/pull", "remote={id}:r" },
 

@@ -32,7 +32,7 @@ export interface ClientPatch { redirectUris?: string[]; scopes?: string[]; name?
 export interface ClientPost { redirectUris: string[]; scopes: string[]; userId?: string; name: string; image?: string | null }
 export interface ConfigurationModulePut { settings: Record<string, any> }
 export interface ConfigurationPatch { displayName?: string; identifier?: string; modules?: FleetModuleSettingsGiven[]; tags?: string[] }
-export interface ConfigurationPost { displayName: string; deviceType?: string }
+export interface ConfigurationPost { displayName: string; identifier?: string; modules?: FleetModuleSettingsGiven[]; tags?: string[]; deviceType?: string }
 export interface ConnectionTest { testId: string; unitId: string | null; done: boolean; ok: boolean; stages: TestStage[] }
 export interface CoremgrApplication { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any>; ttl?: number; length?: number }
 export interface CoremgrApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
@@ -231,7 +231,7 @@ export interface Storage { used: number; free: number; total: number; stores: St
 export interface StoredFile { name: string; bytes: number }
 export interface TagModulePut { settings: Record<string, any> }
 export interface TagPatch { displayName?: string; identifier?: string; priority?: number; modules?: FleetModuleSettingsGiven[] }
-export interface TagPost { displayName: string }
+export interface TagPost { displayName: string; identifier?: string; priority?: number; modules?: FleetModuleSettingsGiven[] }
 export interface Task { id: string; unitId: string; description: string; labels: Record<string, any>; enabled: boolean; ignoreDuplicate: boolean; autoDisable: boolean; reEnable: boolean; reEnableDuration: string; variables: Record<string, any>; dampening: Dampening; triggerOnEvent: boolean; eventFilter: EventFilter; executionInterval: string; evaluationType: 'rule' | 'javascript' | 'webhook'; evaluationConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: TaskState; modifiedOn: string | null }
 export interface TaskAdded { id: string }
 export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
