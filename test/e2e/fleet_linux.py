@@ -1,6 +1,7 @@
 """Devices that run any Linux: this machine's own system under a file system of its
 own, so that apt, useradd and sshd are real and nothing of it stays. Containers are
 those of a stand-in for podman, which only remembers what it was told."""
+import difflib
 import json
 import os
 import pathlib
@@ -228,6 +229,15 @@ class Device:
 
     def row(self):
         return self.fleet.call("GET", "device/" + self.id).data
+
+    def is_back(self, before, limit=25):
+        """Waits until the device is as it was."""
+        try:
+            until("it takes itself back", lambda: self.look() == before, limit)
+        except AssertionError as e:
+            raise AssertionError("%s:\n%s\n%s" % (e, "\n".join(difflib.unified_diff(
+                before.split("\n"), self.look().split("\n"), "before", "now", n=0)),
+                self.log())) from e
 
     def look(self):
         """What a test compares: users, packages, files of /etc, containers."""

@@ -1540,9 +1540,11 @@ apply() { # run built limit confirm
 		put "$V/run/$1/state" armed
 		put "$V/pending" "$1"
 		install_hook
-		start_guard "$1"
 	fi
-	exec 8>&-
+	exec 8>&- # or the guard would hold the lock as long as it lives
+	case $(state_of "$1") in
+	armed) start_guard "$1" ;;
+	esac
 	follow "$1" applied confirmed undone stuck
 	ended "$1"
 }
