@@ -230,7 +230,7 @@ class Device:
     def row(self):
         return self.fleet.call("GET", "device/" + self.id).data
 
-    def is_back(self, before, limit=25):
+    def is_back(self, before, limit=120):
         """Waits until the device is as it was."""
         try:
             until("it takes itself back", lambda: self.look() == before, limit)
@@ -248,4 +248,5 @@ class Device:
             "cat /srv/box/state.json 2>/dev/null;"
             "find /etc /home /opt -xdev -newer /srv/sshd_config ! -type d"
             " ! -path '/etc/rc*' ! -name marram-fleet ! -name '*-' ! -name '*.lock'"
-            " ! -name ld.so.cache -printf '%p %m %u %g %l\\n' | sort")
+            " ! -name ld.so.cache ! -name 'passwd' ! -name 'group' ! -name '*shadow'"
+            " ! -name 'sub?id' -printf '%p %m %u %g %l\\n' | sort")

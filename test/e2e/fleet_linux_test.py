@@ -193,7 +193,7 @@ def test_secrets_are_opened_on_the_device_alone(fleet):
     assert {r["reason"] for r in f.rows(again)} == {"it was as declared"}
 
     d.sh("rm -f /usr/bin/age; mkdir /etc/marram-folder")
-    no = f.deploy("pi", state="rolledBack", files=[
+    no = f.deploy("pi", state="failed", files=[
         {"path": "/etc/marram-secret", "secret": secret, "mode": "0440"},
         {"path": "/etc/marram-folder", "text": ""}])
     reason = f.rows(no)[0]["reason"]

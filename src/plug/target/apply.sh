@@ -1129,7 +1129,6 @@ undo_one() {
 
 # What is there and was not goes, what was there and is not comes back.
 undo_packages() {
-	try dpkg --configure -a
 	all_packages >"$T/now"
 	[ -f "$U/$n.after" ] || cp "$T/now" "$U/$n.after"
 	packages_back=
@@ -1149,6 +1148,9 @@ undo_packages() {
 		$(grep -Fxv -f "$U/$n.after" "$U/$n.before")
 	END
 	[ -n "$packages_back" ] || return 0
+	try apt install --allow-downgrades --purge $packages_back && return 0
+	# dpkg was cut off. Not before: what is broken would be tried once more.
+	try dpkg --configure -a
 	try apt install --allow-downgrades --purge $packages_back && return 0
 	# The network may be what is broken: those that were kept.
 	set +f
