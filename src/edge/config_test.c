@@ -495,7 +495,7 @@ all_are_visited_and_the_exposed_are_told(void **state)
 	config_each(c, gather, &b);
 	assert_string_equal(buf_z(&b),
 	    "c8y.url=u;c8y.profiles.b.url=v;c8y.profiles.a.url=;az.url=;"
-	    "aws.url=;marram.url=;");
+	    "aws.url=;marram.url=;fleet.url=;");
 	buf_clear(&b);
 	assert_int_equal(config_cloud(c, "c8y", STR("b"), &cloud, NULL), 0);
 	config_exposed(c, &cloud, &b);
