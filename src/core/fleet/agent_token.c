@@ -817,7 +817,9 @@ static const struct http_route open_rows[] = {
 	    .handle = handle_claim_answer, .body_max = 8192,
 	    .help = "Has somebody? 202: not yet; 200: here is its token." },
 	{ "GET", "/agent/key", HTTP_OPEN, .handle = handle_unit_key,
-	    .reply = { .media = "text/plain" },
+	    .reply = { .record = &claim_ask_record,
+		.members = "publicKey",
+		.plain = true },
 	    .help = "The public key that the platform signs in with, for who "
 		    "has a token of agents (as a bearer token)." },
 	{ 0 },
