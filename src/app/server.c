@@ -70,6 +70,7 @@ struct server {
 	struct fleet *fleet;
 	struct backup *backup;
 	struct backup_part backup_parts[5];
+	struct backup_folder backup_folders[1];
 	struct pages *pages;
 	struct site *site;
 
@@ -465,12 +466,19 @@ open_backup(struct server *s, struct err *err)
 		    .passing = "dldataBuffer" },
 		{ "hub", hub_store(s->hub), hub_entities,
 		    .passing = "delayedAction", .history = "trace" },
-		{ "fleet", fleet_store(s->fleet), fleet_entities },
+		{ "fleet", fleet_store(s->fleet), fleet_entities,
+		    .passing = "fleetAccessToken",
+		    .history = "fleetLog fleetMetric" },
 		{ "data", data_store(s->data), data_entities,
 		    .history = "applicationUldata applicationDldata "
 			       "networkUldata networkDldata coremgrOpdata" },
 	};
+	const struct backup_folder folders[] = {
+		{ "fleet", fleet_backup_copy, fleet_backup_put_back, s->fleet },
+	};
 	const struct backup_host host = { .ctx = s,
+		.folders = s->backup_folders,
+		.n_folders = COUNT_OF(folders),
 		.parts = s->backup_parts,
 		.n_parts = COUNT_OF(parts),
 		.metric = hub_metric(s->hub),
@@ -479,6 +487,7 @@ open_backup(struct server *s, struct err *err)
 		.seal = seal_row };
 
 	memcpy(s->backup_parts, parts, sizeof(parts));
+	memcpy(s->backup_folders, folders, sizeof(folders));
 	hub_backups(s->hub, begin_backup, s);
 	return backup_open(&s->set.backup, s->dir, &host, &s->backup, err);
 }

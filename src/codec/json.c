@@ -30,13 +30,13 @@ bad(struct json *j, const char *why)
 void
 json_open(struct json *j, struct str text, unsigned flags, struct arena *arena)
 {
+	if (text.ptr == NULL)
+		text = STR("");
 	*j = (struct json){ .p = text.ptr,
 		.end = text.ptr + text.len,
 		.start = text.ptr,
 		.arena = arena,
 		.flags = flags };
-	if (text.ptr == NULL)
-		j->p = j->end = j->start = "";
 }
 
 /* --- white space --------------------------------------------------------- */

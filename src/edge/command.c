@@ -32,6 +32,7 @@ const struct command *const command_arrays[] = {
 	bridge_commands,
 	mapper_commands,
 	diag_commands,
+	fleet_commands,
 	run_commands,
 	part_commands,
 	completions_commands,

@@ -38,6 +38,7 @@ struct command {
 };
 
 /* Arrays end with words NULL. */
+extern const struct command fleet_commands[];
 extern const struct command config_commands[], cert_commands[],
     connect_commands[], mqtt_commands[], run_commands[], http_commands[],
     upload_commands[], diag_commands[], part_commands[], init_commands[],

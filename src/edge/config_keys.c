@@ -594,6 +594,50 @@ const struct config_key config_keys[] = {
 	    .doc = "The folders of the plugins that handle configuration.",
 	    .example = "/usr/local/share/tedge/config-plugins" },
 
+	/* --- the fleet --------------------------------------------------- */
+	{ "fleet.url",
+	    .doc = "The platform whose fleet the device is of.",
+	    .note = "tedge fleet enroll sets it.",
+	    .example = "https://fleet.example.org" },
+	{ "fleet.token_path", CONFIG_PATH,
+	    .def = "${config_dir}/fleet/token",
+	    .doc = "The file with the token it enrols with.",
+	    .example = "/etc/tedge/fleet/token" },
+	{ "fleet.root_cert_path", CONFIG_PATH, .def = "/etc/ssl/certs",
+	    .doc = "Who may have signed the platform's certificate: a file, or "
+		   "a folder of files.",
+	    .example = "/etc/ssl/certs" },
+	{ "fleet.tunnels", CONFIG_LIST, .def = "localhost:22",
+	    .doc = "Where tunnels from the platform may go, as host:port.",
+	    .note = "localhost:22 is needed: the platform signs in by SSH.",
+	    .example = "localhost:22,localhost:5900" },
+	{ "fleet.confirm_time", CONFIG_DURATION, .def = "60s",
+	    .doc = "How long the platform has to reach the device again after "
+		   "a switch to another configuration.",
+	    .note = "Then the device takes it back." },
+	{ "fleet.ssh.port", CONFIG_INT, .def = "22", .min = 1, .max = 65535,
+	    .doc = "The port of the device's own SSH server: where a tunnel to "
+		   "localhost:22 leads." },
+	{ "fleet.ssh.host_key", CONFIG_PATH,
+	    .def = "/etc/ssh/ssh_host_ed25519_key",
+	    .doc = "Its SSH host key, which it is known by; secrets are opened "
+		   "with it.",
+	    .example = "/etc/ssh/ssh_host_ed25519_key" },
+	{ "fleet.ssh.authorized_keys", CONFIG_PATH,
+	    .def = "/root/.ssh/authorized_keys",
+	    .doc = "Where the platform's key is let in.",
+	    .example = "/root/.ssh/authorized_keys" },
+	{ "fleet.ssh.restart",
+	    .def = "systemctl try-restart ssh.service sshd.service",
+	    .doc = "What restarts the SSH server when its key is a new one: a "
+		   "program and its arguments.",
+	    .example = "systemctl try-restart ssh.service" },
+	{ "fleet.root", CONFIG_PATH, .def = "/",
+	    .doc = "The folder that takes the place of / for what the platform "
+		   "places on the device.",
+	    .note = "For a system that is not the one that runs.",
+	    .example = "/" },
+
 	/* --- flows ------------------------------------------------------- */
 	{ "flows.memory.heap_size", CONFIG_INT, .def = "16777216", .min = 65536,
 	    .max = 4294967295,

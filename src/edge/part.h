@@ -37,7 +37,7 @@ struct part_type {
 	void (*stop)(void *part);
 };
 
-extern const struct part_type part_agent;
+extern const struct part_type part_agent, part_fleet;
 extern const struct part_type *const part_types[]; /* NULL ends */
 
 /* --- what a part is given ------------------------------------------------ */

@@ -5,6 +5,7 @@
 
 const struct part_type *const part_types[] = {
 	&part_agent,
+	&part_fleet,
 	&mapper_part_c8y,
 	&mapper_part_az,
 	&mapper_part_aws,

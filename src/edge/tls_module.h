@@ -13,7 +13,7 @@
 #include "edge/hsm.h"
 #include "net/tls.h"
 
-#define TLS_MODULE_VERSION 2
+#define TLS_MODULE_VERSION 3
 #define TLS_MODULE_NAME "marram-edge-tls"
 #define TLS_MODULE_SYMBOL "marram_edge_tls"
 

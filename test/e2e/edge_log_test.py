@@ -34,7 +34,7 @@ def number(device, bus, counter=[0]):
     """Has the agent do something; it says so at level INFO."""
     counter[0] += 1
     topic = "te/device/main///cmd/software_list/%d" % counter[0]
-    bus.say(topic, '{"status":"init"}')
+    bus.say(topic, '{"status":"init"}', retain=True)
     until("it is done", lambda: any(
         json.loads(p)["status"] == "successful" for p in bus.on(topic) if p))
     return "software_list %d: successful" % counter[0]
@@ -64,10 +64,11 @@ def test_a_level_that_is_none_is_told(device):
     said = ('line 10: Invalid log level: "loud", supported levels are info, '
             "warn, error and debug")
     device.start()
+    bus = device.client("te/#")
+    number(device, bus)  # the agent, too, has read what was there before
     levels(device, tedge_agent="loud")
     device.process.send_signal(signal.SIGHUP)
     until("it is told", lambda: said in device.logged())
-    bus = device.client("te/#")
     assert number(device, bus) in device.logged()
     device.stop()
     done = subprocess.run([EDGE, "--config-dir", device.config, "run"],

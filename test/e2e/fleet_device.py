@@ -1,5 +1,6 @@
 """A device of a fleet: a real sshd on loopback, and an agent's double in front of it."""
 import base64
+import hashlib
 import json
 import os
 import pathlib
@@ -18,10 +19,9 @@ SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 def keygen(path):
+    pathlib.Path(str(path) + ".pub").unlink(missing_ok=True)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "x", "-f", str(path)],
                    check=True)
-    kind, key, _ = pathlib.Path(str(path) + ".pub").read_text().split()
-    return kind + " " + key
 
 
 def free_port():
@@ -33,25 +33,33 @@ def free_port():
 class Sshd:
     """One SSH host key and the server that has it; `let_in` may sign in as root."""
 
-    def __init__(self, folder, let_in):
+    def __init__(self, folder, let_in=None, host=None, authorized=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
+        self.host = host or self.folder / "host"
+        self.authorized = authorized or self.folder / "authorized"
         self.process = None
-        self.public_key = keygen(self.folder / "host")
-        self.let_in(let_in)
+        if not self.host.exists():
+            keygen(self.host)
+        if not authorized:
+            self.let_in(let_in)
         self.start()
 
-    def let_in(self, public_key):
-        (self.folder / "authorized").write_text((public_key or "") + "\n")
+    @property
+    def public_key(self):
+        return " ".join(pathlib.Path(str(self.host) + ".pub").read_text().split()[:2])
 
-    def start(self):
+    def let_in(self, public_key):
+        self.authorized.write_text((public_key or "") + "\n")
+
+    def start(self, port=None):
         pathlib.Path("/run/sshd").mkdir(exist_ok=True)
-        self.port = free_port()
+        self.port = port or free_port()
         (self.folder / "config").write_text(
             "ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nAuthorizedKeysFile %s\n"
             "PermitRootLogin yes\nStrictModes no\nUsePAM no\nPidFile none\n"
             "PasswordAuthentication no\nMaxStartups 100\nSubsystem sftp internal-sftp\n"
-            % (self.port, self.folder / "host", self.folder / "authorized"))
+            % (self.port, self.host, self.authorized))
         self.process = subprocess.Popen(
             [SSHD, "-D", "-f", str(self.folder / "config"), "-E", str(self.folder / "log")])
         until("sshd", self.answers)
@@ -67,9 +75,8 @@ class Sshd:
     def new_key(self):
         """As a device does that was told to make one."""
         self.stop()
-        for name in ("host", "host.pub"):
-            (self.folder / name).unlink()
-        self.public_key = keygen(self.folder / "host")
+        self.host.unlink()
+        keygen(self.host)
         self.start()
 
     def stop(self):
@@ -196,3 +203,71 @@ def shut(s):
     except OSError:
         pass
     s.close()
+
+
+class Platform:
+    """A double of the platform: agents come to it, and it says what the test wants."""
+
+    def __init__(self, confirm=True):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
+        self.confirm, self.heard, self.connection, self.count = confirm, [], None, 0
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                s, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        file = s.makefile("rb")
+        head = {}
+        while (line := file.readline().strip()):
+            name, _, value = line.decode().partition(":")
+            head[name.lower()] = value.strip()
+        if "sec-websocket-key" not in head:
+            s.close()
+            return
+        accept = base64.b64encode(hashlib.sha1((
+            head["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()
+            ).digest()).decode()
+        s.sendall(("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                   "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
+                   % accept).encode())
+        self.connection = s
+        self.count += 1
+        while True:
+            two = file.read(2)
+            if len(two) < 2:
+                return
+            size = two[1] & 127
+            if size > 125:
+                size = int.from_bytes(file.read(2 if size == 126 else 8), "big")
+            mask, data = file.read(4), file.read(size)
+            data = bytes(b ^ mask[i % 4] for i, b in enumerate(data))
+            if two[0] & 15 == 8:
+                s.close()
+                return
+            if two[0] & 15 == 1:
+                inner = json.loads(data)["inner"]
+                self.heard.append(inner)
+                if inner["kind"] == "start" and self.confirm:
+                    self.say(kind="successfully_ssh_connected")
+
+    def say(self, **inner):
+        data = json.dumps({"inner": inner}).encode()
+        head = bytes([129]) + (bytes([len(data)]) if len(data) < 126 else
+                               bytes([126]) + struct.pack("!H", len(data)))
+        self.connection.sendall(head + data)
+
+    def wait(self, kind, n=1):
+        def look():
+            found = [m for m in list(self.heard) if m["kind"] == kind]
+            return found[n - 1] if len(found) >= n else None
+        return until("%s (heard %s)" % (kind, [m["kind"] for m in self.heard]), look)
+
+    def close(self):
+        self.socket.close()

@@ -6,8 +6,10 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
-import time
+
+import pytest
 
 from conftest import LIMIT, until
 
@@ -19,22 +21,38 @@ if os.geteuid() != 0:
 elif not MISSING and subprocess.run(["unshare", "-m", "true"]).returncode != 0:
     MISSING.append("mount namespaces")
 
-FLAKE = """{
-  outputs = { self, ... }: let
-    state = builtins.fromJSON (builtins.readFile ./state.json);
-    system = id: let
-      version = builtins.readFile (./hosts + "/${id}/version");
-      hello = derivation { name = "hello-${version}"; system = builtins.currentSystem or "%s";
+# Instead of nixpkgs: a system of three files that lie among the artifacts.
+NIXPKGS = """{
+  outputs = { self }: {
+    lib.nixosSystem = { modules, specialArgs }: let
+      first = builtins.head modules;
+      id = builtins.head (builtins.match ".*/hosts/([^/]+)/.*" (toString first));
+      file = name: builtins.readFile (first + "/../../../artifacts/${id}-${name}");
+      version = file "version";
+      hello = derivation { name = "hello-${version}"; system = "%s";
         builder = "/bin/sh"; args = [ "-c" "echo hello ${version} > $out" ]; };
-    in derivation { name = "nixos-system-${id}-${version}"; system = "%s";
-      builder = "/bin/sh"; inherit hello;
-      script = builtins.readFile (./hosts + "/${id}/switch");
-      passAsFile = [ "script" ];
-      args = [ "-c" (builtins.readFile (./hosts + "/${id}/build")) ]; };
-  in { nixosConfigurations = builtins.listToAttrs (map (c: {
+    in {
+      config.system.build.toplevel = derivation {
+        name = "nixos-system-${id}-${version}"; system = "%s";
+        builder = "/bin/sh"; inherit hello;
+        script = file "switch"; passAsFile = [ "script" ];
+        args = [ "-c" (file "build") ];
+      };
+    };
+  };
+}
+"""
+# What the server writes in this place is the same for this.
+FLAKE = """{
+  inputs.nixpkgs.url = "path:%s";
+  outputs = { self, nixpkgs }: {
+    nixosConfigurations = builtins.listToAttrs (map (c: {
       name = c.identifier;
-      value.config.system.build.toplevel = system c.identifier;
-    }) state.configs); };
+      value = nixpkgs.lib.nixosSystem {
+        modules = [ (./hosts + "/${c.identifier}/device.nix") ]; specialArgs = { };
+      };
+    }) (builtins.fromJSON (builtins.readFile ./state.json)).configs);
+  };
 }
 """
 BUILD = """echo making it
@@ -80,6 +98,7 @@ class Fleet:
         self.server, self.folder = server, pathlib.Path(folder)
         self.token = server.login()
         self.devices = []
+        self.nonce = os.urandom(8).hex()  # what is built is new to the store
         answer = server.call("POST", "/coremgr/api/v1/unit",
                              {"data": {"code": "fleet"}}, self.token)
         assert answer.status == 200, answer.text
@@ -94,30 +113,30 @@ class Fleet:
         self.write(configs)
 
     def write(self, configs):
-        git(self.repository, "init", "-q")
         state = {"version": "0.0.9", "repositories": {}, "tags": [], "configs": [
             {"displayName": c, "identifier": c, "tags": [], "modules": [
                 {"type": "thymis_controller.modules.thymis.ThymisDevice",
                  "settings": {"device_type": "generic-x86_64", "device_name": c}}]}
             for c in configs]}
+        git(self.repository, "init", "-q", "-b", "master")
         (self.repository / "state.json").write_text(json.dumps(state, indent=2))
-        here = system()
-        (self.repository / "flake.nix").write_text(FLAKE % (here, here))
+        (self.repository / "flake.nix").write_text(FLAKE % (self.folder / "nixpkgs"))
         for config in configs:
             self.set(config, "1")
         self.commit("first")
 
     def set(self, config, version, switch="", build=BUILD):
         """What a configuration is; `switch`: what its activation does first."""
-        host = self.repository / "hosts" / config
-        host.mkdir(parents=True, exist_ok=True)
-        (host / "version").write_text(version)
-        (host / "switch").write_text(SWITCH % switch)
-        (host / "build").write_text(build)
+        files = self.repository / "artifacts"
+        files.mkdir(exist_ok=True)
+        (files / (config + "-version")).write_text(version)
+        (files / (config + "-switch")).write_text(SWITCH % switch)
+        (files / (config + "-build")).write_text("# %s\n%s" % (self.nonce, build))
 
     def commit(self, message):
-        git(self.repository, "add", "-A")
-        git(self.repository, "commit", "-q", "-m", message)
+        answer = self.call("POST", "repository/commit", {"data": {"message": message}},
+                           unit=self.unit)
+        assert answer.status == 200, answer.text
         return git(self.repository, "rev-parse", "HEAD")
 
     def build(self, config):
@@ -125,13 +144,14 @@ class Fleet:
         return subprocess.run(
             ["nix", "--extra-experimental-features", "nix-command flakes", "build",
              "git+file://%s#nixosConfigurations.\"%s\".config.system.build.toplevel"
-             % (self.repository, config), "--no-link", "--json"],
+             % (self.repository, config), "--no-link", "--no-write-lock-file",
+             "--json"],
             check=True, capture_output=True, text=True,
             env={**os.environ, "NIX_CONFIG": NIX_CONFIG}).stdout.split('"out":"')[1] \
             .split('"')[0]
 
-    def device(self, config, name=None):
-        d = Device(self, config, name or "pi-%d" % (len(self.devices) + 1))
+    def device(self, config, name=None, kind=None):
+        d = (kind or Device)(self, config, name or "pi-%d" % (len(self.devices) + 1))
         self.devices.append(d)
         return d
 
@@ -151,7 +171,7 @@ class Fleet:
 
     def rows(self, no, kind="deployment-device"):
         return self.call("GET", kind + "/list", unit=self.unit, deployment=no,
-                         sort="created:asc").data
+                         sort="created:asc" if kind == "task" else "position:asc").data
 
     def ended(self, no, limit=90):
         """Waits for the end of a deployment; its state."""
@@ -194,21 +214,24 @@ class Device:
         for part in ("nix", "run/sshd", "lib"):
             (self.root / part).mkdir(parents=True)
         (self.root / "run").chmod(0o755)
-        self.process = None
+        self.process, self.boots = None, 0
         self.port = self.free_port()
+        self.config = config
         self.prepare(fleet.build(config))
+        self.public_key = " ".join((self.root / "host.pub").read_text().split()[:2])
         self.start()
-        answer = fleet.call("POST", "device", {"data": {
-            "unitId": fleet.unit, "name": name, "address": "127.0.0.1",
-            "sshPort": self.port, "config": config,
-            "sshPublicKey": " ".join(
-                (self.root / "host.pub").read_text().split()[:2])}})
+        self.id = self.register()
+
+    def register(self):
+        answer = self.fleet.call("POST", "device", {"data": {
+            "unitId": self.fleet.unit, "name": self.name, "address": "127.0.0.1",
+            "sshPort": self.port, "config": self.config,
+            "sshPublicKey": self.public_key}})
         assert answer.status == 200, answer.text
-        self.id = answer.data["id"]
+        return answer.data["id"]
 
     @staticmethod
     def free_port():
-        import socket
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             return s.getsockname()[1]
@@ -221,7 +244,8 @@ class Device:
             env={**os.environ, "NIX_CONFIG": NIX_CONFIG}, capture_output=True)
         for part in ("profiles", "gcroots"):
             (self.root / "nix/var/nix" / part).mkdir(parents=True, exist_ok=True)
-        (self.root / "run/current-system").symlink_to(built)
+        self.first = built
+        self.have(built)
         subprocess.run(["ssh-keygen", "-q", "-N", "", "-t", "ed25519", "-C", "", "-f",
                         self.root / "host"], check=True)
         keys = self.root / "authorized_keys"
@@ -230,10 +254,19 @@ class Device:
         (self.root / "run/sshd_config").write_text(
             "ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nPidFile /run/sshd.pid\n"
             "AuthorizedKeysFile %s\nStrictModes no\nPasswordAuthentication no\n"
-            "UsePAM no\nMaxStartups 100\nSetEnv NIX_CONFIG=\"build-users-group =\"\n"
+            "UsePAM no\nMaxStartups 100\nInclude /run/sshd_env\n"
             % (self.port, self.root / "host", keys))
 
     def start(self):
+        """Switched on: it has what it boots."""
+        self.boots += 1
+        booted = self.root / "run/booted-next"
+        if booted.is_symlink():
+            self.have(os.readlink(booted))
+        elif self.boots > 1:
+            self.have(self.first)
+        (self.root / "run/sshd_env").write_text(
+            "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d\n" % self.boots)
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
              "--kill-child", "--mount-proc", "sh", "-c",
@@ -243,8 +276,12 @@ class Device:
              % (self.root, self.root, self.root)], start_new_session=True)
         until("sshd", self.listens)
 
+    def have(self, built):
+        link = self.root / "run/current-system"
+        link.unlink(missing_ok=True)
+        link.symlink_to(built)
+
     def listens(self):
-        import socket
         with socket.socket() as s:
             return s.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -270,3 +307,25 @@ class Device:
 
     def row(self):
         return self.fleet.call("GET", "device/" + self.id).data
+
+
+NEEDED = pytest.mark.skipif(bool(MISSING), reason="needs " + ", ".join(MISSING))
+QUICK = ["--fleet.deploy.confirm-time", "8s", "--fleet.deploy.check-time", "5s"]
+
+
+@pytest.fixture
+def fleet(start, tmp_path):
+    fleets = []
+
+    def begin(*configs, options=QUICK):
+        nixpkgs = tmp_path / "nixpkgs"
+        nixpkgs.mkdir(exist_ok=True)
+        (nixpkgs / "flake.nix").write_text(NIXPKGS % (system(), system()))
+        server = start("--fleet.nix.nixpkgs", "path:%s" % nixpkgs, *options,
+                       env={"NIX_CONFIG": NIX_CONFIG})
+        fleets.append(Fleet(server, tmp_path, *configs))
+        return fleets[-1]
+
+    yield begin
+    for f in fleets:
+        f.end()

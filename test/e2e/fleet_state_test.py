@@ -2,15 +2,23 @@
 
 What the server does the program `git` sees, and the other way round.
 """
+import base64
+import http.client
+import http.server
 import json
 import os
-import pathlib
 import signal
+import socket
 import subprocess
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from cli_test import Cli
 from conftest import until
+from fleet_device import Agent, Sshd
 
 API = "/fleet/api/v1/"
 DEVICE = "thymis_controller.modules.thymis.ThymisDevice"
@@ -500,3 +508,315 @@ def test_remotes_on_this_machine_are_off(fleet, tmp_path):
     path = remote(fleet, "file://%s" % there)
     answer = fleet.call("POST", path + "/push", status=502)
     assert "fleet.remote.local" in answer.json()["message"]
+
+
+def test_a_backup_has_the_repositories_and_brings_them_back(fleet):
+    server = fleet.server
+
+    def admin(method, path, body=None):
+        answer = server.call(method, "/hub/api/v1/backup" + path, body, fleet.token)
+        assert answer.status in (200, 204), answer.text
+        return answer
+
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    (fleet.repository / "artifacts").mkdir(exist_ok=True)
+    (fleet.repository / "artifacts/motd").write_text("one\n")
+    one = fleet.commit("One")["commit"]
+    fleet.call("POST", "configuration", {"displayName": "Not committed"})
+    key = fleet.repository.parent / "id_thymis"
+    key.write_text("a key\n")
+    made = admin("POST", "", {"data": {}}).data
+    with zipfile.ZipFile(next((server.folder / "data").rglob(made["backupId"] + ".zip"))) as found:
+        inside = ["/".join(n.split("/")[2:]) for n in found.namelist()
+                  if n.startswith("fleet/" + fleet.unit + "/")]
+    assert "repository/.git/HEAD" in inside and "repository/state.json" in inside
+    assert not [n for n in inside if n.startswith("repository/hosts/")]
+    assert len(inside) < 60, inside
+
+    fleet.call("DELETE", "configuration/a")
+    (fleet.repository / "artifacts/motd").unlink()
+    fleet.commit("Two")
+    key.write_text("another key\n")
+    admin("POST", "/%s/restore" % made["backupId"], {"data": {}})
+    fleet.token = server.login()
+    assert [c["identifier"] for c in fleet.get("configuration/list")] == ["a", "not-committed"]
+    assert [r["message"] for r in fleet.get("repository/history")] == ["One", "Initial commit"]
+    assert [told(c)[:2] for c in fleet.get("repository/status")["stateChanges"]] == [
+        ("add", "configuration not-committed")]
+    assert (fleet.repository / "artifacts/motd").read_text() == "one\n"
+    assert key.read_text() == "a key\n"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert fleet.git("rev-parse", "HEAD") == one
+    assert fleet.git("fsck", "--strict", "--no-dangling") == ""
+    assert sorted(p.name for p in fleet.repository.parent.iterdir() if p.is_dir()) == [
+        "repository"]
+    fleet.commit("After")
+
+
+# --- remotes with credentials ----------------------------------------------------------
+
+class GitOverHttp(http.server.BaseHTTPRequestHandler):
+    """`git http-backend` behind a password."""
+    folder = account = None
+
+    def log_message(self, *_args):
+        pass
+
+    def answer(self):
+        given = self.headers.get("Authorization", "")
+        if given != "Basic " + base64.b64encode(self.account.encode()).decode():
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="git"')
+            self.end_headers()
+            return
+        path, _, query = self.path.partition("?")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        done = subprocess.run(["git", "http-backend"], input=body, capture_output=True, env={
+            **CLEAN, "GIT_PROJECT_ROOT": str(self.folder), "GIT_HTTP_EXPORT_ALL": "1",
+            "PATH_INFO": path, "QUERY_STRING": query, "REMOTE_USER": "ann",
+            "REQUEST_METHOD": self.command, "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+            "CONTENT_TYPE": self.headers.get("Content-Type", "")}, timeout=60)
+        head, _, rest = done.stdout.partition(b"\r\n\r\n")
+        lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
+        status = [value for name, value in lines if name == "Status"]
+        self.send_response(int(status[0].split()[0]) if status else 200)
+        for name, value in lines:
+            if name != "Status":
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(rest)
+
+    do_GET = do_POST = answer
+
+
+@pytest.fixture
+def over_http(tmp_path):
+    handler = type("Handler", (GitOverHttp,), {
+        "folder": tmp_path, "account": "ann:tok:en"})
+    door = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    yield "http://127.0.0.1:%d" % door.server_port
+    door.shutdown()
+    door.server_close()
+
+
+def test_a_secret_opens_a_remote_by_http(fleet, over_http, tmp_path):
+    there = bare(fleet, tmp_path / "there.git")
+    fleet.git("config", "http.receivepack", "true", folder=there)
+    url = over_http + "/there.git"
+    path = remote(fleet, url)
+    answer = fleet.call("POST", path + "/push", status=502)
+    assert "give it a secret" in answer.json()["message"]
+
+    def secret(value):
+        return fleet.call("POST", "secret", {
+            "unitId": fleet.unit, "name": value, "type": "single_line",
+            "secret": value}).data["id"]
+
+    fleet.call("PATCH", path, {"user": "ann", "secretId": secret("wrong")}, status=204)
+    answer = fleet.call("POST", path + "/push", status=502)
+    assert "does not take the user name and the secret" in answer.json()["message"]
+    fleet.call("PATCH", path, {"secretId": secret("tok:en")}, status=204)
+    head = fleet.call("POST", path + "/push").data["commit"]
+    assert fleet.git("rev-parse", "master", folder=there) == head
+    assert fleet.call("POST", path + "/test").data["state"] == "same"
+    fleet.call("POST", path + "/pull")
+    # One that is not there, or another unit's, opens nothing.
+    fleet.call("PATCH", path, {"secretId": "nowhere"}, status=204)
+    assert fleet.call("POST", path + "/push", status=404).code == "err_not_found"
+    # It is nowhere to be read.
+    for seen in (fleet.server.logged(), json.dumps(fleet.get("remote/list")),
+                 (fleet.repository / ".git/config").read_text()):
+        assert "tok:en" not in seen
+        assert base64.b64encode(b"ann:tok:en").decode() not in seen
+
+
+@pytest.fixture
+def sshd(tmp_path):
+    """A real sshd on loopback that knows the keys in `keys`."""
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                        str(tmp_path / name)], check=True, timeout=60)
+    keys = tmp_path / "keys"
+    keys.write_text("")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "sshd_config").write_text(
+        "ListenAddress 127.0.0.1:%d\nHostKey %s\nAuthorizedKeysFile %s\nUsePAM no\n"
+        "StrictModes no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+        "PidFile none\n" % (port, tmp_path / "host", keys))
+    os.makedirs("/run/sshd", exist_ok=True)
+    door = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", str(tmp_path / "sshd_config"),
+                             "-E", str(tmp_path / "sshd_log")])
+
+    def listens():
+        with socket.socket() as probe:
+            return door.poll() is None and probe.connect_ex(("127.0.0.1", port)) == 0
+    until("sshd", listens)
+    yield port, keys
+    door.terminate()
+    door.wait(30)
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/sbin/sshd") or os.geteuid() != 0,
+                    reason="needs sshd, and root to sign in as")
+def test_the_key_of_the_unit_opens_a_remote_by_ssh(fleet, sshd, tmp_path):
+    port, keys = sshd
+    there = bare(fleet, tmp_path / "there.git")
+    path = remote(fleet, "ssh://root@127.0.0.1:%d%s" % (port, there))
+    answer = fleet.call("POST", path + "/push", status=502)
+    assert "does not know the unit's key" in answer.json()["message"]
+    key = fleet.repository.parent / "id_thymis"
+    done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True,
+                          check=True, timeout=60)
+    keys.write_text(done.stdout)
+    head = fleet.call("POST", path + "/push").data["commit"]
+    assert fleet.git("rev-parse", "master", folder=there) == head
+    fleet.call("POST", path + "/pull")
+    # Another host at the same address is not spoken to.
+    known = fleet.repository.parent / "git_known_hosts"
+    name = known.read_text().split()[0]
+    other = (tmp_path / "client.pub").read_text().split()[:2]
+    known.write_text(" ".join([name, *other]) + "\n")
+    answer = fleet.call("POST", path + "/test", status=502)
+    assert "host key of the remote is another one" in answer.json()["message"]
+
+
+def test_the_command_line_does_the_same(fleet, tmp_path):
+    cli = Cli(fleet.server, tmp_path)
+    cli.ok("login", "-a", "admin", "-p", "admin")
+    unit = ("--unit", fleet.unit)
+    made = cli.ok("configuration", "add", *unit, "--displayname", "Pi", "--devicetype", "linux",
+                  "--identifier", "raspberry")
+    assert made["identifier"] == "raspberry"
+    cli.ok("configuration", "set-module", *unit, "--identifier", "raspberry", "--type", PLACE,
+           "--settings", '{"timezone":"UTC"}')
+    assert cli.ok("fleet", "state", *unit)["configs"][0]["displayName"] == "Pi"
+    status = cli.ok("fleet", "status", *unit)
+    assert [told(c)[:2] for c in status["stateChanges"]] == [("add", "configuration raspberry")]
+    commit = cli.ok("fleet", "commit", *unit, "-m", "Pi")["commit"]
+    assert [r["commit"] for r in cli.ok("fleet", "history", *unit, "-l", "1")] == [commit]
+    assert cli.ok("fleet", "diff", *unit, "--to", commit)["to"] == commit
+    cli.ok("fleet", "revert", *unit, "-c", commit)
+    assert cli.ok("fleet", "state", *unit)["configs"] == []
+    cli.ok("fleet", "restore", *unit, "-c", commit, "--configuration", "raspberry")
+    assert cli.ok("configuration", "count", *unit) == {"count": 1}
+    row = cli.ok("remote", "add", "--unitid", fleet.unit, "--name", "away",
+                 "--url", "http://127.0.0.1:1/x")
+    done = cli.run("fleet", "push", "-r", row["id"])
+    assert done.status != 0 and "nothing listens there" in done.said
+    for words in (("remote", "list"), ("fleet", "remote")):
+        assert cli.ok(*words, *unit)[0]["name"] == "away"
+
+
+# --- devices, and many at once ---------------------------------------------------------
+
+def test_a_device_that_is_connected_keeps_its_type(fleet, tmp_path):
+    fleet.call("POST", "configuration", {"displayName": "Pi", "deviceType": "raspberry-pi-4"})
+    one = fleet.commit("One")["commit"]
+    fleet.put("pi", DEVICE, {"device_type": "raspberry-pi-5"})
+    fleet.commit("Two")
+    token = fleet.call("POST", "agent-token", {"unitId": fleet.unit, "name": "t"}).data["token"]
+    key = fleet.server.call("GET", "/agent/key", token=token).json()["publicKey"]
+    sshd = Sshd(tmp_path / "device", key)
+    try:
+        agent = Agent(fleet.server, token, sshd, hardware={"pi-serial-number": "1"},
+                      deployed_config_id="pi").up()
+        state = fleet.get("state")
+        state["configs"][0]["modules"][0]["settings"]["device_type"] = "linux"
+        for method, path, body in [
+                ("PATCH", "state", state),
+                ("PUT", "configuration/pi/module/" + DEVICE,
+                 {"settings": {"device_type": "linux"}}),
+                ("POST", "repository/restore", {"commit": one}),
+                ("POST", "repository/revert", {"commit": "HEAD"})]:
+            answer = fleet.call(method, path, body, status=400)
+            assert answer.code == "err_fleet_connected"
+            assert "device_type can not change" in answer.json()["message"]
+        fleet.put("pi", DEVICE, {"device_name": "x"})  # all else can
+        fleet.commit("Three")
+        assert fleet.get("state")["configs"][0]["modules"][0]["settings"]["device_type"] == \
+            "raspberry-pi-5"
+        answer = fleet.call("DELETE", "configuration/pi", status=409)
+        assert "has this configuration" in answer.json()["message"]
+        agent.die()
+        device = fleet.get("device/list")[0]["id"]
+        until("it is gone", lambda: not fleet.get("device/" + device)["connected"])
+        fleet.put("pi", DEVICE, {"device_type": "linux"})
+    finally:
+        sshd.stop()
+
+
+def test_of_many_who_edit_at_once_nobody_loses(fleet):
+    with ThreadPoolExecutor(8) as many:
+        list(many.map(lambda n: fleet.call("POST", "configuration", {
+            "displayName": "Config %d" % n}), range(16)))
+        list(many.map(lambda n: fleet.put("config-%d" % n, PLACE, {"timezone": "T%d" % n}),
+                      range(16)))
+    got = {c["identifier"]: c["modules"][-1]["settings"]["timezone"]
+           for c in fleet.get("configuration/list")}
+    assert got == {"config-%d" % n: "T%d" % n for n in range(16)}
+    fleet.commit("All")
+    assert fleet.git("status", "--porcelain") == ""
+
+
+def test_a_server_killed_at_any_moment_has_a_whole_state(fleet):
+    server, gone = fleet.server, threading.Event()
+
+    def edit():
+        for n in range(10000):
+            try:
+                fleet.call("POST", "configuration", {"displayName": "C%d" % n})
+                fleet.commit("C%d" % n)
+            except (OSError, http.client.HTTPException):
+                gone.set()
+                return
+
+    for _ in range(3):
+        gone.clear()
+        editor = threading.Thread(target=edit)
+        before = len(fleet.get("repository/history?limit=0"))
+        editor.start()
+        until("some commits",
+              lambda: len(fleet.get("repository/history?limit=0")) > before + 1)
+        server.stop(signal.SIGKILL)
+        editor.join(60)
+        assert gone.is_set()
+        server.start()
+        fleet.token = server.login()
+        listed = [c["identifier"] for c in fleet.get("state")["configs"]]
+        assert sorted(p.name for p in (fleet.repository / "hosts").iterdir()) == sorted(listed)
+        assert fleet.git("fsck", "--strict", "--no-dangling") == ""
+        fleet.call("PATCH", "state", {"configs": []})
+        fleet.commit("Anew")
+
+
+def test_a_unit_that_is_deleted_takes_its_fleet_along_and_brings_it_back(fleet):
+    server, folder = fleet.server, fleet.repository.parent
+    fleet.call("POST", "configuration", {"displayName": "A"})
+    fleet.commit("One")
+    remote(fleet, "h:p")
+    other = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "other"}}, fleet.token)
+    other = Fleet(server, fleet.token, other.data["unitId"])
+    remote(other, "h:p")
+    other.commit_count = len(other.get("repository/history"))
+    gone = server.call("DELETE", "/coremgr/api/v1/unit/" + fleet.unit, token=fleet.token)
+    assert gone.status == 204
+    server.restart()
+    fleet.token = other.token = server.login()
+    aside = folder.parent / (".deleted-" + fleet.unit)
+    assert (folder.exists(), aside.exists()) == (False, True)
+    assert len(other.get("remote/list")) == 1
+    assert len(other.get("repository/history")) == other.commit_count
+    rows = server.call("GET", "/fleet/api/v1/remote/list", token=fleet.token).data
+    assert [r["unitId"] for r in rows] == [other.unit]
+
+    versions = server.call("GET", "/broker/api/v1/version/list?type=unit&id=%s" % fleet.unit,
+                           token=fleet.token).data
+    back = server.call("POST", "/broker/api/v1/version/%s/restore" % versions[-1]["versionId"],
+                       token=fleet.token)
+    assert back.status == 200, back.text
+    assert [c["identifier"] for c in fleet.get("configuration/list")] == ["a"]
+    assert (folder.exists(), aside.exists()) == (True, False)

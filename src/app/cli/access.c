@@ -143,6 +143,7 @@ struct tunnel {
 	size_t written;
 	bool open, binary, eof_known, held;
 	bool in_over, over;
+	bool out_over; /* the device says no more: standard output ends */
 	struct err err;
 };
 
@@ -219,6 +220,20 @@ on_in(struct loop_io *io, unsigned what)
 	watch_in(t);
 }
 
+/* Who reads our output sees its end; the number stays taken. */
+static void
+end_out(struct tunnel *t)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	loop_unwatch(t->loop, &t->out);
+	if (null >= 0) {
+		(void)dup2(null, t->out.fd);
+		close(null);
+	}
+	t->out_over = false;
+}
+
 static void
 on_out(struct loop_io *io, unsigned what)
 {
@@ -251,6 +266,8 @@ on_out(struct loop_io *io, unsigned what)
 	}
 	loop_watch(
 	    t->loop, &t->out, t->written < t->to_out.len ? LOOP_WRITE : 0);
+	if (t->out_over && t->to_out.len == 0)
+		end_out(t);
 	if (t->over)
 		finish(t);
 }
@@ -286,8 +303,9 @@ on_text(struct tunnel *t, const struct relay_message *m)
 		break;
 	case RELAY_EOF:
 		/* the device has said all; what it still reads goes on */
-		t->over = t->in_over;
-		if (t->over)
+		t->out_over = true;
+		on_out(&t->out, LOOP_WRITE);
+		if (t->in_over)
 			finish(t);
 		break;
 	case RELAY_ERROR:

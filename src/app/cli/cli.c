@@ -5,6 +5,7 @@
 
 #include "app/app.h"
 #include "app/cli/access.h"
+#include "app/cli/fleet_deploy.h"
 #include "app/cli/output.h"
 #include "app/cli/request.h"
 
@@ -315,6 +316,14 @@ static const struct field backup_download_fields[] = {
 };
 static const struct record backup_download = { "download", sizeof(F),
 	backup_download_fields };
+static const struct field artifact_upload_fields[] = {
+	WHICH_ROW("unit", "The unit whose file it is."),
+	FILE_ROW("The file."),
+	NAME_ROW,
+	{ 0 },
+};
+static const struct record artifact_upload = { "cliArtifactUpload", sizeof(F),
+	artifact_upload_fields };
 static const struct field backup_upload_fields[] = {
 	FILE_ROW("The zip file."),
 	NAME_ROW,
@@ -414,6 +423,35 @@ run_backup_download(struct cli *cli, const struct cli_value *values)
 	return download(cli, BACKUP, id, file);
 }
 
+/* A file of a unit of the fleet. */
+static int
+run_artifact_upload(struct cli *cli, const struct cli_value *values)
+{
+	const struct cli_command *c = cli->command;
+	char *file = arena_z(&cli->arena, cli_text(c, values, "file"));
+	struct str name = cli_text(c, values, "name");
+	struct fetch f = { .method = "PUT", .type = FETCH_BYTES };
+	const char *slash = strrchr(file, '/');
+	struct buf body = { 0 }, path = { 0 };
+	struct fetched r;
+	struct err err;
+	int rc;
+
+	buf_addz(&path, "/fleet/api/v1/artifact/");
+	url_encode(&path,
+	    name.len > 0 ? name : str_of(slash != NULL ? slash + 1 : file));
+	buf_addz(&path, "?unit=");
+	url_encode(&path, cli_text(c, values, "unit"));
+	rc = file_read(file, &body, &err);
+	f.body = body.len > 0 ? buf_str(&body) : STR("");
+	if (rc == 0)
+		rc = session_fetch(
+		    &cli->session, &f, buf_str(&path), &cli->arena, &r, &err);
+	buf_free(&path);
+	buf_free(&body);
+	return finish(cli, rc, &r, &err);
+}
+
 static int
 run_backup_upload(struct cli *cli, const struct cli_value *values)
 {
@@ -444,6 +482,8 @@ run_firmware_upload(struct cli *cli, const struct cli_value *values)
 }
 
 static const struct cli_local locals[] = {
+	{ "artifact", "upload", "Puts a file there, or in the place of one.",
+	    &artifact_upload, "unit:u! file! name:n", run_artifact_upload },
 	{ "backup", "download", "Writes a backup into a file.",
 	    &backup_download, "backup:i! file:o", run_backup_download },
 	{ "backup", "upload", "Takes a zip file there as a backup.",
@@ -460,6 +500,7 @@ static const struct cli_local locals[] = {
 	    &login_record, "account:a! password:p", run_login },
 	{ "auth", "refresh", "Exchanges the refresh token for new tokens.",
 	    NULL, NULL, run_refresh },
+	CLI_FLEET_DEPLOY_ROWS,
 	{ 0 },
 };
 

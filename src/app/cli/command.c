@@ -49,6 +49,7 @@ struct row {
 #define MANY_ROUTES "appid=applicationId netid=networkId "
 #define ADDRESSES "addresses=networkAddrs:a"
 #define RANGE "start=startAddr:s end=endAddr:e"
+#define FLEET_DEVICE "device={id}:d"
 #define TRIAL "devid=deviceId:d payload:p~payload type:t~local"
 
 static const struct row rows[] = {
@@ -69,8 +70,29 @@ static const struct row rows[] = {
 	{ "fleet", "diff", "GET", FLEET "/repository/diff" },
 	{ "fleet", "revert", "POST", FLEET "/repository/revert", GO_BACK },
 	{ "fleet", "restore", "POST", FLEET "/repository/restore", GO_BACK },
+	{ "fleet", "remote", "GET", FLEET "/remote/list" },
+	{ "remote", "list", "GET", FLEET "/remote/list" },
 	{ "fleet", "push", "POST", FLEET "/remote/{id}/push", "remote={id}:r" },
 	{ "fleet", "pull", "POST", FLEET "/remote/{id}/pull", "remote={id}:r" },
+
+	{ "fleet", "enroll", "POST", FLEET "/claim",
+	    "code:c unitid:u config:f name:n" },
+	{ "fleet.device", "approve", "POST", FLEET "/device/{id}/approve",
+	    FLEET_DEVICE },
+	{ "fleet.device", "archive", "POST", FLEET "/device/{id}/archive",
+	    FLEET_DEVICE },
+	{ "fleet.device", "restart", "POST", FLEET "/device/{id}/restart",
+	    FLEET_DEVICE },
+	{ "fleet.device", "connections", "GET",
+	    FLEET "/device/{id}/connection/list", FLEET_DEVICE },
+	{ "fleet.device", "logs", "GET", FLEET "/device/{id}/log/list",
+	    FLEET_DEVICE },
+	{ "fleet.device", "metrics", "GET", FLEET "/device/{id}/metric/list",
+	    FLEET_DEVICE },
+	{ "fleet.device", "access", "POST", FLEET "/device/{id}/access",
+	    FLEET_DEVICE },
+	{ "fleet.device", "end-access", "DELETE", FLEET "/device/{id}/access",
+	    FLEET_DEVICE },
 
 	{ "auth", "tokeninfo", "GET", CM "/auth/tokeninfo" },
 	{ "auth", "logout", "POST", CM "/auth/logout" },
@@ -285,6 +307,18 @@ struct options {
 	const char *spec;
 };
 
+/* A member that is called as what the path has says what that is to become. */
+static const char *
+option_name(const struct options *o, struct str name)
+{
+	const char *text = arena_z(o->arena, arena_lower(o->arena, name));
+
+	for (size_t i = 0; i + 1 < o->n; i++)
+		if (strcmp(o->at[i].name, text) == 0)
+			return arena_printf(o->arena, "new-%s", text).ptr;
+	return text;
+}
+
 static void
 add_option(struct options *o, const char *member, const struct field *field,
     enum cli_place place, bool required)
@@ -303,7 +337,7 @@ add_option(struct options *o, const char *member, const struct field *field,
 	}
 	opt = &o->at[o->n++];
 	*opt = (struct cli_option){
-		.name = arena_z(o->arena, arena_lower(o->arena, s.name)),
+		.name = option_name(o, s.name),
 		.letter = s.letter,
 		.member = member,
 		.field = field,

@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "core/auth/auth.h"
 #include "core/backup/backup.h"
+#include "core/fleet/fleet.h"
 #include "core/hub/hub.h"
 #include "core/coremgr/coremgr.h"
 #include "core/data/data.h"
@@ -102,6 +103,7 @@ each_real(void (*add)(void *ctx, const struct http_route *rows), void *ctx)
 	data_routes(NULL, add, ctx);
 	backup_routes(NULL, add, ctx);
 	hub_routes(NULL, add, ctx);
+	fleet_routes(NULL, add, ctx);
 }
 
 /* --- what was typed, and what becomes of it ------------------------------ */

@@ -57,6 +57,18 @@ enum backup_change {
 	BACKUP_ALL,  /* all rows may be others */
 };
 
+/* Files that belong to the rows of a module. */
+struct backup_folder {
+	const char *name; /* "fleet" */
+	/* Copies them, as they are at one moment, into the folder `to`. */
+	int (*copy)(void *ctx, const char *to, struct err *err);
+	/* Puts those of the folder `from` in the place of what is there; may
+	 * take them away. Between pause and resume, or before anything runs;
+	 * perhaps twice. */
+	int (*put_back)(void *ctx, const char *from, struct err *err);
+	void *ctx;
+};
+
 /* The program around it. All of it is borrowed. */
 struct backup_host {
 	void *ctx;
@@ -73,6 +85,9 @@ struct backup_host {
 	 * they are stored in clear. */
 	int (*seal)(void *ctx, const struct entity *e, void *row, bool open,
 	    struct arena *a, struct err *err);
+	/* Folders beside the stores, in the backup below their name. */
+	const struct backup_folder *folders;
+	size_t n_folders;
 };
 
 /* `dir` is the data folder, borrowed. Does a restore that was cut off again,

@@ -39,6 +39,7 @@ struct part {
 };
 
 struct packing {
+	bool hidden; /* files whose names begin with a dot, too */
 	struct backup *b;
 	struct job *job;
 	bool yaml;
@@ -391,7 +392,9 @@ put_folder(
 		char *path, *inner;
 		struct stat st;
 
-		if (e->d_name[0] == '.' ||
+		if ((e->d_name[0] == '.' && !p->hidden) ||
+		    strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0 ||
 		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
 		path = arena_z(&p->arena,
@@ -414,6 +417,29 @@ put_firmware(struct packing *p, struct err *err)
 	    &p->arena, arena_printf(&p->arena, "%s/firmware", p->b->data_dir));
 
 	return put_folder(p, dir, "firmware", err);
+}
+
+/* Copies beside the pages: nobody changes them while they are compressed. */
+static int
+put_folders(struct packing *p, struct err *err)
+{
+	const struct backup_host *h = &p->b->host;
+	int rc = 0;
+
+	p->hidden = true;
+	for (size_t i = 0; rc == 0 && i < h->n_folders; i++) {
+		const struct backup_folder *f = &h->folders[i];
+		char *to = arena_z(&p->arena,
+		    arena_printf(&p->arena, "%s/folder.%s", p->temp, f->name));
+
+		if (mkdir(to, 0700) < 0)
+			rc = err_errno(err, "make the folder %s", to);
+		if (rc == 0)
+			rc = f->copy(f->ctx, to, err);
+		if (rc == 0)
+			rc = put_folder(p, to, f->name, err);
+	}
+	return rc;
 }
 
 static int
@@ -444,6 +470,10 @@ put_head(struct packing *p, struct str file, struct err *err)
 	json_out_object(&o);
 	json_out_key(&o, "firmware");
 	json_out_str(&o, STR("firmware"));
+	for (size_t i = 0; i < p->b->host.n_folders; i++) {
+		json_out_key(&o, p->b->host.folders[i].name);
+		json_out_str(&o, str_of(p->b->host.folders[i].name));
+	}
 	json_out_end_object(&o);
 	json_out_key(&o, "entities");
 	json_out_raw(&o,
@@ -565,6 +595,8 @@ gather(struct packing *p, struct err *err)
 		rc = put_metrics(p, err);
 	if (rc == 0)
 		rc = put_firmware(p, err);
+	if (rc == 0)
+		rc = put_folders(p, err);
 	return rc;
 }
 

@@ -150,7 +150,8 @@ struct unpack {
 	uint64_t total; /* that they are said to be */
 	struct arena arena;
 	/* of backup.yaml */
-	bool ours, yaml, firmware;
+	bool ours, yaml;
+	struct strs folders; /* that it says it has */
 	int64_t format;
 	struct str version, created, entities; /* the last is JSON */
 };
@@ -167,8 +168,11 @@ int unpack_file(struct unpack *u, const struct zip_entry *e, const char *path,
     struct err *err);
 /* The entry of this name, or NULL. */
 const struct zip_entry *unpack_find(const struct unpack *u, struct str name);
-/* All `firmware/...` into a fresh folder. */
-int unpack_firmware(struct unpack *u, const char *dir, struct err *err);
+/* All below this folder of it into a fresh folder. */
+int unpack_folder(
+    struct unpack *u, const char *name, const char *dir, struct err *err);
+/* Does the backup say that it has this folder? */
+bool unpack_has_folder(const struct unpack *u, const char *name);
 void unpack_close(struct unpack *u);
 /* "storage/auth.user__500.json": "auth.user", 500, ".json". */
 bool page_name(

@@ -6,7 +6,7 @@
  *    pause     nobody writes from memory any more
  *    replace   in a transaction per store, one inside the other; the last
  *              thing before their commits is the file restore.pending
- *    after     firmware, history of values; restore.pending goes
+ *    after     folders, history of values; restore.pending goes
  *    resume    everybody reads again
  *
  * From restore.pending on the way is only forward: if a commit fails, or the
@@ -135,6 +135,19 @@ has_history(struct unpack *u)
 	return has;
 }
 
+/* Is it a file of a folder that we know? */
+static bool
+is_in_folder(const struct unpack *u, struct str name)
+{
+	const struct backup_host *h = &u->backup->host;
+	struct str rest = name, first = str_cut(&rest, '/');
+	bool is = str_eqz(first, "firmware");
+
+	for (size_t i = 0; i < h->n_folders; i++)
+		is = is || str_eqz(first, h->folders[i].name);
+	return is && rest.len > 0;
+}
+
 static int
 check_pages(struct unpack *u, struct err *err)
 {
@@ -144,8 +157,7 @@ check_pages(struct unpack *u, struct err *err)
 	for (size_t i = 0; i < u->n; i++) {
 		struct str name = u->at[i].name;
 
-		if (str_eqz(name, "backup.yaml") ||
-		    str_starts(name, STR("firmware/")))
+		if (str_eqz(name, "backup.yaml") || is_in_folder(u, name))
 			continue;
 		if (!page_name(name, &what, &offset, &ending) ||
 		    (!str_eqz(what, "metrics/series") && !unpack_has(u, what)))
@@ -267,12 +279,12 @@ restore_firmware(struct unpack *u, struct err *err)
 	char *now, *fresh, *old;
 	int rc;
 
-	if (!u->firmware)
+	if (!unpack_has_folder(u, "firmware"))
 		return 0;
 	now = mem_printf("%s/firmware", dir);
 	fresh = mem_printf("%s/firmware.new", dir);
 	old = mem_printf("%s/firmware.old", dir);
-	rc = unpack_firmware(u, fresh, err);
+	rc = unpack_folder(u, "firmware", fresh, err);
 	if (rc == 0) {
 		files_remove(old);
 		if (rename(now, old) < 0 && errno != ENOENT)
@@ -287,6 +299,29 @@ restore_firmware(struct unpack *u, struct err *err)
 	free(now);
 	free(fresh);
 	free(old);
+	return rc;
+}
+
+static int
+restore_folders(struct unpack *u, struct err *err)
+{
+	const struct backup_host *h = &u->backup->host;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < h->n_folders; i++) {
+		const struct backup_folder *f = &h->folders[i];
+		char *from;
+
+		if (!unpack_has_folder(u, f->name))
+			continue;
+		from =
+		    mem_printf("%s/restore.%s", u->backup->data_dir, f->name);
+		rc = unpack_folder(u, f->name, from, err);
+		if (rc == 0)
+			rc = f->put_back(f->ctx, from, err);
+		files_remove(from);
+		free(from);
+	}
 	return rc;
 }
 
@@ -307,6 +342,8 @@ finish(struct unpack *u, const char *pending, struct err *err)
 
 	u->read = 0;
 	rc = restore_firmware(u, err);
+	if (rc == 0)
+		rc = restore_folders(u, err);
 	if (rc == 0)
 		rc = points_restore(u, err);
 	if (rc == 0)

@@ -4,7 +4,8 @@
  * Names lose leading and repeated slashes, as MyController writes them; one
  * with ".." or a backslash in it, and two of the same name, make the whole file
  * unacceptable. Sizes are counted while reading, against the limits, whatever
- * the file says of itself. Nothing but firmware is written to disk.
+ * the file says of itself. Nothing but whole folders (firmware, ...) is written
+ * to disk.
  */
 #include "core/backup/private.h"
 
@@ -22,6 +23,7 @@
 #include <unistd.h>
 #include <zip.h>
 
+#define FOLDERS_MAX 16
 #define HEAD "backup.yaml"
 
 /* STR_NULL: not acceptable. */
@@ -196,7 +198,7 @@ unpack_json(struct unpack *u, const struct zip_entry *e, struct buf *out,
 	return rc;
 }
 
-/* --- firmware ------------------------------------------------------------ */
+/* --- folders ------------------------------------------------------------- */
 
 static int
 make_folders(const char *dir, struct str name, struct err *err)
@@ -262,9 +264,10 @@ unpack_file(struct unpack *u, const struct zip_entry *e, const char *path,
 }
 
 int
-unpack_firmware(struct unpack *u, const char *dir, struct err *err)
+unpack_folder(
+    struct unpack *u, const char *folder, const char *dir, struct err *err)
 {
-	const struct str below = STR("firmware/");
+	const struct str below = arena_printf(&u->arena, "%s/", folder);
 	int rc = 0;
 
 	files_remove(dir);
@@ -285,6 +288,15 @@ unpack_firmware(struct unpack *u, const char *dir, struct err *err)
 		free(path);
 	}
 	return rc == 0 ? files_sync_dir(dir, err) : rc;
+}
+
+bool
+unpack_has_folder(const struct unpack *u, const char *name)
+{
+	for (size_t i = 0; i < u->folders.n; i++)
+		if (str_eqz(u->folders.at[i], name))
+			return true;
+	return false;
 }
 
 /* --- the head ------------------------------------------------------------ */
@@ -319,7 +331,16 @@ read_directories(struct unpack *u, struct json *j)
 	}
 	json_object(j);
 	while (json_member(j, &key)) {
-		u->firmware = u->firmware || str_eqz(key, "firmware");
+		struct str *list =
+		    arena_array(&u->arena, u->folders.n + 1, struct str);
+
+		if (u->folders.n > 0)
+			memcpy(
+			    list, u->folders.at, u->folders.n * sizeof(*list));
+		list[u->folders.n++] = arena_str(&u->arena, key);
+		u->folders.at = list;
+		if (u->folders.n > FOLDERS_MAX)
+			json_fail(j, "too many directories");
 		json_skip(j);
 	}
 }

@@ -446,10 +446,3 @@ const struct fleet_part fleet_part_agent = {
 	.upgraded = upgraded,
 	.clean = fleet_log_clean,
 };
-
-__attribute__((weak)) void
-fleet_deploy_back(struct fleet *f, struct str device_id)
-{
-	(void)f;
-	(void)device_id;
-}

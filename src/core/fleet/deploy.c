@@ -753,8 +753,8 @@ settle(struct fleet *f, struct deployment *d)
 		    : "failed";
 	else
 		state = t.failed + t.missed > 0 ? "failed" : "done";
-	if (reason.len == 0)
-		reason = d->row.reason;
+	if (reason.len == 0 || d->row.outcome.len > 0)
+		reason = d->row.reason; /* why it was stopped */
 	if (reason.len == 0 && t.missed > 0)
 		reason = arena_printf(&a,
 		    "%" PRId64 " of %zu devices were offline for too long",
@@ -973,7 +973,7 @@ part_routes(struct fleet *f, http_add_routes *add, void *ctx)
 static int
 part_clean(struct fleet *f, struct err *err)
 {
-	return fleet_tasks_clean(f, clock_now() - f->conf.tasks_kept_ms, err);
+	return deploy_clean(f, clock_now() - f->conf.tasks_kept_ms, err);
 }
 
 static const struct entity *const entities[] = { &fleet_deployment_entity,

@@ -4,6 +4,7 @@
  *    deploy.c        their rows, the list of those under way, threads
  *    deploy_step.c   one device, step by step
  *    deploy_check.c  is a device well?
+ *    deploy_clean.c  what is too old goes
  *    deploy_api.c    over HTTP: plan, deploy, cancel, retry
  *    task.c          what a step is to people: a row and its output
  *    job.c           how a step does things: programs here and on the device
@@ -195,7 +196,6 @@ void task_secret(struct task *t, struct str secret);
 void task_end(struct task *t, const char *state, const char *reason);
 /* Of a program that was ended: what was under way has failed. */
 int fleet_tasks_load(struct fleet *f, struct err *err);
-int fleet_tasks_clean(struct fleet *f, int64_t before, struct err *err);
 /* Removes the outputs of a deployment. */
 int fleet_tasks_gone(
     struct fleet *f, struct str deployment_id, struct err *err);
@@ -228,6 +228,12 @@ int job_open(struct job *j, struct fleet *f, struct target_device *d,
 void job_close(struct job *j);
 /* Can the device be reached now? 0, ERR_AGAIN, or why it never will. */
 int job_reach(struct job *j, struct err *err);
+
+/* --- cleaning --------------------------------------------------------------
+ */
+
+/* Deployments that ended before that go, and what was built for nobody. */
+int deploy_clean(struct fleet *f, int64_t before, struct err *err);
 
 /* --- checks --------------------------------------------------------------- */
 

@@ -20,8 +20,9 @@
 #define LOG_MODULE "fleet"
 #include "base/log.h"
 
-#define AGAIN_MIN_MS 15000  /* between tries to reach a device... */
+#define AGAIN_MIN_MS 5000   /* between tries to reach a device... */
 #define AGAIN_MAX_MS 600000 /* ...twice as long each time, up to this */
+#define TRIES_MIN 10        /* of one that was applied and is out of reach */
 #define STORE_AGAIN_MS 10000
 #define ATTEMPTS_MAX 3
 #define CHANGES_MAX 1000
@@ -67,14 +68,14 @@ static enum next
 try_later(struct work *w, const char *state, const char *reason)
 {
 	struct target_device *d = w->d;
-	int64_t wait = AGAIN_MIN_MS << MIN_OF(d->tries, 6);
+	int64_t wait = AGAIN_MIN_MS << MIN_OF(d->tries, 7);
+	bool waits = strcmp(state, "waiting") == 0;
 
 	if (deployment_is(w->f, d->of, "planning"))
 		return become(w, "planned", reason, NULL);
-	if (clock_now() >= d->of->offline_until)
-		return become(w,
-		    strcmp(state, "waiting") == 0 ? "missed" : "failed", reason,
-		    NULL);
+	if (clock_now() >= d->of->offline_until &&
+	    (waits || d->tries >= TRIES_MIN))
+		return become(w, waits ? "missed" : "failed", reason, NULL);
 	d->tries++;
 	pthread_mutex_lock(&w->f->deploys->lock);
 	d->try_at = clock_mono() + MIN_OF(wait, AGAIN_MAX_MS);
@@ -392,7 +393,7 @@ step_plan(struct work *w)
 		row->before_commit =
 		    arena_str(&w->arena, w->job.row.deployed_commit);
 	}
-	same = rc == 0 && has_it(&p, row->built);
+	same = rc == 0 && p.n == 0; /* the same, but not changed by hand */
 	if (w->task != NULL)
 		end(w, rc, &err);
 	if (rc != 0)

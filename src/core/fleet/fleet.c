@@ -2,9 +2,9 @@
  * core/fleet/fleet.c - see fleet.h: opening and ending, the parts, and who may
  * what.
  */
-#include "core/fleet/state.h"
 #include "core/fleet/agent.h"
 #include "core/fleet/deploy.h"
+#include "core/fleet/state.h"
 
 #include "base/base.h"
 #include "base/file.h"
@@ -106,12 +106,13 @@ const struct conf_field fleet_fields[] = {
 		    "spaces between; * for any. The agent has a list of its "
 		    "own."),
 	CONF_MS(C, logs_ms, "logs.keep", .def = "7d", .min = 60000,
-	    .help = "How long what devices log is kept."),
+	    .max = TIME_MAX, .help = "How long what devices log is kept."),
 	CONF_INT(C, logs_max, "logs.max", .def = "1000000", .min = 100,
 	    .max = 1000000000,
 	    .help = "Lines of logs that are kept of one device; the "
 		    "oldest go first."),
 	CONF_MS(C, metrics_ms, "metrics.keep", .def = "30d", .min = 60000,
+	    .max = TIME_MAX,
 	    .help = "How long the load that agents tell is kept."),
 	CONF_SIZE(C, artifact_max, "artifact.max", .def = "64MiB", .min = 1024,
 	    .max = (int64_t)1 << 40, .help = "The size of an artifact."),

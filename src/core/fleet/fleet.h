@@ -61,6 +61,11 @@ void fleet_routes(struct fleet *f, http_add_routes *add, void *ctx);
 /* For http_server_events.upgraded. False: the connection is not ours. */
 bool fleet_upgraded(struct fleet *f, const struct http_upgraded *u);
 
+/* Repositories and keys of all units, for a backup: copied into the folder
+ * `to`; put in the place of what is there, taken away from `from`. */
+int fleet_backup_copy(void *fleet, const char *to, struct err *err);
+int fleet_backup_put_back(void *fleet, const char *from, struct err *err);
+
 struct store *fleet_store(struct fleet *f);
 extern const struct entity *const fleet_entities[]; /* NULL ends */
 /* Removes what is too old. On a worker, now and then. */

@@ -203,11 +203,22 @@ load(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 		}
 }
 
+/* What a catalog depends on. */
 static struct str
-mark_of(struct arena *a, struct str flake, struct str lock)
+mark_of(struct arena *a, const struct fleet_state *s, struct str flake,
+    struct str lock)
 {
-	return arena_printf(
-	    a, STR_FMT "\n---\n" STR_FMT, STR_ARG(flake), STR_ARG(lock));
+	struct buf b = { 0 };
+	struct str ret;
+
+	for (size_t i = 0; i < s->n_inputs; i++)
+		buf_addf(&b, STR_FMT "=" STR_FMT "\n",
+		    STR_ARG(s->inputs[i].name), STR_ARG(s->inputs[i].url));
+	buf_add_str(&b, flake);
+	buf_add_str(&b, lock);
+	ret = arena_str(a, b.len > 0 ? buf_str(&b) : STR(""));
+	buf_free(&b);
+	return ret;
 }
 
 /* The catalog for this state and these files, loaded when it is another than
@@ -219,7 +230,7 @@ loaded_for(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 	struct fleet_modules *m = f->modules;
 	struct unit *u = unit_of(m, unit_id);
 	struct arena a = { 0 };
-	struct str mark = mark_of(&a, flake, lock);
+	struct str mark = mark_of(&a, s, flake, lock);
 	const struct fleet_loaded *ret;
 
 	pthread_mutex_lock(&u->loading);
@@ -228,6 +239,7 @@ loaded_for(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 
 		l->refs = 1;
 		l->mark = arena_str(&l->arena, mark);
+		l->lock = arena_str(&l->arena, lock);
 		load(f, unit_id, s, flake, lock, l);
 		pthread_mutex_lock(&m->lock);
 		was = u->now;
@@ -490,7 +502,7 @@ fleet_generate(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 	g.quiet = false;
 	if (rc == 0) {
 		locked = lock(&g, &may);
-		l = loaded_for(f, unit_id, &may, buf_str(&g.flake), locked);
+		l = loaded_for(f, unit_id, s, buf_str(&g.flake), locked);
 		tell_inputs(&g, l);
 		rc = generate(&g, &may, &l->catalog, err);
 	}

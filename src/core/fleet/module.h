@@ -74,7 +74,8 @@ void fleet_scan(
 struct fleet_loaded {
 	struct fleet_catalog catalog;
 	struct arena arena;
-	struct str mark; /* flake.nix and flake.lock they were made of */
+	struct str mark; /* of what they were made of */
+	struct str lock; /* flake.lock; null: there was none */
 	struct fleet_input_status *inputs;
 	size_t n_inputs;
 	int refs;

@@ -313,31 +313,14 @@ put_input(struct http_call *c, struct json_out *o, const struct fleet_input *in,
 	json_out_end_object(o);
 }
 
-static struct str
-lock_file(struct http_call *c, struct looked *w)
-{
-	/* the mark is flake.nix, a line, and flake.lock */
-	static const char line[] = "\n---\n";
-	struct str mark = w->l->mark;
-	const char *at = memmem(mark.ptr, mark.len, line, sizeof(line) - 1);
-
-	(void)c;
-	if (at == NULL)
-		return STR_NULL;
-	at += sizeof(line) - 1;
-	return (struct str){ at, (size_t)(mark.ptr + mark.len - at) };
-}
-
 static void
 handle_inputs(struct http_call *c)
 {
 	struct json_out *o;
 	struct looked w;
-	struct str lock;
 
 	if (!look(c, &w))
 		return;
-	lock = lock_file(c, &w);
 	o = http_json(c, 200);
 	json_out_object(o);
 	json_out_key(o, "data");
@@ -345,7 +328,7 @@ handle_inputs(struct http_call *c)
 	for (size_t i = 0; i < w.snap.state.n_inputs; i++) {
 		const struct fleet_input *in = &w.snap.state.inputs[i];
 
-		put_input(c, o, in, status_of(w.l, in->name), lock);
+		put_input(c, o, in, status_of(w.l, in->name), w.l->lock);
 	}
 	json_out_end_array(o);
 	json_out_end_object(o);

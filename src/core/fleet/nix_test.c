@@ -220,7 +220,7 @@ winners(struct str json, struct buf *ret)
 	struct fleet_state s;
 	struct fleet_definition *d;
 	struct err err;
-	size_t n;
+	size_t n = 0;
 
 	if (fleet_state_read(json, &a, &s, NULL, &err) != 0 ||
 	    fleet_definitions(&s, &catalog, STR("hall"), &a, &d, &n, &err) != 0)

@@ -4,7 +4,8 @@
  *
  * A secret is named where a setting of the configuration, or of one of its
  * tags, has its id: as {"secret","path","owner","group","mode"} of a list of
- * files, or alone. The password of root has its own place.
+ * files, or alone. The password of root has its own place; for others modules
+ * say where they lie.
  */
 #include "core/fleet/agent.h"
 
@@ -160,6 +161,33 @@ look_config(
 	}
 }
 
+/* Where its modules say that their secrets lie: of NixOS, whose files are not
+ * made by us. */
+static void
+look_modules(struct search *s, struct fleet *f, struct str unit_id,
+    const struct fleet_state *state, struct str config)
+{
+	const struct fleet_config *c = fleet_config_find(state, config);
+	const struct fleet_catalog *modules;
+	struct fleet_placement *at;
+	size_t n = 0;
+
+	if (c == NULL || target_of(c) != &target_nixos ||
+	    fleet_catalog_of(f, unit_id, &modules, NULL) != 0)
+		return;
+	if (fleet_placements(state, modules, config, s->a, &at, &n, NULL) != 0)
+		n = 0; /* who edits it is told why */
+	for (size_t i = 0; i < n; i++)
+		if (is_id(at[i].secret))
+			add(s,
+			    &(struct secret_use){ arena_str(s->a, at[i].secret),
+				arena_str(s->a, at[i].path),
+				arena_str(s->a, at[i].owner),
+				arena_str(s->a, at[i].group),
+				arena_str(s->a, at[i].mode) });
+	fleet_catalog_done(f, modules);
+}
+
 static int
 look_state(struct search *s, struct fleet *f, struct str unit_id,
     struct str commit, const struct str *configs, size_t n, struct err *err)
@@ -170,8 +198,10 @@ look_state(struct search *s, struct fleet *f, struct str unit_id,
 	if (rc != 0)
 		return rc;
 	for (size_t i = 0; i < n; i++)
-		if (configs[i].len > 0)
+		if (configs[i].len > 0) {
 			look_config(s, &snap.state, configs[i]);
+			look_modules(s, f, unit_id, &snap.state, configs[i]);
+		}
 	arena_fini(&snap.arena);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "core/fleet/state.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -27,6 +28,7 @@
 
 #define LOG_MODULE "fleet"
 #define STATE "state.json"
+#define TIDY_MS ((int64_t)6 * 3600 * 1000)
 
 static const struct repo_person ours = { { "Marram", 6 },
 	{ "marram@localhost", 16 } };
@@ -40,6 +42,7 @@ struct entry {
 struct fleet_repos {
 	pthread_mutex_t lock; /* guards the map */
 	struct map by_unit;   /* of entries; they stay */
+	int64_t tidied;       /* mono; of the one who cleans */
 };
 
 /* --- the first taking ----------------------------------------------------- */
@@ -47,7 +50,7 @@ struct fleet_repos {
 static int
 check_links(const char *dir, struct err *err)
 {
-	static const char *const names[] = { "", "/" STATE, "/hosts", "/tags",
+	static const char *const names[] = { "", ("/" STATE), "/hosts", "/tags",
 		"/modules", "/artifacts", "/flake.nix", "/flake.lock" };
 	int rc = 0;
 
@@ -193,6 +196,28 @@ fleet_repo_state_at(struct fleet_repo *r, struct str commit, struct arena *a,
 	return rc != 0 ? rc : fleet_state_read(text, a, ret, NULL, err);
 }
 
+/* Who follows the unit is told that its state, or its history, has changed. */
+static void
+tell(struct fleet_repo *r, struct str commit)
+{
+	struct buf b = { 0 };
+	struct json_out o;
+
+	if (r->f->route == NULL || !route_is_heard(r->f->route))
+		return;
+	json_out_init(&o, &b, false);
+	json_out_object(&o);
+	json_out_key(&o, "unitId");
+	json_out_str(&o, r->unit_id);
+	json_out_key(&o, "commit");
+	json_out_str(&o, commit);
+	json_out_end_object(&o);
+	route_tell_of(r->f->route,
+	    &(struct route_told){ "fleet_state", "updated", r->unit_id,
+		r->unit_id, buf_str(&b) });
+	buf_free(&b);
+}
+
 /* --- generating ----------------------------------------------------------- */
 
 static int
@@ -260,6 +285,8 @@ load(struct fleet_repo *r, struct err *err)
 	}
 	if (rc == 0)
 		rc = generate(r, &s, err);
+	if (rc == 0)
+		tell(r, STR_NULL);
 	buf_free(&text);
 	arena_fini(&a);
 	return rc;
@@ -281,6 +308,8 @@ fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
 		return rc;
 	rc = r->ops->commit(r->git, author, message, a, commit, err);
 	fleet_repo_end(r);
+	if (rc == 0)
+		tell(r, *commit);
 	return rc;
 }
 
@@ -314,9 +343,12 @@ open_it(struct fleet_repo *r, struct err *err)
 	struct arena a = { 0 };
 	struct str head;
 	char *state = state_path(r);
-	bool is = access(state, F_OK) == 0;
-	int rc = check_links(r->dir, err);
+	bool is;
+	int rc;
 
+	fleet_unit_back(r->f, r->unit_id);
+	is = access(state, F_OK) == 0;
+	rc = check_links(r->dir, err);
 	free(state);
 	if (rc == 0)
 		rc = repo_load(&r->ops, err);
@@ -393,6 +425,23 @@ void
 fleet_repo_give(struct fleet_repo *r)
 {
 	pthread_mutex_unlock(&container_of(r, struct entry, repo)->lock);
+}
+
+struct fleet_repo *
+fleet_repo_lock(struct fleet *f, struct str unit_id)
+{
+	struct entry *e = entry_of(f, unit_id);
+
+	pthread_mutex_lock(&e->lock);
+	return &e->repo;
+}
+
+void
+fleet_repo_close(struct fleet_repo *r)
+{
+	if (r->git != NULL)
+		r->ops->close(r->git);
+	r->git = NULL;
 }
 
 /* --- writing -------------------------------------------------------------- */
@@ -480,6 +529,7 @@ fleet_repo_write(
 	rc = generate(r, s, err);
 	if (rc == 0) {
 		r->fault.code = 0;
+		tell(r, STR_NULL);
 	} else if (!was_fault) { /* as it was */
 		struct err again;
 
@@ -591,6 +641,23 @@ close_part(struct fleet *f)
 	f->repos = NULL;
 }
 
+/* Every edit leaves objects behind. */
+static int
+clean(struct fleet *f, struct err *err)
+{
+	int64_t now = clock_mono();
+	int rc = fleet_units_clean(f, err);
+
+	if (rc != 0)
+		return rc;
+	if (f->repos->tidied != 0 && now - f->repos->tidied < TIDY_MS)
+		return 0;
+	if (f->repos->tidied != 0)
+		fleet_repos_tidy(f);
+	f->repos->tidied = now;
+	return 0;
+}
+
 static void
 routes(struct fleet *f, http_add_routes *add, void *ctx)
 {
@@ -609,7 +676,8 @@ const struct fleet_part fleet_part_state = {
 	.name = "state",
 	.entities = entities,
 	.open = open_part,
+	.start = fleet_units_clean,
 	.close = close_part,
 	.routes = routes,
-	.clean = fleet_repos_clean,
+	.clean = clean,
 };

@@ -5,6 +5,8 @@
  *    state_api.c      /state, /configuration, /tag, /order
  *    state_history.c  /repository/...
  *    state_remote.c   /remote/...: what is pushed and pulled
+ *    state_backup.c   what of it is in backups
+ *    state_gone.c     units that were deleted
  *    state_diff.c, state_undo.c  how states differ; taking back
  */
 #ifndef CORE_FLEET_STATE_H
@@ -38,6 +40,10 @@ struct fleet_repo {
 int fleet_repo_take(struct fleet *f, struct str unit_id,
     struct fleet_repo **ret, struct err *err);
 void fleet_repo_give(struct fleet_repo *r);
+/* Takes it without looking at it: its files may be copied, or replaced when it
+ * is closed; it is opened anew by who takes it next. */
+struct fleet_repo *fleet_repo_lock(struct fleet *f, struct str unit_id);
+void fleet_repo_close(struct fleet_repo *r);
 /* What state.json says now, in `a`. ERR_PARAM: it can not be read. */
 int fleet_repo_state(struct fleet_repo *r, struct arena *a,
     struct fleet_state *ret, struct err *err);
@@ -60,6 +66,14 @@ void fleet_repo_end(struct fleet_repo *r);
 /* Commits all. `author` NULL: ourselves. */
 int fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
     struct str message, struct arena *a, struct str *commit, struct err *err);
+
+/* With all that is in it. */
+void fleet_remove_tree(const char *path);
+
+/* Looks for units that were deleted, or are back. */
+int fleet_units_clean(struct fleet *f, struct err *err);
+/* Its folder comes back, when it stands aside. */
+void fleet_unit_back(struct fleet *f, struct str unit_id);
 
 /* --- for handlers --------------------------------------------------------- */
 
@@ -93,7 +107,8 @@ extern const struct record fleet_unit_query;
 
 extern const struct http_route fleet_state_rows[], fleet_history_rows[],
     fleet_remote_rows[];
-int fleet_repos_clean(struct fleet *f, struct err *err);
+/* Has git put the objects of all repositories in order where they are many. */
+void fleet_repos_tidy(struct fleet *f);
 extern const struct entity fleet_remote_entity;
 extern const struct rest_object fleet_remote_object;
 

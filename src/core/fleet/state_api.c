@@ -903,7 +903,8 @@ static const struct record order_record = { "fleetOrder", sizeof(struct order),
 
 #define ROW(verb, path, what)                                                  \
 	verb, path, HTTP_TOKEN, .scope = "fleet.state." what,                  \
-				.query = &fleet_unit_query
+				.query = &fleet_unit_query,                    \
+				.query_members = "unit!"
 #define BIG .body_max = STATE_MAX
 #define CHANGED                                                                \
 	.reply = { .record = &changed_record, .sometimes = "identifier" }
@@ -925,7 +926,7 @@ const struct http_route fleet_state_rows[] = {
 
 	{ ROW("POST", "/configuration", "post"), BIG,
 	    .body = { .record = &config_record,
-		.members = "displayName!",
+		.members = "displayName! identifier modules tags",
 		.extra = &config_more },
 	    CHANGED, .handle = handle_config_add,
 	    .help = "Makes a configuration." },
@@ -961,7 +962,8 @@ const struct http_route fleet_state_rows[] = {
 	    .help = "Takes a module with all its settings away." },
 
 	{ ROW("POST", "/tag", "post"), BIG,
-	    .body = { .record = &tag_record, .members = "displayName!" },
+	    .body = { .record = &tag_record,
+		.members = "displayName! identifier priority modules" },
 	    CHANGED, .handle = handle_tag_add,
 	    .help = "Makes a tag: modules with settings that several "
 		    "configurations share." },

@@ -402,29 +402,3 @@ fleet_changes_put(struct json_out *o, const struct fleet_changes *c)
 	}
 	json_out_end_array(o);
 }
-
-struct str
-fleet_changes_text(const struct fleet_changes *c, struct arena *a)
-{
-	static const char *const kinds[] = { "configuration", "tag", "input" };
-	struct str ret = STR("");
-
-	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-		struct str last = STR_NULL;
-		size_t n = 0;
-
-		/* changes of one thing stand together */
-		for (size_t i = 0; i < c->n; i++)
-			if (strcmp(c->at[i].what, kinds[k]) == 0 &&
-			    (last.ptr == NULL ||
-				!str_eq(last, c->at[i].identifier))) {
-				last = c->at[i].identifier;
-				n++;
-			}
-		if (n > 0)
-			ret = arena_printf(a, STR_FMT "%s%zu %s%s",
-			    STR_ARG(ret), ret.len > 0 ? ", " : "", n, kinds[k],
-			    n > 1 ? "s" : "");
-	}
-	return ret;
-}

@@ -31,8 +31,6 @@ void fleet_state_diff(const struct fleet_state *from,
     const struct fleet_state *to, struct arena *a, struct fleet_changes *ret);
 /* As a list of JSON. */
 void fleet_changes_put(struct json_out *o, const struct fleet_changes *c);
-/* "2 configurations, 1 tag"; "" when there are none. In `a`. */
-struct str fleet_changes_text(const struct fleet_changes *c, struct arena *a);
 
 /* `now` without what has become of `before` in `after`; `config`, unless null,
  * is the only configuration that is looked at. What was changed again since is

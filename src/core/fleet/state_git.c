@@ -165,7 +165,7 @@ environment(struct env *e, const struct fleet_git *g, struct err *err)
 		{ "fetch.fsckObjects", "true" },
 		{ "submodule.recurse", "false" },
 	};
-	int rc = ssh(e, g, err);
+	int rc = g->url.len > 0 ? ssh(e, g, err) : 0;
 
 	for (size_t i = 0; i < COUNT_OF(fixed); i++)
 		set(e, str_of(fixed[i]));
@@ -186,6 +186,7 @@ static const struct {
 	const char *said;
 	int code;
 	const char *advice;
+	bool asks; /* it has asked for credentials, again */
 } known[] = {
 	{ "non-fast-forward", ERR_EXISTS,
 	    "the remote has commits that are not here: pull first" },
@@ -199,10 +200,10 @@ static const struct {
 	{ "Authentication failed", ERR_DENIED,
 	    "the remote does not take the user name and the secret" },
 	{ "could not read Username", ERR_DENIED,
-	    "the remote asks for credentials: give it a secret" },
+	    "the remote asks for credentials: give it a secret", true },
 	{ "could not read Password", ERR_DENIED,
-	    "the remote asks for a password: give it a secret" },
-	{ "403", ERR_DENIED, "the remote forbids it" },
+	    "the remote asks for a password: give it a secret", true },
+	{ "error: 403", ERR_DENIED, "the remote forbids it" },
 	{ "transport 'file' not allowed", ERR_DENIED,
 	    "remotes on this machine are off: see fleet.remote.local" },
 	{ "not allowed", ERR_DENIED, "this kind of address is not allowed" },
@@ -254,7 +255,6 @@ failed(const struct fleet_git *g, const struct child_end *end, struct err *err)
 	struct str line;
 	int rc;
 
-	(void)g;
 	if (end->timed_out)
 		return err_set(err, ERR_CLOSED,
 		    "the remote took longer than %lld s",
@@ -265,8 +265,11 @@ failed(const struct fleet_git *g, const struct child_end *end, struct err *err)
 			line = said_line(end->out, known[i].said);
 		if (line.ptr != NULL)
 			return err_set(err, known[i].code, "%s (git: %.*s)",
-			    known[i].advice, (int)MIN_OF(line.len, 120),
-			    line.ptr);
+			    g->password.len > 0 && known[i].asks
+				? "the remote does not take the user name and "
+				  "the secret"
+				: known[i].advice,
+			    (int)MIN_OF(line.len, 120), line.ptr);
 	}
 	line = last_line(end->err);
 	child_end_text(end, &how);

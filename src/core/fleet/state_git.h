@@ -13,8 +13,8 @@
 struct fleet_git {
 	struct fleet *f;
 	struct str unit_id;
-	const char *dir; /* of the working tree */
-	struct str url;
+	const char *dir;           /* of the working tree */
+	struct str url;            /* empty: nothing goes anywhere */
 	struct str user, password; /* null: none; for http and https */
 };
 

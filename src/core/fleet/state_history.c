@@ -719,24 +719,27 @@ static const struct field diff_query_fields[] = {
 static const struct record diff_query_record = { "fleetDiffQuery",
 	sizeof(struct diff_query), diff_query_fields };
 
-#define ROW(verb, path, what, asked)                                           \
-	verb, path, HTTP_TOKEN, .scope = "fleet.state." what, .query = &(asked)
+#define ROW(verb, path, what, asked, members)                                  \
+	verb, path, HTTP_TOKEN, .scope = "fleet.state." what,                  \
+				.query = &(asked),                             \
+				.query_members = "unit!" members
 
 const struct http_route fleet_history_rows[] = {
-	{ ROW("GET", "/repository/status", "get", fleet_unit_query),
+	{ ROW("GET", "/repository/status", "get", fleet_unit_query, ""),
 	    .reply = { .record = &status_record }, .handle = handle_status,
 	    .help = "What is not committed yet." },
-	{ ROW("POST", "/repository/commit", "post", fleet_unit_query),
+	{ ROW("POST", "/repository/commit", "post", fleet_unit_query, ""),
 	    .body = { .record = &message_record, .members = "message!" },
 	    .reply = { .record = &done_record }, .handle = handle_commit,
 	    .help = "Commits all there is, with the caller as author." },
-	{ ROW("GET", "/repository/history", "get", log_query_record),
+	{ ROW("GET", "/repository/history", "get", log_query_record, " from"),
 	    .reply = { .record = &commit_record, .list = true },
 	    .handle = handle_history, .help = "Commits, the newest first." },
-	{ ROW("GET", "/repository/diff", "get", diff_query_record),
+	{ ROW("GET", "/repository/diff", "get", diff_query_record,
+	      " from to path"),
 	    .reply = { .record = &diff_record }, .handle = handle_diff,
 	    .help = "How two commits differ, or what is not committed." },
-	{ ROW("POST", "/repository/revert", "post", fleet_unit_query),
+	{ ROW("POST", "/repository/revert", "post", fleet_unit_query, ""),
 	    .body = { .record = &wish_record,
 		.members = "commit! "
 			   "configuration "
@@ -744,7 +747,7 @@ const struct http_route fleet_history_rows[] = {
 	    .reply = { .record = &done_record }, .handle = handle_revert,
 	    .help = "Takes back what one commit has changed, in a new "
 		    "commit." },
-	{ ROW("POST", "/repository/restore", "post", fleet_unit_query),
+	{ ROW("POST", "/repository/restore", "post", fleet_unit_query, ""),
 	    .body = { .record = &wish_record,
 		.members = "commit! "
 			   "configuration "

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define LOG_MODULE "fleet"
+#define FILES_MAX 20000 /* that differ */
 
 struct fleet_remote {
 	struct str id, unit_id, name, url, branch, user, secret_id;
@@ -100,6 +101,7 @@ const struct rest_object fleet_remote_object = {
 	.id_len = 20,
 	.filters =
 	    (const struct rest_filter[]){ { "name", "name", COND_EQ }, { 0 } },
+	.query = &fleet_unit_query,
 	.sorts = (const struct rest_sort[]){ { "name", "name" },
 	    { "created", "createdAt" }, { 0 } },
 	.sort = "name:asc",
@@ -301,6 +303,35 @@ is_fresh(struct talk *t, struct fleet_repo *r)
 	    s.n_configs + s.n_tags + s.n_inputs == 0;
 }
 
+/* Only what is generated differs from HEAD, as when the other side has edited
+ * state.json by hand: it is thrown away and generated anew. ERR_AGAIN: more
+ * does. */
+static int
+drop_generated(struct talk *t, struct fleet_repo *r)
+{
+	static const char *const all[] = { NULL };
+	struct repo_changes files;
+	int rc =
+	    r->ops->status(r->git, FILES_MAX, 0, &t->c->arena, &files, &t->err);
+
+	for (size_t i = 0; rc == 0 && i < files.n; i++) {
+		struct str path = files.at[i].path;
+
+		if (!str_starts(path, STR("hosts/")) &&
+		    !str_starts(path, STR("tags/")) &&
+		    !str_starts(path, STR("modules/")) &&
+		    !str_eqz(path, "flake.nix"))
+			rc = ERR_AGAIN;
+	}
+	if (rc == ERR_AGAIN || files.cut)
+		return err_set(&t->err, ERR_AGAIN,
+		    "there are changes that are not committed: commit them "
+		    "first");
+	return rc != 0 || files.n == 0
+	    ? rc
+	    : r->ops->restore(r->git, t->head, all, &t->err);
+}
+
 /* What has been fetched becomes ours, when it may. */
 static int
 follow(struct talk *t, struct fleet_repo *r, struct str there)
@@ -308,7 +339,6 @@ follow(struct talk *t, struct fleet_repo *r, struct str there)
 	struct arena *a = &t->c->arena;
 	struct fleet_state s;
 	struct str text;
-	bool dirty;
 	int rc = r->ops->file(r->git, there, "state.json", a, &text, &t->err);
 
 	if (rc == 0)
@@ -322,18 +352,23 @@ follow(struct talk *t, struct fleet_repo *r, struct str there)
 	}
 	rc = fleet_repo_may(r, &s, &t->err);
 	if (rc == 0)
-		rc = r->ops->dirty(r->git, &dirty, &t->err);
-	if (rc == 0 && dirty)
-		return err_set(&t->err, ERR_AGAIN,
-		    "there are changes that are not committed: commit them "
-		    "first");
-	if (rc == 0)
 		rc = fleet_repo_begin(r, &t->err);
 	if (rc != 0)
 		return rc;
-	rc = r->ops->forward(r->git, there, is_fresh(t, r), &t->err);
+	rc = drop_generated(t, r);
+	if (rc == 0)
+		rc = r->ops->forward(r->git, there, is_fresh(t, r), &t->err);
 	fleet_repo_end(r);
-	return rc == 0 ? fleet_repo_reload(r, &t->err) : rc;
+	if (rc != ERR_AGAIN) { /* what was thrown away comes back, too */
+		struct err err;
+		int again = fleet_repo_reload(r, &err);
+
+		if (rc == 0 && again != 0) {
+			t->err = err;
+			rc = again;
+		}
+	}
+	return rc;
 }
 
 static void
@@ -419,14 +454,11 @@ handle_test(struct http_call *c)
 
 /* --- keeping small -------------------------------------------------------- */
 
-/* Every edit leaves objects behind; git puts them in order when there are
- * many. */
-int
-fleet_repos_clean(struct fleet *f, struct err *err)
+void
+fleet_repos_tidy(struct fleet *f)
 {
 	DIR *dir = opendir(f->dir);
 	const struct dirent *d;
-	int rc = 0;
 
 	while (dir != NULL && (d = readdir(dir)) != NULL) {
 		struct arena a = { 0 };
@@ -438,20 +470,18 @@ fleet_repos_clean(struct fleet *f, struct err *err)
 			.unit_id = str_of(d->d_name),
 			.dir = path,
 			.url = STR("") };
-		struct err why;
+		struct err err;
 
 		if (d->d_name[0] != '.' && access(git, F_OK) == 0 &&
 		    fleet_git_run(&g,
 			(const char *const[]){
 			    "gc", "--auto", "--quiet", NULL },
-			&a, NULL, &why) != 0)
-			rc = err_set(
-			    err, why.code, "%s: %.150s", d->d_name, why.text);
+			&a, NULL, &err) != 0)
+			log_warn("%s: git gc: %s", path, err.text);
 		arena_fini(&a);
 	}
 	if (dir != NULL)
 		closedir(dir);
-	return rc;
 }
 
 /* --- what they look like -------------------------------------------------- */

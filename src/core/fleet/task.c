@@ -14,7 +14,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -356,54 +355,6 @@ fleet_tasks_gone(struct fleet *f, struct str deployment_id, struct err *err)
 	filter_text(&filter, "deploymentId", deployment_id);
 	return store_list(
 	    f->store, &fleet_task_entity, &q, remove_output, f, err);
-}
-
-struct old {
-	struct arena arena;
-	struct strs ids;
-};
-
-static int
-note_old(void *ctx, const void *row, struct err *err)
-{
-	struct old *o = ctx;
-	const struct fleet_deployment *d = row;
-
-	(void)err;
-	o->ids.at[o->ids.n++] = arena_str(&o->arena, d->id);
-	return 0;
-}
-
-#define OLD_AT_ONCE 100
-
-int
-fleet_tasks_clean(struct fleet *f, int64_t before, struct err *err)
-{
-	struct old o = { 0 };
-	struct filter filter = { 0 }, one;
-	struct store_query q = { .filter = &filter, .limit = OLD_AT_ONCE };
-	int rc;
-
-	/* those under way have not ended: null is before nothing */
-	filter_add(&filter, "endedAt", COND_LT, value_time(before));
-	do {
-		arena_clear(&o.arena);
-		o.ids = (struct strs){
-			arena_array(&o.arena, OLD_AT_ONCE, struct str), 0
-		};
-		rc = store_list(
-		    f->store, &fleet_deployment_entity, &q, note_old, &o, err);
-		for (size_t i = 0; rc == 0 && i < o.ids.n; i++) {
-			one = (struct filter){ 0 };
-			filter_text(&one, "id", o.ids.at[i]);
-			rc = fleet_tasks_gone(f, o.ids.at[i], err);
-			if (rc == 0)
-				rc = store_del(f->store,
-				    &fleet_deployment_entity, &one, NULL, err);
-		}
-	} while (rc == 0 && o.ids.n == OLD_AT_ONCE);
-	arena_fini(&o.arena);
-	return rc;
 }
 
 /* --- over HTTP ------------------------------------------------------------ */

@@ -122,8 +122,7 @@ is_secret_name(struct str name)
 		"token", "access_token", "accessToken", "authorization",
 		"authentication", "jwtAccessSecret", "encryptionKey", "apiKey",
 		"api_key", "api-key", "x-api-key", "secret", "secretBase64",
-		"psk", "cookie",
-		"proxy-authorization" };
+		"psk", "cookie", "proxy-authorization" };
 
 	for (size_t i = 0; i < COUNT_OF(names); i++)
 		if (str_eq_nocase(name, str_of(names[i])))

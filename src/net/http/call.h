@@ -49,10 +49,10 @@ struct http_call {
 	struct str fetch_site; /* Sec-Fetch-Site, of browsers */
 	struct str app;        /* X-Marram, of our own web application */
 	struct str thymis_token, thymis_key; /* X-Thymis-..., of devices */
-	struct str remote;     /* "address:port" */
-	struct str vars[HTTP_PATH_VARS]; /* of the path, in its order */
-	bool secure;                     /* came by TLS */
-	int64_t came_at;                 /* wall clock */
+	struct str remote;                   /* "address:port" */
+	struct str vars[HTTP_PATH_VARS];     /* of the path, in its order */
+	bool secure;                         /* came by TLS */
+	int64_t came_at;                     /* wall clock */
 	int64_t came_mono;
 
 	/* what the access check found out, for the handler */

@@ -10,6 +10,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define LOCK_TRIES 20
+#define LOCK_WAIT_US 50000
 
 int
 repo_failed(struct err *err, int rc, const char *doing)
@@ -214,7 +218,7 @@ repo_resolve(struct repo *r, struct str what, struct arena *a,
 }
 
 static int
-whole_index(struct repo *r, git_index **ret, struct err *err)
+take_all(struct repo *r, git_index **ret)
 {
 	static char all[] = "*";
 	char *paths[] = { all };
@@ -229,12 +233,24 @@ whole_index(struct repo *r, git_index **ret, struct err *err)
 		    index, &list, GIT_INDEX_ADD_DEFAULT, NULL, NULL);
 	if (rc == 0)
 		rc = git_index_write(index);
-	if (rc != 0) {
+	if (rc == 0)
+		*ret = index;
+	else
 		git_index_free(index);
-		return repo_failed(err, rc, "take up the files");
+	return rc;
+}
+
+/* Somebody who looks with `git status` holds the lock for a moment. */
+static int
+whole_index(struct repo *r, git_index **ret, struct err *err)
+{
+	int rc = take_all(r, ret);
+
+	for (int i = 0; rc == GIT_ELOCKED && i < LOCK_TRIES; i++) {
+		(void)usleep(LOCK_WAIT_US);
+		rc = take_all(r, ret);
 	}
-	*ret = index;
-	return 0;
+	return rc == 0 ? 0 : repo_failed(err, rc, "take up the files");
 }
 
 static int

@@ -2,8 +2,8 @@
 # apply.sh - makes a Linux machine what it is declared to be, and takes it back.
 #
 #   ask                         what would change; a bundle (tar) on stdin
-#   copy RUN                    keeps the bundle on stdin as that of RUN
-#   apply RUN LIMIT CONFIRM     does it, and waits for the end; in seconds
+#   copy BUILT                  keeps the bundle on stdin, under its name
+#   apply RUN BUILT LIMIT CONFIRM    does it, and waits for the end; in seconds
 #   confirm RUN                 it stays
 #   rollback RUN                what was before RUN, and before those after it
 #   boot                        an apply that nobody confirmed is taken back
@@ -28,15 +28,15 @@
 # What follows "=" is text as codec/shell.h escapes it: no line and no field of
 # it is ever looked at by the shell. What goes back is hexadecimal.
 #
-#            copy        apply         all done        confirm
-#   (none) --------> copied ---> applying ------> applied ------> confirmed
-#                                   |                |                |
-#                     failed, died, | restarted      | too late       | asked
-#                                   v                v                |
-#                                undoing <-----------+----------------+
-#                                   |
-#                                   +--> undone, or stuck: one thing could not
-#                                        be taken back; the next try goes on
+#           apply                   all done        confirm
+#   (none) ------> armed, applying -----------> applied ------> confirmed
+#                         |                        |                |
+#           failed, died, | restarted              | too late       | asked
+#                         v                        v                |
+#                      undoing <-------------------+----------------+
+#                         |
+#                         +--> undone, or stuck: one thing could not be taken
+#                              back; the next try goes on with it
 #
 # A run is done and watched by its guard, which lives outside of the session
 # that asked for it. What is about to change is kept in undo/N first, and taken
@@ -149,16 +149,13 @@ fault() {
 }
 
 has_secrets() {
-	has age || has marram-edge
+	has age
 }
 
 # A secret goes to stdout.
 unseal() {
-	if has age; then
-		age -d -i "$R/etc/ssh/ssh_host_ed25519_key" "$1" 2>"$T/unseal"
-	else
-		marram-edge fleet unseal <"$1" 2>"$T/unseal"
-	fi && return 0
+	age -d -i "$R/etc/ssh/ssh_host_ed25519_key" "$1" 2>"$T/unseal" &&
+		return 0
 	why="a secret could not be opened: $(tail -n 2 "$T/unseal" | tr '\n' ' ')"
 	return 1
 }
@@ -295,8 +292,8 @@ do_file() {
 		return 0
 	fi
 
-	keep_file "$file_path" "$file_name" || return 1
 	make_folders "$file_path" || return 1
+	keep_file "$file_path" "$file_name" || return 1
 	put_file "$file_path" "$file_src" "$file_owner:$file_group" "$file_mode" ||
 		return 1
 	[ "$file_action" = change ] || own "$file_kind" "$file_name"
@@ -333,7 +330,7 @@ remove_file() { # kind =path
 apt() {
 	apt-get -q -y -o Dpkg::Options::=--force-confdef \
 		-o Dpkg::Options::=--force-confold \
-		-o DPkg::Lock::Timeout=300 "$@"
+		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
 }
 
 installed() { # package: its version
@@ -341,9 +338,10 @@ installed() { # package: its version
 		sed -n 's/^installed //p' | head -n 1
 }
 
-all_packages() {
+all_packages() { # those that are half there, too
 	dpkg-query -W -f '${db:Status-Status} ${binary:Package}=${Version}\n' |
-		sed -n 's/^installed //p' | sort
+		sed -e '/^not-installed /d' -e '/^config-files /d' -e 's/^[^ ]* //' |
+		sort
 }
 
 plugin_of() { # =manager: its program; empty: apt itself
@@ -454,11 +452,10 @@ do_packages() {
 	*=/etc/apt/*) try apt update || return 1 ;;
 	esac
 	if ! try apt install --allow-downgrades $apt_list; then
-		packages_why=$why
-		try apt update || return 1
-		try apt install --allow-downgrades $apt_list ||
-			return 1
-		: "$packages_why"
+		# What is not found may be new.
+		grep -q -e 'Unable to' -e 'was not found' -e 'no installation' \
+			"$T/out" && try apt update &&
+			try apt install --allow-downgrades $apt_list || return 1
 	fi
 	all_packages >"$U/$packages_n.after.new" &&
 		mv -f "$U/$packages_n.after.new" "$U/$packages_n.after"
@@ -524,6 +521,7 @@ remove_group() { # =name
 	change remove group "$dec" - -
 	[ -n "$dry" ] && return 0
 	next
+	getent group "$dec" | cut -d : -f 4 >"$U/$n.data"
 	keep group "$1" "$(getent group "$dec" | cut -d : -f 3)"
 	try groupdel "$dec" && disown group "$1"
 }
@@ -689,11 +687,11 @@ make_keys() {
 	[ -n "$dry" ] && return 0
 	keys_field="=$(printf %s "$keys_path" | od -An -v -to1 | tr -d '\n' |
 		sed 's/ \([0-7][0-7]*\)/\\0\1/g')"
-	keep_file "$keys_path" "$keys_field" || return 1
 	keys_new=
 	[ -d "${keys_at%/*}" ] || keys_new=1
 	make_folders "$keys_path" "$user_name:$2" || return 1
 	[ -z "$keys_new" ] || chmod 700 "${keys_at%/*}"
+	keep_file "$keys_path" "$keys_field" || return 1
 	put_file "$keys_path" "$user_keys" "$user_name:$2" 600
 }
 
@@ -1080,7 +1078,7 @@ undo_one() {
 		elif [ -n "$(getent group "$dec")" ]; then
 			try groupmod -g "$3" "$dec"
 		else
-			try groupadd -g "$3" "$dec"
+			undo_group "$3" "$dec"
 		fi
 		;;
 	user) undo_user "$2" "$3" ;;
@@ -1160,6 +1158,14 @@ undo_packages() {
 	try apt install --no-download --allow-downgrades --purge $packages_back
 }
 
+undo_group() { # gid name: with those who were in it
+	try groupadd -g "$1" "$2" || return 1
+	for group_user in $(tr , ' ' <"$U/$n.data" 2>/dev/null); do
+		! user_is "$group_user" || try usermod -a -G "$2" "$group_user" ||
+			return 1
+	done
+}
+
 undo_user() { # =name present|absent
 	dec "$1"
 	user_name=$dec
@@ -1180,6 +1186,13 @@ undo_user() { # =name present|absent
 		read -r old_groups
 		read -r old_group
 	} <"$U/$n.data"
+	# A group that comes back later brings its users along.
+	user_groups=
+	for user_group in $(printf %s "$old_groups" | tr , ' '); do
+		[ -z "$(getent group "$user_group")" ] ||
+			user_groups=$user_groups,$user_group
+	done
+	old_groups=${user_groups#,}
 	set -- -u "$old_uid" -g "$old_gid" -c "$old_comment" -d "$old_home" \
 		-s "$old_shell" -G "$old_groups" "$user_name"
 	if user_is "$user_name"; then
@@ -1239,8 +1252,9 @@ turn() {
 	return $turn_rc
 }
 
-born() { # when a process began
-	sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+born() { # when a process began; nothing of one that is dead
+	sed -n -e 's/.*) //' -e '/^[ZX]/!p' "/proc/$1/stat" 2>/dev/null |
+		cut -d ' ' -f 20
 }
 
 guarded() { # run
@@ -1467,7 +1481,7 @@ ended() { # run: how it stands, for who asked
 
 named() {
 	case $1 in
-	'' | *[!0-9a-z]*) die 2 "a run has a name of small letters and digits" ;;
+	'' | -* | *[!0-9A-Za-z-]*) die 2 "a run has a name of letters and digits" ;;
 	esac
 }
 
@@ -1486,47 +1500,49 @@ ask() {
 
 copy() {
 	named "$1"
-	mkdir -p "$V/run" || die 2 "can not make $V"
-	case $(state_of "$1") in
-	'' | copied) ;;
-	*) cat >/dev/null && exit 0 ;; # it is under way
-	esac
+	mkdir -p "$V/bundle" "$V/run" || die 2 "can not make $V"
 	set +f
+	for copy_old in "$V/bundle"/*; do
+		[ "$copy_old" = "$V/bundle/$1" ] || rm -rf "$copy_old"
+	done
 	for copy_old in "$V/run"/*; do
 		case $(cat "$copy_old/state" 2>/dev/null) in
-		copied | undone | '') [ ! -d "$copy_old" ] || rm -rf "$copy_old" ;;
+		undone | '') rm -rf "$copy_old" ;;
 		esac
 	done
 	set -f
-	rm -rf "$V/run/$1"
-	mkdir "$V/run/$1" && tar -xf - -C "$V/run/$1" || die 2 "tar failed"
+	mkdir "$V/bundle/$1.new" && tar -xf - -C "$V/bundle/$1.new" ||
+		die 2 "tar failed"
 	# Whoever runs the old one keeps it: it is another file.
-	mv -f "$V/run/$1/apply.sh" "$V/apply.sh" && sync_one "$V/apply.sh" &&
-		put "$V/run/$1/state" copied
+	mv -f "$V/bundle/$1.new/apply.sh" "$V/apply.sh" &&
+		sync_one "$V/apply.sh" && rm -rf "$V/bundle/$1" &&
+		mv "$V/bundle/$1.new" "$V/bundle/$1"
 }
 
-apply() {
+apply() { # run built limit confirm
 	named "$1"
+	named "$2"
 	trap '' HUP PIPE
 	temp
-	case $(state_of "$1") in
-	'') die 2 "$1 was not copied there" ;;
-	copied)
-		exec 8>>"$V/lock.apply"
-		flock 8
+	mkdir -p "$V/run"
+	exec 8>>"$V/lock.apply"
+	flock 8
+	if [ -z "$(state_of "$1")" ]; then
+		[ -f "$V/bundle/$2/plan" ] || die 2 "$2 was not copied there"
 		if [ -s "$V/pending" ] && read -r apply_other <"$V/pending" &&
 			[ "$apply_other" != "$1" ]; then
 			die 4 "$apply_other is neither confirmed nor taken back yet"
 		fi
-		printf '%s %s\n' "$2" "$3" >"$V/run/$1/window"
+		rm -rf "$V/run/$1"
+		cp -R "$V/bundle/$2" "$V/run/$1" || die 2 "can not copy the bundle"
+		printf '%s %s\n' "$3" "$4" >"$V/run/$1/window"
 		: >"$V/run/$1/log"
+		put "$V/run/$1/state" armed
 		put "$V/pending" "$1"
 		install_hook
-		turn "$1" armed copied
-		exec 8>&-
 		start_guard "$1"
-		;;
-	esac
+	fi
+	exec 8>&-
 	follow "$1" applied confirmed undone stuck
 	ended "$1"
 }
@@ -1554,7 +1570,7 @@ rollback() {
 	named "$1"
 	case $(state_of "$1") in
 	'') die 2 "what was before $1 is not kept any more" ;;
-	copied | undone) exit 0 ;;
+	undone) exit 0 ;;
 	esac
 	wc -c <"$V/run/$1/log" >"$V/run/$1/followed" 2>/dev/null
 	: >"$V/run/$1/want-undo"
@@ -1583,6 +1599,6 @@ status() {
 case ${1:-} in
 ask | boot | status) "$1" ;;
 copy | confirm | rollback | work | guard) "$1" "${2:-}" ;;
-apply) apply "${2:-}" "${3:-1800}" "${4:-60}" ;;
+apply) apply "${2:-}" "${3:-}" "${4:-1800}" "${5:-60}" ;;
 *) die 2 "usage: apply.sh ask|copy|apply|confirm|rollback|boot|status" ;;
 esac

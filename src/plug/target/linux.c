@@ -80,11 +80,11 @@ struct tree {
 };
 
 static int
-run(struct target_job *j, const char *const *argv, struct err *err)
+ask_here(struct target_job *j, const char *const *argv, struct err *err)
 {
 	struct target_result r = { 0 };
 	int rc =
-	    j->host->run(j->host->ctx, argv, NULL, STR_NULL, GIT_MS, &r, err);
+	    j->host->ask(j->host->ctx, argv, NULL, STR_NULL, GIT_MS, &r, err);
 
 	if (rc != 0)
 		return rc;
@@ -106,9 +106,9 @@ unpack(struct tree *t, struct str path, struct err *err)
 		arena_printf(j->arena, ":(literal)" STR_FMT, STR_ARG(path)).ptr,
 		NULL };
 	const char *const untar[] = { "tar", "-xf", tar, "-C", t->dir, NULL };
-	int rc = run(j, git, err);
+	int rc = ask_here(j, git, err);
 
-	return rc != 0 ? rc : run(j, untar, err);
+	return rc != 0 ? rc : ask_here(j, untar, err);
 }
 
 static int
@@ -225,7 +225,7 @@ with_bundle(struct target_job *j, const struct linux_spec *s,
     struct err *err)
 {
 	const char *const argv[] = { "sh", "-c", embed_apply_sh, "apply.sh",
-		command, arena_z(j->arena, j->run), NULL };
+		command, arena_z(j->arena, s->built), NULL };
 	struct buf tar = { 0 };
 	int rc = linux_bundle(
 	    s, strcmp(command, "copy") == 0, j->arena, secret_of, j, &tar, err);
@@ -262,16 +262,30 @@ copy(struct target_job *j, struct str built, struct err *err)
 	return rc != 0 ? rc : with_bundle(j, &s, "copy", COPY_MS, &r, err);
 }
 
-/* The installed program; it may have to be waited for a while. */
+/* Each line that the device said. */
+static void
+tell_lines(struct target_job *j, struct str text)
+{
+	while (text.len > 0) {
+		struct str line = str_cut(&text, '\n');
+
+		j->host->tell(j->host->ctx, line);
+	}
+}
+
+/* The installed program. What it says is told, also when it fails. */
 static int
-installed(struct target_job *j, const char *command, const char *limit,
-    const char *confirm, int64_t timeout_ms, struct err *err)
+installed(struct target_job *j, const char *command, const char *built,
+    const char *limit, const char *confirm, int64_t timeout_ms, struct err *err)
 {
 	const char *const argv[] = { "sh", PROGRAM, command,
-		arena_z(j->arena, j->run), limit, confirm, NULL };
+		arena_z(j->arena, j->run), built, limit, confirm, NULL };
 	struct target_result r = { 0 };
+	int rc = device(j, argv, STR_NULL, timeout_ms, &r, err);
 
-	return device(j, argv, STR_NULL, timeout_ms, &r, err);
+	if (r.out.len > 0)
+		tell_lines(j, r.out);
+	return rc;
 }
 
 static int
@@ -279,8 +293,7 @@ apply(struct target_job *j, struct str built, struct err *err)
 {
 	long long confirm_s = (long long)((j->confirm_ms + 999) / 1000);
 
-	(void)built; /* copy() left it there, under the name of this run */
-	return installed(j, "apply",
+	return installed(j, "apply", arena_z(j->arena, built),
 	    arena_printf(j->arena, "%d", APPLY_MS / 1000).ptr,
 	    arena_printf(j->arena, "%lld", confirm_s).ptr, APPLY_MS + UNDO_MS,
 	    err);
@@ -289,15 +302,17 @@ apply(struct target_job *j, struct str built, struct err *err)
 static int
 confirm(struct target_job *j, struct str built, struct err *err)
 {
-	(void)built;
-	return installed(j, "confirm", NULL, NULL, GIT_MS, err);
+	(void)built; /* the run is of it */
+	return installed(j, "confirm", NULL, NULL, NULL, GIT_MS, err);
 }
 
 static int
 rollback(struct target_job *j, struct str built, struct err *err)
 {
 	(void)built;
-	return installed(j, "rollback", NULL, NULL, UNDO_MS, err);
+	if (j->run.len == 0)
+		return 0; /* it was never begun */
+	return installed(j, "rollback", NULL, NULL, NULL, UNDO_MS, err);
 }
 
 const struct target target_linux = {

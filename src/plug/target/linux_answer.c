@@ -183,6 +183,9 @@ linux_answer(const struct linux_spec *s, struct str out, struct arena *a,
 		rc = err_set(err, ERR_PARAM, "can not be made so: " STR_FMT,
 		    STR_ARG(buf_str(&r.faults)));
 	buf_free(&r.faults);
+	/* It had it once; now it is something else. */
+	if (r.plan.n > 0 && str_eq(r.plan.current, s->built))
+		r.plan.current = STR_NULL;
 	if (rc == 0)
 		*ret = r.plan;
 	return rc;

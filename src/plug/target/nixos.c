@@ -15,6 +15,7 @@
 #include "codec/nix_log.h"
 #include "codec/url.h"
 #include "nixos_device_sh.h"
+#include "plug/target/nixos_generate.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -28,7 +29,8 @@
 
 #define QUICK_MS 60000     /* what takes a moment, with time to spare */
 #define ORDER_MS 600000    /* a boot loader is slow */
-#define POLL_MS 1000       /* how far the device is */
+#define POLL_MIN_MS 200    /* how far the device is... */
+#define POLL_MAX_MS 3000   /* ...twice as long each time, up to this */
 #define AGENT_MS 330000    /* an agent has 300 s for a switch */
 #define LOST_MORE_MS 60000 /* unreachable, beyond the time to confirm */
 #define STORE "/nix/store/"
@@ -351,7 +353,7 @@ follow(struct target_job *j, const char *const busy[2], struct status *st,
     struct err *err)
 {
 	int64_t lost_ms = j->confirm_ms + LOST_MORE_MS;
-	int64_t offset = 0, seen = clock_mono();
+	int64_t offset = 0, seen = clock_mono(), wait = POLL_MIN_MS;
 	bool told = false;
 	int rc;
 
@@ -376,9 +378,10 @@ follow(struct target_job *j, const char *const busy[2], struct status *st,
 			j->host->tell(j->host->ctx, str_of(err->text));
 			told = true;
 		}
-		rc = pause_for(j, POLL_MS, err);
+		rc = pause_for(j, wait, err);
 		if (rc != 0)
 			return rc;
+		wait = MIN_OF(2 * wait, POLL_MAX_MS);
 	}
 }
 
@@ -682,7 +685,7 @@ nixos_confirm(struct target_job *j, struct str built, struct err *err)
 	(void)built;
 	/* it went on there when we lost it: asked again it says so */
 	for (int i = 0; i < 5 && (rc == ERR_AGAIN || rc == ERR_TIMEOUT); i++) {
-		rc = pause_for(j, POLL_MS, err);
+		rc = pause_for(j, POLL_MAX_MS, err);
 		if (rc == 0)
 			rc = order(j, "confirm", NULL, NULL, &r, err);
 	}

@@ -30,7 +30,7 @@ fail()
 
 boot_id()
 {
-	cat /proc/sys/kernel/random/boot_id
+	echo "${MARRAM_BOOT_ID:-$(cat /proc/sys/kernel/random/boot_id)}"
 }
 
 # Runs this script beside the connection, and beside the services that the

@@ -29,7 +29,7 @@ struct generator {
 /* Whose module file it is. */
 struct owner {
 	const char *kind; /* "hosts", "tags" */
-	struct str identifier, name;
+	struct str identifier;
 	int64_t priority;
 };
 
@@ -355,17 +355,14 @@ put_import(struct generator *g, struct buf *b, const struct fleet_module *m,
 	buf_addz(b, " {\n      settings = ");
 	if (nix_value(b, settings, 6, err) != 0)
 		return err_wrap(err, "settings");
-	buf_addz(b, ";\n      defaults = ");
-	if (nix_value(b, defaults_of(g, m), 6, err) != 0)
-		return err_wrap(err, "defaults");
-	buf_addf(b, ";\n      priority = %" PRId64 ";\n", w->priority);
-	buf_addz(b, "      target = {\n");
-	line(b, "        kind = ", str_of(w->kind), ";\n");
-	line(b, "        identifier = ", w->identifier, ";\n");
-	line(b, "        name = ", w->name, ";\n      };\n");
-	line(b, "      site.agentUrl = ",
-	    g->site->agent_url.ptr != NULL ? g->site->agent_url : STR(""),
-	    ";\n    })\n  ];\n");
+	buf_addf(b,
+	    ";\n      defaults = import ../../modules/" STR_FMT
+	    ".defaults.nix;\n      priority = %" PRId64 ";\n",
+	    STR_ARG(m->type), w->priority);
+	line(b, "      target.kind = ", str_of(w->kind), ";\n");
+	line(b, "      target.identifier = ", w->identifier, ";\n");
+	buf_addz(
+	    b, "      site = import ../../modules/site.nix;\n    })\n  ];\n");
 	return 0;
 }
 
@@ -548,19 +545,57 @@ tell_conflicts(struct generator *g, const struct fleet_config *c)
 }
 
 static int
+put_data(struct generator *g, struct str path, struct str json, struct err *err)
+{
+	struct buf b = { 0 };
+	int rc = nix_value(&b, json, 0, err);
+
+	buf_addc(&b, '\n');
+	if (rc == 0)
+		rc = emit(g, path, buf_str(&b), err);
+	buf_free(&b);
+	return rc;
+}
+
+static int
+put_site(struct generator *g, struct err *err)
+{
+	struct buf b = { 0 };
+	int rc;
+
+	buf_addz(&b, "{\"agentUrl\":");
+	json_quote(
+	    &b, g->site->agent_url.ptr != NULL ? g->site->agent_url : STR(""));
+	buf_addc(&b, '}');
+	rc = put_data(g, STR("modules/site.nix"), buf_str(&b), err);
+	buf_free(&b);
+	return rc;
+}
+
+static int
+put_function(struct generator *g, const struct fleet_module *m, struct err *err)
+{
+	struct str path =
+	    arena_printf(&g->arena, "modules/" STR_FMT, STR_ARG(m->type));
+	int rc = put_data(g,
+	    arena_printf(&g->arena, STR_FMT ".defaults.nix", STR_ARG(path)),
+	    defaults_of(g, m), err);
+
+	if (rc == 0 && m->nix.ptr != NULL)
+		rc = emit(g,
+		    arena_printf(&g->arena, STR_FMT ".nix", STR_ARG(path)),
+		    m->nix, err);
+	return rc;
+}
+
+static int
 put_functions(struct generator *g, bool own_base, struct err *err)
 {
-	int rc = 0;
+	int rc = put_site(g, err);
 
-	for (size_t i = 0; rc == 0 && i < g->modules->n; i++) {
-		const struct fleet_module *m = g->modules->modules[i];
-
-		if (m->nix.ptr != NULL && map_get(&g->used, m->type) != NULL)
-			rc = emit(g,
-			    arena_printf(&g->arena, "modules/" STR_FMT ".nix",
-				STR_ARG(m->type)),
-			    m->nix, err);
-	}
+	for (size_t i = 0; rc == 0 && i < g->modules->n; i++)
+		if (map_get(&g->used, g->modules->modules[i]->type) != NULL)
+			rc = put_function(g, g->modules->modules[i], err);
 	for (size_t i = 0; rc == 0 && own_base && i < COUNT_OF(base_files); i++)
 		rc = emit(g, str_of(base_files[i].path),
 		    str_of(base_files[i].text), err);
@@ -594,7 +629,7 @@ nixos_generate(const struct fleet_state *s, const struct fleet_catalog *modules,
 
 	for (size_t i = 0; rc == 0 && i < s->n_configs; i++) {
 		const struct fleet_config *c = &s->configs[i];
-		struct owner w = { "hosts", c->identifier, c->display_name,
+		struct owner w = { "hosts", c->identifier,
 			FLEET_PRIORITY_CONFIG };
 
 		if (!is_nixos(c))
@@ -605,8 +640,7 @@ nixos_generate(const struct fleet_state *s, const struct fleet_catalog *modules,
 	}
 	for (size_t i = 0; rc == 0 && i < s->n_tags; i++) {
 		const struct fleet_tag *t = &s->tags[i];
-		struct owner w = { "tags", t->identifier, t->display_name,
-			t->priority };
+		struct owner w = { "tags", t->identifier, t->priority };
 
 		rc = put_modules(&g, t->modules, t->n_modules, &w, err);
 		arena_clear(&g.arena);

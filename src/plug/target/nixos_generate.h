@@ -6,6 +6,8 @@
  *    hosts/{id}/{type}.nix      what a configuration sets in a module
  *    tags/{id}/{type}.nix       what a tag sets
  *    modules/{type}.nix         the Nix functions of modules that are in use
+ *    modules/{type}.defaults.nix  and what their settings are when unset
+ *    modules/site.nix           where this server is
  *    modules/base/...           what every device has, when no input `thymis`
  *                               brings it
  *

@@ -53,9 +53,10 @@ struct target_result {
 struct target_host {
 	void *ctx;
 	/* Runs a program here ("nix" is the one of the settings): `argv` and
-	 * `env` ("NAME=value", may be NULL) end with NULL. Its output is told
-	 * live. ERR_CANCELLED, ERR_TIMEOUT, or ERR_IO: it did not run. That it
-	 * ran and failed is in `ret`. */
+	 * `env` ("NAME=value", may be NULL) end with NULL. `timeout_ms` 0: as
+	 * long as the step may take. Its output is told live. ERR_CANCELLED,
+	 * ERR_TIMEOUT, or ERR_IO: it did not run. That it ran and failed is in
+	 * `ret`. */
 	int (*run)(void *ctx, const char *const *argv, const char *const *env,
 	    struct str input, int64_t timeout_ms, struct target_result *ret,
 	    struct err *err);

@@ -1,6 +1,8 @@
 // Made by test/docs.py --write from /openapi.json: not to be changed by hand.
 export interface ActionPost { unitId: string; resource: string; payload?: string; keyPath?: string }
 export interface ActionPreview { handler: string; parameter: string; value: any; status: 'ok' | 'error'; message: string }
+export interface AgentTokenPatch { name?: string; config?: string; approval?: boolean; revoked?: boolean; usesMax?: number; expiresAt?: string | null }
+export interface AgentTokenPost { unitId: string; name?: string; config?: string; approval?: boolean; usesMax?: number; expiresAt?: string | null; token?: string }
 export interface Application { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any> }
 export interface ApplicationAdded { applicationId: string }
 export interface ApplicationDldata { dataId: string; proc: string; resp?: string; status: number; unitId: string; deviceId?: string; networkCode?: string; networkAddr?: string; profile: string; data: string; extension?: any }
@@ -10,6 +12,7 @@ export interface ApplicationPost { code: string; unitId: string; hostUri: string
 export interface ApplicationStats { uldata: QueueFigures; dldataResp: QueueFigures; dldataResult: QueueFigures }
 export interface ApplicationTestPost { password?: string | null; url?: string | null }
 export interface ApplicationUldata { dataId: string; proc: string; pub: string; unitCode: string | null; networkCode: string; networkAddr: string; unitId: string; deviceId: string; time: string; profile: string; data: string; extension?: any }
+export interface ArtifactRenamePost { name: string }
 export interface AuthSelf { account: string; createdAt: string; modifiedAt: string; verifiedAt: string | null; roles: { admin?: boolean; manager?: boolean; dev?: boolean; service?: boolean }; name: string; info: Record<string, any> }
 export interface BackupChange { entity: string; added: number; changed: number; removed: number; names: BackupNames }
 export interface BackupFile { backupId: string; fileName: string; fileSize: number; modifiedOn: string }
@@ -20,11 +23,16 @@ export interface BackupPost { prefix?: string; storageExportType?: 'json' | 'yam
 export interface BackupProgress { what: 'none' | 'backup' | 'restore' | 'import'; backupId: string; status: 'idle' | 'running' | 'ok' | 'error'; step: string; percent: number; message: string; startedOn: string | null; endedOn: string | null }
 export interface BackupReport { backupId: string; dryRun: boolean; version?: string; createdOn?: string; changes: BackupChange[]; rows?: number; skipped?: BackupSkipped[] }
 export interface BackupSkipped { entity: string; id: string; why: string }
+export interface ClaimAnswerPost { secret: string }
+export interface ClaimPost { publicKey: string; hostName?: string }
 export interface Claimed { id: string; deviceId?: string; code?: string; message?: string }
 export interface Client { clientId: string; createdAt: string; modifiedAt: string; clientSecret: string | null; redirectUris: string[]; scopes: string[]; userId?: string; name: string; image: string | null }
 export interface ClientAdded { clientId: string }
 export interface ClientPatch { redirectUris?: string[]; scopes?: string[]; name?: string; image?: string | null }
 export interface ClientPost { redirectUris: string[]; scopes: string[]; userId?: string; name: string; image?: string | null }
+export interface ConfigurationModulePut { settings: Record<string, any> }
+export interface ConfigurationPatch { displayName?: string; identifier?: string; modules?: FleetModuleSettingsGiven[]; tags?: string[] }
+export interface ConfigurationPost { displayName: string; identifier?: string; modules?: FleetModuleSettingsGiven[]; tags?: string[]; deviceType?: string }
 export interface ConnectionTest { testId: string; unitId: string | null; done: boolean; ok: boolean; stages: TestStage[] }
 export interface CoremgrApplication { applicationId: string; code: string; unitId: string; unitCode: string; createdAt: string; modifiedAt: string; hostUri: string; name: string; info: Record<string, any>; ttl?: number; length?: number }
 export interface CoremgrApplicationPatch { hostUri?: string; name?: string; info?: Record<string, any>; ttl?: number | null; length?: number | null; password?: string }
@@ -48,7 +56,9 @@ export interface DataRepositoryAdded { id: string }
 export interface DataRepositoryPatch { description?: string; readOnly?: boolean; labels?: Record<string, any>; data?: Record<string, any> }
 export interface DataRepositoryPost { id?: string; unitId: string; description?: string; readOnly?: boolean; labels?: Record<string, any>; data?: Record<string, any> }
 export interface Delivered { targets: number }
+export interface DeploymentPost { commit?: string; message?: string; configs?: string[]; tags?: string[]; devices?: string[]; canary?: number; atOnce?: number; maxFailures?: number; checks?: any; rollback?: 'all' | 'device' }
 export interface Device { deviceId: string; unitId: string; unitCode: string | null; networkId: string; networkCode: string; networkAddr: string; createdAt: string; modifiedAt: string; profile: string; name: string; info: Record<string, any> }
+export interface DeviceAccessPost { seconds?: number }
 export interface DeviceAdded { deviceId: string }
 export interface DeviceBulkDeletePost { unitId: string; networkId: string; networkAddrs: string[] }
 export interface DeviceBulkPost { unitId: string; networkId: string; networkAddrs: string[]; profile?: string }
@@ -77,10 +87,54 @@ export interface Firmware { id: string; unitId: string; description: string; fil
 export interface FirmwareAdded { id: string }
 export interface FirmwarePatch { description?: string; labels?: Record<string, any> }
 export interface FirmwarePost { id?: string; unitId: string; description?: string; labels?: Record<string, any> }
-export interface FleetDevice { id: string; unitId: string; name: string; hubDeviceId: string; sshPublicKey: string; address: string; sshPort: number; sshUser: string; config: string; deployedConfig: string; deployedCommit: string; deployedBuilt: string; pendingConfig: string; state: 'waiting' | 'active' | 'archived'; drift: Record<string, any>; location: string; notes: string; networkInterfaces: any; ramBytes: number; firstSeen: string | null; lastSeen: string | null; enrolledBy: string; createdAt: string; modifiedOn: string | null }
+export interface FleetAccessGiven { token: string; expiresAt: string }
+export interface FleetAgentToken { id: string; unitId: string; name: string; hint: string; config: string; approval: boolean; revoked: boolean; usesMax: number; uses: number; expiresAt: string | null; lastUsed: string | null; createdAt: string; modifiedOn: string | null }
+export interface FleetAgentTokenAdded { id: string; token: string }
+export interface FleetArtifact { name: string; mediaType: string; size: number; modifiedAt: string }
+export interface FleetChange { what: 'configuration' | 'tag' | 'input'; kind: 'add' | 'change' | 'remove'; identifier: string; displayName: string; module: string | null; setting: string | null; from: any; to: any }
+export interface FleetChanged { identifier?: string; faults: FleetFault[] }
+export interface FleetClaimPost { unitId: string; code: string; config?: string; name?: string }
+export interface FleetClaimedAdded { hostName: string; sshPublicKey: string; tokenId: string }
+export interface FleetCommit { commit: string; shortCommit: string; message: string; author: string; email: string; time: string; parents: string[] }
+export interface FleetCommitted { commit: string; changes: FleetChange[]; faults: any }
+export interface FleetConfiguration { displayName: string; identifier: string; modules: FleetModuleSettings[]; tags: string[] }
+export interface FleetConfigurationGiven { displayName?: string; identifier?: string; modules?: FleetModuleSettingsGiven[]; tags?: string[] }
+export interface FleetConnection { id: string; unitId: string; deviceId: string; address: string; connectedAt: string; disconnectedAt: string | null; reason: string }
+export interface FleetDefinition { module: string; setting: string; value: any; tag: string | null; priority: number; wins: boolean; conflict: boolean }
+export interface FleetDeployment { id: string; unitId: string; commit: string; message: string; configs: string[]; tags: string[]; devices: string[]; canary: number; atOnce: number; maxFailures: number; checks: any; rollback: 'all' | 'device'; state: 'planning' | 'planned' | 'running' | 'done' | 'failed' | 'rolledBack' | 'cancelled'; reason: string; outcome: string; userId: string; account: string; deviceCount: number; createdAt: string; startedAt: string | null; endedAt: string | null }
+export interface FleetDeploymentAdded { id: string }
+export interface FleetDeploymentDevice { id: string; unitId: string; deploymentId: string; deviceId: string; deviceName: string; config: string; position: number; canary: boolean; state: 'queued' | 'waiting' | 'build' | 'plan' | 'planned' | 'copy' | 'apply' | 'checks' | 'confirm' | 'rollback' | 'done' | 'failed' | 'rolledBack' | 'cancelled' | 'superseded' | 'missed'; reason: string; built: string; run: string; attempts: number; beforeBuilt: string; beforeConfig: string; beforeCommit: string; changes: any; createdAt: string; startedAt: string | null; endedAt: string | null }
+export interface FleetDeploymentDeviceRetry { id: string }
+export interface FleetDeploymentRetry { id: string }
+export interface FleetDevice { id: string; unitId: string; name: string; hubDeviceId: string; sshPublicKey: string; address: string; sshPort: number; sshUser: string; config: string; deployedConfig: string; deployedCommit: string; deployedBuilt: string; pendingConfig: string; state: 'waiting' | 'active' | 'archived'; drift: Record<string, any>; location: string; notes: string; networkInterfaces: any; ramBytes: number; firstSeen: string | null; lastSeen: string | null; enrolledBy: string; createdAt: string; modifiedOn: string | null; connected: boolean }
 export interface FleetDeviceAdded { id: string }
 export interface FleetDevicePatch { name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; state?: 'waiting' | 'active' | 'archived'; location?: string; notes?: string }
 export interface FleetDevicePost { unitId: string; name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; location?: string; notes?: string }
+export interface FleetDiff { from: string | null; to: string | null; text: string; cut: boolean; files: FleetFile[]; changes: FleetChange[] }
+export interface FleetFault { where: string; what: string }
+export interface FleetFile { path: string; status: 'add' | 'change' | 'remove'; diff?: string }
+export interface FleetHardware { id: string; unitId: string; hardwareIds: Record<string, any>; deviceId: string; lastSeen: string | null; createdAt: string }
+export interface FleetInput { name: string; url: string | null; follows: string | null; type: string | null; host: string | null; owner: string | null; repo: string | null; ref: string | null; rev: string | null; status: string; details: string | null; modules: string[]; faults: string[]; locked: any }
+export interface FleetInputTest { ok: boolean; details: string | null; locked: any }
+export interface FleetInputUpdate { faults: any }
+export interface FleetLog { id: string; unitId: string; deviceId: string; timestamp: string; message: string; host: string; program: string; tag: string; facility: number; severity: number }
+export interface FleetMetric { id: string; unitId: string; deviceId: string; timestamp: string; cpuPercent: number | null; ramPercent: number | null; diskPercent: number | null }
+export interface FleetModule { type: string; displayName: string; description: string | null; category: string | null; icon: string | null; iconDark: string | null; targets: string[]; eachSource: boolean; input: string | null; settings: Record<string, any> }
+export interface FleetModuleSettings { type: string; settings: Record<string, any> }
+export interface FleetModuleSettingsGiven { type?: string; settings?: Record<string, any> }
+export interface FleetPreview { target: string | null; files: any; faults: any }
+export interface FleetRemote { id: string; unitId: string; name: string; url: string; branch: string; user: string; secretId: string; commit: string; fault: string; triedAt: string | null; createdAt: string; modifiedOn: string | null }
+export interface FleetRemoteAdded { id: string }
+export interface FleetRemoteState { commit: string | null; branch: string; state: 'same' | 'ahead' | 'behind' | 'diverged' | 'empty' }
+export interface FleetSecret { id: string; unitId: string; name: string; type: 'single_line' | 'multi_line' | 'env_list' | 'file'; filename: string; processing: 'none' | 'mkpasswd-yescrypt'; size: number; includeInImage: boolean; createdAt: string; modifiedOn: string | null }
+export interface FleetSecretAdded { id: string }
+export interface FleetSecretChanged { secret: string; secretBase64: string }
+export interface FleetState { version: string; repositories: Record<string, any>; tags: FleetTag[]; configs: FleetConfiguration[] }
+export interface FleetStatus { head: FleetCommit; branch: string | null; changes: FleetFile[]; more: boolean; stateChanges: FleetChange[]; faults: any; fault: string | null }
+export interface FleetTag { displayName: string; identifier: string; priority: number; modules: FleetModuleSettings[] }
+export interface FleetTagGiven { displayName?: string; identifier?: string; priority?: number; modules?: FleetModuleSettingsGiven[] }
+export interface FleetTask { id: string; unitId: string; deploymentId: string; deploymentDeviceId: string; deviceId: string; deviceName: string; config: string; commit: string; kind: 'build' | 'plan' | 'copy' | 'apply' | 'checks' | 'confirm' | 'rollback'; state: 'running' | 'done' | 'failed' | 'cancelled'; reason: string; done: number; expected: number; outputSize: number; outputCut: boolean; createdAt: string; endedAt: string | null }
+export interface FleetTaskRetry { id: string }
 export interface Formatter { onReceive: string }
 export interface FormatterGiven { onReceive?: string }
 export interface ForwardPayload { id: string; unitId: string; description: string; enabled: boolean; srcFieldId: string; dstFieldId: string; labels: Record<string, any>; modifiedOn: string | null }
@@ -127,6 +181,8 @@ export interface Oauth2Tokens { access_token: string; refresh_token?: string; to
 export interface Operation { id: string; unitId: string; deviceId: string; gatewayId: string; nodeId: string; operation: string; service: string; payload: Record<string, any>; status: 'pending' | 'executing' | 'successful' | 'failed'; reason: string; result: Record<string, any>; userId: string; createdAt: string; modifiedOn: string | null }
 export interface OperationAdded { id: string }
 export interface OperationPost { unitId: string; deviceId: string; operation: string; service?: string; payload?: Record<string, any> }
+export interface OrderPatch { configurations?: string[]; tags?: string[] }
+export interface PlanPost { commit?: string; message?: string; configs?: string[]; tags?: string[]; devices?: string[]; canary?: number; atOnce?: number; maxFailures?: number; checks?: any; rollback?: 'all' | 'device' }
 export interface Profile { id: string; unitId: string; code: string; name: string; codec: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script: string; paths: Record<string, any>; fields: Record<string, any>; modifiedOn: string | null }
 export interface ProfileAdded { id: string }
 export interface ProfilePatch { name?: string; codec?: 'none' | 'json' | 'cayenne' | 'thin_edge_json' | 'javascript'; script?: string; paths?: Record<string, any>; fields?: Record<string, any> }
@@ -136,6 +192,11 @@ export interface ProgramVersion { name: string; version: string }
 export interface Queue { name: string; consumers: number; messages: number; publishRate: number; deliverRate: number; bytes: number; refused: number; expired: number; last: string | null }
 export interface QueueEnd { id: string; received: number; lastReceived: string | null; queues: Queue[] }
 export interface QueueFigures { consumers: number; messages: number; publishRate: number; deliverRate: number }
+export interface RemotePatch { name?: string; url?: string; branch?: string; user?: string; secretId?: string }
+export interface RemotePost { unitId: string; name: string; url: string; branch?: string; user?: string; secretId?: string }
+export interface RepositoryCommitPost { message: string }
+export interface RepositoryRestorePost { commit: string; configuration?: string | null; message?: string | null }
+export interface RepositoryRevertPost { commit: string; configuration?: string | null; message?: string | null }
 export interface Schedule { id: string; unitId: string; description: string; enabled: boolean; labels: Record<string, any>; validity: Validity; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables: Record<string, any>; customVariableType: 'none' | 'javascript' | 'webhook'; customVariableConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: ScheduleState; modifiedOn: string | null }
 export interface ScheduleAdded { id: string }
 export interface SchedulePatch { description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type?: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec?: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
@@ -143,6 +204,8 @@ export interface SchedulePost { id?: string; unitId: string; description?: strin
 export interface ScheduleState { lastRun: string | null; lastStatus: boolean; message: string; executedCount: number }
 export interface ScheduleTried { next: string[]; timeZone: string }
 export interface ScheduleTryPost { id?: string; unitId: string; description?: string; enabled?: boolean; labels?: Record<string, any>; validity?: ValidityGiven; type: 'repeat' | 'cron' | 'simple' | 'sunrise' | 'sunset'; spec: Record<string, any>; variables?: Record<string, any>; customVariableType?: 'none' | 'javascript' | 'webhook'; customVariableConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }
+export interface SecretPatch { name?: string; type?: 'single_line' | 'multi_line' | 'env_list' | 'file'; filename?: string; processing?: 'none' | 'mkpasswd-yescrypt'; includeInImage?: boolean; secret?: string; secretBase64?: string }
+export interface SecretPost { unitId: string; name: string; type?: 'single_line' | 'multi_line' | 'env_list' | 'file'; filename?: string; processing?: 'none' | 'mkpasswd-yescrypt'; includeInImage?: boolean; id?: string; secret?: string; secretBase64?: string }
 export interface SelfPatch { password?: string; name?: string; info?: Record<string, any> }
 export interface ServiceToken { id: string; userId: string; unitId: string | null; name: string; description: string; scopes: string[]; neverExpire: boolean; expiresOn: string | null; labels: Record<string, any>; createdAt: string; modifiedAt: string; lastUsedAt: string | null }
 export interface ServiceTokenAdded { id: string; token: string }
@@ -163,8 +226,12 @@ export interface SourcePatch { name?: string; labels?: Record<string, any> }
 export interface Span { from: string; to: string }
 export interface SpanGiven { from?: string; to?: string }
 export interface State { status: 'unavailable' | 'up' | 'down' | 'ok' | 'error'; message: string; since: string | null }
+export interface StatePatch { version?: string; repositories?: Record<string, any>; tags?: FleetTagGiven[]; configs?: FleetConfigurationGiven[] }
 export interface Storage { used: number; free: number; total: number; stores: StoredFile[] }
 export interface StoredFile { name: string; bytes: number }
+export interface TagModulePut { settings: Record<string, any> }
+export interface TagPatch { displayName?: string; identifier?: string; priority?: number; modules?: FleetModuleSettingsGiven[] }
+export interface TagPost { displayName: string; identifier?: string; priority?: number; modules?: FleetModuleSettingsGiven[] }
 export interface Task { id: string; unitId: string; description: string; labels: Record<string, any>; enabled: boolean; ignoreDuplicate: boolean; autoDisable: boolean; reEnable: boolean; reEnableDuration: string; variables: Record<string, any>; dampening: Dampening; triggerOnEvent: boolean; eventFilter: EventFilter; executionInterval: string; evaluationType: 'rule' | 'javascript' | 'webhook'; evaluationConfig: Record<string, any>; handlerParameters: Record<string, any>; handlers: string[]; state: TaskState; modifiedOn: string | null }
 export interface TaskAdded { id: string }
 export interface TaskPatch { description?: string; labels?: Record<string, any>; enabled?: boolean; ignoreDuplicate?: boolean; autoDisable?: boolean; reEnable?: boolean; reEnableDuration?: string; variables?: Record<string, any>; dampening?: DampeningGiven; triggerOnEvent?: boolean; eventFilter?: EventFilterGiven; executionInterval?: string; evaluationType?: 'rule' | 'javascript' | 'webhook'; evaluationConfig?: Record<string, any>; handlerParameters?: Record<string, any>; handlers?: string[] }

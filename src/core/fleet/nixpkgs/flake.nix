@@ -29,7 +29,8 @@
       inherit isReal;
       lib.nixosSystem = { modules, specialArgs }: lib.evalModules {
         inherit specialArgs;
-        modules = modules ++ [{ _module.args.pkgs = pkgs; }] ++ (if isReal then [ lists ] else [ ]);
+        modules = modules ++ [{ _module.args.pkgs = pkgs; }] ++ (if isReal then [ lists ] else [ ])
+          ++ (if builtins.pathExists ./more.nix then [ ./more.nix ] else [ ]);
       };
       legacyPackages.x86_64-linux.writeText = name: text: { inherit name text; };
     };

@@ -1,0 +1,201 @@
+"""Deployments to any Linux: real sshd, apt and useradd, in a system of its own. What
+podman does is a stand-in's; systemd is in test/long."""
+import json
+
+import pytest
+
+import fleet_linux
+from conftest import until
+
+pytestmark = pytest.mark.skipif(
+    bool(fleet_linux.MISSING), reason="needs " + ", ".join(fleet_linux.MISSING))
+
+SHOP = {"name": "shop", "line": "deb [trusted=yes] file:/srv/shop ./"}
+NASTY = "it's \"quoted\" $(touch /hacked) `touch /hacked` ${HOME}\\n; rm -rf * ü"
+FULL = {
+    "hostName": "after", "timeZone": "Europe/Berlin", "repositories": [SHOP],
+    "packages": [{"name": "marram-tool"}, {"name": "marram-old", "state": "absent"}],
+    "groups": [{"name": "crew", "gid": 7700}],
+    "users": [{"name": "ada", "uid": 7701, "groups": ["crew"], "shell": "/bin/bash",
+               "comment": NASTY.replace(":", ""),
+               "authorizedKeys": ["ssh-ed25519 AAAA " + NASTY]}],
+    "files": [{"path": "/etc/marram-old", "text": NASTY + "\nsecond\n",
+               "mode": "0600"},
+              {"path": "/opt/marram/deep/" + NASTY.replace("/", "|"),
+               "text": "x", "owner": "ada", "group": "crew", "mode": "4750"},
+              {"path": "/opt/marram/logo", "artifact": "a b'$(id).png"}],
+    "containers": [{"name": "web", "image": "example.org/web:1", "ports": ["80:8080"],
+                    "environment": {"A": NASTY + "\nline", "B": ""},
+                    "labels": {"x": NASTY}, "command": ["--x", NASTY, "", "-n"]}],
+}
+
+
+@pytest.fixture
+def fleet(start, tmp_path):
+    fleets = []
+
+    def begin(*configs, confirm="8s"):
+        server = start("--fleet.deploy.confirm-time", confirm,
+                       "--fleet.deploy.check-time", "5s")
+        fleets.append(fleet_linux.LinuxFleet(server, tmp_path, *configs))
+        (fleets[-1].repository / "artifacts/a b'$(id).png").write_bytes(
+            bytes(range(256)))
+        return fleets[-1]
+
+    yield begin
+    for f in fleets:
+        f.end()
+
+
+def test_it_is_planned_applied_unchanged_drifts_and_is_repaired(fleet):
+    f = fleet("pi")
+    d = f.device("pi")
+    before = d.look()
+    f.declare("pi", **FULL)
+    f.commit("all of it")
+    no = f.post("plan")
+    until("the plan", lambda: f.deployment(no)["state"] != "running" and
+          f.deployment(no)["state"] == "planned", 60)
+    assert d.look() == before and d.read("/var/lib/marram-fleet/apply.sh") is None
+    diff = {c["name"]: c for c in f.changes(no)}["/etc/marram-old"]
+    assert diff["diff"].startswith("@@ -1 +1,2 @@\n-old\n+it's \"quoted\"")
+    assert (diff["from"], diff["to"]) == ("root:root 640", "root:root 600")
+
+    no = f.deploy("pi", **FULL)
+    made = {(c["action"], c["kind"], c["name"]) for c in f.changes(no)}
+    assert {("add", "package", "marram-tool"), ("remove", "package", "marram-old"),
+            ("add", "group", "crew"), ("add", "user", "ada"),
+            ("change", "hostName", "after"), ("change", "timeZone", "Europe/Berlin"),
+            ("add", "container", "web"), ("add", "file", "/opt/marram/logo"),
+            ("change", "file", "/etc/marram-old")} <= made
+
+    # All arrived as it was written, and nothing of it was run.
+    assert d.run("test -e /hacked").returncode == 1
+    assert d.read("/etc/marram-old") == NASTY + "\nsecond\n"
+    assert d.sh("stat -c '%a %U %G' /opt/marram/deep/*") == "4750 ada crew\n"
+    assert d.sh("ls /opt/marram/deep").rstrip("\n") == NASTY.replace("/", "|")
+    assert d.sh("od -An -v -tx1 /opt/marram/logo").split() == [
+        "%02x" % b for b in range(256)]
+    assert d.sh("getent passwd ada").rstrip("\n") == \
+        "ada:x:7701:7701:%s:/home/ada:/bin/bash" % NASTY.replace(":", "")
+    assert d.sh("id -nG ada").split() == ["ada", "crew"]
+    assert d.read("/home/ada/.ssh/authorized_keys") == "ssh-ed25519 AAAA " + NASTY + "\n"
+    assert d.sh("stat -c '%a %U' /home/ada/.ssh /home/ada/.ssh/authorized_keys") == \
+        "700 ada\n600 ada\n"
+    assert d.read("/usr/share/marram-test/marram-tool") == "1.1\n"
+    assert d.run("test -e /usr/share/marram-test/marram-old").returncode == 1
+    assert d.read("/etc/hostname") == "after\n"
+    box = json.loads(d.read("/srv/box/state.json"))["boxes"]["web"]
+    assert box["args"] == [
+        "--publish", "80:8080", "--env", "A=" + NASTY + "\nline", "--env", "B=",
+        "--label", "x=" + NASTY, "example.org/web:1", "--x", NASTY, "", "-n"]
+
+    again = f.post("deployment")
+    assert f.ended(again)["state"] == "done"
+    assert {r["reason"] for r in f.rows(again)} == {"it was as declared"}
+
+    d.sh("echo mine >/etc/marram-old; chmod 777 /opt/marram/logo; userdel ada;"
+         "dpkg -P marram-tool; rm -f /etc/localtime")
+    no = f.post("deployment")
+    assert f.ended(no)["state"] == "done", f.outputs(no)
+    assert {c["name"] for c in f.changes(no)} >= {
+        "/etc/marram-old", "/opt/marram/logo", "ada", "marram-tool", "Europe/Berlin"}
+    assert d.read("/etc/marram-old") == NASTY + "\nsecond\n", f.outputs(no) + d.log()
+    assert d.sh("id -u ada") == "7701\n"
+
+    # What is declared no more goes, if it came by us.
+    f.deploy("pi", repositories=[SHOP],
+             files=[{"path": "/etc/marram-old", "text": "kept\n"}])
+    assert d.run("id ada").returncode != 0
+    assert d.run("ls /opt/marram/logo").returncode != 0
+    assert d.run("dpkg-query -W marram-tool").stdout == "" or "installed" not in d.sh(
+        "dpkg-query -W -f '${db:Status-Status}' marram-tool").replace(
+            "not-installed", "")
+    assert json.loads(d.read("/srv/box/state.json"))["boxes"].get("web") is None
+    assert d.read("/etc/marram-old") == "kept\n"
+
+
+def test_a_bad_one_stops_at_the_first_device_and_takes_itself_back(fleet):
+    f = fleet("pi")
+    one, two = f.device("pi"), f.device("pi")
+    f.deploy("pi", repositories=[SHOP], packages=[
+        {"name": "marram-tool", "version": "1.0"}])
+    before = one.look(), two.look()
+    no = f.deploy(
+        "pi", state="rolledBack", repositories=[SHOP],
+        packages=[{"name": "marram-tool", "version": "1.1"},
+                  {"name": "marram-broken"}],
+        files=[{"path": "/etc/marram-old", "text": "never\n"}])
+    assert f.states(no) == {"pi-1": "rolledBack", "pi-2": "cancelled"}
+    assert (one.look(), two.look()) == before
+    assert "marram-broken" in f.deployment(no)["reason"] + f.outputs(no)
+
+    no = f.deploy("pi", state="rolledBack", repositories=[SHOP],
+                  packages=[{"name": "marram-tool", "version": "1.0"}],
+                  users=[{"name": "eve", "groups": ["no-such-group"]}],
+                  files=[{"path": "/etc/marram-new", "text": "never\n"}])
+    assert (one.look(), two.look()) == before
+
+
+def test_a_device_whose_connection_is_cut_takes_itself_back(fleet):
+    f = fleet("pi")
+    d = f.device("pi")
+    before = d.look()
+    f.declare("pi", files=[{"path": "/etc/marram-old", "text": "new\n"}],
+              users=[{"name": "ada"}])
+    f.commit("next")
+    # Nobody can sign in any more, once it is applied.
+    d.write("/usr/local/bin/sync", "#!/bin/sh\n"
+            "[ ! -e /home/ada ] || : >/srv/keys\n[ $# -eq 0 ] || exec /bin/sync \"$@\"\n")
+    d.sh("chmod 755 /usr/local/bin/sync")
+    no = f.post("deployment")
+    until("it is changed", lambda: d.read("/etc/marram-old") == "new\n", 60)
+    until("it takes itself back", lambda: d.look() == before, 120)
+    assert "nobody confirmed it within" in d.log() + d.sh(
+        "cat /var/lib/marram-fleet/run/*/why")
+    f.call("POST", "deployment/%s/cancel" % no)
+
+
+def test_a_device_that_restarts_half_way_takes_itself_back(fleet):
+    f = fleet("pi", confirm="600s")
+    d = f.device("pi")
+    before = d.look()
+    f.declare("pi", repositories=[SHOP], users=[{"name": "ada"}],
+              packages=[{"name": "marram-slow"}],
+              files=[{"path": "/etc/marram-old", "text": "new\n"}])
+    f.commit("next")
+    no = f.post("deployment")
+    until("apt works", lambda: "half-configured" in d.run(
+        "dpkg-query -W -f '${db:Status-Status}' marram-slow").stdout, 60)
+    d.stop()
+    d.start()
+    until("it takes itself back", lambda: d.look() == before, 120)
+    assert f.ended(no, 120)["state"] in ("rolledBack", "failed")
+
+
+def test_secrets_are_opened_on_the_device_alone(fleet):
+    f = fleet("pi")
+    d = f.device("pi")
+    answer = f.call("POST", "secret", {"data": {
+        "unitId": f.unit, "name": "word", "secret": NASTY}})
+    assert answer.status == 200, answer.text
+    secret = answer.data["id"]
+    f.state(["pi"], {"type": "thymis_controller.modules.files.FilesModule",
+                     "settings": {"secrets": [{"secret": secret, "path": "/x"}]}})
+    no = f.deploy("pi", files=[{"path": "/etc/marram-secret", "secret": secret,
+                                "mode": "0400"}])
+    assert d.read("/etc/marram-secret") == NASTY
+    assert d.sh("stat -c %a /etc/marram-secret") == "400\n"
+    assert NASTY not in f.outputs(no) + d.log()
+    assert d.run("grep -rF 'touch /hacked' /var/lib/marram-fleet").stdout == ""
+    again = f.post("deployment")
+    assert f.ended(again)["state"] == "done"
+    assert {r["reason"] for r in f.rows(again)} == {"it was as declared"}
+
+    d.sh("rm -f /usr/bin/age; mkdir /etc/marram-folder")
+    no = f.deploy("pi", state="rolledBack", files=[
+        {"path": "/etc/marram-secret", "secret": secret, "mode": "0440"},
+        {"path": "/etc/marram-folder", "text": ""}])
+    reason = f.rows(no)[0]["reason"]
+    assert "install age" in reason and "is a folder there" in reason
+    assert d.sh("stat -c %a /etc/marram-secret") == "400\n"
