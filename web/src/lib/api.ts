@@ -72,6 +72,11 @@ export const post = <T>(path: string, data?: unknown, beside?: object): Promise<
 // `asOf`: the modifiedOn that was read; who changed it since is not overwritten (412).
 export const patch = <T>(path: string, data?: unknown, beside?: object, asOf?: string): Promise<T> => call('PATCH', path, { data, ...beside }, asOf);
 export const del = (path: string): Promise<void> => call('DELETE', path);
+// A body that is no JSON: the bytes of a file.
+export async function ofBytes(method: 'PUT', path: string, body: Blob): Promise<void> {
+	const r = await fetch(path, { method, headers: { Authorization: 'Bearer ' + (await accessToken()), 'X-Marram': who.userId, 'Content-Type': 'application/octet-stream' }, body });
+	if (!r.ok) throw refused(r.status, await r.json().catch(() => ({})), r.statusText, `${method} ${path.split('?')[0]}`);
+}
 // What is read together with its mark, and put under one.
 export const marked = <T = any>(path: string, query?: Query): Promise<Changed<T>> => whole('GET', withQuery(path, query));
 export const under = <T = any>(mark: string, method: 'PUT' | 'PATCH' | 'DELETE', path: string, data?: unknown): Promise<Changed<T>> => whole(method, path, data === undefined ? undefined : { data }, mark);
