@@ -595,12 +595,10 @@ const struct config_key config_keys[] = {
 	    .example = "/usr/local/share/tedge/config-plugins" },
 
 	/* --- the fleet --------------------------------------------------- */
-	{ "fleet.url",
-	    .doc = "The platform whose fleet the device is of.",
+	{ "fleet.url", .doc = "The platform whose fleet the device is of.",
 	    .note = "tedge fleet enroll sets it.",
 	    .example = "https://fleet.example.org" },
-	{ "fleet.token_path", CONFIG_PATH,
-	    .def = "${config_dir}/fleet/token",
+	{ "fleet.token_path", CONFIG_PATH, .def = "${config_dir}/fleet/token",
 	    .doc = "The file with the token it enrols with.",
 	    .example = "/etc/tedge/fleet/token" },
 	{ "fleet.root_cert_path", CONFIG_PATH, .def = "/etc/ssl/certs",

@@ -1,6 +1,7 @@
 """Devices that run any Linux: this machine's own system under a file system of its
 own, so that apt, useradd and sshd are real and nothing of it stays. Containers are
 those of a stand-in for podman, which only remembers what it was told."""
+import difflib
 import json
 import os
 import pathlib
@@ -89,7 +90,9 @@ class LinuxFleet(Fleet):
         (self.repository / "state.json").write_text(json.dumps(state, indent=2))
 
     def commit(self, message):
-        self.last = super().commit(message)
+        git(self.repository, "add", "-A")
+        git(self.repository, "commit", "-q", "-m", message)
+        self.last = git(self.repository, "rev-parse", "HEAD")
         return self.last
 
     def post(self, path, **data):
@@ -227,6 +230,15 @@ class Device:
     def row(self):
         return self.fleet.call("GET", "device/" + self.id).data
 
+    def is_back(self, before, limit=120):
+        """Waits until the device is as it was."""
+        try:
+            until("it takes itself back", lambda: self.look() == before, limit)
+        except AssertionError as e:
+            raise AssertionError("%s:\n%s\n%s" % (e, "\n".join(difflib.unified_diff(
+                before.split("\n"), self.look().split("\n"), "before", "now", n=0)),
+                self.log())) from e
+
     def look(self):
         """What a test compares: users, packages, files of /etc, containers."""
         return self.sh(
@@ -236,4 +248,5 @@ class Device:
             "cat /srv/box/state.json 2>/dev/null;"
             "find /etc /home /opt -xdev -newer /srv/sshd_config ! -type d"
             " ! -path '/etc/rc*' ! -name marram-fleet ! -name '*-' ! -name '*.lock'"
-            " ! -name ld.so.cache -printf '%p %m %u %g %l\\n' | sort")
+            " ! -name ld.so.cache ! -name 'passwd' ! -name 'group' ! -name '*shadow'"
+            " ! -name 'sub?id' -printf '%p %m %u %g %l\\n' | sort")

@@ -2,12 +2,14 @@
 speak binary and JSON; and agents that go in the middle of it."""
 import hashlib
 import os
+import socket
 import subprocess
+import threading
 
 import pytest
 
-from e2e_conftest import PROGRAM, until
-from fleet_agent_test import Fleet, access_env
+from e2e_conftest import PROGRAM
+from fleet_agent_test import Fleet, access, access_env
 from fleet_edge_test import Device, up
 
 SIZE = 100 << 20
@@ -77,16 +79,34 @@ def test_an_agent_that_goes_in_the_middle_ends_the_transfer(fleet):
     assert ssh(fleet, device, "true").wait(60) == 0
 
 
+class Endless:
+    """Sends as long as somebody takes it."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.ended = threading.Event()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        s, _ = self.socket.accept()
+        try:
+            while True:
+                s.sendall(b"x" * 65536)
+        except OSError:
+            self.ended.set()
+
+
 def test_a_client_that_does_not_read_holds_nobody_for_ever(fleet):
     """Its tunnel is given up; the agent is there all the while."""
-    sshd = fleet.sshd("a", fleet.key)
+    sshd, source = fleet.sshd("a", fleet.key), Endless()
     agent = fleet.agent(fleet.first["token"], sshd).up()
+    agent.targets[5900] = source.port
     device = fleet.device(sshd)["id"]
-    lazy = ssh(fleet, device, "cat /dev/zero", stdin=subprocess.DEVNULL,
-               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    lazy.stdout.read(1 << 20)
-    until("another comes through", lambda: ssh(
-        fleet, device, "true", stderr=subprocess.DEVNULL).wait(120) == 0, 300)
+    lazy = access(fleet, device, "--port", "5900", env=access_env(fleet, device))
+    assert len(lazy.stdout.read(1 << 20)) == 1 << 20
+    assert source.ended.wait(300)
+    assert ssh(fleet, device, "true").wait(60) == 0
     assert not agent.closed.is_set()
     lazy.kill()
     lazy.wait(30)

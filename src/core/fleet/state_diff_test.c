@@ -186,6 +186,12 @@ what_came_later_stays_and_what_was_changed_again_too(void **ctx)
 	assert_string_equal(
 	    told(&a, &again), "change configuration a m.y 1>2\n");
 	same(&a, &s, &want);
+	/* what has gone since does not come back by its settings */
+	fleet_state_undo(&(struct fleet_state){ 0 }, &before, &after, STR_NULL,
+	    &a, &s, &again);
+	assert_int_equal(again.n, 2);
+	assert_int_equal(s.n_configs, 1); /* but what was taken away then */
+	assert_str(s.configs[0].identifier, "b");
 	/* one configuration alone */
 	fleet_state_undo(&after, &before, &after, STR("a"), &a, &s, &again);
 	assert_int_equal(again.n, 0);

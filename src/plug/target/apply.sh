@@ -1129,15 +1129,18 @@ undo_one() {
 
 # What is there and was not goes, what was there and is not comes back.
 undo_packages() {
-	try dpkg --configure -a
 	all_packages >"$T/now"
 	[ -f "$U/$n.after" ] || cp "$T/now" "$U/$n.after"
-	packages_back=
+	packages_back= packages_gone=
 	while IFS== read -r package_name package_version <&5; do
 		grep -Fxq -e "$package_name=$package_version" "$T/now" || continue
 		package_was=$(awk -F= -v p="$package_name" '$1 == p { print $2 }' \
 			"$U/$n.before")
-		packages_back="$packages_back $package_name${package_was:+=}${package_was:--}"
+		if [ -n "$package_was" ]; then
+			packages_back="$packages_back $package_name=$package_was"
+		else
+			packages_gone="$packages_gone $package_name"
+		fi
 	done 5<<-END
 		$(grep -Fxv -f "$U/$n.before" "$U/$n.after")
 	END
@@ -1148,7 +1151,17 @@ undo_packages() {
 	done 5<<-END
 		$(grep -Fxv -f "$U/$n.after" "$U/$n.before")
 	END
+	# Not by apt, which does nothing before dpkg has ended what was cut off:
+	# that would try once more what is to go.
+	if [ -n "$packages_gone" ] && ! try dpkg --purge $packages_gone; then
+		for package_name in $packages_gone; do
+			packages_back="$packages_back $package_name-"
+		done
+	fi
 	[ -n "$packages_back" ] || return 0
+	try apt install --allow-downgrades --purge $packages_back && return 0
+	# dpkg was cut off. Not before: what is broken would be tried once more.
+	try dpkg --configure -a
 	try apt install --allow-downgrades --purge $packages_back && return 0
 	# The network may be what is broken: those that were kept.
 	set +f
@@ -1540,9 +1553,11 @@ apply() { # run built limit confirm
 		put "$V/run/$1/state" armed
 		put "$V/pending" "$1"
 		install_hook
-		start_guard "$1"
 	fi
-	exec 8>&-
+	exec 8>&- # or the guard would hold the lock as long as it lives
+	case $(state_of "$1") in
+	armed) start_guard "$1" ;;
+	esac
 	follow "$1" applied confirmed undone stuck
 	ended "$1"
 }

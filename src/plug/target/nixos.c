@@ -15,7 +15,6 @@
 #include "codec/nix_log.h"
 #include "codec/url.h"
 #include "nixos_device_sh.h"
-#include "plug/target/nixos_generate.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -17,7 +17,7 @@ export interface Series {
 	dashed?: boolean;
 	gap?: number; // s of silence, where it is another than the chart's
 }
-export interface Run { from: number; to: number; text: string }
+export interface Run { from: number; until: number; text: string }
 
 export const isState = (s: Series) => s.kind === 'state' || s.value.some((v) => typeof v === 'string');
 export const isBinary = (s: Series) => (s.value.length > 0 || s.kind === 'step') && s.value.every((v) => v === null || typeof v === 'boolean');
@@ -71,10 +71,10 @@ export function runs(s: Series, hold: number): Run[] {
 	const out: Run[] = [];
 	for (let i = 0; i < s.at.length; i++) {
 		const text = s.value[i] === null ? '' : String(s.value[i]), last = out.at(-1);
-		if (last) last.to = s.at[i];
-		if (last?.text !== text) out.push({ from: s.at[i], to: s.at[i], text });
+		if (last) last.until = s.at[i];
+		if (last?.text !== text) out.push({ from: s.at[i], until: s.at[i], text });
 	}
-	if (out.length) out.at(-1)!.to = Math.max(out.at(-1)!.to, hold);
+	if (out.length) out.at(-1)!.until = Math.max(out.at(-1)!.until, hold);
 	return out.filter((r) => r.text);
 }
 
