@@ -111,7 +111,7 @@ test('what is not committed is read, committed, and taken back', async () => {
 	await page.waitForSelector('h1:text-is("Well")');
 	await saved();
 	await visit('/changes');
-	await page.waitForSelector('ins:has-text("Well")');
+	await page.waitForSelector('li:has(strong:text-is("Name")) ins:has-text("Well")');
 	await page.fill('form input', 'another name');
 	await page.keyboard.press('Enter');
 	await page.waitForSelector('text=Everything is committed.');
@@ -147,6 +147,8 @@ test('a device is added, and a deployment to it says why it does not come about'
 	await page.click('dialog[open] button:text-is("Plan")');
 	await page.waitForSelector('h1:text-is("first try")');
 	await page.waitForSelector('section[aria-label="pump-1"]');
+	await page.waitForSelector('section[aria-label="pump-1"] :text("can not be reached")');
+	assert.equal(await page.locator('text=Nothing changes').count(), 0); // nobody knows
 	await isGood(page, 'fleet-deployment');
 	await page.click('button:text-is("Stop") >> nth=0');
 	await page.click('dialog[open] button:text-is("Stop")');

@@ -28,6 +28,6 @@ export const ended = (state: string) => ['done', 'failed', 'rolledBack', 'cancel
 // A change of state in words: which setting, of what.
 export function whatChanged(c: FleetChange, all: FleetModule[]): string {
 	const m = all.find((x) => x.type === c.module);
-	return [m?.displayName ?? c.module, (c.setting && (m?.settings[c.setting]?.displayName ?? c.setting)) || undefined].filter(Boolean).join(' › ');
+	return [m?.displayName ?? c.module, (c.setting && (m?.settings[c.setting]?.displayName ?? tOr('fleet.part.' + c.setting, c.setting))) || undefined].filter(Boolean).join(' › ');
 }
 export const inWords = (v: unknown) => (Array.isArray(v) || (typeof v === 'object' && v !== null) ? JSON.stringify(v, null, 2) : value(v));
