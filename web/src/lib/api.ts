@@ -25,7 +25,8 @@ export const withQuery = (path: string, query: Query = {}) => {
 };
 
 // `version`: where the version lies that a change has made, for lib/undo.
-export interface Changed<T = any> { data: T; version?: string }
+// `mark`: the ETag, for If-Match.
+export interface Changed<T = any> { data: T; version?: string; mark?: string }
 
 // Devices and gateways have their versions beside the networks.
 const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) ? '/broker/api/v1' : path.split('/').slice(0, 4).join('/'));
@@ -61,7 +62,7 @@ async function whole(method: string, path: string, body?: Record<string, unknown
 	if (!r.ok) throw refused(r.status, json, r.statusText, `${method} ${path.split('?')[0]}`);
 	away.since = r.headers.get('X-Marram-Old') ?? away.since;
 	const version = r.headers.get('X-Marram-Version');
-	return { data: json.data, version: version ? `${home(path)}/version/${encodeURIComponent(version)}` : undefined };
+	return { data: json.data, version: version ? `${home(path)}/version/${encodeURIComponent(version)}` : undefined, mark: r.headers.get('ETag')?.replaceAll('"', '') };
 }
 const call = async (method: string, path: string, body?: Record<string, unknown>, ifMatch?: string) => (await whole(method, path, body, ifMatch)).data;
 
@@ -71,6 +72,14 @@ export const post = <T>(path: string, data?: unknown, beside?: object): Promise<
 // `asOf`: the modifiedOn that was read; who changed it since is not overwritten (412).
 export const patch = <T>(path: string, data?: unknown, beside?: object, asOf?: string): Promise<T> => call('PATCH', path, { data, ...beside }, asOf);
 export const del = (path: string): Promise<void> => call('DELETE', path);
+// A body that is no JSON: the bytes of a file.
+export async function ofBytes(method: 'PUT', path: string, body: Blob): Promise<void> {
+	const r = await fetch(path, { method, headers: { Authorization: 'Bearer ' + (await accessToken()), 'X-Marram': who.userId, 'Content-Type': 'application/octet-stream' }, body });
+	if (!r.ok) throw refused(r.status, await r.json().catch(() => ({})), r.statusText, `${method} ${path.split('?')[0]}`);
+}
+// What is read together with its mark, and put under one.
+export const marked = <T = any>(path: string, query?: Query): Promise<Changed<T>> => whole('GET', withQuery(path, query));
+export const under = <T = any>(mark: string, method: 'PUT' | 'PATCH' | 'DELETE', path: string, data?: unknown): Promise<Changed<T>> => whole(method, path, data === undefined ? undefined : { data }, mark);
 // A change together with the version it has made: `undoable(text, () => change('PATCH', path, data))`.
 export const change = <T = any>(method: 'POST' | 'PATCH' | 'DELETE', path: string, data?: unknown, beside?: object, asOf?: string): Promise<Changed<T>> => method === 'DELETE' ? deleting(path) : whole(method, path, { data, ...beside }, asOf);
 export const count = async (path: string, query?: Query) => (await get<Counted>(path + '/count', query)).count;

@@ -9,7 +9,7 @@ export interface Page {
 	path: string;
 	text: string; // its name, in the texts
 	load: () => Promise<{ default: Component<any> }>;
-	group?: 'watch' | 'connect' | 'act' | 'manage'; // where the menu has it; none: not in the menu
+	group?: 'watch' | 'connect' | 'act' | 'fleet' | 'manage'; // where the menu has it; none: not in the menu
 	icon?: string;
 	of?: string; // the page of the menu it belongs to
 	phone?: boolean; // in the bar of a phone, others behind "More"
@@ -40,6 +40,15 @@ export const pages: Page[] = [
 	{ path: '/rule', text: 'rule', of: '/rules', help: 'values#rules', load: () => import('../pages/Rule.svelte') },
 	{ path: '/messages', text: 'messages', group: 'act', icon: 'M4 5h16v11H9l-5 4z', help: 'messages', load: () => import('../pages/Messages.svelte') },
 
+	{ path: '/configurations', text: 'fleet.configurations', group: 'fleet', icon: 'M4 6h16M4 12h16M4 18h10M8 4v4M15 10v4M10 16v4', help: 'fleet', load: () => import('../pages/fleet/Configurations.svelte') },
+	{ path: '/configuration', text: 'fleet.configuration', of: '/configurations', help: 'fleet', load: () => import('../pages/fleet/Configuration.svelte') },
+	{ path: '/changes', text: 'fleet.changes', group: 'fleet', icon: 'M6 3v12M6 21a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM18 9a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM18 9c0 6-6 6-9.5 7', help: 'fleet', load: () => import('../pages/fleet/Changes.svelte') },
+	{ path: '/deployments', text: 'fleet.deployments', group: 'fleet', icon: 'M12 16V4M7 9l5-5 5 5M4 16v4h16v-4', help: 'fleet-deploy', load: () => import('../pages/fleet/Deployments.svelte') },
+	{ path: '/deployment', text: 'fleet.deployment', of: '/deployments', help: 'fleet-deploy', load: () => import('../pages/fleet/Deployment.svelte') },
+	{ path: '/machines', text: 'fleet.machines', group: 'fleet', icon: 'M4 4h16v7H4zM4 13h16v7H4zM8 7.5h.01M8 16.5h.01', help: 'fleet-agents', load: () => import('../pages/fleet/Machines.svelte') },
+	{ path: '/machine', text: 'fleet.machine', of: '/machines', help: 'fleet-agents', load: () => import('../pages/fleet/Machine.svelte') },
+	{ path: '/keep', text: 'fleet.keep', group: 'fleet', icon: 'M5 11h14v10H5zM8 11V7a4 4 0 0 1 8 0v4', help: 'fleet-agents', load: () => import('../pages/fleet/Keep.svelte') },
+
 	{ path: '/units', text: 'units', group: 'manage', icon: 'M3 20V9l6-4 6 4v11M15 12h6v8M7 12h4M7 16h4', help: 'users#units', load: () => import('../pages/Units.svelte') },
 	{ path: '/users', text: 'users', group: 'manage', role: 'admin', icon: 'M9 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM2 21c0-4 3-7 7-7s7 3 7 7M16 3.5a4 4 0 0 1 0 7M19 14.5c2 1 3 3.5 3 6.5', help: 'users#users', load: () => import('../pages/Users.svelte') },
 	{ path: '/account', text: 'admin.myAccount', help: 'users#your-own-account', load: () => import('../pages/Account.svelte') },
@@ -59,5 +68,5 @@ export function toUnit(at: HTMLSelectElement) {
 	at.value = look.unit;
 	leave(() => { choose({ unit }); if (of) go(of); });
 }
-export const groups = ['watch', 'connect', 'act', 'manage'] as const;
+export const groups = ['watch', 'connect', 'act', 'fleet', 'manage'] as const;
 export const mayOpen = (p: Page) => !p.role || !!who.roles.admin || (p.role === 'manager' && !!who.roles.manager);

@@ -1,0 +1,33 @@
+// The fleet: what its pages share.
+import { get } from './api';
+import { look, tOr, value } from './look.svelte';
+import type { FleetArtifact, FleetChange, FleetModule, FleetSecret } from './schema';
+
+export const FLEET = '/fleet/api/v1', DEVICE_MODULE = 'thymis_controller.modules.thymis.ThymisDevice';
+export const ofUnit = (path: string) => `${FLEET}${path}?unit=${encodeURIComponent(look.unit)}`;
+
+// A setting as a module has it; of a list, each row has such.
+export interface Kind { displayName: string; type: string | Record<string, any>; description?: string | null; default?: unknown; example?: string | null; order?: number; required?: boolean; merge?: unknown }
+export const typeOf = (k: Kind): string => (typeof k.type === 'string' ? k.type : k.type.type);
+export const more = (k: Kind): Record<string, any> => (typeof k.type === 'string' ? {} : k.type);
+export const inOrder = (kinds: Record<string, Kind>) => Object.entries(kinds).sort(([a, x], [b, y]) => (x.order ?? 0) - (y.order ?? 0) || a.localeCompare(b));
+
+// What secrets and artifacts a setting may have.
+export interface Stock { secrets: FleetSecret[]; artifacts: FleetArtifact[] }
+export async function stock(): Promise<Stock> {
+	const [secrets, artifacts] = await Promise.all([get<FleetSecret[]>(FLEET + '/secret/list', { unit: look.unit, limit: 0 }).catch(() => []), get<FleetArtifact[]>(FLEET + '/artifact/list', { unit: look.unit, limit: 0 }).catch(() => [])]);
+	return { secrets, artifacts };
+}
+export const modules = () => get<FleetModule[]>(FLEET + '/module/list', { unit: look.unit, lang: look.language, limit: 0 });
+
+const STATES: Record<string, string> = { done: 'up', active: 'up', failed: 'down', rolledBack: 'down', missed: 'down' };
+export const lamp = (state: string) => STATES[state] ?? 'none';
+export const stateText = (state: string) => tOr('fleet.state.' + state, state);
+export const ended = (state: string) => ['done', 'failed', 'rolledBack', 'cancelled', 'superseded', 'missed'].includes(state);
+
+// A change of state in words: which setting, of what.
+export function whatChanged(c: FleetChange, all: FleetModule[]): string {
+	const m = all.find((x) => x.type === c.module);
+	return [m?.displayName ?? c.module, (c.setting && (m?.settings[c.setting]?.displayName ?? tOr('fleet.part.' + c.setting, c.setting))) || undefined].filter(Boolean).join(' › ');
+}
+export const inWords = (v: unknown) => (Array.isArray(v) || (typeof v === 'object' && v !== null) ? JSON.stringify(v, null, 2) : value(v));
