@@ -93,6 +93,7 @@ export interface FleetAgentTokenAdded { id: string; token: string }
 export interface FleetArtifact { name: string; mediaType: string; size: number; modifiedAt: string }
 export interface FleetChange { what: 'configuration' | 'tag' | 'input'; kind: 'add' | 'change' | 'remove'; identifier: string; displayName: string; module: string | null; setting: string | null; from: any; to: any }
 export interface FleetChanged { identifier?: string; faults: FleetFault[] }
+export interface FleetClaimAsk { publicKey: string }
 export interface FleetClaimPost { unitId: string; code: string; config?: string; name?: string }
 export interface FleetClaimedAdded { hostName: string; sshPublicKey: string; tokenId: string }
 export interface FleetCommit { commit: string; shortCommit: string; message: string; author: string; email: string; time: string; parents: string[] }
