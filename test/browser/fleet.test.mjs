@@ -73,6 +73,24 @@ test('what another person has set is said, and neither is lost', async () => {
 	await page.waitForSelector('h1:text-is("Pump 1")');
 });
 
+test('what one types is not lost to what another sets there meanwhile', async () => {
+	const kind = 'thymis_controller.modules.thymis.ThymisDevice', host = page.locator('[role=group][aria-label="Host name"] input');
+	await host.click();
+	await page.keyboard.press('End');
+	await page.keyboard.type('-and-more');
+	const seen = page.waitForResponse((r) => r.url().includes('/configuration/pump?') && r.request().method() === 'GET');
+	await api('PUT', ofUnit(`/configuration/pump/module/${kind}`), { settings: { device_name: 'theirs' } });
+	await seen;
+	await page.waitForResponse((r) => r.url().includes('/configuration/pump?') && r.request().method() === 'GET'); // which has seen it
+	assert.equal(await host.inputValue(), 'first-and-more');
+	await page.keyboard.press('Tab');
+	const dialog = page.locator('dialog[open]');
+	await dialog.locator('pre:text-is("theirs")').waitFor();
+	assert.equal((await settings(kind)).device_name, 'theirs');
+	await dialog.locator('button.main').click();
+	await until(async () => (await settings(kind)).device_name === 'first-and-more');
+});
+
 test('a tag gives what is not set, and the mark says so', async () => {
 	await api('POST', ofUnit('/tag'), { displayName: 'Site' });
 	const type = 'thymis_controller.modules.localization.LocalizationModule', all = await api('GET', ofUnit('/module/list') + '&lang=en&limit=0');

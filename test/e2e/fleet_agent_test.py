@@ -253,8 +253,8 @@ def test_a_device_gets_the_secrets_its_configuration_names(fleet):
     for text in (b"not for you", b"s3cret words", b"toor"):
         assert text not in kept
     assert "not for you" not in fleet.server.logged()
-    done = fleet.server.call("GET", "/data/api/v1/coremgr-opdata/list", token=fleet.token)
-    assert "secret/%s/reveal" % others in done.text
+    until("it is on record", lambda: "secret/%s/reveal" % others in fleet.server.call(
+        "GET", "/data/api/v1/coremgr-opdata/list?limit=1000", token=fleet.token).text)
 
 
 def test_secrets_are_checked(fleet):

@@ -303,7 +303,7 @@ def test_a_switch_after_which_nobody_comes_is_taken_back(devices, platform):
     platform.confirm = False
     order(platform, paths[1])
     until("it goes back", lambda: "switch one" in log.read_text())
-    platform.confirm = True
+    platform.trust()
     result = platform.wait("switch_to_new_config_result")
     assert not result["switch_success"] and "taken back" in result["stderr"]
     assert result["stdout"] == "out of two\n"
@@ -321,7 +321,7 @@ def test_an_agent_that_dies_in_the_test_is_no_way_to_stay(devices, platform):
     d.edge.stop(signal.SIGKILL)
     until("the guard goes back", lambda: "switch one" in log.read_text())
     assert current(d) == "one"
-    platform.confirm = True
+    platform.trust()
     d.edge.start()
     result = platform.wait("switch_to_new_config_result")
     assert not result["switch_success"] and "taken back" in result["stderr"]
@@ -341,7 +341,7 @@ def test_a_machine_that_starts_anew_in_the_test_goes_back(devices, platform):
     pending.write_text(json.dumps(row))
     d.edge.start()
     until("it goes back", lambda: "switch one" in log.read_text())
-    platform.confirm = True
+    platform.trust()
     assert not platform.wait("switch_to_new_config_result")["switch_success"]
     assert current(d) == "one"
 

@@ -126,10 +126,16 @@ def test_nothing_is_changed_in_another_unit(world):
             "spec": {}, "provider": {"type": "mysensors_v2"}, "data": "00",
             "srcFieldId": "a", "dstFieldId": "b", "hostUri": "mqtt://x",
             "queries": [], "networkCode": world.net_code,
-            "description": "x"}
+            "description": "x", "message": "x", "commit": "0" * 40,
+            "displayName": "x", "settings": {}, "url": "https://x.example",
+            "secret": "x", "host": "x", "port": 22, "publicKey": "x",
+            "configurations": [], "tags": [], "targetHost": "localhost",
+            "targetPort": 22}
     of = {"schedule": {"type": "repeat", "spec": {"interval": "1h"}},
-          "data-repository": {"data": {}},
-          "operation": {"operation": "restart", "payload": {}}}
+          "data-repository": {"data": {}}, "secret": {"type": "single_line"},
+          "operation": {"operation": "restart", "payload": {}},
+          "enrolment": {"gatewayId": world.made.get("gateway", "none"),
+                        "thumbprint": "0" * 40, "blocked": True}}
     for who in ("bob", "carl"):
         for method in ("POST", "PATCH", "DELETE"):
             for path, o in paths(world.server, method):
@@ -145,9 +151,11 @@ def test_nothing_is_changed_in_another_unit(world):
                     known = {}
                 body = {k: v for k, v in {**data, **of.get(kind, {})}.items()
                         if k in known}
+                where = filled(world, path)
+                if "unit" in {p["name"] for p in o.get("parameters", [])}:
+                    where += "?unit=" + world.unit
                 r = world.server.call(
-                    method, filled(world, path),
-                    {"data": body} if method != "DELETE" else None,
+                    method, where, {"data": body} if method != "DELETE" else None,
                     world.tokens[who])
                 assert "err_param" not in r.text, (path, r.text)
                 assert r.status in (400, 403, 404, 413, 415) or (

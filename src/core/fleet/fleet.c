@@ -52,6 +52,7 @@ const struct conf_field fleet_fields[] = {
 	    .help = "The flake of nixpkgs. Not set: the one that nix.thymis "
 		    "follows."),
 	CONF_MS(C, lock_ms, "nix.lockTime", .def = "60s", .min = 0,
+	    .max = TIME_MAX,
 	    .help = "How long finding the inputs of a flake may take after "
 		    "they were changed. 0s: they are looked for only when "
 		    "somebody updates them."),
@@ -119,6 +120,7 @@ const struct conf_field fleet_fields[] = {
 	CONF_SIZE(C, secret_max, "secret.max", .def = "1MiB", .min = 64,
 	    .max = (int64_t)1 << 30, .help = "The size of a secret."),
 	CONF_MS(C, remote_ms, "remote.time", .def = "2m", .min = 1000,
+	    .max = TIME_MAX,
 	    .help = "How long pushing to a remote, or pulling from one, may "
 		    "take."),
 	CONF_BOOL(C, remote_local, "remote.local", .def = "false",

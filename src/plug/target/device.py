@@ -139,6 +139,12 @@ def dpkg_query(s):
         sys.exit(1)
 
 
+def dpkg(s):
+    if ARGS[0] == "--purge":
+        for name in ARGS[1:]:
+            s["packages"].pop(name, None)
+
+
 def apt_get(s):
     if "install" not in ARGS:
         return
@@ -240,7 +246,7 @@ PROGRAMS = {
     "getent": getent, "id": id_, "useradd": useradd, "usermod": useradd,
     "userdel": userdel, "groupadd": groupadd, "groupmod": groupadd,
     "groupdel": groupadd, "chpasswd": chpasswd, "dpkg-query": dpkg_query,
-    "dpkg": lambda s: None, "apt-get": apt_get, "systemctl": systemctl,
+    "dpkg": dpkg, "apt-get": apt_get, "systemctl": systemctl,
     "podman": podman, "hostname": hostname, "age": age,
     "uname": lambda s: print(s["host"]), "chown": chown,
     "stat": stat,
