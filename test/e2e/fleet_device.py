@@ -130,14 +130,17 @@ class Agent:
     def refused(self):
         assert self.closed.wait(LIMIT), "it is still connected"
         assert "successfully_ssh_connected" not in self.kinds()
-        # a reset may overtake the frame that says so
-        return 4403 if self.code is None else self.code
+        return self.code
 
     def run(self):
         try:
             while True:
-                opcode, data = self.ws.recv_data()
-                if opcode == websocket.ABNF.OPCODE_CLOSE:
+                # not recv_data(), which fails when its answer to a close does
+                frame = self.ws.recv_frame()
+                opcode, data = frame.opcode, frame.data
+                if opcode == websocket.ABNF.OPCODE_PING:
+                    self.ws.pong(data)
+                elif opcode == websocket.ABNF.OPCODE_CLOSE:
                     self.code = struct.unpack("!H", data[:2])[0] if len(data) >= 2 else 0
                     break
                 if opcode == websocket.ABNF.OPCODE_BINARY:
