@@ -63,6 +63,19 @@ def test_a_plan_changes_nothing_until_it_is_begun(fleet):
     assert f.call("POST", "deployment/%s/start" % no).status == 409
 
 
+def test_a_commit_that_has_another_name_is_that_of_now(fleet):
+    f = fleet("pi")
+    f.device("pi")
+    f.set("pi", "2")
+    commit = f.commit("second")
+    for name in "HEAD", "master", commit[:9]:
+        no = f.post("plan", commit=name)
+        assert f.deployment(no)["commit"] == commit
+        assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    refused = f.call("POST", "plan", {"data": {"commit": "nowhere"}}, unit=f.unit)
+    assert (refused.status, refused.code) == (400, "err_param")
+
+
 def test_a_build_that_fails_touches_no_device(fleet):
     f = fleet("pi")
     one, two = f.device("pi"), f.device("pi")
@@ -111,12 +124,14 @@ def test_an_activation_that_fails_is_taken_back_and_the_rest_stays(fleet):
     f = fleet("pi")
     one, two = f.device("pi"), f.device("pi")
     before = one.current()
-    f.set("pi", "2", switch="    echo no service starts; exit 4")
+    f.set("pi", "2", switch="    echo no service starts, Bearer hunter2hunter2; exit 4")
     f.commit("bad")
     no = f.post("deployment")
     d = f.ended(no)
     assert d["state"] == "rolledBack"
     assert "exited with 4: no service starts" in d["reason"]
+    reasons = [d["reason"], *(r["reason"] for r in f.rows(no) + f.rows(no, "task"))]
+    assert "hunter2" not in str(reasons) + f.outputs(no)
     assert f.states(no) == {"pi-1": "rolledBack", "pi-2": "cancelled"}
     assert one.current() == two.current() == before
     assert one.row()["pendingConfig"] == ""

@@ -226,8 +226,10 @@ struct task *task_begin(struct fleet *f, const struct target_device *d,
 /* What a program wrote, or a whole line of our own. */
 void task_bytes(struct task *t, bool is_error, struct str bytes);
 void task_line(struct task *t, struct str line);
-/* Not to be shown; copied. */
+/* Not to be shown, nor any of its lines; copied. */
 void task_secret(struct task *t, struct str secret);
+/* Takes what is secret out of a sentence; `t` may be NULL. */
+void task_redact(const struct task *t, struct err *err);
 /* `state` "done", "failed", "cancelled"; frees it. */
 void task_end(struct task *t, const char *state, const char *reason);
 /* Of a program that was ended: what was under way has failed. */

@@ -240,6 +240,8 @@ create(struct http_call *c, struct fleet *f, struct fleet_deployment *d)
 		rc = fleet_snapshot(f, d->unit_id, d->commit, &s, &err);
 	if (rc == ERR_NOT_FOUND)
 		(void)err_wrap(&err, "no such commit");
+	if (rc == 0) /* a branch goes on meanwhile; this does not */
+		d->commit = arena_str(&c->arena, s.commit);
 	x.state = &s.state;
 	filter_text(&filter, "unitId", d->unit_id);
 	if (rc == 0)

@@ -282,15 +282,41 @@ task_line(struct task *t, struct str line)
 void
 task_secret(struct task *t, struct str secret)
 {
-	struct str *more;
+	struct str *more, rest = secret;
+	size_t n = t->secrets.n + 1;
 
 	if (secret.len == 0)
 		return;
-	more = arena_array(&t->arena, t->secrets.n + 1, struct str);
+	for (size_t i = 0; i < secret.len; i++)
+		n += secret.ptr[i] == '\n';
+	more = arena_array(&t->arena, n, struct str);
 	if (t->secrets.n > 0)
 		memcpy(more, t->secrets.at, t->secrets.n * sizeof(*more));
-	more[t->secrets.n++] = arena_str(&t->arena, secret);
 	t->secrets.at = more;
+	while (rest.len > 0) /* output comes in lines */
+		more[t->secrets.n++] =
+		    arena_str(&t->arena, str_trim(str_cut(&rest, '\n')));
+}
+
+void
+task_redact(const struct task *t, struct err *err)
+{
+	struct strs secrets = t != NULL ? t->secrets : (struct strs){ 0 };
+	struct str rest = str_of(err->text);
+	struct redact r = { 0 };
+	struct buf out = { 0 };
+	size_t n;
+
+	while (rest.len > 0) {
+		redact_line(&r, str_cut(&rest, '\n'), secrets, &out);
+		if (rest.len > 0)
+			buf_addc(&out, '\n');
+	}
+	n = MIN_OF(out.len, sizeof(err->text) - 1);
+	if (n > 0)
+		memcpy(err->text, out.ptr, n);
+	err->text[n] = '\0';
+	buf_free(&out);
 }
 
 void

@@ -141,6 +141,25 @@ lines_come_whole_and_without_secrets(void **state)
 }
 
 static void
+a_secret_of_several_lines_shows_none_of_them(void **state)
+{
+	struct fixture *x = *state;
+	struct err err;
+	struct str out;
+
+	task_secret(x->task, STR("first-line-of-it\r\n\nsecond-line-of-it\n"));
+	task_line(x->task, STR("a second-line-of-it, a first-line-of-it"));
+	err_set(&err, ERR_IO, "it said second-line-of-it, Bearer abcdefgh123");
+	task_redact(x->task, &err);
+	assert_string_equal(err.text, "it said [secret], Bearer [secret]");
+	(void)ended(x, "failed", &out);
+	assert_str(out, "a [secret], a [secret]\n");
+	err_set(&err, ERR_IO, "https://me:pass@host/x is not there");
+	task_redact(NULL, &err);
+	assert_string_equal(err.text, "https://[secret]@host/x is not there");
+}
+
+static void
 what_nix_tells_programs_people_can_read(void **state)
 {
 	struct fixture *x = *state;
@@ -416,6 +435,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(lines_come_whole_and_without_secrets),
+		T(a_secret_of_several_lines_shows_none_of_them),
 		T(what_nix_tells_programs_people_can_read),
 		T(of_a_long_output_beginning_and_end_are_kept),
 		T(what_was_under_way_when_the_program_ended_has_failed),

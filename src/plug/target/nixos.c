@@ -305,8 +305,29 @@ struct status {
 	int64_t code;     /* of going back; -1: not known */
 	int64_t exit;     /* of the switch; -1: not known */
 	struct str log;   /* what is new of it */
-	struct str last;  /* line of it */
+	struct str last;  /* line of it, before it went back by itself */
+	bool went_back;
 };
+
+#define WENT_BACK "nobody confirmed: taken back" /* as the device notes it */
+
+/* What the switch said last. What follows on its own way back is another's. */
+static void
+note_last(struct status *st)
+{
+	struct str log = st->log;
+	const char *back = log.len == 0
+	    ? NULL
+	    : memmem(log.ptr, log.len, WENT_BACK, strlen(WENT_BACK));
+
+	if (st->went_back)
+		return;
+	if (back != NULL)
+		log.len = (size_t)(back - log.ptr);
+	st->went_back = back != NULL;
+	if (str_trim(log).len > 0)
+		st->last = last_line(log);
+}
 
 static int
 status_of(
@@ -326,8 +347,7 @@ status_of(
 	line = str_cut(&ret->log, '\n');
 	if (ret->log.ptr == NULL)
 		ret->log = STR("");
-	if (str_trim(ret->log).len > 0)
-		ret->last = last_line(ret->log);
+	note_last(ret);
 	ret->state = str_cut(&line, ' ');
 	code = line.ptr != NULL ? str_cut(&line, ' ') : line;
 	if (r.status != 0 || line.ptr == NULL ||
@@ -356,7 +376,7 @@ follow(struct target_job *j, const char *const busy[2], struct status *st,
 	bool told = false;
 	int rc;
 
-	st->last = STR("");
+	*st = (struct status){ .last = STR("") };
 	for (;;) {
 		rc = status_of(j, offset, st, err);
 		if (rc == 0) {
