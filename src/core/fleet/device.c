@@ -155,7 +155,7 @@ device_changed(struct rest *r, enum rest_verb verb, const void *row)
 	struct fleet *f = r->module;
 
 	if (verb == REST_DEL)
-		agent_drop(f->agents, d->id, "the device was deleted");
+		agent_device_gone(f, d);
 }
 
 static void
