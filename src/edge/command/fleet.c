@@ -32,7 +32,9 @@ ask(const struct fleet_conf *c, const char *method, const char *path,
     struct err *err)
 {
 	struct arena a = { 0 };
-	const struct fetch_conf trust = { .ca_dir = str_of(c->ca_path) };
+	const struct proxy_way *p = &c->proxy;
+	struct fetch_conf trust = { .proxy_user = p->user,
+		.proxy_password = p->password };
 	struct str url = str_of(c->url);
 	struct fetch_request r = { .method = method,
 		.bearer = token,
@@ -43,6 +45,10 @@ ask(const struct fleet_conf *c, const char *method, const char *path,
 		.conf = &trust };
 	int rc;
 
+	fetch_conf_trust(str_of(c->ca_path), &trust);
+	if (p->host != NULL)
+		trust.proxy = arena_printf(
+		    &a, "http%s://%s:%u", p->tls ? "s" : "", p->host, p->port);
 	while (url.len > 0 && url.ptr[url.len - 1] == '/')
 		url.len--;
 	r.url = arena_printf(&a, STR_FMT "%s", STR_ARG(url), path);

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/str.h"
+#include "edge/proxy_way.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,13 +37,14 @@ struct fleet_conf {
 	const char *ca_path;  /* who is trusted */
 	const char *config_dir;
 	const char *program; /* our own */
+	struct proxy_way proxy;
 	struct strs tunnels; /* "localhost:22" */
 	struct strs restart_sshd;
 	int64_t ssh_port;
 	int64_t confirm_ms;
 };
 
-#define FLEET_MODULE_VERSION 1
+#define FLEET_MODULE_VERSION 2
 #define FLEET_MODULE_NAME "marram-edge-fleet"
 #define FLEET_MODULE_SYMBOL "marram_edge_fleet"
 

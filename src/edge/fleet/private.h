@@ -25,6 +25,7 @@ struct fleet_agent {
 	struct arena arena;
 	char *token, *url;
 	struct tls_client *tls;
+	struct tls_client *proxy_tls; /* to the proxy; NULL: without */
 	struct ws_dial *dial;
 	struct ws_conn *ws;
 	bool confirmed; /* on this connection */
