@@ -94,8 +94,21 @@ def test_it_is_planned_applied_unchanged_drifts_and_is_repaired(fleet):
     assert f.ended(again)["state"] == "done"
     assert {r["reason"] for r in f.rows(again)} == {"it was as declared"}
 
+    path = "device/%s/drift" % d.id
+    last = f.call("GET", path).data
+    assert (last["changed"], last["changes"]) == (False, []) and last["at"]
+    assert d.row()["drift"]["changed"] is False
     d.sh("echo mine >/etc/marram-old; chmod 777 /opt/marram/logo; userdel ada;"
          "dpkg -P marram-tool; rm -f /etc/localtime")
+    assert f.call("GET", path).data == last  # it was not asked
+    found = f.call("POST", path)
+    assert found.status == 200, found.text
+    assert found.data["changed"] and found.data["at"] > last["at"]
+    assert {c["name"] for c in found.data["changes"]} >= {
+        "/etc/marram-old", "/opt/marram/logo", "ada", "marram-tool", "Europe/Berlin"}
+    assert {c["name"]: c for c in found.data["changes"]}["/etc/marram-old"]["diff"]
+    assert d.read("/etc/marram-old") == "mine\n"  # and nothing was changed
+    assert f.call("GET", path).data == found.data
     no = f.post("deployment")
     assert f.ended(no)["state"] == "done", f.outputs(no)
     assert {c["name"] for c in f.changes(no)} >= {
