@@ -175,6 +175,35 @@ def test_secrets_lie_as_they_are_to_and_go_when_they_are_dropped(fleet, devices)
         assert text not in d.edge.logged()
 
 
+def test_the_device_opens_what_is_sealed_for_it_and_nothing_else(devices, tmp_path):
+    d = devices("a")
+    text = bytes(range(256)) * 600
+    sealed, other = tmp_path / "sealed", tmp_path / "other"
+    for path, key in ((sealed, d.host), (other, tmp_path / "key")):
+        if not key.exists():
+            keygen(key)
+        subprocess.run(["age", "-r", pathlib.Path(str(key) + ".pub").read_text().strip(),
+                        "-o", str(path)], input=text, check=True)
+    # the device is in no fleet, and age is not asked
+    env = {**d.edge.env, "PATH": "/nonexistent"}
+
+    def unseal(*words):
+        return subprocess.run([EDGE, "--config-dir", str(d.edge.config), "fleet", "unseal",
+                               *map(str, words)], env=env, capture_output=True, timeout=LIMIT)
+
+    said = unseal(sealed)
+    assert (said.returncode, said.stdout == text) == (0, True), said.stderr
+    said = unseal("-i", tmp_path / "key", other)
+    assert (said.returncode, said.stdout == text) == (0, True), said.stderr
+    damaged = tmp_path / "damaged"
+    damaged.write_bytes(sealed.read_bytes()[:-1] + b"x")
+    for wrong in (other, damaged, d.host, tmp_path / "none"):
+        said = unseal(wrong)
+        assert said.returncode == 1 and said.stdout == b"", said
+        assert b"failed to open the secret" in said.stderr
+    assert b"is not encrypted for this key" in unseal(other).stderr
+
+
 def test_tunnels_go_where_the_device_allows(fleet, devices):
     echo, other = Echo(), Echo()
     d = devices("a", **{"fleet.tunnels": ["localhost:22", "localhost:%d" % echo.port]})

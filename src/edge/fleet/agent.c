@@ -608,4 +608,4 @@ start(const struct fleet_conf *conf, struct fleet_agent **ret, struct err *err)
 }
 
 const struct fleet_module marram_edge_fleet = { FLEET_MODULE_VERSION, start,
-	stop, change_guard };
+	stop, change_guard, secret_unseal };

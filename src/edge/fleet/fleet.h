@@ -44,7 +44,7 @@ struct fleet_conf {
 	int64_t confirm_ms;
 };
 
-#define FLEET_MODULE_VERSION 2
+#define FLEET_MODULE_VERSION 3
 #define FLEET_MODULE_NAME "marram-edge-fleet"
 #define FLEET_MODULE_SYMBOL "marram_edge_fleet"
 
@@ -57,6 +57,9 @@ struct fleet_module {
 	/* Waits until a change that is under way was confirmed, or takes it
 	 * back when nobody else does. Blocks. */
 	int (*guard)(const struct fleet_conf *conf, struct err *err);
+	/* Adds what is in a file of age, opened by an SSH host key. */
+	int (*unseal)(const char *key_file, const char *file, struct buf *out,
+	    struct err *err);
 };
 extern const struct fleet_module marram_edge_fleet; /* in the module */
 int fleet_module(const struct fleet_module **ret, struct err *err);
