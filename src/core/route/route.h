@@ -278,6 +278,9 @@ int route_enrolment_fill(struct route *r, struct arena *a,
 /* The row is gone, or changed: what is there by it is signed out, and let in
  * again only by the rows as they are now. [any thread] */
 void route_enrolment_gone(struct route *r, struct str id);
+/* The same of a row that is deleted; and the last that its device has said of
+ * being online, which is retained, goes with it. [a worker] */
+void route_enrolment_forget(struct route *r, const struct route_enrolment *row);
 /* As a network; texts are shared. */
 void route_gateway_end(const struct route_gateway *g, struct route_end *ret);
 /* "marram/demo/gateway/code/": where the devices of a gateway without a broker
