@@ -7,6 +7,7 @@
  *    deploy_step.c   one device, step by step
  *    deploy_check.c  is a device well?
  *    deploy_clean.c  what is too old goes
+ *    deploy_drift.c  in what a device is not as it was deployed
  *    deploy_api.c    over HTTP: plan, deploy, cancel, retry
  *    task.c          what a step is to people: a row and its output
  *    job.c           how a step does things: programs here and on the device
@@ -266,6 +267,16 @@ int job_open(struct job *j, struct fleet *f, struct target_device *d,
 void job_close(struct job *j);
 /* Can the device be reached now? 0, ERR_AGAIN, or why it never will. */
 int job_reach(struct job *j, struct err *err);
+
+/* --- drift ---------------------------------------------------------------- */
+
+/* The changes as a JSON list, in `a`; beyond the limit one line says how many
+ * there are more. */
+struct str deploy_changes(struct arena *a, const struct target_plan *p);
+/* The same as the member `drift` of a device: found now. */
+struct str deploy_drift(struct arena *a, struct str config, struct str commit,
+    const struct target_plan *p);
+void deploy_drift_routes(struct fleet *f, http_add_routes *add, void *ctx);
 
 /* --- cleaning --------------------------------------------------------------
  */

@@ -148,14 +148,24 @@ fault() {
 	return 0
 }
 
+# The agent of the fleet opens secrets itself; an older one does not.
+agent_unseals() {
+	has marram-edge && marram-edge fleet unseal --help >/dev/null 2>&1
+}
+
 has_secrets() {
-	has age
+	agent_unseals || has age
 }
 
 # A secret goes to stdout.
 unseal() {
-	age -d -i "$R/etc/ssh/ssh_host_ed25519_key" "$1" 2>"$T/unseal" &&
-		return 0
+	unseal_key=$R/etc/ssh/ssh_host_ed25519_key
+	if agent_unseals; then
+		marram-edge fleet unseal --identity "$unseal_key" "$1" \
+			2>"$T/unseal" && return 0
+	else
+		age -d -i "$unseal_key" "$1" 2>"$T/unseal" && return 0
+	fi
 	why="a secret could not be opened: $(tail -n 2 "$T/unseal" | tr '\n' ' ')"
 	return 1
 }
