@@ -6,10 +6,12 @@ import json
 import base64
 import os
 import socket
+import struct
 import subprocess
 import threading
 
 import pytest
+import websocket
 
 from conftest import LIMIT, PROGRAM, until
 from fleet_device import Agent, Sshd, free_port
@@ -121,6 +123,17 @@ def test_tokens_that_let_nobody_in(fleet):
     assert agent.closed.wait(LIMIT)
     assert fleet.agent(once["token"], sshd).refused() == 4401
     assert len(fleet.devices()) == 1
+
+
+@pytest.mark.parametrize("path", ["/agent/relay", "/agent/relay_for_clients"])
+def test_who_has_not_said_who_it_is_has_little_to_say(server, path):
+    ws = websocket.create_connection("ws://127.0.0.1:%d%s" % (server.http_port, path),
+                                     timeout=LIMIT, suppress_origin=True)
+    # the head of a text of 128 KiB is enough
+    ws.sock.sendall(b"\x81\xff" + struct.pack(">Q", 1 << 17) + b"mask" + b"x" * 100)
+    frame = ws.recv_frame()
+    assert (frame.opcode, frame.data[:2]) == (8, struct.pack(">H", 1009))
+    ws.close()
 
 
 def test_a_token_of_an_image_is_taken_over(fleet):
@@ -469,6 +482,21 @@ def test_another_units_devices_are_not_seen(fleet):
                               fleet.token).data["unitId"]
     assert fleet.call("GET", "device/list?unit=" + other).data == []
     assert fleet.call("GET", "hardware/list?unit=" + other).data == []
+
+
+def test_a_unit_has_as_many_devices_as_it_may(start, tmp_path):
+    f = Fleet(start("--fleet.device.max", "1"), tmp_path)
+    f.first = f.agent_token(name="first")
+    try:
+        f.call("POST", "device", {"unitId": f.unit, "name": "one", "address": "127.0.0.1"})
+        refused = f.call("POST", "device", {"unitId": f.unit, "name": "two",
+                                            "address": "127.0.0.1"}, status=429)
+        assert "fleet.device.max" in refused.text
+        agent = f.agent(f.first["token"], f.sshd("pi", f.key))
+        assert agent.refused() == 4403
+    finally:
+        for sshd in f.sshds:
+            sshd.stop()
 
 
 def test_artifacts(fleet):

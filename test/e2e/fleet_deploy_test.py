@@ -76,6 +76,20 @@ def test_a_commit_that_has_another_name_is_that_of_now(fleet):
     assert (refused.status, refused.code) == (400, "err_param")
 
 
+def test_so_many_may_be_under_way(fleet):
+    f = fleet("pi", options=["--fleet.deploy.under-way", "1"])
+    f.device("pi")
+    f.set("pi", "2")
+    f.commit("second")
+    no = f.post("plan")
+    refused = f.call("POST", "plan", {"data": {}}, unit=f.unit)
+    assert (refused.status, refused.code) == (429, "err_rsc")
+    assert "fleet.deploy.underWay" in refused.text
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    f.ended(no)
+    f.post("plan")
+
+
 def test_a_build_that_fails_touches_no_device(fleet):
     f = fleet("pi")
     one, two = f.device("pi"), f.device("pi")

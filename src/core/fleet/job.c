@@ -392,6 +392,8 @@ job_open(struct job *j, struct fleet *f, struct target_device *d,
 		.commit = j->commit,
 		.config = j->config,
 		.run = arena_str(&j->arena, d->row.run),
+		.copy_ms = f->conf.copy_ms,
+		.apply_ms = f->conf.apply_ms,
 		.confirm_ms = f->conf.confirm_ms };
 	return 0;
 }

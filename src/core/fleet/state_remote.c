@@ -134,27 +134,12 @@ static bool
 begin(struct talk *t, struct http_call *c)
 {
 	struct fleet *f = (struct fleet *)(uintptr_t)c->route->ctx;
-	struct rest r = { .c = c, .module = f };
-	struct filter filter = { 0 };
 	struct fleet_repo *repo;
-	bool found = false;
 	int rc;
 
 	*t = (struct talk){ .c = c, .f = f };
-	filter_text(&filter, "id", http_var(c, 0));
-	if (store_get(f->store, &fleet_remote_entity, &filter, &c->arena,
-		&t->row, &found, &t->err) != 0) {
-		rest_db_error(c, &t->err);
+	if (!fleet_call_row(c, f, &fleet_remote_entity, REST_PATCH, &t->row))
 		return false;
-	}
-	if (found && !fleet_may(&r, REST_PATCH, &t->row))
-		found = false;
-	if (c->status != 0)
-		return false;
-	if (!found) {
-		http_error(c, 404, "err_not_found", "there is no such remote");
-		return false;
-	}
 	rc = fleet_repo_take(f, t->row.unit_id, &repo, &t->err);
 	if (rc == 0) {
 		t->git = (struct fleet_git){ .f = f,
@@ -282,7 +267,10 @@ fetch(struct talk *t)
 {
 	const char *spec = arena_z(&t->c->arena,
 	    arena_printf(&t->c->arena, "+%s:%s", ref_of(t), kept_ref(t)));
+	int rc = fleet_repo_room(t->git.f, t->git.dir, 0, &t->err);
 
+	if (rc != 0)
+		return rc;
 	return fleet_git_run(&t->git,
 	    (const char *const[]){ "fetch", "--quiet", "--no-tags",
 		"--no-recurse-submodules", "--no-write-fetch-head", "--",

@@ -98,21 +98,12 @@ task_path(struct fleet *f, struct arena *a, struct str unit_id, struct str id)
 static void
 save(struct task *t, const char *members)
 {
-	struct filter f = { 0 };
-	struct change changes[16];
-	struct arena a = { 0 };
 	struct err err;
-	size_t n;
 
-	filter_text(&f, "id", t->row.id);
-	n = rest_changes(&fleet_task_entity.record,
-	    field_bits(&fleet_task_entity.record, members, NULL), &a, &t->row,
-	    changes);
-	if (store_update(t->fleet->store, &fleet_task_entity, &f, changes, n,
-		NULL, &err) != 0)
+	if (deploy_save(t->fleet, &fleet_task_entity, &t->row, members, &err) !=
+	    0)
 		log_warn("task " STR_FMT " could not be kept: %s",
 		    STR_ARG(t->row.id), err.text);
-	arena_fini(&a);
 	deploy_tell(t->fleet, "deployment_task", "updated", &fleet_task_entity,
 	    &t->row);
 	t->told_at = clock_mono();
@@ -409,7 +400,7 @@ handle_output(struct http_call *c)
 	char *bytes;
 	int fd;
 
-	if (!deploy_find(c, f, &fleet_task_entity, REST_GET, &row))
+	if (!fleet_call_row(c, f, &fleet_task_entity, REST_GET, &row))
 		return;
 	if (from_text.len > 0 && (!str_to_i64(from_text, &from) || from < 0)) {
 		http_error(c, 400, "err_param",

@@ -48,6 +48,8 @@ setup(void **state)
 	x->f.dir = x->dir;
 	x->f.deploys = &x->deploys;
 	x->f.conf.output_max = OUTPUT_MAX;
+	x->f.conf.deployments_kept = 100;
+	x->f.conf.outputs_max = INT64_MAX;
 	x->f.conf.nix = STR("/bin/echo");
 	x->f.conf.ssh = STR("/bin/false");
 	assert_int_equal(store_open(&conf, &x->f.store, &err), 0);
@@ -429,6 +431,97 @@ checks_are_looked_at_before_they_are_kept(void **state)
 	ended(x, "done", &out);
 }
 
+/* --- what is kept --------------------------------------------------------- */
+
+/* Deployments a, b, ... that ended at 1000, 2000, ... with 10 bytes each. */
+static void
+add_ended(struct fixture *x, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct str id = arena_printf(&x->arena, "%c", 'a' + i);
+		struct fleet_deployment d = { 0 };
+		struct fleet_task t = { 0 };
+		struct err err;
+
+		record_defaults(
+		    &fleet_deployment_entity.record, &x->arena, 0, &d, NULL);
+		d.id = id;
+		d.unit_id = STR("unit1");
+		d.state = STR("done");
+		d.ended_at = 1000 * (i + 1);
+		d.started_at = TIME_NULL;
+		record_defaults(
+		    &fleet_task_entity.record, &x->arena, 0, &t, NULL);
+		t.id = arena_printf(&x->arena, "task%c", 'a' + i);
+		t.unit_id = d.unit_id;
+		t.deployment_id = id;
+		t.device_id = t.device_name = t.config = t.commit = STR("");
+		t.deployment_device_id = STR("");
+		t.kind = STR("build");
+		t.state = STR("done");
+		t.created_at = 1000 * (i + 1) - 1;
+		t.output_size = 10;
+		assert_int_equal(
+		    store_add(x->f.store, &fleet_deployment_entity, &d, &err),
+		    0);
+		assert_int_equal(
+		    store_add(x->f.store, &fleet_task_entity, &t, &err), 0);
+		assert_int_equal(
+		    file_write(task_path(&x->f, &x->arena, t.unit_id, t.id),
+			STR("0123456789"), &err),
+		    0);
+	}
+}
+
+static int
+note_id(void *ctx, const void *row, struct err *err)
+{
+	(void)err;
+	buf_add_str(ctx, ((const struct fleet_deployment *)row)->id);
+	buf_addc(ctx, ' ');
+	return 0;
+}
+
+static void
+assert_kept(struct fixture *x, const char *ids)
+{
+	struct filter all = { 0 };
+	struct store_query q = {
+		.filter = &all, .sort = { { "id", false } }, .n_sort = 1
+	};
+	struct buf b = { 0 };
+	struct err err;
+
+	list_init(&x->deploys.active);
+	assert_int_equal(deploy_clean(&x->f, 1500, &err), 0);
+	assert_int_equal(store_list(x->f.store, &fleet_deployment_entity, &q,
+			     note_id, &b, &err),
+	    0);
+	assert_string_equal(buf_z(&b), ids);
+	buf_free(&b);
+}
+
+static void
+of_the_ended_the_oldest_go_first(void **state)
+{
+	struct fixture *x = *state;
+	struct str out;
+
+	add_ended(x, 6);
+	assert_kept(x, "b c d deployment1 e f "); /* a was too old */
+	x->f.conf.deployments_kept = 4;
+	assert_kept(x, "c d deployment1 e f ");
+	assert_int_not_equal(
+	    access(
+		task_path(&x->f, &x->arena, STR("unit1"), STR("taskb")), F_OK),
+	    0);
+	x->f.conf.outputs_max = 40;
+	assert_kept(x, "c d deployment1 e f ");
+	x->f.conf.outputs_max = 25; /* what is under way has none yet */
+	assert_kept(x, "deployment1 e f ");
+	ended(x, "done", &out);
+}
+
 int
 main(void)
 {
@@ -446,6 +539,7 @@ main(void)
 		T(a_rollback_is_not_cancelled),
 		T(one_that_takes_too_long_is_told_as_that),
 		T(checks_are_looked_at_before_they_are_kept),
+		T(of_the_ended_the_oldest_go_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -93,6 +93,8 @@ struct target_job {
 	struct str commit;     /* 40 hex digits */
 	struct str config;     /* identifier */
 	struct str run;        /* names this attempt; [0-9a-z] */
+	int64_t copy_ms;       /* how long it may take; 0: an hour */
+	int64_t apply_ms;      /* the same; then the device gives up */
 	int64_t confirm_ms;    /* after apply(), until it takes itself back */
 };
 
