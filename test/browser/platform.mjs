@@ -7,20 +7,21 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { free } from './ports.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const need = createRequire(join(root, 'web/package.json'));
 const { chromium } = need('playwright-core');
 const axe = readFileSync(need.resolve('axe-core/axe.min.js'), 'utf8');
 const program = process.env.MARRAM ?? join(root, 'build/marram');
-const LIMIT = 15_000;
+export const LIMIT = 60_000; // ms that anything may take before a test gives up
 
 export class Platform {
 	static async start(...options) {
 		const p = new Platform();
 		p.folder = mkdtempSync(join(tmpdir(), 'marram-browser-'));
 		p.options = options;
-		await p.begin('0');
+		await p.begin(String(await free()));
 		return p;
 	}
 	// Begins, also anew at the same address.
@@ -107,6 +108,15 @@ export async function setUp(page, platform, password = 'a long password') {
 	await page.fill('[name=password]', password);
 	await page.press('[name=password]', 'Enter');
 	await page.waitForSelector('main form');
+}
+
+// What it gives once that is something: waited for.
+export async function becomes(what) {
+	for (const end = Date.now() + LIMIT; ; await new Promise((done) => setTimeout(done, 20))) {
+		const got = await what();
+		if (got) return got;
+		assert.ok(Date.now() < end, 'never: ' + what);
+	}
 }
 
 // Asks the page until it says yes: waitForFunction() evaluates in a way that our

@@ -25,6 +25,7 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	await page.keyboard.press('Enter');
 	await page.waitForURL(/\/network\//);
 	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=option]');
 	await page.keyboard.type('colours dark');
 	await page.waitForSelector('[role=option]:has-text("Colours: Dark")');
 	await page.keyboard.press('Enter');
@@ -36,6 +37,7 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	await page.keyboard.press('Enter');
 	await page.waitForURL(/\/settings/);
 	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=option]');
 	await page.keyboard.type('no such thing');
 	await page.waitForSelector('text=Nothing fits the search.');
 	await page.keyboard.press('Escape');
