@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { free } from './ports.mjs';
 
@@ -75,7 +76,7 @@ let chrome;
 const watched = [];
 
 export async function openPage(platform, how = {}) {
-	chrome ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+	chrome ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', timeout: LIMIT, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
 	const context = await chrome.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], ...how });
 	const page = await context.newPage();
 	page.setDefaultTimeout(LIMIT);
@@ -135,8 +136,16 @@ export async function isGood(page, name) {
 	if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, name + '.png'), fullPage: true });
 }
 
+async function close() {
+	await chrome?.close();
+	chrome = undefined;
+}
+// Also where a test failed before its finish(): a browser that runs keeps its file
+// from ending, and with it all of them.
+if (process.argv[1].endsWith('.test.mjs')) after(close);
+
 // `meant`: what a test wants to go wrong.
 export async function finish({ meant } = {}) {
-	await chrome?.close();
+	await close();
 	assert.deepEqual(watched.flat().filter((f) => !meant?.test(f)), []);
 }

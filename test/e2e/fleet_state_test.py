@@ -781,7 +781,7 @@ def test_a_server_killed_at_any_moment_has_a_whole_state(fleet):
         until("some commits",
               lambda: len(fleet.get("repository/history?limit=0")) > before + 1)
         server.stop(signal.SIGKILL)
-        editor.join(60)
+        editor.join(LIMIT)
         assert gone.is_set()
         server.start()
         fleet.token = server.login()
