@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { finish, isGood, openPage, Platform, signIn, until } from './platform.mjs';
+import { clear, finish, isGood, openPage, Platform, signIn, until } from './platform.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let platform, page, token, north, south, ann;
@@ -297,6 +297,7 @@ test('settings: the place, a change that is marked, undone and reset', async () 
 	await page.context().grantPermissions(['geolocation', 'clipboard-read', 'clipboard-write']);
 	await page.context().setGeolocation({ latitude: 52.5, longitude: 13.4 });
 	await open(page, '/settings');
+	await clear(page);
 	await page.click('button:text-is("Use this browser\'s location")');
 	await until(page, () => document.querySelector('form input').value === '52.5000');
 	await page.click('form button:text-is("Save")');
@@ -310,10 +311,12 @@ test('settings: the place, a change that is marked, undone and reset', async () 
 	await page.waitForSelector('[data-setting="log.level"].changed:has-text("changed here")');
 	await page.click('.toast >> nth=-1 >> text=Undo');
 	await page.waitForSelector('[data-setting="log.level"]:not(.changed)');
+	await clear(page);
 	await page.fill('[type=search]', '');
 	await page.check('text=Only those that were changed');
 	await page.click('[aria-label="Reset: hub.latitude"]');
 	await page.waitForSelector('[data-setting="hub.latitude"]', { state: 'detached' });
+	await clear(page);
 	// one that does not fit is refused with the reason
 	page.removeAllListeners('console');
 	await page.click('[aria-label="Set hub.longitude"]');

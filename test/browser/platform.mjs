@@ -126,6 +126,16 @@ export async function until(page, check, arg) {
 	for (const end = Date.now() + LIMIT; !(await page.evaluate(check, arg)); await page.evaluate(() => new Promise(requestAnimationFrame))) assert.ok(Date.now() < end, `never: ${check}`);
 }
 
+// Closes what was told: it lies over buttons for as long as it can be undone.
+// Each goes by itself, too, at any time.
+export async function clear(page) {
+	await becomes(() => page.evaluate(() => {
+		const all = document.querySelectorAll('.toast');
+		for (const t of all) t.querySelector('[aria-label="Dismiss"]')?.click();
+		return !all.length;
+	}));
+}
+
 // Everybody can use it, and nothing sticks out at the side.
 export async function isGood(page, name) {
 	await page.evaluate(axe);
