@@ -159,13 +159,17 @@ guard()
 		left=$((left - 1))
 	done
 	left=$1
-	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || left=0
+	why="nobody confirmed"
+	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || {
+		left=0
+		why="the switch failed"
+	}
 	while [ -e "$dir/armed" ] && [ "$left" -gt 0 ]; do
 		sleep 1
 		left=$((left - 1))
 	done
 	mv "$dir/armed" "$dir/taken" 2>/dev/null || exit 0
-	echo "nobody confirmed: taken back" >>"$dir/log"
+	echo "$why: taken back" >>"$dir/log"
 	go_back
 }
 
