@@ -13,7 +13,7 @@ import threading
 import pytest
 import websocket
 
-from conftest import LIMIT, PROGRAM, until
+from conftest import LIMIT, PROGRAM, all_bytes, until
 from fleet_device import Agent, Sshd, free_port
 
 API = "/fleet/api/v1/"
@@ -261,8 +261,7 @@ def test_a_device_gets_the_secrets_its_configuration_names(fleet):
                    fleet.call("GET", "secret/list?unit=" + fleet.unit)):
         assert "not for you" not in answer.text and "age-encryption" not in answer.text
     assert fleet.call("POST", "secret/%s/reveal" % others).data["secret"] == "not for you"
-    kept = b"".join(p.read_bytes() for p in (fleet.server.folder / "data").rglob("*")
-                    if p.is_file())
+    kept = all_bytes(fleet.server.folder / "data")
     for text in (b"not for you", b"s3cret words", b"toor"):
         assert text not in kept
     assert "not for you" not in fleet.server.logged()

@@ -53,7 +53,7 @@ def test_a_plan_changes_nothing_until_it_is_begun(fleet):
     f.set("pi", "2")
     f.commit("second")
     no = f.post("plan")
-    until("the plan", lambda: f.deployment(no)["state"] == "planned", 60)
+    until("the plan", lambda: f.deployment(no)["state"] == "planned")
     (row,) = f.rows(no)
     assert row["state"] == "planned" and len(row["changes"]) == 2
     assert d.current() == before
@@ -158,7 +158,7 @@ def test_who_cancels_leaves_nothing_half_done(fleet):
     f.set("pi", "2", build="/bin/sleep 600")
     f.commit("a long build")
     no = f.post("deployment")
-    until("the build", lambda: f.states(no) == {"pi-1": "build"}, 60)
+    until("the build", lambda: f.states(no) == {"pi-1": "build"})
     task = until("the task", lambda: [t for t in f.rows(no, "task")
                                       if t["state"] == "running"])[0]
     assert f.call("POST", "task/%s/cancel" % task["id"]).status == 204
@@ -169,7 +169,7 @@ def test_who_cancels_leaves_nothing_half_done(fleet):
     f.set("pi", "3", switch="    sleep 2")
     f.commit("a long activation")
     no = f.post("deployment")
-    until("it applies", lambda: f.states(no) == {"pi-1": "apply"}, 60)
+    until("it applies", lambda: f.states(no) == {"pi-1": "apply"})
     assert f.call("POST", "deployment/%s/cancel" % no).status == 204
     assert f.ended(no)["state"] == "cancelled"
     assert f.states(no) == {"pi-1": "rolledBack"}
