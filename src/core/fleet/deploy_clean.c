@@ -74,7 +74,7 @@ clean_rows(struct fleet *f, int64_t before, int64_t kept, struct err *err)
 
 struct outputs {
 	int64_t room;  /* bytes */
-	int64_t since; /* the oldest task that has some */
+	int64_t since; /* when the oldest task that has some was begun */
 };
 
 static int
@@ -85,15 +85,17 @@ take_room(void *ctx, const void *row, struct err *err)
 
 	(void)err;
 	o->room -= t->output_size;
+	if (o->room < 0)
+		return 1;
 	o->since = t->created_at;
-	return o->room < 0;
+	return 0;
 }
 
-/* Deployments that ended before the task with which it is too much. */
+/* Deployments that ended before the oldest task whose output still fits. */
 static int
 clean_outputs(struct fleet *f, struct err *err)
 {
-	struct outputs o = { .room = f->conf.outputs_max };
+	struct outputs o = { f->conf.outputs_max, INT64_MAX };
 	struct filter none = { 0 };
 	struct store_query q = {
 		.filter = &none, .sort = { { "createdAt", true } }, .n_sort = 1
@@ -103,7 +105,7 @@ clean_outputs(struct fleet *f, struct err *err)
 
 	if (rc < 0 || o.room >= 0)
 		return MIN_OF(rc, 0);
-	return clean_rows(f, o.since + 1, 0, err);
+	return clean_rows(f, o.since, 0, err);
 }
 
 /* Plans that nobody has carried out. */

@@ -106,6 +106,10 @@ const struct conf_field fleet_fields[] = {
 	    .max = TIME_MAX,
 	    .help = "How long the checks of a device's health may take, "
 		    "unless they say it themselves."),
+	CONF_INT(C, runs_kept, "deploy.kept", .def = "5", .min = 1, .max = 1000,
+	    .help = "Configurations that were confirmed and that a device "
+		    "can still take back; what it keeps for older ones "
+		    "goes."),
 	CONF_MS(C, offline_ms, "deploy.offlineTime", .def = "7d", .min = 0,
 	    .max = TIME_MAX,
 	    .help = "How long a deployment waits for devices that are "

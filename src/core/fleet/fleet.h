@@ -38,6 +38,7 @@ struct fleet_conf {
 	int64_t under_way;        /* deployments at a time */
 	int64_t jobs;             /* devices that are worked on at a time */
 	int64_t build_ms, copy_ms, apply_ms, confirm_ms, check_ms;
+	int64_t runs_kept;  /* on a device, to be taken back */
 	int64_t offline_ms; /* how long a deployment waits for a device */
 	int64_t agents;     /* connections at a time */
 	int64_t tunnels;    /* of an agent at a time */

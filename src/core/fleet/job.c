@@ -394,6 +394,7 @@ job_open(struct job *j, struct fleet *f, struct target_device *d,
 		.run = arena_str(&j->arena, d->row.run),
 		.copy_ms = f->conf.copy_ms,
 		.apply_ms = f->conf.apply_ms,
+		.kept = f->conf.runs_kept,
 		.confirm_ms = f->conf.confirm_ms };
 	return 0;
 }

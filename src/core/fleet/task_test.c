@@ -63,6 +63,7 @@ setup(void **state)
 	record_defaults(
 	    &fleet_deployment_entity.record, &x->arena, 0, &deployment, NULL);
 	deployment.id = STR("deployment1");
+	deployment.ended_at = TIME_NULL;
 	deployment.unit_id = STR("unit1");
 	deployment.commit = STR("0123456789012345678901234567890123456789");
 	assert_int_equal(

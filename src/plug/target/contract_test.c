@@ -387,6 +387,31 @@ it_goes_from_one_to_the_next_and_back_again(void **state)
 }
 
 static void
+what_is_not_kept_any_more_is_not_taken_back(void **state)
+{
+	static const enum commit commits[] = { FIRST, SECOND, FIRST };
+	struct fixture *f = *state;
+	struct attempt *first = NULL;
+	struct buf before = { 0 }, after = { 0 };
+
+	for (size_t i = 0; i < COUNT_OF(commits); i++) {
+		struct attempt *t = attempt(f, commits[i], 60000);
+
+		t->job.kept = 1;
+		GOOD(t, copy);
+		GOOD(t, apply);
+		GOOD(t, confirm);
+		first = first != NULL ? first : t;
+	}
+	f->is->look(f->dir, &before);
+	(void)STEP(first, rollback);
+	f->is->look(f->dir, &after);
+	assert_same(&before, &after);
+	buf_free(&before);
+	buf_free(&after);
+}
+
+static void
 what_was_changed_by_hand_is_seen_and_repaired(void **state)
 {
 	struct fixture *f = *state;
@@ -660,6 +685,7 @@ main(int argc, char **argv)
 		ASK(a_plan_changes_nothing_and_says_what_would),
 		ASK(it_is_applied_and_unchanged_the_second_time),
 		ASK(it_goes_from_one_to_the_next_and_back_again),
+		ASK(what_is_not_kept_any_more_is_not_taken_back),
 		ASK(what_was_changed_by_hand_is_seen_and_repaired),
 		ASK(a_bad_one_is_taken_back_by_itself),
 		ASK(what_nobody_confirms_is_taken_back),

@@ -310,8 +310,12 @@ apply(struct target_job *j, struct str built, struct err *err)
 static int
 confirm(struct target_job *j, struct str built, struct err *err)
 {
+	const char *kept = arena_printf(
+	    j->arena, "%lld", (long long)(j->kept > 0 ? j->kept : TARGET_KEPT))
+			       .ptr;
+
 	(void)built; /* the run is of it */
-	return installed(j, "confirm", NULL, NULL, NULL, GIT_MS, err);
+	return installed(j, "confirm", kept, NULL, NULL, GIT_MS, err);
 }
 
 static int

@@ -677,7 +677,11 @@ nixos_apply(struct target_job *j, struct str built, struct err *err)
 		if (rc == 0 && str_eq(current, built))
 			return 0; /* its agent has done it meanwhile */
 	} else if (rc == 0 && str_eqz(st.state, "none")) {
-		rc = order(j, "remember", NULL, NULL, &r, err);
+		rc = order(j, "remember",
+		    arena_z(j->arena,
+			arena_printf(j->arena, "%" PRId64,
+			    j->kept > 0 ? j->kept : TARGET_KEPT)),
+		    NULL, &r, err);
 	} else if (rc == 0) {
 		goto begun;
 	}

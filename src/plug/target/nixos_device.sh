@@ -97,7 +97,7 @@ forget_old()
 	for old in $(ls -t "$top"); do
 		[ -e "$top/$old/old" ] || continue
 		n=$((n + 1))
-		[ $n -gt 3 ] || continue
+		[ $n -gt "$kept" ] || continue
 		rm -f "$roots/marram-fleet-$old-old" "$roots/marram-fleet-$old-new"
 		rm -rf "${top:?}/$old"
 	done
@@ -245,12 +245,14 @@ closure)
 	;;
 esac
 use_run "$2"
+kept=5
 case $command in
 status)
 	state_of
 	[ ! -e "$dir/log" ] || tail -c "+$(($3 + 1))" "$dir/log"
 	;;
 remember)
+	kept=$3
 	note
 	cat "$dir/old"
 	;;

@@ -86,6 +86,7 @@ struct target_host {
 	bool (*cancelled)(void *ctx);
 };
 
+#define TARGET_KEPT 5
 struct target_job {
 	const struct target_host *host;
 	struct arena *arena;
@@ -95,6 +96,7 @@ struct target_job {
 	struct str run;        /* names this attempt; [0-9a-z] */
 	int64_t copy_ms;       /* how long it may take; 0: an hour */
 	int64_t apply_ms;      /* the same; then the device gives up */
+	int64_t kept;          /* attempts that can be taken back; 0: five */
 	int64_t confirm_ms;    /* after apply(), until it takes itself back */
 };
 
@@ -138,7 +140,8 @@ struct target {
 	int (*copy)(struct target_job *j, struct str built, struct err *err);
 	int (*apply)(struct target_job *j, struct str built, struct err *err);
 	int (*confirm)(struct target_job *j, struct str built, struct err *err);
-	/* To what was there before apply(), also long after confirm(). */
+	/* To what was there before apply(), also long after confirm(), as long
+	 * as the device has kept it. */
 	int (*rollback)(
 	    struct target_job *j, struct str built, struct err *err);
 };

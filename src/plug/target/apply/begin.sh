@@ -52,7 +52,6 @@ PATH=${MARRAM_PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 R=${MARRAM_ROOT:-}
 V=$R/var/lib/marram-fleet
-KEPT=5 # confirmed runs that can be taken back
 T=
 D=
 dry=

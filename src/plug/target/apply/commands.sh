@@ -62,13 +62,16 @@ apply() { # run built limit confirm
 	ended "$1"
 }
 
-confirm() {
+confirm() { # run kept
 	named "$1"
+	case $2 in
+	'' | *[!0-9]*) die 2 "$2 is no number of runs" ;;
+	esac
 	turn "$1" confirmed applied confirmed || ended "$1"
 	unpend "$1"
 	# The oldest are forgotten, and what was put aside for them.
 	set +f
-	for confirm_old in $(head -n "-$KEPT" "$V/order" 2>/dev/null); do
+	for confirm_old in $(head -n "-$2" "$V/order" 2>/dev/null); do
 		for confirm_box in $([ -z "$(engine)" ] || "$(engine)" ps -a --format \
 			'{{.Names}}' 2>/dev/null | grep -e "-marram-$confirm_old\$"); do
 			"$(engine)" rm -f "$confirm_box" >/dev/null 2>&1
@@ -114,7 +117,8 @@ status() {
 
 case ${1:-} in
 ask | boot | status) "$1" ;;
-copy | confirm | rollback | work | guard) "$1" "${2:-}" ;;
+copy | rollback | work | guard) "$1" "${2:-}" ;;
+confirm) confirm "${2:-}" "${3:-5}" ;;
 apply) apply "${2:-}" "${3:-}" "${4:-1800}" "${5:-60}" ;;
 *) die 2 "usage: apply.sh ask|copy|apply|confirm|rollback|boot|status" ;;
 esac
