@@ -452,7 +452,10 @@ def test_switches_that_fail_are_told(devices, platform):
     assert current(d) == "halting"
 
 
-def test_without_the_fleet_nothing_of_it_is_loaded(devices):
+def test_without_the_fleet_nothing_of_it_is_loaded(devices, platform):
     d = devices("a")
     d.edge.start()
     assert not d.edge.has_loaded("marram-edge-fleet")
+    d.edge.stop()
+    joined(d, platform)
+    assert d.edge.has_loaded("marram-edge-fleet")
