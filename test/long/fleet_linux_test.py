@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -14,6 +15,7 @@ import fleet_linux
 from e2e_conftest import until
 from edge import Edge
 from edge_install_test import MIRROR, Machine
+from fleet_device import Sshd
 from fleet_nixos import Device as NixDevice
 
 INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,age,tzdata,ca-certificates," \
@@ -179,9 +181,9 @@ class Device:
 def fleet(start, tmp_path):
     fleets = []
 
-    def begin(confirm="20s"):
+    def begin(confirm="20s", keep="90d"):
         server = start("--fleet.deploy.confirm-time", confirm,
-                       "--fleet.deploy.check-time", "10s")
+                       "--fleet.deploy.check-time", "10s", "--fleet.output.keep", keep)
         fleets.append(fleet_linux.LinuxFleet(server, tmp_path, "pi"))
         return fleets[-1]
 
@@ -321,3 +323,55 @@ def test_what_nobody_confirms_is_taken_back(fleet, base):
     until("it takes itself back", lambda: d.look() == before, 180)
     until("sshd", lambda: NixDevice.listens(d), 60)
     assert f.ended(no, 180)["state"] in ("rolledBack", "failed"), f.outputs(no)
+
+
+def test_what_ended_long_ago_goes(fleet, tmp_path):
+    """A device of which only plans are made: this machine's own sshd and files."""
+    f = fleet(keep="1h")
+    sshd = Sshd(tmp_path / "sshd", let_in=pathlib.Path(str(f.key) + ".pub").read_text())
+    try:
+        answer = f.call("POST", "device", {"data": {
+            "unitId": f.unit, "name": "pi-1", "address": "127.0.0.1",
+            "sshPort": sshd.port, "config": "pi", "sshPublicKey": sshd.public_key}})
+        assert answer.status == 200, answer.text
+        f.declare("pi", files=[{"path": "/etc/marram-never", "text": "x"}])
+        f.commit("next")
+        old, plan, new = (planned(f) for _ in range(3))
+    finally:
+        sshd.stop()
+    for no in old, new:
+        assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+        assert f.ended(no)["state"] == "cancelled"
+    tasks = {no: [t["id"] for t in f.rows(no, "task")] for no in (old, plan, new)}
+    assert all(tasks.values()) and "+ file" in f.outputs(old)
+    used = f.rows(new)[0]["built"]
+    links = f.dir / "builds"
+    links.mkdir(exist_ok=True)
+    for name, to in (("used", used), ("unused", "/nix/store/x"), ("fresh", "/nix/store/y")):
+        (links / name).symlink_to(to)
+        if name != "fresh":
+            os.utime(links / name, (0, 0), follow_symlinks=False)
+    f.server.stop()
+    with sqlite3.connect(f.server.folder / "data/fleet.db") as db:
+        for no in old, plan:
+            db.execute("update deployment set created_at = created_at - 7200000,"
+                       " ended_at = ended_at - 7200000 where id = ?", [no])
+    db.close()
+    f.server.start()
+    f.token = f.server.login()
+    until("it goes", lambda: f.call("GET", "deployment/" + old).status == 404, 150)
+    # A plan that nobody carried out ends first, and is kept from then on.
+    until("the plan ends", lambda: f.deployment(plan)["state"] == "cancelled", 30)
+    until("links", lambda: sorted(p.name for p in links.iterdir()) == ["fresh", "used"], 30)
+    assert f.call("GET", "deployment/" + new).data["state"] == "cancelled"
+    kept = {t["id"] for t in f.call("GET", "task/list", unit=f.unit, limit=0).data}
+    assert kept == {*tasks[plan], *tasks[new]}
+    assert {p.name for p in (f.dir / "tasks").iterdir()} == kept
+    assert f.rows(old) == [] and len(f.rows(new)) == 1
+    assert "+ file" in f.outputs(new)
+
+
+def planned(f):
+    no = f.post("plan")
+    until("the plan", lambda: f.deployment(no)["state"] == "planned", 60)
+    return no
