@@ -468,6 +468,23 @@ what_nobody_confirms_is_taken_back(void **state)
 	buf_free(&before);
 }
 
+/* Who watches on the device, whatever its name is there, may die. */
+static void
+what_nobody_confirms_is_taken_back_though_its_guard_was_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct attempt *t = attempt(f, FIRST, 20000);
+	struct buf before = { 0 };
+
+	f->is->look(f->dir, &before);
+	GOOD(t, copy);
+	GOOD(t, apply);
+	assert_true(test_linux_kill(f->dir, "guard") > 0);
+	await(f, &before);
+	assert_int_not_equal(STEP(t, confirm), 0);
+	buf_free(&before);
+}
+
 static void
 what_is_not_confirmed_is_taken_back_by_a_restart(void **state)
 {
@@ -663,6 +680,7 @@ main(int argc, char **argv)
 		ASK(what_was_changed_by_hand_is_seen_and_repaired),
 		ASK(a_bad_one_is_taken_back_by_itself),
 		ASK(what_nobody_confirms_is_taken_back),
+		ASK(what_nobody_confirms_is_taken_back_though_its_guard_was_killed),
 		ASK(what_is_not_confirmed_is_taken_back_by_a_restart),
 		ASK(one_that_waits_keeps_another_out),
 		ASK(a_device_that_is_away_is_tried_again),
