@@ -15,7 +15,7 @@ async function until(page, check) {
 const kept = (page) => page.evaluate(async () => (await caches.keys()).filter((k) => k.startsWith('answers:')));
 
 test('it can be installed', async () => {
-	const page = await openPage(platform);
+	const page = await openPage(platform, { serviceWorkers: 'allow' });
 	await signIn(page, platform);
 	const manifest = await page.evaluate(async () => (await fetch(document.querySelector('link[rel=manifest]').href)).json());
 	for (const icon of manifest.icons) {
@@ -31,7 +31,7 @@ test('it can be installed', async () => {
 });
 
 test('what was seen stays readable while the server is away', async () => {
-	const page = await openPage(platform, { viewport: { width: 360, height: 720 } });
+	const page = await openPage(platform, { serviceWorkers: 'allow', viewport: { width: 360, height: 720 } });
 	const token = await platform.token();
 	const { unitId } = await platform.post('/coremgr/api/v1/unit', { code: 'farm', name: 'Farm' }, token);
 	const { networkId } = await platform.post('/coremgr/api/v1/network', { code: 'lora', unitId, hostUri: 'mqtt://localhost' }, token);
@@ -66,7 +66,7 @@ test('what was seen stays readable while the server is away', async () => {
 });
 
 test('signing out takes what was kept', async () => {
-	const page = await openPage(platform);
+	const page = await openPage(platform, { serviceWorkers: 'allow' });
 	await signIn(page, platform);
 	await page.evaluate(() => navigator.serviceWorker.ready);
 	await until(page, () => navigator.serviceWorker.controller);

@@ -75,13 +75,15 @@ export class Platform {
 let chrome;
 const watched = [];
 
+// Without the service worker, unless a test is about it: it comes a second after
+// the page, and what it asks passes by the routes that a test has laid.
 export async function openPage(platform, how = {}) {
 	chrome ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', timeout: LIMIT, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
-	const context = await chrome.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], ...how });
+	const context = await chrome.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], serviceWorkers: 'block', ...how });
 	const page = await context.newPage();
 	page.setDefaultTimeout(LIMIT);
 	const faults = [];
-	page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(m.text() + ' ' + m.location().url); });
+	page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !/^Service Worker registration blocked/.test(m.text())) faults.push(m.text() + ' ' + m.location().url); });
 	page.on('pageerror', (e) => faults.push(String(e)));
 	page.on('request', (r) => { if (!r.url().startsWith(platform.url) && !/^(data|blob):/.test(r.url())) faults.push('asked ' + r.url()); });
 	watched.push(faults);

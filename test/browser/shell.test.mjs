@@ -100,6 +100,33 @@ test('the palette that is opened while it closes stays open', async () => {
 	await page.waitForSelector('dialog [role=combobox]', { state: 'detached' });
 });
 
+test('what a list was not told of it loads: before it is followed, and when too much came at once', async () => {
+	const token = await platform.token(), p = await openPage(platform);
+	const unitId = (await platform.call('GET', '/coremgr/api/v1/unit/list', undefined, token))[0].unitId;
+	const add = (id) => platform.post('/hub/api/v1/task', { id, unitId, evaluationType: 'javascript', evaluationConfig: { javascript: 'true' } }, token);
+	let held = [], deaf = false, socket;
+	await p.routeWebSocket(/\/ws$/, (ws) => {
+		const server = ws.connectToServer();
+		ws.onMessage((m) => (held && JSON.parse(m).type === 'subscribe' ? held.push(() => server.send(m)) : server.send(m)));
+		server.onMessage((m) => { if (!deaf || JSON.parse(m).type !== 'event') ws.send(m); });
+		socket = ws;
+	});
+	await signIn(p, platform, '/rules');
+	await p.waitForSelector('text=None yet: make one here');
+	for (const end = Date.now() + 15_000; !held.length; await new Promise((r) => setTimeout(r, 50))) assert.ok(Date.now() < end, 'nothing is followed');
+	await add('early');
+	const late = held;
+	held = undefined;
+	for (const f of late) f();
+	await p.waitForSelector('td:has-text("early")');
+	deaf = true;
+	await add('unheard');
+	deaf = false;
+	socket.send(JSON.stringify({ type: 'lagged', dropped: 1 }));
+	await p.waitForSelector('td:has-text("unheard")');
+	await p.context().close();
+});
+
 test('a phone has every page behind "More"', async () => {
 	const p = await openPage(platform, { viewport: { width: 360, height: 740 } });
 	await signIn(p, platform);

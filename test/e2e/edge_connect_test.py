@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import threading
+import urllib.parse
 
 import pytest
 
@@ -384,7 +385,8 @@ def test_another_tenant_than_the_one_that_was_meant(world):
 # --- by a proxy ------------------------------------------------------------------------
 
 class Proxy:
-    """An HTTP proxy that knows CONNECT; `account`: "user:password"."""
+    """An HTTP proxy that knows CONNECT, and requests for http://; `account`:
+    "user:password"."""
 
     def __init__(self, account=None):
         self.asked, self.account = [], account
@@ -417,14 +419,22 @@ class Proxy:
             conn.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
             conn.close()
             return
-        host, port = lines[0].split(" ")[1].rsplit(":", 1)
+        method, target = lines[0].split(" ")[:2]
+        if method == "CONNECT":
+            host, port = target.rsplit(":", 1)
+        else:
+            to = urllib.parse.urlsplit(target)
+            host, port = to.hostname, to.port or 80
         try:
             far = socket.create_connection((host, int(port)))
         except OSError:
             conn.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             conn.close()
             return
-        conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        if method == "CONNECT":
+            conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            far.sendall(head.replace(target.encode(), to.path.encode(), 1))
         threading.Thread(target=self.copy, args=(far, conn),
                          daemon=True).start()
         self.copy(conn, far)

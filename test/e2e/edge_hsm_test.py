@@ -5,6 +5,7 @@ import re
 import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
@@ -282,6 +283,44 @@ def test_from_an_empty_token_to_a_certificate(tmp_path, mode):
     finally:
         if hsm.server is not None:
             hsm.server.stop()
+
+
+def test_a_key_is_not_meant_by_half_an_id(tmp_path):
+    hsm = device(tmp_path / "edge", Token(tmp_path / "hsm"), "module")
+    for wrong in ["a", "zz", "a1 ", "a" * 130]:
+        said = hsm.tedge("hsm", "delete-key", "--force", "--id", wrong)
+        assert said.status == 1 and "hexadecimal digits" in said.err, wrong
+    assert "object=device" in hsm.good("hsm", "list-keys").out
+    said = hsm.tedge("hsm", "list-keys", "--id", "a")
+    assert said.status == 1 and "hexadecimal digits" in said.err
+    hsm.good("hsm", "delete-key", "--force", "--id", "a1")
+    assert "object=device" not in hsm.good("hsm", "list-keys").out
+
+
+def test_who_speaks_slowly_holds_nobody_up(tmp_path):
+    """A byte now and then, for as long as it likes."""
+    hsm = device(tmp_path / "edge", Token(tmp_path / "hsm"), "socket")
+    over = threading.Event()
+
+    def drip():
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.connect(str(hsm.server.socket))
+            began.set()
+            while not over.wait(0.5):
+                try:
+                    slow.send(b"d")
+                except OSError:
+                    return
+    began = threading.Event()
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        assert began.wait(30)
+        assert "object=device" in hsm.good("hsm", "list-keys").out
+    finally:
+        over.set()
+        thread.join()
+        hsm.server.stop()
 
 
 def test_the_pin_of_a_token(tmp_path):

@@ -7,6 +7,7 @@ import http.client
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -534,10 +535,39 @@ def test_a_backup_has_the_repositories_and_brings_them_back(fleet):
     assert not [n for n in inside if n.startswith("repository/hosts/")]
     assert len(inside) < 60, inside
 
+    def would():
+        report = admin("POST", "/%s/restore?dryRun=true" % made["backupId"]).data
+        return {fate: found["names"][fate] for found in report["changes"]
+                if found["entity"] == "fleet.repository"
+                for fate in ("added", "changed", "removed") if found[fate]}
+
+    assert would() == {}
+    code = server.call("GET", "/coremgr/api/v1/unit/" + fleet.unit, token=fleet.token).data["code"]
+    for path in ("artifacts/motd", "artifacts/more", "flake.lock", "../id_thymis"):
+        file = fleet.repository / path
+        was = file.read_bytes() if file.exists() else None
+        file.write_bytes((was or b"") + b" ")
+        assert would() == {"changed": [code]}, path
+        file.unlink() if was is None else file.write_bytes(was)
+        assert would() == {}, path
+    other = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "later"}},
+                        fleet.token).data["unitId"]
+    fleet.call("GET", "state?unit=" + other)
+    assert would() == {"removed": ["later"]}
+    assert server.call("DELETE", "/coremgr/api/v1/unit/" + other, token=fleet.token).status == 204
+    shutil.rmtree(fleet.repository.parent.parent / other)
+
     fleet.call("DELETE", "configuration/a")
     (fleet.repository / "artifacts/motd").unlink()
     fleet.commit("Two")
     key.write_text("another key\n")
+    assert would() == {"changed": [code]}
+    assert [r["message"] for r in fleet.get("repository/history")][0] == "Two"  # only said
+    assert not list((server.folder / "data").glob("restore.look*"))
+    aside = server.folder / "aside"
+    fleet.repository.parent.rename(aside)
+    assert would() == {"added": [code]}
+    aside.rename(fleet.repository.parent)
     admin("POST", "/%s/restore" % made["backupId"], {"data": {}})
     fleet.token = server.login()
     assert [c["identifier"] for c in fleet.get("configuration/list")] == ["a", "not-committed"]
