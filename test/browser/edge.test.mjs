@@ -4,16 +4,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page, token, unitId, key, ear, deviceId;
 const told = [];
 const hub = '/hub/api/v1', root = 'marram/farm/gateway/fleet/gw01/';
 const api = (method, path, data) => platform.call(method, path, data, token);
-async function until(what) {
-	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; await new Promise((r) => setTimeout(r, 10)); }
-	assert.fail('it did not happen: ' + what);
-}
 const visit = (p, path) => p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const seen = (text, p = page) => p.waitForSelector(`text=${text}`);
 const tab = (name, p = page) => p.click(`[role=tab]:text-is("${name}")`);
@@ -94,7 +90,7 @@ test('a device enrols, is claimed, and says what it has', async () => {
 
 test('what is installed is looked through', async () => {
 	const names = async () => (await page.$$('section[aria-labelledby=si] tbody tr')).length;
-	assert.equal(await names(), 3);
+	await until(async () => (await names()) === 3);
 	await page.fill('input[type=search]', '2.1');
 	await until(async () => (await names()) === 1);
 	await page.fill('input[type=search]', '');

@@ -13,6 +13,7 @@ import paho.mqtt.client as mqtt
 
 from certificates import openssl
 from conftest import LIMIT, PROGRAM, ROOT, until
+from ports import free_port
 
 BESIDE = pathlib.Path(PROGRAM).with_name("marram-edge")
 EDGE = os.environ.get("MARRAM_EDGE", str(
@@ -27,12 +28,6 @@ enable = ["false"]
 disable = ["false"]
 is_active = ["false"]
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def toml(value):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import ROOT
+from conftest import LIMIT, ROOT
 from edge import EDGE, Edge
 
 SHIPPED = ROOT / "packaging/edge/diag-plugins"
@@ -96,9 +96,9 @@ def test_a_plugin_that_hangs_is_ended(edge):
            "done")
     plugin(edge, "02_next", "echo next")
     began = time.monotonic()
-    done, files = collect(edge, "--timeout", "200ms", "--forceful-timeout",
+    done, files = collect(edge, "--timeout", "3s", "--forceful-timeout",
                           "300ms", "--name", "x")
-    assert 0.5 <= time.monotonic() - began < 20
+    assert 3.3 <= time.monotonic() - began < LIMIT
     assert done.status == 1 and "01_hangs took longer than" in done.err
     assert files["x/01_hangs/output.log"] == "begun\n"
     assert files["x/02_next/output.log"] == "next\n"
@@ -173,5 +173,5 @@ def test_those_we_ship(edge):
 def test_those_we_ship_say_how_they_are_called():
     for path in SHIPPED.glob("*.sh"):
         done = subprocess.run([path], capture_output=True, text=True,
-                              timeout=30)
+                              timeout=LIMIT)
         assert done.returncode == 1 and "usage:" in done.stderr, path

@@ -97,7 +97,7 @@ def all_of(cloud, n):
         return list(dict.fromkeys(
             int(float(text.split('"value":')[1].split("}")[0]))
             for text in cloud.on(CREATED)))
-    until("all have come", lambda: len(values()) >= n, 60)
+    until("all have come", lambda: len(values()) >= n)
     assert values() == list(range(n))
 
 

@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from conftest import LIMIT, PROGRAM, until
+from conftest import LIMIT, PROGRAM, all_bytes, until
 from fleet_device import Agent, Sshd, free_port
 
 API = "/fleet/api/v1/"
@@ -248,8 +248,7 @@ def test_a_device_gets_the_secrets_its_configuration_names(fleet):
                    fleet.call("GET", "secret/list?unit=" + fleet.unit)):
         assert "not for you" not in answer.text and "age-encryption" not in answer.text
     assert fleet.call("POST", "secret/%s/reveal" % others).data["secret"] == "not for you"
-    kept = b"".join(p.read_bytes() for p in (fleet.server.folder / "data").rglob("*")
-                    if p.is_file())
+    kept = all_bytes(fleet.server.folder / "data")
     for text in (b"not for you", b"s3cret words", b"toor"):
         assert text not in kept
     assert "not for you" not in fleet.server.logged()
@@ -497,3 +496,81 @@ def test_artifacts(fleet):
         {"artifact": "new.png", "path": "/etc/logo"}, {"artifact": "b", "path": "/logo.png"}]
     fleet.call("DELETE", "artifact/b" + unit, status=204)
     fleet.call("GET", "artifact/b" + unit, status=404)
+
+
+# --- what was deleted --------------------------------------------------------
+
+def test_a_device_that_was_deleted_is_put_out_and_comes_back_only_when_asked(fleet):
+    kept = secret(fleet)
+    declare(fleet, "hall", [{"secret": kept, "path": "/etc/app/pw"}])
+    shared = fleet.agent_token(config="hall")
+    sshd, echo = fleet.sshd("a", fleet.key), Echo(hurry=True)
+    agent = fleet.agent(shared["token"], sshd).up()
+    agent.wait("send_secrets")
+    agent.targets[5900] = echo.port
+    device = fleet.device(sshd)["id"]
+    env = access_env(fleet, device)
+    child = access(fleet, device, "--port", "5900", env=env)
+    child.stdin.write(b"x")
+    child.stdin.flush()
+    assert child.stdout.read(1) == b"x"
+    fleet.call("DELETE", "device/" + device, status=204)
+    assert agent.closed.wait(LIMIT)
+    child.communicate(timeout=LIMIT)  # the tunnel is cut
+    assert fleet.devices() == []
+
+    # by what it had it is nobody yet, and gets no secret
+    agent = fleet.agent(shared["token"], sshd).up()
+    again = fleet.device(sshd)
+    assert again["state"] == "waiting" and again["id"] != device
+    assert "send_secrets" not in agent.kinds()
+    child = access(fleet, again["id"], env=env)
+    child.communicate(timeout=LIMIT)
+    assert child.returncode != 0  # the tunnel's token was of the old one
+    fleet.call("POST", "device/%s/approve" % again["id"], status=204)
+    agent.wait("send_secrets")
+    # others come in by that token as before
+    fleet.agent(shared["token"], fleet.sshd("b", fleet.key)).up()
+    assert [d["state"] for d in fleet.devices()] == ["active", "active"]
+
+    # who is deleted, and gets a new token, was asked
+    fleet.call("DELETE", "device/" + again["id"], status=204)
+    assert agent.closed.wait(LIMIT)
+    new = fleet.agent_token(config="hall")
+    fleet.agent(new["token"], sshd).up().wait("send_secrets")
+    assert fleet.device(sshd)["state"] == "active"
+    # and from then on it is as any other
+    fleet.call("DELETE", "device/" + fleet.device(sshd)["id"], status=204)
+    fleet.agent(new["token"], sshd).up()
+    assert fleet.device(sshd)["state"] == "waiting"
+
+
+def test_a_unit_that_is_deleted_puts_its_agents_out_at_once(fleet):
+    sshd = fleet.sshd("a", fleet.key)
+    agent = fleet.agent(fleet.first["token"], sshd).up()
+    # one that is still being looked at: its sshd does not answer
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        late = fleet.agent(fleet.first["token"], None, key=fleet.sshd("b", None).public_key)
+        late.targets[22] = mute.getsockname()[1]
+        device = fleet.device(sshd)["id"]
+        env = access_env(fleet, device)
+        child = access(fleet, device, env=env)
+        assert child.stdout.read(4) == b"SSH-"
+        other = fleet.server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "other"}},
+                                  fleet.token).data["unitId"]
+        stays = fleet.agent(fleet.call("POST", "agent-token", {"unitId": other}).data["token"],
+                            fleet.sshd("c", fleet.key_for(fleet.call(
+                                "POST", "agent-token", {"unitId": other}).data["token"]))).up()
+        answer = fleet.server.call("DELETE", "/coremgr/api/v1/unit/" + fleet.unit,
+                                   token=fleet.token)
+        assert answer.status == 204
+        for a in (agent, late):
+            assert a.closed.wait(LIMIT) and a.code == 4401
+        child.communicate(timeout=LIMIT)
+    assert fleet.agent(fleet.first["token"], sshd).refused() == 4401
+    assert fleet.server.call("GET", "/agent/key", token=fleet.first["token"]).status == 401
+    child = access(fleet, device, env=env)
+    child.communicate(timeout=LIMIT)
+    assert child.returncode != 0
+    assert not stays.closed.is_set()
+    stays.die()

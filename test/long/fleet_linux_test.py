@@ -12,6 +12,7 @@ import fleet_linux
 from e2e_conftest import until
 from edge_install_test import MIRROR, Machine
 from fleet_nixos import Device as NixDevice
+from ports import free_port
 
 INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,age,tzdata,ca-certificates"
 UNIT = "[Unit]\nDescription=%s\n[Service]\nExecStart=%s\n" \
@@ -42,7 +43,7 @@ class Device:
         self.root = fleet.folder / name
         subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(self.root)],
                        check=True, timeout=600)
-        self.port = NixDevice.free_port()
+        self.port = free_port()
         shop = fleet.folder / "shop"
         if not shop.exists():
             fleet_linux.make_repository(shop)

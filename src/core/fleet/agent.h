@@ -5,6 +5,7 @@
  *    agent_conn.c    one agent's connection: what it says, and is told
  *    agent_admit.c   on workers: may it come in, and what is kept of it
  *    agent_tunnel.c  tunnels through it: bytes, borders, ends
+ *    agent_gone.c    devices and units that were deleted
  *    agent_access.c  the near ends of tunnels: a WebSocket, or a socket of ours
  *    agent_token.c   tokens that agents enrol with; claim codes
  *    agent_log.c     what devices log
@@ -55,6 +56,12 @@ struct fleet_access_token {
 	int64_t expires_at, created_at;
 };
 extern const struct entity fleet_access_token_entity;
+
+struct fleet_removed_key {
+	struct str id, unit_id, public_key;
+	int64_t removed_at;
+};
+extern const struct entity fleet_removed_key_entity;
 
 struct fleet_hardware {
 	struct str id, unit_id;
@@ -148,6 +155,9 @@ bool agent_send_to(
 /* Ends its connection, from any thread. */
 void agent_drop(
     struct fleet_agents *all, struct str device_id, const char *reason);
+/* Ends all that are of a unit that is no more, whatever they are at. On the
+ * loop. */
+void agents_end_of(struct fleet_agents *all, struct str unit_id);
 bool agent_path_is(const struct http_upgraded *u, const char *path);
 
 /* What a switch has come to. */
@@ -243,6 +253,17 @@ int fleet_access_check(
 struct claims *claims_new(void);
 void claims_free(struct claims *c);
 void fleet_token_routes(struct fleet *f, http_add_routes *add, void *ctx);
+
+/* --- what was deleted (agent_gone.c) -------------------------------------- */
+
+/* Its agent is put out, and its key remembered. */
+void agent_device_gone(struct fleet *f, const struct fleet_device *d);
+/* Its tokens are no more, and its agents are put out. [any thread] */
+void agents_unit_gone(void *fleet, struct str unit_id);
+/* A new device has this key: it is not remembered any more. `unasked`: it was
+ * deleted since its token was made. */
+int fleet_key_taken_back(struct store *tx, struct str unit_id,
+    struct str public_key, int64_t token_made, bool *unasked, struct err *err);
 
 /* --- tunnels (agent_tunnel.c) --------------------------------------------- */
 

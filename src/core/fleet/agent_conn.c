@@ -145,6 +145,22 @@ agent_end(struct agent *a, const char *reason)
 	end_with(a, reason, WEBSOCKET_AWAY);
 }
 
+void
+agents_end_of(struct fleet_agents *all, struct str unit_id)
+{
+	struct agent *found;
+
+	/* from the beginning each time: an end may let others go on, or end */
+	do {
+		found = NULL;
+		LIST_EACH (a, &all->all, struct agent, link)
+			if (found == NULL && str_eq(a->unit_id, unit_id))
+				found = a;
+		if (found != NULL)
+			end_with(found, "the unit was deleted", CLOSE_TOKEN);
+	} while (found != NULL);
+}
+
 /* Told once, to those who run the platform; the agent sees the code. */
 static void
 refuse(struct agent *a, int code, const char *reason)

@@ -117,7 +117,7 @@ fleet_token_find(
 		return err_set(err, ERR_DENIED, "there is no such token");
 	if (ret->revoked)
 		return err_set(err, ERR_DENIED, "the token was revoked");
-	return 0;
+	return fleet_unit_there(f, ret->unit_id, err);
 }
 
 int
@@ -316,6 +316,8 @@ fleet_access_check(
 	if (rc == 0 && (!found || row.expires_at <= clock_now()))
 		rc = err_set(err, ERR_DENIED,
 		    "the token is not for this device, or has expired");
+	if (rc == 0)
+		rc = fleet_unit_there(f, row.unit_id, err);
 	arena_fini(&a);
 	return rc;
 }

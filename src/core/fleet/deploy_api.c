@@ -621,4 +621,5 @@ deploy_routes(struct fleet *f, http_add_routes *add, void *ctx)
 	    REST_NO(REST_ADD) | REST_NO(REST_PATCH) | REST_NO(REST_DEL), add,
 	    ctx);
 	rest_mount_rows(m, rows, FLEET_API, f, add, ctx);
+	deploy_drift_routes(f, add, ctx);
 }

@@ -25,8 +25,6 @@
 #define TRIES_MIN 10        /* of one that was applied and is out of reach */
 #define STORE_AGAIN_MS 10000
 #define ATTEMPTS_MAX 3
-#define CHANGES_MAX 1000
-#define DIFF_MAX 16384
 #define RUN_LEN 16
 
 enum next { MORE, LEAVE };
@@ -283,56 +281,6 @@ step_build(struct work *w)
 }
 
 static void
-add_change(struct json_out *o, const struct target_change *c, bool with_diff)
-{
-	static const char *const actions[] = { "add", "change", "remove",
-		"run" };
-	const struct {
-		const char *key;
-		struct str value;
-	} members[] = { { "kind", c->kind }, { "name", c->name },
-		{ "from", c->from }, { "to", c->to },
-		{ "diff",
-		    { with_diff ? c->diff.ptr : NULL,
-			MIN_OF(c->diff.len, (size_t)DIFF_MAX) } } };
-
-	json_out_object(o);
-	json_out_key(o, "action");
-	json_out_str(o, str_of(actions[c->action]));
-	for (size_t i = 0; i < COUNT_OF(members); i++)
-		if (members[i].value.ptr != NULL) {
-			json_out_key(o, members[i].key);
-			json_out_str(o, members[i].value);
-		}
-	json_out_end_object(o);
-}
-
-/* As JSON; beyond the limit one line says how many there are more. */
-static struct str
-changes_of(struct arena *a, const struct target_plan *p, bool with_diff)
-{
-	struct buf b = { 0 };
-	struct json_out o;
-	struct str ret;
-
-	json_out_init(&o, &b, false);
-	json_out_array(&o);
-	for (size_t i = 0; i < p->n && i < CHANGES_MAX; i++)
-		add_change(&o, &p->changes[i], with_diff);
-	if (p->n > CHANGES_MAX)
-		add_change(&o,
-		    &(struct target_change){ .action = TARGET_RUN,
-			.kind = STR("more"),
-			.name =
-			    arena_printf(a, "%zu more", p->n - CHANGES_MAX) },
-		    false);
-	json_out_end_array(&o);
-	ret = arena_str(a, buf_str(&b));
-	buf_free(&b);
-	return ret;
-}
-
-static void
 tell_changes(struct work *w, const struct target_plan *p)
 {
 	static const char *const marks[] = { "+", "~", "-", ">" };
@@ -357,47 +305,6 @@ has_it(const struct target_plan *p, struct str built)
 	return p->n == 0 || (p->current.len > 0 && str_eq(p->current, built));
 }
 
-/* How it differs from what was deployed to it; NULL: not at all. Each change in
- * a line: the diffs of files stay with the deployment. */
-static struct str
-drift_of(struct arena *a, const struct target_plan *p)
-{
-	struct target_plan none = { 0 };
-	struct buf b = { 0 };
-	struct json_out o;
-	struct str ret;
-
-	json_out_init(&o, &b, false);
-	json_out_object(&o);
-	json_out_key(&o, "at");
-	json_out_time(&o, clock_now());
-	json_out_key(&o, "changes");
-	json_out_raw(&o, changes_of(a, p != NULL ? p : &none, false));
-	json_out_end_object(&o);
-	ret = arena_str(a, buf_str(&b));
-	buf_free(&b);
-	return ret;
-}
-
-/* It was asked what it has: when that is to be what was deployed, it tells
- * whether somebody has changed it since. */
-static void
-note_drift(struct work *w, const struct target_plan *p)
-{
-	const struct fleet_device *d = &w->job.row;
-	struct fleet_device row = { .id = d->id, .unit_id = d->unit_id };
-	struct err err;
-
-	if (d->deployed_built.len == 0 ||
-	    !str_eq(d->deployed_built, w->row.built) ||
-	    !str_eq(d->deployed_config, w->d->row.config))
-		return;
-	row.drift = drift_of(&w->arena, p);
-	if (fleet_device_set(w->f, &row, "drift", &err) != 0)
-		log_warn("the drift of " STR_FMT " could not be kept: %s",
-		    STR_ARG(d->id), err.text);
-}
-
 /* The device has it, and it stays. */
 static int
 note_deployed(struct work *w, struct err *err)
@@ -408,7 +315,8 @@ note_deployed(struct work *w, struct err *err)
 		.deployed_commit = w->d->of->row.commit,
 		.deployed_built = w->d->row.built,
 		.pending_config = STR(""),
-		.drift = drift_of(&w->arena, NULL) };
+		.drift = deploy_drift(&w->arena, w->d->row.config,
+		    w->d->of->row.commit, &(struct target_plan){ 0 }) };
 
 	return fleet_device_set(w->f, &row,
 	    "deployedConfig deployedCommit deployedBuilt pendingConfig drift",
@@ -430,8 +338,7 @@ step_plan(struct work *w)
 		rc = w->target->plan(&w->job.target, row->built, &p, &err);
 	if (rc == 0) {
 		tell_changes(w, &p);
-		row->changes = changes_of(&w->arena, &p, true);
-		note_drift(w, &p);
+		row->changes = deploy_changes(&w->arena, &p);
 		row->before_built = arena_str(
 		    &w->arena, p.current.ptr != NULL ? p.current : STR(""));
 		row->before_config =
@@ -605,8 +512,7 @@ step_rollback(struct work *w)
 		.deployed_config = row->before_config,
 		.deployed_commit = row->before_commit,
 		.deployed_built = row->before_built,
-		.pending_config = STR(""),
-		.drift = STR("{}") }; /* it is not asked again */
+		.pending_config = STR("") };
 	struct err err = { 0 };
 	struct str why;
 	int rc = find_target(w, &err);
@@ -620,7 +526,7 @@ step_rollback(struct work *w)
 	if (rc == 0)
 		rc = fleet_device_set(w->f, &back,
 		    "deployedConfig deployedCommit deployedBuilt "
-		    "pendingConfig drift",
+		    "pendingConfig",
 		    &err);
 	if (w->task != NULL)
 		end(w, rc, &err);

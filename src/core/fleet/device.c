@@ -53,7 +53,8 @@ static const struct field device_fields[] = {
 		    "`archived`: it is not in use any more."),
 	F_JSON(D, drift, "drift", .flags = FIELD_OBJECT, .def = "{}",
 	    .help = "How it differs from what was deployed: {\"at\", "
-		    "\"changes\": [...]}; empty: it was not asked yet."),
+		    "\"changed\", \"config\", \"commit\", \"changes\": "
+		    "[...]}; empty: it was not asked yet."),
 	F_TEXT(D, location, "location", .def = "\"\"", .max = 1024,
 	    .help = "Where it stands."),
 	F_TEXT(D, notes, "notes", .def = "\"\"", .max = 65536,
@@ -155,7 +156,7 @@ device_changed(struct rest *r, enum rest_verb verb, const void *row)
 	struct fleet *f = r->module;
 
 	if (verb == REST_DEL)
-		agent_drop(f->agents, d->id, "the device was deleted");
+		agent_device_gone(f, d);
 }
 
 static void

@@ -169,6 +169,17 @@ fleet_call_unit(
 	return false;
 }
 
+int
+fleet_unit_there(struct fleet *f, struct str unit_id, struct err *err)
+{
+	int there =
+	    f->route != NULL ? route_unit_exists(f->route, unit_id, err) : 1;
+
+	return there == 0 ? err_set(err, ERR_DENIED, "its unit was deleted")
+	    : there < 0   ? there
+			  : 0;
+}
+
 bool
 fleet_limit(struct rest *r, enum rest_verb verb, struct filter *f)
 {
@@ -234,6 +245,7 @@ const struct entity *const fleet_entities[] = {
 	&fleet_remote_entity,
 	&fleet_agent_token_entity,
 	&fleet_access_token_entity,
+	&fleet_removed_key_entity,
 	&fleet_hardware_entity,
 	&fleet_hardware_pair_entity,
 	&fleet_connection_entity,

@@ -65,6 +65,10 @@ bool fleet_upgraded(struct fleet *f, const struct http_upgraded *u);
  * `to`; put in the place of what is there, taken away from `from`. */
 int fleet_backup_copy(void *fleet, const char *to, struct err *err);
 int fleet_backup_put_back(void *fleet, const char *from, struct err *err);
+/* Tells what that would change, unit by unit; see struct backup_folder. */
+int fleet_backup_compare(void *fleet, const char *from,
+    void (*note)(void *note_ctx, const char *fate, struct str name),
+    void *note_ctx, struct err *err);
 
 struct store *fleet_store(struct fleet *f);
 extern const struct entity *const fleet_entities[]; /* NULL ends */

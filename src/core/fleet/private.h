@@ -68,6 +68,8 @@ bool fleet_before_add(struct rest *r, void *row, void *extra, void *beside);
  * call is answered. */
 bool fleet_call_unit(struct fleet *f, struct http_call *c, enum rest_verb verb,
     struct str *unit);
+/* ERR_DENIED: the unit was deleted. [any thread] */
+int fleet_unit_there(struct fleet *f, struct str unit_id, struct err *err);
 /* {dir}/{unit id}/{rest}, with its folders made. In `a`. */
 const char *fleet_path(
     struct fleet *f, struct arena *a, struct str unit_id, const char *rest);

@@ -105,7 +105,8 @@ extern const struct record fleet_unit_query;
 #define FLEET_UNIT_QUERY(type)                                                 \
 	F_TEXT(type, unit, "unit", .help = "The id of the unit.")
 
-extern const struct http_route fleet_state_rows[], fleet_history_rows[],
+extern const struct http_route fleet_state_rows[], fleet_config_rows[],
+    fleet_tag_rows[], fleet_use_rows[], fleet_history_rows[],
     fleet_remote_rows[];
 /* Has git put the objects of all repositories in order where they are many. */
 void fleet_repos_tidy(struct fleet *f);

@@ -59,13 +59,14 @@ use_run()
 }
 
 # One word, the exit of going back, and that of the switch; -1: there is none.
+# Each is read once: it may come while we look.
 state_of()
 {
 	back=$(cat "$dir/back" 2>/dev/null || echo -1)
 	exit=$(cat "$dir/exit" 2>/dev/null || echo -1)
 	if [ ! -d "$dir" ]; then
 		word=none
-	elif [ -e "$dir/back" ]; then
+	elif [ "$back" != -1 ]; then
 		word=back
 	elif [ -e "$dir/taken" ]; then
 		word=undoing
@@ -77,7 +78,7 @@ state_of()
 		word=remembered
 	elif [ "$(cat "$dir/boot")" != "$(boot_id)" ]; then
 		word=restarted
-	elif [ ! -e "$dir/exit" ]; then
+	elif [ "$exit" = -1 ]; then
 		word=switching
 	elif [ "$exit" = 0 ]; then
 		word=applied
@@ -92,6 +93,7 @@ state_of()
 forget_old()
 {
 	n=0
+	# shellcheck disable=SC2045 # names of ours
 	for old in $(ls -t "$top"); do
 		[ -e "$top/$old/old" ] || continue
 		n=$((n + 1))
@@ -157,20 +159,24 @@ guard()
 		left=$((left - 1))
 	done
 	left=$1
-	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || left=0
+	why="nobody confirmed"
+	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || {
+		left=0
+		why="the switch failed"
+	}
 	while [ -e "$dir/armed" ] && [ "$left" -gt 0 ]; do
 		sleep 1
 		left=$((left - 1))
 	done
 	mv "$dir/armed" "$dir/taken" 2>/dev/null || exit 0
-	echo "nobody confirmed: taken back" >>"$dir/log"
+	echo "$why: taken back" >>"$dir/log"
 	go_back
 }
 
 go_back()
 {
 	was=$(cat "$dir/old")
-	how=test
+	how="test"
 	if [ -e "$dir/confirmed" ] || [ -e "$dir/confirming" ]; then
 		how=switch
 		nix-env -p "$profile" --set "$was" >>"$dir/log" 2>&1

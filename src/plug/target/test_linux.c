@@ -160,7 +160,7 @@ test_linux_look(const char *dir, struct buf *out)
 
 /* Every process of the device: they have its root in their environment. */
 static void
-kill_all(const char *dir)
+kill_once(const char *dir)
 {
 	char want[80], path[300], env[131072];
 	DIR *proc = opendir("/proc");
@@ -189,6 +189,13 @@ kill_all(const char *dir)
 }
 
 void
+test_linux_kill(const char *dir)
+{
+	for (int i = 0; i < 3; i++) /* those that were born meanwhile, too */
+		kill_once(dir);
+}
+
+void
 test_linux_restart(const char *dir)
 {
 	const char *const boot[] = { "sh", "/var/lib/marram-fleet/apply.sh",
@@ -196,8 +203,7 @@ test_linux_restart(const char *dir)
 	struct arena a = { 0 };
 	struct str out, error;
 
-	for (int i = 0; i < 3; i++) /* those that were born meanwhile, too */
-		kill_all(dir);
+	test_linux_kill(dir);
 	(void)test_run(
 	    dir, test_linux_argv(dir, boot, &a), STR_NULL, &a, &out, &error);
 	arena_fini(&a);

@@ -17,3 +17,11 @@ export function beat(ask: () => Promise<unknown>, changed: () => unknown, every 
 	look();
 	return () => { ended = true; clearTimeout(timer); };
 }
+
+// Of several loads under way the last one counts: an answer that comes late is
+// older than what is shown. `const began = newest()` for a page; in a load
+// `const isNew = began()`, and after each wait `if (!isNew()) return`.
+export function newest(): () => () => boolean {
+	let last = 0;
+	return () => { const me = ++last; return () => me === last; };
+}
