@@ -78,6 +78,10 @@ def make_repository(folder):
     make_package(folder, "marram-old", "1.0")
     make_package(folder, "marram-broken", "1.0", script="#!/bin/sh\nexit 7\n")
     make_package(folder, "marram-slow", "1.0", script="#!/bin/sh\nsleep 600\n")
+    index(folder)
+
+
+def index(folder):
     out = ""
     for deb in sorted(folder.glob("*.deb")):
         control = subprocess.run(["dpkg-deb", "-f", deb], check=True, text=True,
