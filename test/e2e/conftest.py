@@ -43,8 +43,8 @@ def all_bytes(folder):
     """What is in the files below it, of which some come and go."""
     found = b""
     for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            found += path.read_bytes()
+        with contextlib.suppress(FileNotFoundError):
+            found += path.read_bytes() if path.is_file() else b""
     return found
 
 

@@ -2,6 +2,8 @@
 import os
 import subprocess
 
+import pytest
+
 from conftest import LIMIT, PROGRAM, until
 from fleet_nixos import NEEDED, fleet
 
@@ -151,10 +153,9 @@ def test_an_activation_that_fails_is_taken_back_and_the_rest_stays(fleet):
     assert one.row()["pendingConfig"] == ""
 
 
-def test_who_cancels_leaves_nothing_half_done(fleet):
+def test_one_step_can_be_cancelled(fleet):
     f = fleet("pi")
-    d = f.device("pi")
-    before = d.current()
+    f.device("pi")
     f.set("pi", "2", build="/bin/sleep 600")
     f.commit("a long build")
     no = f.post("deployment")
@@ -166,14 +167,52 @@ def test_who_cancels_leaves_nothing_half_done(fleet):
     assert f.states(no) == {"pi-1": "cancelled"}
     assert f.call("POST", "task/%s/cancel" % task["id"]).status == 409
 
-    f.set("pi", "3", switch="    sleep 2")
-    f.commit("a long activation")
+
+@pytest.mark.parametrize("step", ["plan", "copy", "apply", "checks", "confirm"])
+def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
+    f = fleet("pi", options=["--fleet.deploy.confirm-time", "600s"])
+    one, two = f.device("pi"), f.device("pi")
+    f.set("pi", "2")
+    last = f.commit("second")
     no = f.post("deployment")
-    until("it applies", lambda: f.states(no) == {"pi-1": "apply"})
+    assert f.ended(no)["state"] == "done", f.outputs(no)
+    before = one.current()
+    assert one.profile() == two.profile() == two.current() == before
+
+    f.set("pi", "3", switch="    [ ! -e /run/gate/gate ] || gate apply")
+    f.commit("third")
+    two.hold("nothing")  # it has the program of the check
+    one.hold(step)
+    no = f.post("deployment", checks=[{"argv": ["gate", "checks"]}])
+    until(step, one.held, 60)
+    assert f.states(no) == {"pi-1": step, "pi-2": "queued"}
     assert f.call("POST", "deployment/%s/cancel" % no).status == 204
-    assert f.ended(no)["state"] == "cancelled"
-    assert f.states(no) == {"pi-1": "rolledBack"}
-    assert d.current() == before
+    open_ = step in ("apply", "checks", "confirm")
+    if step == "confirm":  # what is in the middle of the profile is let end
+        until("it goes back", lambda: f.states(no)["pi-1"] == "rollback", 60)
+        one.let_go()
+    ended = f.ended(no)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "cancelled")
+    assert f.states(no) == {"pi-1": "rolledBack" if open_ else "cancelled",
+                            "pi-2": "cancelled"}
+    tasks = {t["kind"]: t for t in f.rows(no, "task")}
+    assert tasks[step]["state"] == "cancelled", tasks[step]
+    assert ("rollback" in tasks) == open_
+    if step != "confirm":
+        one.let_go()
+    # Also what was held comes too late to change anything.
+    until("whoever was held has ended", lambda: not one.has_gate(), 60)
+    for d in one, two:
+        assert d.current() == d.profile() == before
+        row = d.row()
+        assert (row["deployedCommit"], row["deployedBuilt"],
+                row["pendingConfig"]) == (last, before, "")
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 409
+
+    again = f.call("POST", "deployment/%s/retry" % no).data["id"]
+    assert f.ended(again)["state"] == "done", f.outputs(again)
+    built = f.build("pi")
+    assert {one.current(), one.profile(), two.current(), two.profile()} == {built}
 
 
 def test_the_command_line_follows_to_the_end(fleet, tmp_path):

@@ -393,9 +393,11 @@ static void
 update(struct http_call *c, struct str name)
 {
 	struct fleet *f = fleet_of(c);
+	struct fleet_inputs in;
 	struct fleet_state s;
 	struct fleet_repo *r;
 	struct json_out *o;
+	struct str unit;
 	struct err err;
 	int rc;
 
@@ -406,7 +408,20 @@ update(struct http_call *c, struct str name)
 	    !str_eqz(name, "nixpkgs") && !str_eqz(name, "thymis"))
 		rc = err_set(&err, ERR_NOT_FOUND, "there is no such input");
 	if (rc == 0)
-		rc = fleet_inputs_update(f, r->unit_id, &s, r->dir, name, &err);
+		rc = fleet_inputs_read(r->dir, &c->arena, &in, &err);
+	/* others go on meanwhile */
+	unit = arena_str(&c->arena, r->unit_id);
+	fleet_repo_give(r);
+	if (rc == 0)
+		rc = fleet_inputs_newest(
+		    f, unit, &s, name, &c->arena, &in, &err);
+	if (rc == 0)
+		rc = fleet_repo_take(f, unit, &r, &err);
+	if (rc != 0) {
+		fleet_state_error(c, &err);
+		return;
+	}
+	rc = fleet_inputs_put(f, unit, r->dir, &in, &err);
 	if (rc == 0)
 		rc = fleet_repo_reload(r, &err);
 	if (rc == 0) {

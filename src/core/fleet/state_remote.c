@@ -440,6 +440,28 @@ handle_test(struct http_call *c)
 	answer(&t, commit, how);
 }
 
+/* What has to be let in by machines and Git servers, and is no secret. */
+static void
+handle_key(struct http_call *c)
+{
+	struct fleet *f = (struct fleet *)(uintptr_t)c->route->ctx;
+	struct json_out *o;
+	struct str unit, key;
+	const char *path;
+	struct err err;
+
+	if (!fleet_call_unit(f, c, REST_GET, &unit))
+		return;
+	if (fleet_unit_key(f, unit, &c->arena, &path, &key, &err) != 0) {
+		fleet_state_error(c, &err);
+		return;
+	}
+	o = rest_data(c);
+	json_out_key(o, "publicKey");
+	json_out_str(o, key);
+	rest_data_end(c);
+}
+
 /* --- keeping small -------------------------------------------------------- */
 
 void
@@ -493,6 +515,17 @@ static const struct record shown_record = { "fleetRemoteState", sizeof(S),
 	shown_fields };
 #undef S
 
+struct shown_key {
+	struct str public_key;
+};
+static const struct field key_fields[] = {
+	F_TEXT(struct shown_key, public_key, "publicKey",
+	    .help = "A line for authorized_keys."),
+	{ 0 },
+};
+static const struct record key_record = { "fleetUnitKey",
+	sizeof(struct shown_key), key_fields };
+
 #define ROW(path, what)                                                        \
 	"POST", path, HTTP_TOKEN, .scope = "fleet.state." what,                \
 				  .reply = { .record = &shown_record },        \
@@ -507,5 +540,10 @@ const struct http_route fleet_remote_rows[] = {
 	{ ROW("/remote/{id}/test", "get"), .handle = handle_test,
 	    .help = "Whether it can be reached and lets us in, and who has "
 		    "more." },
+	{ "GET", "/repository/key", HTTP_TOKEN, .scope = "fleet.state.get",
+	    .query = &fleet_unit_query, .reply = { .record = &key_record },
+	    .handle = handle_key, .flags = HTTP_SLOW,
+	    .help = "The public key by which the unit signs in by SSH, to "
+		    "machines and to remotes." },
 	{ 0 },
 };

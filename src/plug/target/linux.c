@@ -267,18 +267,7 @@ copy(struct target_job *j, struct str built, struct err *err)
 	    : with_bundle(j, &s, "copy", or_hour(j->copy_ms), &r, err);
 }
 
-/* Each line that the device said. */
-static void
-tell_lines(struct target_job *j, struct str text)
-{
-	while (text.len > 0) {
-		struct str line = str_cut(&text, '\n');
-
-		j->host->tell(j->host->ctx, line);
-	}
-}
-
-/* The installed program. What it says is told, also when it fails. */
+/* The installed program. What it says is told while it runs. */
 static int
 installed(struct target_job *j, const char *command, const char *built,
     const char *limit, const char *confirm, int64_t timeout_ms, struct err *err)
@@ -286,11 +275,10 @@ installed(struct target_job *j, const char *command, const char *built,
 	const char *const argv[] = { "sh", PROGRAM, command,
 		arena_z(j->arena, j->run), built, limit, confirm, NULL };
 	struct target_result r = { 0 };
-	int rc = device(j, argv, STR_NULL, timeout_ms, &r, err);
+	int rc = j->host->ssh_told(
+	    j->host->ctx, argv, STR_NULL, timeout_ms, &r, err);
 
-	if (r.out.len > 0)
-		tell_lines(j, r.out);
-	return rc;
+	return rc == 0 && r.status != 0 ? failed(&r, err) : rc;
 }
 
 static int

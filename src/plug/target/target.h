@@ -69,6 +69,9 @@ struct target_host {
 	 * the device can not be reached now. */
 	int (*ssh)(void *ctx, const char *const *argv, struct str input,
 	    int64_t timeout_ms, struct target_result *ret, struct err *err);
+	/* The same for a program that people watch: its output is told live. */
+	int (*ssh_told)(void *ctx, const char *const *argv, struct str input,
+	    int64_t timeout_ms, struct target_result *ret, struct err *err);
 	/* For programs that call ssh themselves (nix copy): a file for
 	 * `ssh -F` that knows the device as host "device", with key, host key
 	 * and proxy. Lives as long as the job. */
