@@ -2,7 +2,7 @@
 // its age, and goes with the user.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { finish, isGood, LIMIT, openPage, Platform, signIn } from './platform.mjs';
 
 let platform;
 before(async () => { platform = await Platform.start('--admin-password', 'a long password'); });
@@ -10,7 +10,7 @@ after(async () => { await finish(); await platform.stop(); });
 
 // The page's own rules forbid what waitForFunction() does.
 async function until(page, check) {
-	for (const end = Date.now() + 20_000; !(await page.evaluate(check)); await new Promise((done) => setTimeout(done, 50))) assert.ok(Date.now() < end, String(check));
+	for (const end = Date.now() + LIMIT; !(await page.evaluate(check)); await new Promise((done) => setTimeout(done, 50))) assert.ok(Date.now() < end, String(check));
 }
 const kept = (page) => page.evaluate(async () => (await caches.keys()).filter((k) => k.startsWith('answers:')));
 
@@ -57,7 +57,7 @@ test('what was seen stays readable while the server is away', async () => {
 	await page.getByText('Barn door').waitFor();
 
 	await platform.begin();
-	await page.locator('.away').waitFor({ state: 'detached', timeout: 30_000 });
+	await page.locator('.away').waitFor({ state: 'detached' });
 	await platform.post('/coremgr/api/v1/device', { unitId, networkId, networkAddr: '02', name: 'Barn gate' }, await platform.token());
 	await page.goto(platform.url + '/devices');
 	await page.getByText('Barn gate').waitFor();

@@ -1,7 +1,7 @@
 // What is around every page: the palette, the menus, the address.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page;
 before(async () => {
@@ -25,6 +25,7 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	await page.keyboard.press('Enter');
 	await page.waitForURL(/\/network\//);
 	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=option]');
 	await page.keyboard.type('colours dark');
 	await page.waitForSelector('[role=option]:has-text("Colours: Dark")');
 	await page.keyboard.press('Enter');
@@ -36,6 +37,7 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	await page.keyboard.press('Enter');
 	await page.waitForURL(/\/settings/);
 	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=option]');
 	await page.keyboard.type('no such thing');
 	await page.waitForSelector('text=Nothing fits the search.');
 	await page.keyboard.press('Escape');
@@ -110,7 +112,7 @@ test('what a list was not told of it loads: before it is followed, and when too 
 	});
 	await signIn(p, platform, '/rules');
 	await p.waitForSelector('text=None yet: make one here');
-	for (const end = Date.now() + 15_000; !held.length; await new Promise((r) => setTimeout(r, 50))) assert.ok(Date.now() < end, 'nothing is followed');
+	await becomes(() => held.length);
 	await add('early');
 	const late = held;
 	held = undefined;

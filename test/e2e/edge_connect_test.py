@@ -135,7 +135,8 @@ def test_messages_go_both_ways(world):
     assert local.wait("c8y/s/ds") == ["510,dev1"]
     assert local.wait("c8y/s/dc/template") == ["xyz"]
     health = "te/device/main/service/tedge-mapper-bridge-c8y/status/health"
-    assert '"status":"up"' in local.wait(health)[-1]
+    until("the bridge is told to be up",
+          lambda: '"status":"up"' in local.wait(health)[-1])
     cloud.offline()
     until("the bridge is told to be down",
           lambda: '"status":"down"' in local.on(health)[-1])

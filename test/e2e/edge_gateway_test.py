@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import Client, until
+from conftest import LIMIT, Client, until
 from edge_device import EdgeDevice
 from gateways_test import Garden
 from live_test import Live
@@ -72,7 +72,7 @@ def test_a_device_enrols_with_the_key_once_and_by_its_own_secret_then(garden):
     assert device(garden, "gw03", "nowhere", key="another key").status == 4
     # forgotten: it is thrown out, and may enrol anew
     garden.hub("DELETE", "enrolment/" + rows[0]["id"], None, 204)
-    assert again.gone.wait(30)
+    assert again.gone.wait(LIMIT)
     again.close(False)
     assert device(garden, "gw01", key=None).status == 4
     assert device(garden, "gw01", key="another key",
@@ -404,7 +404,7 @@ def test_a_gateway_that_goes_takes_its_devices_along(garden):
     gw.say("m/", {"t": 1})
     node(garden, "gw01")
     garden.hub("DELETE", "gateway/" + field, None, 204)
-    assert gw.gone.wait(30)
+    assert gw.gone.wait(LIMIT)
     gw.close(False)
     assert device(garden, "gw01", key=None).status == 4
 

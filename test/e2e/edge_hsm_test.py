@@ -11,7 +11,7 @@ import pytest
 
 from certificates import Authority, openssl
 from cloud import Cloud
-from conftest import until
+from conftest import LIMIT, until
 from edge import EDGE, Edge
 from edge_cert_test import NEW, cert_of, key_of, public, run
 
@@ -66,7 +66,7 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(60) == 0
+        assert self.process.wait(LIMIT) == 0
 
 
 def device(folder, token, mode, **settings):
@@ -162,7 +162,7 @@ def test_the_server_has_token_and_pin_alone(tmp_path):
         assert said.status == 1, said
         second = subprocess.run(
             [EDGE, "run", "tedge-p11-server", "--socket-path", path],
-            capture_output=True, text=True, env=hsm.env, timeout=60)
+            capture_output=True, text=True, env=hsm.env, timeout=LIMIT)
         assert second.returncode == 1 and "another tedge-p11-server runs" in (
             second.stderr)
         idle = [socket.socket(socket.AF_UNIX) for _ in range(2)]
@@ -215,7 +215,7 @@ def test_systemd_may_give_it_its_socket(tmp_path):
             assert "object=device" in said.out
         finally:
             server.terminate()
-            assert server.wait(60) == 0
+            assert server.wait(LIMIT) == 0
     assert (tmp_path / "given").exists()
 
 

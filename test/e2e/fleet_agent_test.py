@@ -6,13 +6,15 @@ import json
 import base64
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
 
 import pytest
+import websocket
 
-from conftest import LIMIT, PROGRAM, until
+from conftest import LIMIT, PROGRAM, all_bytes, until
 from fleet_device import Agent, Sshd, free_port
 
 API = "/fleet/api/v1/"
@@ -122,6 +124,17 @@ def test_tokens_that_let_nobody_in(fleet):
     assert agent.closed.wait(LIMIT)
     assert fleet.agent(once["token"], sshd).refused() == 4401
     assert len(fleet.devices()) == 1
+
+
+@pytest.mark.parametrize("path", ["/agent/relay", "/agent/relay_for_clients"])
+def test_who_has_not_said_who_it_is_has_little_to_say(server, path):
+    ws = websocket.create_connection("ws://127.0.0.1:%d%s" % (server.http_port, path),
+                                     timeout=LIMIT, suppress_origin=True)
+    # the head of a text of 128 KiB is enough
+    ws.sock.sendall(b"\x81\xff" + struct.pack(">Q", 1 << 17) + b"mask" + b"x" * 100)
+    frame = ws.recv_frame()
+    assert (frame.opcode, frame.data[:2]) == (8, struct.pack(">H", 1009))
+    ws.close()
 
 
 def test_a_token_of_an_image_is_taken_over(fleet):
@@ -249,8 +262,7 @@ def test_a_device_gets_the_secrets_its_configuration_names(fleet):
                    fleet.call("GET", "secret/list?unit=" + fleet.unit)):
         assert "not for you" not in answer.text and "age-encryption" not in answer.text
     assert fleet.call("POST", "secret/%s/reveal" % others).data["secret"] == "not for you"
-    kept = b"".join(p.read_bytes() for p in (fleet.server.folder / "data").rglob("*")
-                    if p.is_file())
+    kept = all_bytes(fleet.server.folder / "data")
     for text in (b"not for you", b"s3cret words", b"toor"):
         assert text not in kept
     assert "not for you" not in fleet.server.logged()
@@ -506,6 +518,21 @@ def test_another_units_devices_are_not_seen(fleet):
         answer = fleet.server.call(method, API + path, body, guest)
         assert answer.status == status, (method, path, answer.status, answer.text)
     assert fleet.device(sshd)["connected"] and fleet.device(sshd)["name"] == ""
+
+
+def test_a_unit_has_as_many_devices_as_it_may(start, tmp_path):
+    f = Fleet(start("--fleet.device.max", "1"), tmp_path)
+    f.first = f.agent_token(name="first")
+    try:
+        f.call("POST", "device", {"unitId": f.unit, "name": "one", "address": "127.0.0.1"})
+        refused = f.call("POST", "device", {"unitId": f.unit, "name": "two",
+                                            "address": "127.0.0.1"}, status=429)
+        assert "fleet.device.max" in refused.text
+        agent = f.agent(f.first["token"], f.sshd("pi", f.key))
+        assert agent.refused() == 4403
+    finally:
+        for sshd in f.sshds:
+            sshd.stop()
 
 
 def test_artifacts(fleet):

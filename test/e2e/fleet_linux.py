@@ -9,8 +9,9 @@ import shutil
 import signal
 import subprocess
 
-from conftest import ROOT, until
+from conftest import LIMIT, ROOT, until
 from fleet_nixos import Device as NixDevice, Fleet, git
+from ports import free_port
 
 NEEDED = ["git", "unshare", "nsenter", "/usr/sbin/sshd", "age", "apt-get",
           "dpkg-deb", "update-rc.d", "flock"]
@@ -32,6 +33,22 @@ BOOT = """mount -t proc proc /proc && mount -t tmpfs -o mode=755 none /run &&
 mkdir /run/sshd && hostname "$(cat /etc/hostname)"
 for s in /etc/rc2.d/S*marram-fleet; do [ ! -x "$s" ] || "$s" start; done
 exec /usr/sbin/sshd -D -f /srv/sshd_config -E /srv/sshd.log"""
+
+# A program of the device that stays in the step whose name is in /srv/hold.
+GATE = """#!/bin/sh
+case "${0##*/} $*" in
+gate*) step=$1 ;;
+tar*/var/lib/marram-fleet/bundle/*) step=copy ;;
+tar*) step=plan ;;
+useradd*) step=apply ;;
+flock*) step=$(tr '\\0' '\\n' </proc/$PPID/cmdline | grep -x confirm) ;;
+esac
+if [ -n "$step" ] && [ "$step" = "$(cat /srv/hold 2>/dev/null)" ]; then
+	: >/srv/held
+	while [ -e /srv/hold ]; do sleep 0.1; done
+fi
+[ "${0##*/}" = gate ] || PATH=/usr/sbin:/usr/bin:/sbin:/bin exec "${0##*/}" "$@"
+"""
 
 
 def make_package(folder, name, version, depends="", script=""):
@@ -61,6 +78,10 @@ def make_repository(folder):
     make_package(folder, "marram-old", "1.0")
     make_package(folder, "marram-broken", "1.0", script="#!/bin/sh\nexit 7\n")
     make_package(folder, "marram-slow", "1.0", script="#!/bin/sh\nsleep 600\n")
+    index(folder)
+
+
+def index(folder):
     out = ""
     for deb in sorted(folder.glob("*.deb")):
         control = subprocess.run(["dpkg-deb", "-f", deb], check=True, text=True,
@@ -139,7 +160,7 @@ class Device:
              self.disk], stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         self.process = None
-        self.port = NixDevice.free_port()
+        self.port = free_port()
         self.prepare()
         self.start()
         answer = fleet.call("POST", "device", {"data": {
@@ -176,6 +197,18 @@ class Device:
                 "apt-get -q -o Dir::Etc::sourcelist=/dev/null update;"
                 "dpkg -i /srv/shop/marram-old_1.0_all.deb")
 
+    def hold(self, step):
+        """What does this step on the device stays in it, until let_go()."""
+        self.write("/usr/local/bin/gate", GATE)
+        self.sh("cd /usr/local/bin && chmod 755 gate && for p in tar useradd flock;"
+                "do ln -sf gate $p; done; rm -f /srv/held; echo %s >/srv/hold" % step)
+
+    def held(self):
+        return self.run("test -e /srv/held").returncode == 0
+
+    def let_go(self):
+        self.sh("rm -f /srv/hold /srv/held")
+
     def enter(self, *words):
         return ["nsenter", "-t", str(self.holder.pid), "-m", *words]
 
@@ -203,7 +236,7 @@ class Device:
                        "private", "--fork", "--kill-child", "chroot",
                        str(self.disk / "m"), "sh", "-c", BOOT),
             start_new_session=True)
-        until("sshd", lambda: NixDevice.listens(self), 30)
+        until("sshd", lambda: NixDevice.listens(self))
 
     def stop(self):
         """Its power is cut."""
@@ -214,14 +247,14 @@ class Device:
             first = f.read().split()
         for pid in first:
             os.kill(int(pid), signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(LIMIT)
         self.process = None
         until("its end", lambda: not NixDevice.listens(self))
 
     def scrap(self):
         self.stop()
         self.holder.kill()
-        self.holder.wait(30)
+        self.holder.wait(LIMIT)
         self.holder.stdout.close()
 
     def log(self):
@@ -230,7 +263,7 @@ class Device:
     def row(self):
         return self.fleet.call("GET", "device/" + self.id).data
 
-    def is_back(self, before, limit=120):
+    def is_back(self, before, limit=3 * LIMIT):
         """Waits until the device is as it was."""
         try:
             until("it takes itself back", lambda: self.look() == before, limit)

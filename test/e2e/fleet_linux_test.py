@@ -39,7 +39,7 @@ FULL = {
 def fleet(start, tmp_path):
     fleets = []
 
-    def begin(*configs, confirm="8s"):
+    def begin(*configs, confirm="30s"):
         server = start("--fleet.deploy.confirm-time", confirm,
                        "--fleet.deploy.check-time", "5s")
         fleets.append(fleet_linux.LinuxFleet(server, tmp_path, *configs))
@@ -60,7 +60,7 @@ def test_it_is_planned_applied_unchanged_drifts_and_is_repaired(fleet):
     f.commit("all of it")
     no = f.post("plan")
     until("the plan", lambda: f.deployment(no)["state"] != "running" and
-          f.deployment(no)["state"] == "planned", 60)
+          f.deployment(no)["state"] == "planned")
     assert d.look() == before and d.read("/var/lib/marram-fleet/apply.sh") is None
     diff = {c["name"]: c for c in f.changes(no)}["/etc/marram-old"]
     assert diff["diff"].startswith("@@ -1 +1,2 @@\n-old\n+it's \"quoted\"")
@@ -156,7 +156,7 @@ def test_a_bad_one_stops_at_the_first_device_and_takes_itself_back(fleet):
 
 
 def test_a_device_whose_connection_is_cut_takes_itself_back(fleet):
-    f = fleet("pi")
+    f = fleet("pi", confirm="8s")
     d = f.device("pi")
     before = d.look()
     f.declare("pi", files=[{"path": "/etc/marram-old", "text": "new\n"}],
@@ -167,7 +167,7 @@ def test_a_device_whose_connection_is_cut_takes_itself_back(fleet):
             "[ ! -e /home/ada ] || : >/srv/keys\n[ $# -eq 0 ] || exec /bin/sync \"$@\"\n")
     d.sh("chmod 755 /usr/local/bin/sync")
     no = f.post("deployment")
-    until("it is changed", lambda: d.read("/etc/marram-old") == "new\n", 60)
+    until("it is changed", lambda: d.read("/etc/marram-old") == "new\n")
     d.is_back(before)
     assert "nobody confirmed it within" in d.log() + d.sh(
         "cat /var/lib/marram-fleet/run/*/why")
@@ -184,11 +184,58 @@ def test_a_device_that_restarts_half_way_takes_itself_back(fleet):
     f.commit("next")
     no = f.post("deployment")
     until("apt works", lambda: "half-configured" in d.run(
-        "dpkg-query -W -f '${db:Status-Status}' marram-slow").stdout, 60)
+        "dpkg-query -W -f '${db:Status-Status}' marram-slow").stdout)
     d.stop()
     d.start()
     d.is_back(before)
-    assert f.ended(no, 120)["state"] in ("rolledBack", "failed")
+    assert f.ended(no)["state"] in ("rolledBack", "failed")
+
+
+@pytest.mark.parametrize("step", ["plan", "copy", "apply", "checks", "confirm"])
+def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
+    f = fleet("pi", confirm="600s")
+    one, two = f.device("pi"), f.device("pi")
+    f.deploy("pi", repositories=[SHOP], packages=[{"name": "marram-tool",
+                                                   "version": "1.0"}])
+    before = one.look(), two.look()
+    f.declare("pi", repositories=[SHOP], users=[{"name": "ada"}],
+              packages=[{"name": "marram-tool", "version": "1.1"}],
+              files=[{"path": "/etc/marram-old", "text": "new\n"}])
+    last = f.commit("next")
+    one.hold(step)
+    no = f.post("deployment", checks=[{"argv": ["gate", "checks"]}])
+    until(step, one.held, 60)
+    assert f.states(no) == {"pi-1": step, "pi-2": "queued"}
+    task = f.rows(no, "task")[-1]
+    assert (task["kind"], task["state"]) == (step, "running")
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    ended = f.ended(no, 60)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "cancelled")
+    open_ = step in ("apply", "checks", "confirm")
+    assert f.states(no) == {"pi-1": "rolledBack" if open_ else "cancelled",
+                            "pi-2": "cancelled"}
+    tasks = {t["kind"]: t for t in f.rows(no, "task")}
+    assert tasks[step]["state"] == "cancelled", tasks[step]
+    assert ("rollback" in tasks) == open_
+    one.let_go()
+    # Also what was held comes too late to change anything.
+    until("whoever was held has ended", lambda: one.run(
+        "grep -lz -e /usr/local/bin/gate -e confirm /proc/[0-9]*/cmdline |"
+        " grep -v -e /self -e $$").stdout == "", 60)
+    assert (one.look(), two.look()) == before
+    assert "not confirmed: -" in one.sh("sh /var/lib/marram-fleet/apply.sh status")
+    for d in one, two:
+        row = d.row()
+        assert row["deployedCommit"] != last and row["pendingConfig"] == ""
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 409
+
+    two.hold("nothing")  # it has the program of the check
+    again = f.call("POST", "deployment/%s/retry" % no).data["id"]
+    assert f.ended(again, 180)["state"] == "done", f.outputs(again)
+    for d in one, two:
+        assert d.read("/etc/marram-old") == "new\n"
+        assert d.read("/usr/share/marram-test/marram-tool") == "1.1\n"
+        assert d.row()["deployedCommit"] == last
 
 
 def test_secrets_are_opened_on_the_device_alone(fleet):

@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 from conftest import LIMIT, until
+from ports import free_port
 
 FLEET = "/fleet/api/v1/"
 NIX_CONFIG = "substitute = false\nsandbox = false\nbuild-users-group =\n"
@@ -74,6 +75,20 @@ esac
 case $1 in
 boot | switch) ln -sfn "$top" /run/booted-next ;;
 esac
+"""
+# A program of the device that stays in the step whose name is in /run/hold.
+GATE = """#!/bin/sh
+case "${0##*/} $*" in
+gate*) step=$1 ;;
+nix-daemon*) step=copy ;;
+nix-store*) step=plan ;;
+nix-env*) step=confirm ;;
+esac
+if [ "$step" = "$(cat /run/hold 2>/dev/null)" ]; then
+    : >/run/held
+    while [ -e /run/hold ]; do sleep 0.1; done
+fi
+[ "${0##*/}" = gate ] || exec /usr/bin/"${0##*/}" "$@"
 """
 
 
@@ -173,7 +188,7 @@ class Fleet:
         return self.call("GET", kind + "/list", unit=self.unit, deployment=no,
                          sort="created:asc" if kind == "task" else "position:asc").data
 
-    def ended(self, no, limit=90):
+    def ended(self, no, limit=3 * LIMIT):
         """Waits for the end of a deployment; its state."""
         def end():
             d = self.deployment(no)
@@ -215,7 +230,7 @@ class Device:
             (self.root / part).mkdir(parents=True)
         (self.root / "run").chmod(0o755)
         self.process, self.boots = None, 0
-        self.port = self.free_port()
+        self.port = free_port()
         self.config = config
         self.prepare(fleet.build(config))
         self.public_key = " ".join((self.root / "host.pub").read_text().split()[:2])
@@ -229,12 +244,6 @@ class Device:
             "sshPublicKey": self.public_key}})
         assert answer.status == 200, answer.text
         return answer.data["id"]
-
-    @staticmethod
-    def free_port():
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return s.getsockname()[1]
 
     def prepare(self, built):
         """A store with one system in it, and what sshd needs."""
@@ -266,7 +275,8 @@ class Device:
         elif self.boots > 1:
             self.have(self.first)
         (self.root / "run/sshd_env").write_text(
-            "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d\n" % self.boots)
+            "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d"
+            " PATH=/run/gate:/usr/sbin:/usr/bin:/sbin:/bin\n" % self.boots)
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
              "--kill-child", "--mount-proc", "sh", "-c",
@@ -275,6 +285,37 @@ class Device:
              "/usr/sbin/sshd -f /run/sshd_config -E /run/sshd.log && exec sleep infinity"
              % (self.root, self.root, self.root)], start_new_session=True)
         until("sshd", self.listens)
+
+    def hold(self, step):
+        """What does this step on the device stays in it, until let_go()."""
+        folder = self.root / "run/gate"
+        folder.mkdir(exist_ok=True)
+        (folder / "gate").write_text(GATE)
+        (folder / "gate").chmod(0o755)
+        for name in ("nix-store", "nix-daemon", "nix-env"):
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to("gate")
+        (self.root / "run/hold").write_text(step + "\n")
+
+    def held(self):
+        return (self.root / "run/held").exists()
+
+    def has_gate(self):
+        """Is somebody in there who was held, or who holds up?"""
+        words = ("/run/gate/", "switch-to-configuration")
+        for at in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if any(w in (at / "cmdline").read_text() for w in words) and (
+                        at / "root/run/sshd_config").read_text() == (
+                            self.root / "run/sshd_config").read_text():
+                    return True
+            except (OSError, ValueError):
+                continue
+        return False
+
+    def let_go(self):
+        (self.root / "run/hold").unlink()
+        (self.root / "run/held").unlink(missing_ok=True)
 
     def have(self, built):
         link = self.root / "run/current-system"
@@ -310,7 +351,7 @@ class Device:
 
 
 NEEDED = pytest.mark.skipif(bool(MISSING), reason="needs " + ", ".join(MISSING))
-QUICK = ["--fleet.deploy.confirm-time", "8s", "--fleet.deploy.check-time", "5s"]
+QUICK = ["--fleet.deploy.confirm-time", "30s", "--fleet.deploy.check-time", "5s"]
 
 
 @pytest.fixture

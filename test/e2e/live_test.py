@@ -23,7 +23,7 @@ class Live:
     """A client of /ws that reads when it is asked to."""
 
     def __init__(self, server, token=None, url=None, **more):
-        more.setdefault("timeout", LIMIT / 2)  # less than between pings
+        more.setdefault("timeout", 25)  # less than between pings
         if token:
             more["header"] = {"Authorization": "Bearer " + token}
         self.ws = websocket.create_connection(
@@ -678,7 +678,7 @@ def test_who_is_slower_than_that_is_told_what_it_missed(begin, live):
 
 
 def test_a_client_that_is_silent_is_dropped(begin, live):
-    site = begin("--hub.live.ping-interval", "200ms")
+    site = begin("--hub.live.ping-interval", "1s")
     dead, alive = (live(site.server, site.token) for _ in range(2))
     # this one's library answers pings only while it reads
     def there():
