@@ -144,7 +144,7 @@ struct fleet_agents {
 	struct map by_device; /* device id -> struct agent, those that are up */
 	struct map orders;    /* task id -> struct order */
 	struct map passes;    /* token -> struct pass */
-	_Atomic bool ending; /* workers look, too */
+	_Atomic bool ending;  /* workers look, too */
 
 	/* the loop's own */
 	struct list all;     /* struct agent */
