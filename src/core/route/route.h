@@ -403,8 +403,8 @@ int route_unit_code(struct route *r, struct str unit_id, struct arena *a,
 
 /* Who is told that a unit was deleted: at once, by the thread that has done it,
  * which may be any. There is one listener, set before anything is served. */
-void route_on_unit_gone(struct route *r,
-    void (*gone)(void *ctx, struct str unit_id), void *ctx);
+void route_on_unit_gone(
+    struct route *r, void (*gone)(void *ctx, struct str unit_id), void *ctx);
 
 /* Removes downlinks that nobody reported in time. On a worker. */
 int route_clean(struct route *r, struct err *err);
