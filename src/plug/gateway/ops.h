@@ -73,8 +73,9 @@ struct gateway_ops {
 	 * The end is told by gateway_job_done(), now or later. */
 	void (*send)(void *own, struct gateway_job *j);
 	/* What was begun is given up (the link is lost, the gateway closed, the
-	 * frame taken back): gateway_job_done() must not come any more. The job may be sent again
-	 * later. NULL: send() ends before it returns, or by gateway_put_job().
+	 * frame taken back): gateway_job_done() must not come any more. The job
+	 * may be sent again later. NULL: send() ends before it returns, or by
+	 * gateway_put_job().
 	 */
 	void (*cancel)(void *own, struct gateway_job *j);
 	int (*act)(
