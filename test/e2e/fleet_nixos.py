@@ -281,7 +281,7 @@ class Device:
             self.have(self.first)
         (self.root / "run/sshd_env").write_text(
             "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d"
-            " PATH=/run/gate:/usr/sbin:/usr/bin:/sbin:/bin\n" % self.boots)
+            " HOME=/run PATH=/run/gate:/usr/sbin:/usr/bin:/sbin:/bin\n" % self.boots)
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
              "--kill-child", "--mount-proc", "sh", "-c",
