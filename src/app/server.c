@@ -474,7 +474,8 @@ open_backup(struct server *s, struct err *err)
 			       "networkUldata networkDldata coremgrOpdata" },
 	};
 	const struct backup_folder folders[] = {
-		{ "fleet", fleet_backup_copy, fleet_backup_put_back, s->fleet },
+		{ "fleet", fleet_backup_copy, fleet_backup_put_back,
+		    fleet_backup_compare, "fleet.repository", s->fleet },
 	};
 	const struct backup_host host = { .ctx = s,
 		.folders = s->backup_folders,

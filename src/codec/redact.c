@@ -83,18 +83,27 @@ is_access_tokens(struct str s)
 	return str_starts(s, STR("access-tokens"));
 }
 
-/* How much of what stands at `s` is secret; `*keep` bytes in front of that
- * stay. 0: nothing. */
+/* The longest of those that are known: one may begin as another does. */
 static size_t
-secret_at(struct str s, struct strs secrets, size_t *keep)
+known_at(struct str s, struct strs secrets)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < secrets.n; i++)
+		if (secrets.at[i].len >= SECRET_MIN && secrets.at[i].len > n &&
+		    str_starts(s, secrets.at[i]))
+			n = secrets.at[i].len;
+	return n;
+}
+
+/* How much of what stands at `s` is secret by its form; `*keep` bytes in front
+ * of that stay. 0: nothing. */
+static size_t
+form_at(struct str s, size_t *keep)
 {
 	size_t n;
 
 	*keep = 0;
-	for (size_t i = 0; i < secrets.n; i++)
-		if (secrets.at[i].len >= SECRET_MIN &&
-		    str_starts(s, secrets.at[i]))
-			return secrets.at[i].len;
 	for (size_t i = 0; i < COUNT_OF(tokens); i++) {
 		if (!str_starts(s, tokens[i].prefix))
 			continue;
@@ -134,11 +143,31 @@ has(struct str s, const char *what)
 	return s.len > 0 && memmem(s.ptr, s.len, what, strlen(what)) != NULL;
 }
 
+/* A private key's block has lines of base64, an older one headers of two kinds
+ * and an empty line before them. */
+static bool
+is_of_key(struct str line)
+{
+	return line.len == 0 || str_starts(line, STR("Proc-Type: ")) ||
+	    str_starts(line, STR("DEK-Info: ")) ||
+	    (line.len <= 80 && !has(line, " "));
+}
+
+/* Where what is left out ends: at `end`, or behind what is known and begins
+ * between `at` and there. */
+static size_t
+ends_at(struct str line, size_t end, size_t at, struct strs secrets)
+{
+	for (; at < end && at < line.len; at++)
+		end = MAX_OF(end, at + known_at(from(line, at), secrets));
+	return end;
+}
+
 void
 redact_line(
     struct redact *r, struct str line, struct strs secrets, struct buf *out)
 {
-	size_t at = 0, keep, n;
+	size_t at = 0, keep, n, known, end;
 
 	if (has(line, "PRIVATE KEY-----")) {
 		bool begins = has(line, "-----BEGIN "),
@@ -149,19 +178,22 @@ redact_line(
 		return;
 	}
 	if (r->in_key) {
-		/* such a block has lines of base64, and nothing else */
-		if (line.len > 0 && line.len <= 80 && !has(line, " "))
+		if (is_of_key(str_trim(line)))
 			return;
 		r->in_key = false;
 	}
 	while (at < line.len) {
-		n = secret_at(from(line, at), secrets, &keep);
-		if (n == 0) {
+		known = known_at(from(line, at), secrets);
+		n = form_at(from(line, at), &keep);
+		if (known == 0 && n == 0) {
 			buf_addc(out, line.ptr[at++]);
 			continue;
 		}
+		end = at + MAX_OF(keep + n, known);
+		if (known > 0)
+			keep = 0;
 		buf_add(out, line.ptr + at, keep);
 		buf_addz(out, REDACTED);
-		at += keep + n;
+		at = ends_at(line, end, at + keep, secrets);
 	}
 }

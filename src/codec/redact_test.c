@@ -83,6 +83,56 @@ a_key_without_an_end_hides_no_later_lines(void **state)
 	buf_free(&out);
 }
 
+static void
+what_is_known_goes_as_a_whole(void **state)
+{
+	static const char *const cases[][2] = {
+		/* the longest of those that fit */
+		{ "say hunter2hunter2-more", "say " REDACTED },
+		/* also where a form would see less of it */
+		{ "Authorization: Bearer correct horse battery ok",
+		    "Authorization: Bearer " REDACTED " ok" },
+		{ "x://me:my/pass-word@host", "x://me:" REDACTED "@host" },
+		{ "ghp_012345678901234567890123 4567 ok", REDACTED " ok" },
+	};
+	struct str known[] = { STR("hunter2hunter2"),
+		STR("hunter2hunter2-more"), STR("correct horse battery"),
+		STR("my/pass-word"), STR("ghp_012345678901234567890123 4567") };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct redact r = { 0 };
+		struct buf out = { 0 };
+
+		redact_line(&r, str_of(cases[i][0]),
+		    (struct strs){ known, COUNT_OF(known) }, &out);
+		assert_string_equal(buf_z(&out), cases[i][1]);
+		buf_free(&out);
+	}
+}
+
+static void
+a_private_key_goes_however_it_stands_there(void **state)
+{
+	static const char *const lines[] = {
+		"    -----BEGIN RSA PRIVATE KEY-----", /* as in YAML */
+		"    Proc-Type: 4,ENCRYPTED",
+		"    DEK-Info: AES-128-CBC,0123456789ABCDEF", "",
+		"    MIIEpAIBAAKCAQEA", "\tAAAA==\r",
+		"    -----END RSA PRIVATE KEY-----", "behind"
+	};
+	struct redact r = { 0 };
+	struct buf out = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(lines); i++) {
+		redact_line(&r, str_of(lines[i]), (struct strs){ 0 }, &out);
+		buf_addc(&out, '|');
+	}
+	assert_string_equal(buf_z(&out), REDACTED "||||||" REDACTED "|behind|");
+	buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -90,6 +140,8 @@ main(void)
 		cmocka_unit_test(secrets_go_and_the_rest_stays),
 		cmocka_unit_test(a_private_key_goes_with_all_its_lines),
 		cmocka_unit_test(a_key_without_an_end_hides_no_later_lines),
+		cmocka_unit_test(what_is_known_goes_as_a_whole),
+		cmocka_unit_test(a_private_key_goes_however_it_stands_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,10 @@
  * over MQTT, and the reference page. The environment wins over the file, the
  * file over the default (TEDGE_C8Y_URL is c8y.url; an empty variable unsets).
  *
+ * A cloud may have a file of its own, mappers/CLOUD/mapper.toml, which wins
+ * over tedge.toml and is changed in its place; c8y.profiles.NAME has
+ * mappers/c8y.NAME/mapper.toml.
+ *
  * A cloud may have profiles: "c8y.profiles.NAME.KEY" stands beside "c8y.KEY",
  * and every key of a cloud exists in each.
  *
@@ -85,6 +89,8 @@ struct cloud {
  * `profile`, which may be STR_NULL. */
 int config_cloud(const struct config *c, const char *name, struct str profile,
     struct cloud *ret, struct err *err);
+/* The file that its settings are written to. Lent. */
+const char *config_file_of(const struct cloud *of);
 /* May a profile be called so? */
 bool config_profile_ok(struct str name);
 /* Calls `each` for every profile of a cloud, once, in the file's order. */

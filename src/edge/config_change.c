@@ -1,5 +1,6 @@
 /*
- * edge/config_change.c - changes of tedge.toml: see config.h.
+ * edge/config_change.c - changes of tedge.toml, and of clouds' own files: see
+ * config.h.
  */
 #include "edge/config_private.h"
 
@@ -9,15 +10,23 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+/* The file that is changed. */
+struct place {
+	const char *path;
+	const struct own_file *own; /* NULL: it is tedge.toml */
+	struct str profile;
+};
+
 /* The path of a key in the file: its words, and those of the profile. */
 static struct strs
-path_of(struct arena *a, const char *key, struct str profile)
+path_of(struct arena *a, const struct place *in, struct str rest)
 {
-	struct str rest = str_of(key);
 	struct strs path = { arena_array(a, 16, struct str), 0 };
+	struct str profile = in->profile, first = str_cut(&rest, '.');
 
-	path.at[path.n++] = str_cut(&rest, '.');
-	if (profile.ptr != NULL) {
+	if (in->own == NULL)
+		path.at[path.n++] = first;
+	if (in->own == NULL && profile.ptr != NULL) {
 		path.at[path.n++] = STR("profiles");
 		path.at[path.n++] = profile;
 	}
@@ -57,38 +66,58 @@ as_toml(const struct config *c, struct arena *a, const struct config_key *row,
 	return ret;
 }
 
+/* Takes an old spelling away. */
+static int
+forget(struct arena *a, const struct place *in, struct str key, struct buf *out,
+    struct err *err)
+{
+	struct buf was = *out;
+	int rc;
+
+	*out = (struct buf){ 0 };
+	rc = toml_set(buf_str(&was), path_of(a, in, key), STR_NULL, out, err);
+	if (rc == ERR_PARAM) { /* the place is another table's */
+		buf_clear(out);
+		buf_add_str(out, buf_str(&was));
+		rc = 0;
+	}
+	buf_free(&was);
+	return rc;
+}
+
+/* The spelling of a cloud's own file, with the cloud before it. */
+static struct str
+own_alias(struct arena *a, const struct place *in, const char *key)
+{
+	struct str rest = str_of(key), alias;
+
+	(void)str_cut(&rest, '.');
+	alias = in->own != NULL ? config_own_alias(rest) : STR_NULL;
+	return alias.ptr == NULL
+	    ? STR_NULL
+	    : arena_printf(a, "%s." STR_FMT, in->own->cloud, STR_ARG(alias));
+}
+
 /* `out`: the text with all old spellings taken away and the value set. */
 static int
 edit(struct config *c, struct arena *a, const struct config_key *row,
-    struct str profile, struct str value, struct str text, struct buf *out,
+    const struct place *in, struct str value, struct str text, struct buf *out,
     struct err *err)
 {
+	struct str alias = own_alias(a, in, row->key);
 	struct buf was = { 0 };
 	int rc = 0;
 
 	buf_add_str(out, text);
 	for (const char *const *old = row->aliases;
-	     rc == 0 && old != NULL && *old != NULL; old++) {
-		struct buf t = was;
-
-		was = *out;
-		*out = t;
-		buf_clear(out);
-		rc = toml_set(buf_str(&was), path_of(a, *old, profile),
-		    STR_NULL, out, err);
-		if (rc == ERR_PARAM) { /* the place is another table's */
-			buf_clear(out);
-			buf_add_str(out, buf_str(&was));
-			rc = 0;
-		}
-	}
+	     rc == 0 && old != NULL && *old != NULL; old++)
+		rc = forget(a, in, str_of(*old), out, err);
+	if (rc == 0 && alias.ptr != NULL)
+		rc = forget(a, in, alias, out, err);
 	if (rc == 0) {
-		struct buf t = was;
-
 		was = *out;
-		*out = t;
-		buf_clear(out);
-		rc = toml_set(buf_str(&was), path_of(a, row->key, profile),
+		*out = (struct buf){ 0 };
+		rc = toml_set(buf_str(&was), path_of(a, in, str_of(row->key)),
 		    value.ptr == NULL ? STR_NULL : as_toml(c, a, row, value),
 		    out, err);
 	}
@@ -132,27 +161,46 @@ reload(struct config *c, struct err *err)
 
 /* Reads the file, changes it and writes it. */
 static int
-change(struct config *c, const struct config_key *row, struct str profile,
-    struct str value, struct err *err)
+change_in(struct config *c, const struct config_key *row,
+    const struct place *in, struct str value, struct err *err)
 {
 	struct arena a = { 0 };
 	struct buf text = { 0 }, out = { 0 };
 	int rc = 0;
 
-	if (access(c->path, F_OK) == 0 || errno != ENOENT)
-		rc = file_read(c->path, &text, err);
+	if (access(in->path, F_OK) == 0 || errno != ENOENT)
+		rc = file_read(in->path, &text, err);
 	else
 		buf_addz(&text, "[config]\nversion = \"1\"\n");
 	if (rc == 0)
-		rc =
-		    edit(c, &a, row, profile, value, buf_str(&text), &out, err);
+		rc = edit(c, &a, row, in, value, buf_str(&text), &out, err);
 	if (rc != 0)
-		err_wrap(err, "%s", c->path);
+		err_wrap(err, "%s", in->path);
 	else
-		rc = file_replace(c->path, buf_str(&out), err);
+		rc = file_replace(in->path, buf_str(&out), err);
 	buf_free(&text);
 	buf_free(&out);
 	arena_fini(&a);
+	return rc;
+}
+
+/* In its cloud's own file, if there is one: that wins. What is unset is so in
+ * both. */
+static int
+change(struct config *c, const struct config_key *row, struct str profile,
+    struct str value, struct err *err)
+{
+	const char *cloud = config_cloud_of(str_of(row->key));
+	const struct own_file *own =
+	    cloud != NULL ? config_own_file(c, cloud, profile) : NULL;
+	int rc = 0;
+
+	if (own != NULL)
+		rc = change_in(c, row,
+		    &(struct place){ own->path, own, profile }, value, err);
+	if (rc == 0 && (own == NULL || value.ptr == NULL))
+		rc = change_in(c, row,
+		    &(struct place){ c->path, NULL, profile }, value, err);
 	return rc;
 }
 

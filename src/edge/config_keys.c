@@ -572,7 +572,9 @@ const struct config_key config_keys[] = {
 		   "one that is there, or its new one?" },
 	{ "sudo.enable", YES_NO, .def = "true",
 	    .doc = "Are plugins run by sudo?" },
-	{ "proxy.address", .doc = "The HTTP proxy to the clouds.",
+	{ "proxy.address",
+	    .doc = "The HTTP proxy to the clouds, and to the platform of the "
+		   "fleet.",
 	    .example = "http://127.0.0.1:8888" },
 	{ "proxy.username", .doc = "The user name for that proxy.",
 	    .example = "frank" },

@@ -1,6 +1,7 @@
 /*
- * edge/config_read.c - what was set: in tedge.toml, in the environment, and by
- * the device's certificate. See config.h.
+ * edge/config_read.c - what was set: in tedge.toml and the clouds' own files
+ * (config_own.c), in the environment, and by the device's certificate. See
+ * config.h.
  */
 #include "edge/config_private.h"
 
@@ -44,29 +45,52 @@ get(struct config *c, const struct config_key *row, struct str profile)
 	return s;
 }
 
+/* A file that is read. */
+struct source {
+	const char *path;
+	const struct own_file *of; /* NULL: it is tedge.toml */
+};
+
+/* The key as tedge.toml has it; STR_NULL: it is none. */
+static struct str
+whole_key(const struct source *from, struct str key, struct arena *a)
+{
+	const struct own_file *of = from->of;
+
+	if (of == NULL)
+		return str_starts(key, STR("config.")) ? STR_NULL : key;
+	if (str_eqz(key, "cloud_type")) /* its folder says so */
+		return STR_NULL;
+	key = config_own_key(key);
+	return of->profile.ptr == NULL
+	    ? arena_printf(a, "%s." STR_FMT, of->cloud, STR_ARG(key))
+	    : arena_printf(a, "%s.profiles." STR_FMT "." STR_FMT, of->cloud,
+		  STR_ARG(of->profile), STR_ARG(key));
+}
+
 static int
-take_file(
-    struct config *c, struct str key, const struct toml *v, struct err *err)
+take_key(struct config *c, const struct source *from, struct str key,
+    const struct toml *v, struct err *err)
 {
 	const struct config_key *row;
 	struct setting *s;
-	struct str profile, text;
+	struct str profile, text, whole = whole_key(from, key, &c->arena);
 	const char *alias;
 
-	if (str_starts(key, STR("config.")))
-		return 0; /* the file's own version */
-	row = config_locate(key, &profile, &alias);
+	if (whole.ptr == NULL)
+		return 0;
+	row = config_locate(whole, &profile, &alias);
 	if (row == NULL) {
 		log_warn("%s: line %u: unknown configuration field \"" STR_FMT
 			 "\"",
-		    c->path, v->line, STR_ARG(key));
+		    from->path, v->line, STR_ARG(key));
 		return 0;
 	}
 	s = get(c, row, profile);
-	if (s->file.ptr != NULL) {
+	if (s->file.ptr != NULL && s->path == from->path) {
 		log_warn("%s: line %u: \"" STR_FMT "\" is \"%s\" of line %u "
 			 "again; the one with the older name is passed over",
-		    c->path, v->line, STR_ARG(key), row->key, s->line);
+		    from->path, v->line, STR_ARG(key), row->key, s->line);
 		if (alias != NULL)
 			return 0;
 	}
@@ -74,15 +98,16 @@ take_file(
 		err_set(err, ERR_PARAM, "must be one value");
 	else if (config_check(row, text, err) == 0) {
 		s->file = text;
+		s->path = from->path;
 		s->line = v->line;
 		return 0;
 	}
-	return err_wrap(err, "%s: line %u: %s", c->path, v->line, row->key);
+	return err_wrap(err, "%s: line %u: %s", from->path, v->line, row->key);
 }
 
 static int
-take_table(struct config *c, const struct toml *table, struct str prefix,
-    struct err *err)
+take_table(struct config *c, const struct source *from,
+    const struct toml *table, struct str prefix, struct err *err)
 {
 	for (const struct toml *m = table->first; m != NULL; m = m->next) {
 		struct buf key = { 0 };
@@ -94,8 +119,8 @@ take_table(struct config *c, const struct toml *table, struct str prefix,
 		}
 		buf_add_str(&key, m->key);
 		rc = m->type == TOML_TABLE
-		    ? take_table(c, m, buf_str(&key), err)
-		    : take_file(c, buf_str(&key), m, err);
+		    ? take_table(c, from, m, buf_str(&key), err)
+		    : take_key(c, from, buf_str(&key), m, err);
 		buf_free(&key);
 		if (rc != 0)
 			return rc;
@@ -103,24 +128,26 @@ take_table(struct config *c, const struct toml *table, struct str prefix,
 	return 0;
 }
 
-static int
-read_file(struct config *c, struct err *err)
+int
+config_take_file(struct config *c, const char *path, const struct own_file *of,
+    struct err *err)
 {
+	const struct source from = { path, of };
 	struct arena a = { 0 };
 	struct buf text = { 0 };
 	struct toml *root;
 	int rc = 0;
 
-	if (access(c->path, F_OK) != 0 && errno == ENOENT)
+	if (access(path, F_OK) != 0 && errno == ENOENT)
 		return 0;
-	rc = file_read(c->path, &text, err);
+	rc = file_read(path, &text, err);
 	if (rc == 0) {
 		rc = toml_read(
 		    &a, (struct str){ buf_z(&text), text.len }, &root, err);
 		if (rc != 0)
-			err_wrap(err, "%s", c->path);
+			err_wrap(err, "%s", path);
 		else
-			rc = take_table(c, root, STR(""), err);
+			rc = take_table(c, &from, root, STR(""), err);
 	}
 	buf_free(&text);
 	arena_fini(&a);
@@ -308,6 +335,7 @@ config_load(struct config *c, struct err *err)
 	while (config_keys[n].key != NULL)
 		n++;
 	c->first = c->last = NULL;
+	c->owns = NULL;
 	c->divided = NULL;
 	c->defs = arena_array(&c->arena, n, struct str);
 	for (size_t i = 0; i < n; i++) {
@@ -316,7 +344,9 @@ config_load(struct config *c, struct err *err)
 			c->defs[i] = arena_printf(&c->arena, "%s%s", c->dir,
 			    config_keys[i].def + sizeof(dir) - 1);
 	}
-	rc = read_file(c, err);
+	rc = config_take_file(c, c->path, NULL, err);
+	if (rc == 0)
+		rc = config_read_own(c, err);
 	if (rc == 0)
 		rc = read_env(c, err);
 	if (rc == 0)

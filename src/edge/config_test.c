@@ -9,26 +9,13 @@
 #include "base/mem.h"
 #include "base/test.h"
 #include "codec/json.h"
+#include "codec/x509_sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const char pem[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIB2TCCAX+gAwIBAgIUNM1nksN0veuxg+baHgqIVHgP/GcwCgYIKoZIzj0EAwIw\n"
-    "QTESMBAGA1UECgwJVGhpbiBFZGdlMRUwEwYDVQQDDAxteS1kZXZpY2VfMDExFDAS\n"
-    "BgNVBAsMC1Rlc3QgRGV2aWNlMCAXDTI2MTEyODA4NTIyNFoYDzIxMjYxMTA0MDg1\n"
-    "MjI0WjBBMRIwEAYDVQQKDAlUaGluIEVkZ2UxFTATBgNVBAMMDG15LWRldmljZV8w\n"
-    "MTEUMBIGA1UECwwLVGVzdCBEZXZpY2UwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
-    "AATs+MvxLr/N8CSJCA0ednuC7jr/bLTwxp78pZ9SYaecV9kdEkX2mysSGTXexOV6\n"
-    "DDqNX8pKONVu3B7jRiyojx3do1MwUTAdBgNVHQ4EFgQU2wmuojZw6AAjxrRdhF2o\n"
-    "GSTUCwkwHwYDVR0jBBgwFoAU2wmuojZw6AAjxrRdhF2oGSTUCwkwDwYDVR0TAQH/\n"
-    "BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiB6dapjPzWB9n1DVHKCB05M+tqI9abZ\n"
-    "JKP9ALHa/tWxowIhAI3NIkk2jdWAj+fek6WqGQBbzRY9u985M2lO+hs43PiR\n"
-    "-----END CERTIFICATE-----\n";
 
 struct fixture {
 	char dir[32], path[64];
@@ -442,6 +429,105 @@ profiles_stand_beside_their_cloud(void **state)
 	    "\n[az.profiles.two]\nurl = \"z\"\n");
 }
 
+/* DIR/mappers/NAME/mapper.toml; NULL: it goes again. */
+static char *
+own_file(const struct fixture *f, const char *name, const char *text)
+{
+	char *mappers = mem_printf("%s/mappers", f->dir);
+	char *folder = mem_printf("%s/%s", mappers, name);
+	char *path = mem_printf("%s/mapper.toml", folder);
+
+	if (text != NULL) {
+		(void)mkdir(mappers, 0700);
+		(void)mkdir(folder, 0700);
+		put(path, text);
+	} else {
+		unlink(path);
+		rmdir(folder);
+		(void)rmdir(mappers); /* another one may be there */
+	}
+	free(mappers);
+	free(folder);
+	return path;
+}
+
+static void
+assert_text(const char *path, const char *text)
+{
+	struct buf got = { 0 };
+
+	assert_int_equal(file_read(path, &got, NULL), 0);
+	assert_string_equal(buf_z(&got), text);
+	buf_free(&got);
+}
+
+/* As `tedge config upgrade` of thin-edge.io 2 leaves them. */
+static void
+a_cloud_may_have_a_file_of_its_own(void **state)
+{
+	struct fixture *f = *state;
+	char *c8y = own_file(f, "c8y",
+	    "cloud_type = \"c8y\"\nurl = \"own.org\" # ours\n"
+	    "max_payload_size = 1000\n[bridge]\ntopic_prefix = \"x\"\n"
+	    "[device]\nid = \"dev\"\n");
+	char *prod = own_file(f, "c8y.prod", "url = \"prod.org\"\n");
+	char *az = own_file(f, "az", "[mapper]\ntimestamp = false\n");
+	char *other = own_file(f, "az.a-b", "url = \"no profile's\"\n");
+	struct config *c;
+	struct cloud cloud;
+
+	c = with(f,
+	    "[c8y]\nurl = \"old.org\"\nhttp = \"h.org\"\n[az]\nurl = "
+	    "\"a.org\"\n");
+	assert_value(c, "c8y.url", "own.org");
+	assert_value(c, "c8y.http", "h.org");
+	assert_value(c, "c8y.mapper.mqtt.max_payload_size", "1000");
+	assert_value(c, "c8y.bridge.topic_prefix", "x");
+	assert_value(c, "c8y.device.id", "dev");
+	assert_value(c, "c8y.profiles.prod.url", "prod.org");
+	assert_value(c, "az.mapper.timestamp", "false");
+	assert_int_equal(config_cloud(c, "c8y", STR("prod"), &cloud, NULL), 0);
+	setenv("TEDGE_C8Y_URL", "env.org", 1);
+	c = with(f, NULL);
+	assert_value(c, "c8y.url", "env.org");
+	unsetenv("TEDGE_C8Y_URL");
+	c = with(f, NULL);
+	/* a change goes where it counts */
+	assert_int_equal(
+	    config_set(c, STR("c8y.url"), STR("new.org"), &f->err), 0);
+	assert_int_equal(config_set(c, STR("c8y.mapper.mqtt.max_payload_size"),
+			     STR("2000"), &f->err),
+	    0);
+	assert_int_equal(
+	    config_set(c, STR("c8y.profiles.PROD.url"), STR("p.org"), &f->err),
+	    0);
+	assert_value(c, "c8y.url", "new.org");
+	assert_value(c, "c8y.mapper.mqtt.max_payload_size", "2000");
+	assert_value(c, "c8y.profiles.prod.url", "p.org");
+	assert_text(c8y,
+	    "cloud_type = \"c8y\"\nurl = \"new.org\" # ours\n"
+	    "[bridge]\ntopic_prefix = \"x\"\n[device]\nid = \"dev\"\n"
+	    "\n[mapper.mqtt]\nmax_payload_size = 2000\n");
+	assert_text(prod, "url = \"p.org\"\n");
+	assert_int_equal(config_set(c, STR("c8y.url"), STR_NULL, &f->err), 0);
+	assert_value(c, "c8y.url", NULL); /* nor the old one */
+	/* what is wrong is named by its file */
+	put(c8y, "\nbridge.keepalive_interval = \"soon\"\n");
+	config_close(f->c);
+	f->c = NULL;
+	assert_int_equal(config_open(f->dir, &f->c, &f->err), ERR_PARAM);
+	assert_non_null(strstr(f->err.text,
+	    "mappers/c8y/mapper.toml: line 2: c8y.bridge.keepalive_interval"));
+	free(own_file(f, "az.a-b", NULL));
+	free(own_file(f, "az", NULL));
+	free(own_file(f, "c8y.prod", NULL));
+	free(own_file(f, "c8y", NULL));
+	free(c8y);
+	free(prod);
+	free(az);
+	free(other);
+}
+
 static void
 the_certificate_names_the_device(void **state)
 {
@@ -454,7 +540,7 @@ the_certificate_names_the_device(void **state)
 	struct config *c = with(f, file);
 
 	assert_value(c, "c8y.device.id", "typed");
-	put(cert, pem);
+	put(cert, x509_sample);
 	c = with(f, file);
 	assert_value(c, "device.id", "typed");
 	assert_value(c, "c8y.device.id", "my-device_01");
@@ -529,6 +615,7 @@ main(void)
 		TEST(a_bad_file_is_named_with_its_line),
 		TEST(lists_grow_and_shrink),
 		TEST(profiles_stand_beside_their_cloud),
+		TEST(a_cloud_may_have_a_file_of_its_own),
 		TEST(the_certificate_names_the_device),
 		TEST(all_are_visited_and_the_exposed_are_told),
 	};

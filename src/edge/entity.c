@@ -6,8 +6,9 @@
  * entity_put_member() of its twin, entity_discard() it with those below. They
  * keep the count of bytes.
  *
- * A registration whose parent is missing lies in `pending`, as it came, and is
- * read again when an entity of that id is admitted.
+ * A registration is kept, and retained, for whoever was not there before. So it
+ * says all that is so: one that says less than is known, and one of which
+ * something is taken out of the twin, is written anew.
  */
 #include "edge/entity_private.h"
 
@@ -81,6 +82,16 @@ complain_once(struct te_store *s, struct str id, struct str text)
 			return;
 	s->complained[s->next_complaint++ % COMPLAINTS] = hash;
 	complain(s, text);
+}
+
+void
+entity_refused(struct te_store *s, struct str id, int rc, const struct err *err)
+{
+	struct err why;
+
+	err_set(&why, rc, "The registration of \"" STR_FMT "\" is refused: %s",
+	    STR_ARG(id), err->text);
+	complain(s, str_of(why.text));
 }
 
 /* --- room ---------------------------------------------------------------- */
@@ -297,55 +308,6 @@ entity_free(struct te_store *s, struct te_entity *e)
 	free(e);
 }
 
-static void
-pending_drop(struct te_store *s, struct pending *p)
-{
-	list_del(&p->link);
-	s->n_pending--;
-	s->bytes -= p->bytes;
-	str_free(p->id);
-	str_free(p->parent);
-	str_free(p->payload);
-	free(p);
-}
-
-void
-entity_pending_forget(struct te_store *s, struct str id)
-{
-	LIST_EACH (p, &s->pending, struct pending, link)
-		if (str_eq(p->id, id))
-			pending_drop(s, p);
-}
-
-static int
-pending_add(struct te_store *s, struct str id, struct str parent,
-    struct str payload, struct err *err)
-{
-	size_t bytes =
-	    sizeof(struct pending) + id.len + parent.len + payload.len;
-	struct pending *p;
-	int rc;
-
-	entity_pending_forget(s, id);
-	if (s->n_pending >= s->conf.max_pending)
-		return err_set(err, ERR_LIMIT,
-		    "\"" STR_FMT "\" is not registered: %u registrations "
-		    "already wait for their parents",
-		    STR_ARG(id), s->n_pending);
-	rc = entity_need_room(s, bytes, err);
-	if (rc != 0)
-		return rc;
-	p = mem_new(struct pending);
-	p->id = str_copy(id);
-	p->parent = str_copy(parent);
-	p->payload = str_copy(payload);
-	p->bytes = bytes;
-	s->bytes += bytes;
-	s->n_pending++;
-	list_add(&s->pending, &p->link);
-	return 0;
-}
-
 /* What a registration says of its twin becomes twin data, told as such. */
 static bool
 take_twin(
@@ -387,33 +349,16 @@ entity_admit(struct te_store *s, struct str id, const struct reg *r,
 	return 0;
 }
 
-static int register_one(struct te_store *s, struct str id, const struct reg *r,
-    struct str payload, struct err *err);
-
-/* Those that waited for `id`, and for them. */
-void
-entity_take_pending(struct te_store *s, struct str id)
+/* Is something known that this registration leaves out? */
+static bool
+says_less(struct te_store *s, const struct te_entity *e, const struct reg *r)
 {
-	for (;;) {
-		struct pending *p = NULL;
-		struct err err;
-		struct reg r;
-
-		LIST_EACH (it, &s->pending, struct pending, link)
-			if (p == NULL && str_eq(it->parent, id))
-				p = it;
-		if (p == NULL)
-			return;
-		/* as it is no longer in the list, this ends */
-		list_del(&p->link);
-		if (entity_read_reg(&s->arena, p->payload, &r, NULL, &err) !=
-			0 ||
-		    register_one(s, p->id, &r, p->payload, &err) != 0)
-			complain(s, str_of(err.text));
-		else
-			entity_take_pending(s, p->id);
-		pending_drop(s, p);
-	}
+	if (e->parent == NULL)
+		return false;
+	return (r->parent.ptr == NULL &&
+		   !str_eq(e->parent->id, default_parent(s, e->id, e->type))) ||
+	    (r->xid.ptr == NULL && e->xid.ptr != NULL) ||
+	    (r->health.ptr == NULL && e->health.ptr != NULL);
 }
 
 /* An entity that is there is registered again. */
@@ -422,7 +367,8 @@ amend(struct te_store *s, struct te_entity *e, const struct reg *r,
     struct str payload, struct err *err)
 {
 	struct te_entity *parent = e->parent;
-	bool any = false;
+	struct buf text = { 0 };
+	bool any = false, written = false;
 	int rc;
 
 	if (str_eq(e->reg, payload))
@@ -441,6 +387,15 @@ amend(struct te_store *s, struct te_entity *e, const struct reg *r,
 		rc = entity_check_parent(s, e->id, r->parent, &parent, err);
 		if (rc != 0)
 			return rc;
+	}
+	if (says_less(s, e, r)) {
+		entity_put_reg(&text, e->type,
+		    r->xid.ptr != NULL ? r->xid : e->xid, parent->id,
+		    r->health.ptr != NULL ? r->health : e->health, r->twin,
+		    r->n_twin);
+		payload = arena_str(&s->arena, buf_str(&text));
+		buf_free(&text);
+		written = true;
 	}
 	rc = entity_need_room(s,
 	    r->xid.len + r->health.len + payload.len +
@@ -464,6 +419,8 @@ amend(struct te_store *s, struct te_entity *e, const struct reg *r,
 		any = true;
 	entity_set_text(s, e, &e->reg, payload);
 	entity_keep(s, e->id, payload);
+	if (written)
+		entity_publish_reg(s, e);
 	if (any)
 		entity_changed(s, e, TE_CHANGED);
 	return 0;
@@ -490,8 +447,8 @@ entity_place(struct te_store *s, struct str id, const struct reg *r,
 	return entity_check_parent(s, id, parent, ret, err);
 }
 
-static int
-register_one(struct te_store *s, struct str id, const struct reg *r,
+int
+entity_register(struct te_store *s, struct str id, const struct reg *r,
     struct str payload, struct err *err)
 {
 	struct te_entity *e = map_get(&s->entities, id), *parent;
@@ -502,7 +459,7 @@ register_one(struct te_store *s, struct str id, const struct reg *r,
 		return amend(s, e, r, payload, err);
 	rc = entity_place(s, id, r, &parent, &missing, err);
 	if (rc == ERR_AGAIN)
-		return pending_add(s, id, missing, payload, err);
+		return entity_pending_add(s, id, missing, payload, err);
 	if (rc == 0)
 		rc = entity_admit(s, id, r, parent, payload, true, err);
 	return rc;
@@ -568,7 +525,7 @@ hear_removal(struct te_store *s, struct str id)
 static int
 hear_registration(struct te_store *s, struct str id, struct str payload)
 {
-	struct err err, why;
+	struct err err;
 	struct reg r;
 	int rc;
 
@@ -576,12 +533,9 @@ hear_registration(struct te_store *s, struct str id, struct str payload)
 		return hear_removal(s, id);
 	rc = entity_read_reg(&s->arena, payload, &r, NULL, &err);
 	if (rc == 0)
-		rc = register_one(s, id, &r, payload, &err);
+		rc = entity_register(s, id, &r, payload, &err);
 	if (rc != 0) {
-		err_set(&why, rc,
-		    "The registration of \"" STR_FMT "\" is refused: %s",
-		    STR_ARG(id), err.text);
-		complain(s, str_of(why.text));
+		entity_refused(s, id, rc, &err);
 		return rc;
 	}
 	if (te_store_find(s, id) == NULL)
@@ -602,9 +556,8 @@ auto_register_one(struct te_store *s, struct str id, enum te_entity_type type,
 	struct reg r = { .type = type };
 	int rc;
 
-	LIST_EACH (p, &s->pending, struct pending, link)
-		if (str_eq(p->id, id))
-			return ERR_AGAIN;
+	if (entity_pending_has(s, id))
+		return ERR_AGAIN;
 	json_quote(&name, te_entity_name(id));
 	twin = (struct te_member){ STR("name"), buf_str(&name) };
 	r.parent = default_parent(s, id, type);
@@ -652,6 +605,32 @@ auto_register(struct te_store *s, struct str id)
 	return rc == ERR_AGAIN ? ERR_NOT_FOUND : rc;
 }
 
+void
+entity_unsay(struct te_store *s, struct te_entity *e)
+{
+	struct buf text = { 0 };
+	struct err err;
+	struct reg r;
+	size_t n = 0;
+
+	if (entity_read_reg(&s->arena, e->reg, &r, NULL, &err) != 0)
+		return;
+	for (size_t i = 0; i < r.n_twin; i++)
+		if (entity_find_member(e, r.twin[i].key) != NULL)
+			r.twin[n++] = r.twin[i];
+	if (n == r.n_twin)
+		return;
+	entity_put_reg(&text, e->type, e->xid,
+	    e->parent != NULL ? e->parent->id : STR_NULL, e->health, r.twin, n);
+	if (text.len <= e->reg.len ||
+	    entity_need_room(s, text.len - e->reg.len, &err) == 0) {
+		entity_set_text(s, e, &e->reg, buf_str(&text));
+		entity_keep(s, e->id, e->reg);
+		entity_publish_reg(s, e);
+	}
+	buf_free(&text);
+}
+
 int
 entity_set_member(struct te_store *s, struct te_entity *e, struct str key,
     struct str json, bool tell, struct err *err)
@@ -674,6 +653,8 @@ entity_set_member(struct te_store *s, struct te_entity *e, struct str key,
 		if (tell)
 			entity_publish(s, e->id, TE_TWIN, key,
 			    entity_is_null(json) ? STR("") : json);
+		if (entity_is_null(json))
+			entity_unsay(s, e);
 		entity_changed(s, e, TE_CHANGED);
 	}
 	return 0;
@@ -809,8 +790,7 @@ te_store_free(struct te_store *s)
 	while (n > 0)
 		entity_free(s, all[--n]);
 	free(all);
-	while (!list_empty(&s->pending))
-		pending_drop(s, list_first(&s->pending, struct pending, link));
+	entity_pending_fini(s);
 	map_fini(&s->entities);
 	arena_fini(&s->arena);
 	str_free(s->conf.root);

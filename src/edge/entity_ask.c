@@ -105,18 +105,21 @@ update(struct te_store *s, struct str id, struct str payload, struct err *err)
 		rc = entity_check_parent(s, id, parent_id, &parent, err);
 	if (rc == 0 && health.ptr != NULL)
 		rc = check_health(s, id, health, err);
-	if (rc == 0)
-		rc = entity_need_room(s, health.len + e->reg.len + 64, err);
 	if (rc != 0)
 		return rc;
+	/* What stays is said with it: who reads only this knows all. */
+	entity_put_reg(&reg, e->type, e->xid,
+	    parent != NULL ? parent->id : STR_NULL,
+	    health.ptr != NULL ? health : e->health, e->twin, e->n_twin);
+	rc = entity_need_room(s, health.len + reg.len, err);
+	if (rc != 0) {
+		buf_free(&reg);
+		return rc;
+	}
 	if (parent != e->parent)
 		entity_hang_below(e, parent);
 	if (health.ptr != NULL)
 		entity_set_text(s, e, &e->health, health);
-	/* What stays is said with it: who reads only this knows all. */
-	entity_put_reg(&reg, e->type, e->xid,
-	    e->parent != NULL ? e->parent->id : STR_NULL, e->health, e->twin,
-	    e->n_twin);
 	if (!str_eq(e->reg, buf_str(&reg))) {
 		entity_set_text(s, e, &e->reg, buf_str(&reg));
 		entity_keep(s, e->id, e->reg);
@@ -207,6 +210,7 @@ replace_twin(
 			entity_publish(s, e->id, TE_TWIN, members[i].key,
 			    entity_is_null(members[i].json) ? STR("")
 							    : members[i].json);
+	entity_unsay(s, e);
 	entity_changed(s, e, TE_CHANGED);
 	return 0;
 }

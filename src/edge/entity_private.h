@@ -1,6 +1,7 @@
 /*
- * edge/entity_private.h - what entity.c, entity_ask.c, entity_reg.c and
- * entity_view.c share: the store, a registration, and each other's functions.
+ * edge/entity_private.h - what entity.c, entity_ask.c, entity_pending.c,
+ * entity_reg.c and entity_view.c share: the store, a registration, and each
+ * other's functions.
  */
 #ifndef EDGE_ENTITY_PRIVATE_H
 #define EDGE_ENTITY_PRIVATE_H
@@ -47,6 +48,9 @@ void entity_publish_reg(struct te_store *s, const struct te_entity *e);
 void entity_keep(struct te_store *s, struct str id, struct str payload);
 void entity_changed(
     struct te_store *s, const struct te_entity *e, enum te_change what);
+/* Says why a registration is refused. */
+void entity_refused(
+    struct te_store *s, struct str id, int rc, const struct err *err);
 
 /* --- room: entity.c ------------------------------------------------------- */
 
@@ -71,14 +75,25 @@ int entity_place(struct te_store *s, struct str id, const struct reg *r,
 int entity_admit(struct te_store *s, struct str id, const struct reg *r,
     struct te_entity *parent, struct str payload, bool tell_twin,
     struct err *err);
-/* Those that waited for `id`, and for them. */
-void entity_take_pending(struct te_store *s, struct str id);
-void entity_pending_forget(struct te_store *s, struct str id);
+/* Admits it, amends what is there, or lets it wait for its parent. */
+int entity_register(struct te_store *s, struct str id, const struct reg *r,
+    struct str payload, struct err *err);
 /* It and those below, parents first, from `*n` on. */
 void entity_collect(struct te_entity *e, struct te_entity **out, size_t *n);
 /* Takes one and those below it away; `each` may be NULL. */
 void entity_discard(struct te_store *s, struct te_entity *e,
     void (*each)(void *ctx, const struct te_entity *e), void *ctx);
+
+/* --- those that wait: entity_pending.c ------------------------------------ */
+
+/* In place of an earlier one of the same. ERR_LIMIT. */
+int entity_pending_add(struct te_store *s, struct str id, struct str parent,
+    struct str payload, struct err *err);
+bool entity_pending_has(const struct te_store *s, struct str id);
+void entity_pending_forget(struct te_store *s, struct str id);
+/* Those that waited for `id`, and for them. */
+void entity_take_pending(struct te_store *s, struct str id);
+void entity_pending_fini(struct te_store *s);
 
 /* --- twins: entity.c ------------------------------------------------------ */
 
@@ -90,6 +105,8 @@ bool entity_put_member(
     struct te_store *s, struct te_entity *e, struct str key, struct str json);
 void entity_del_member(
     struct te_store *s, struct te_entity *e, struct te_member *m);
+/* After a deletion: the registration says what is left. */
+void entity_unsay(struct te_store *s, struct te_entity *e);
 size_t entity_members_bytes(const struct te_member *m, size_t n);
 
 /* --- texts: entity_reg.c -------------------------------------------------- */

@@ -103,8 +103,6 @@ entity_compact(struct arena *a, struct str json)
 	return ret;
 }
 
-/* Every member of an object, compact; the keys that start with "@" go to
- * `reg`, or are passed over if it is NULL. */
 int
 entity_read_members(struct arena *a, const char *what, struct str payload,
     struct reg *reg, struct str *topic_id, bool *typed, struct te_member **ret,

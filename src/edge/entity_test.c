@@ -189,7 +189,10 @@ what_a_registration_says_of_the_twin_is_published(void **state)
 	assert_string_equal(heard_of(f, "te/device/c1//",
 				"{\"@type\":\"child-device\",\"name\":\"One\","
 				"\"type\":\"RPi\"}"),
-	    "pub te/device/c1///twin/type \"RPi\"\n");
+	    "pub te/device/c1///twin/type \"RPi\"\n"
+	    "pub te/device/c1// {\"@type\":\"child-device\",\"@id\":\"x1\","
+	    "\"@parent\":\"device/main//\",\"name\":\"One\",\"type\":"
+	    "\"RPi\"}\n");
 	buf_clear(&f->heard);
 	te_entity_put(te_store_find(f->store, STR("device/c1//")), &f->heard);
 	te_entity_put_twin(
@@ -212,6 +215,67 @@ an_old_retained_registration_does_not_undo_the_twin(void **state)
 	assert_str(te_entity_twin(te_store_find(f->store, STR("device/c1//")),
 		       STR("name")),
 	    "\"new\"");
+}
+
+/* Who was not there before knows only what is kept, and what is retained. */
+static void
+a_registration_that_says_less_is_kept_with_what_stays(void **state)
+{
+	struct fixture *f = *state;
+
+	f->keeps = true;
+	say(f, "te/device/c1//", "{\"@type\":\"child-device\"}");
+	say(f, "te/device/c1/service/h", "{\"@type\":\"service\"}");
+	say(f, "te/device/c2//",
+	    "{\"@type\":\"child-device\",\"@id\":\"x2\",\"@parent\":"
+	    "\"device/c1\",\"@health\":\"device/c1/service/h\"}");
+	assert_string_equal(
+	    heard_of(f, "te/device/c2//",
+		"{\"@type\":\"child-device\",\"name\":\"Two\"}"),
+	    "pub te/device/c2///twin/name \"Two\"\n"
+	    "keep te/device/c2// {\"@type\":\"child-device\",\"@id\":\"x2\","
+	    "\"@parent\":\"device/c1//\",\"@health\":"
+	    "\"device/c1/service/h\",\"name\":\"Two\"}\n"
+	    "pub te/device/c2// {\"@type\":\"child-device\",\"@id\":\"x2\","
+	    "\"@parent\":\"device/c1//\",\"@health\":"
+	    "\"device/c1/service/h\",\"name\":\"Two\"}\n");
+	/* which comes back, and says nothing new */
+	assert_string_equal(
+	    heard_of(f, "te/device/c2//",
+		"{\"@type\":\"child-device\",\"@id\":\"x2\",\"@parent\":"
+		"\"device/c1//\",\"@health\":\"device/c1/service/h\","
+		"\"name\":\"Two\"}"),
+	    "");
+}
+
+static void
+what_is_taken_out_of_a_twin_does_not_come_back_with_the_registration(
+    void **state)
+{
+	struct fixture *f = *state;
+
+	f->keeps = true;
+	say(f, "te/device/c1//",
+	    "{\"@type\":\"child-device\",\"name\":\"One\",\"hw\":1}");
+	assert_string_equal(heard_of(f, "te/device/c1///twin/name", ""),
+	    "keep te/device/c1// {\"@type\":\"child-device\",\"@parent\":"
+	    "\"device/main//\",\"hw\":1}\n"
+	    "pub te/device/c1// {\"@type\":\"child-device\",\"@parent\":"
+	    "\"device/main//\",\"hw\":1}\n");
+	/* one that it does not say */
+	say(f, "te/device/c1///twin/color", "2");
+	assert_string_equal(heard_of(f, "te/device/c1///twin/color", ""), "");
+	buf_clear(&f->heard);
+	assert_int_equal(te_store_replace_twin(f->store, STR("device/c1//"),
+			     STR("{\"size\":3}"), NULL),
+	    0);
+	assert_string_equal(buf_z(&f->heard),
+	    "pub te/device/c1///twin/hw \n"
+	    "pub te/device/c1///twin/size 3\n"
+	    "keep te/device/c1// {\"@type\":\"child-device\",\"@parent\":"
+	    "\"device/main//\"}\n"
+	    "pub te/device/c1// {\"@type\":\"child-device\",\"@parent\":"
+	    "\"device/main//\"}\n");
 }
 
 static void
@@ -519,6 +583,58 @@ all_of_it_stays_below_the_limit(void **state)
 }
 
 static void
+what_waited_needs_no_room_twice(void **state)
+{
+	struct fixture *f = *state;
+	char text[3000];
+
+	te_store_free(f->store);
+	f->store = make(f, (struct te_store_conf){ .max_bytes = 6500 });
+	snprintf(text, sizeof(text),
+	    "{\"@type\":\"child-device\",\"@parent\":\"device/"
+	    "c1\",\"t\":\"%02000d\"}",
+	    0);
+	assert_int_equal(say(f, "te/device/c2//", text), ERR_NOT_FOUND);
+	say(f, "te/device/c1//", "{\"@type\":\"child-device\"}");
+	assert_non_null(te_store_find(f->store, STR("device/c2//")));
+}
+
+static void
+a_change_that_repeats_the_twin_needs_its_room(void **state)
+{
+	struct fixture *f = *state;
+	char text[3000];
+	struct err err;
+
+	te_store_free(f->store);
+	f->store = make(f, (struct te_store_conf){ .max_bytes = 4000 });
+	say(f, "te/device/c1//", "{\"@type\":\"child-device\"}");
+	say(f, "te/device/c2//", "{\"@type\":\"child-device\"}");
+	snprintf(text, sizeof(text), "\"%02000d\"", 0);
+	assert_int_equal(te_store_set_twin(f->store, STR("device/c2//"),
+			     STR("t"), str_of(text), NULL),
+	    0);
+	assert_int_equal(te_store_update(f->store, STR("device/c2//"),
+			     STR("{\"@parent\":\"device/c1\"}"), &err),
+	    ERR_LIMIT);
+	assert_string_equal(list(f, NULL, "device/c1//", 0), "");
+}
+
+static void
+who_waited_and_is_refused_is_named(void **state)
+{
+	struct fixture *f = *state;
+
+	say(f, "te/device/c2//",
+	    "{\"@type\":\"child-device\",\"@parent\":\"device/s\"}");
+	assert_string_equal(
+	    heard_of(f, "te/device/s//", "{\"@type\":\"service\"}"),
+	    "err The registration of \"device/c2//\" is refused: Entity: "
+	    "'device/s//' can not be a parent of 'device/c2//' because it is a "
+	    "service. Only devices can be parents\n");
+}
+
+static void
 a_following_store_says_nothing_and_waits(void **state)
 {
 	struct fixture *f = *state;
@@ -710,6 +826,9 @@ main(void)
 		STORY(another_scheme_asks_for_a_registration_once),
 		STORY(what_a_registration_says_of_the_twin_is_published),
 		STORY(an_old_retained_registration_does_not_undo_the_twin),
+		STORY(a_registration_that_says_less_is_kept_with_what_stays),
+		STORY(
+		    what_is_taken_out_of_a_twin_does_not_come_back_with_the_registration),
 		STORY(registrations_wait_for_their_parents),
 		STORY(parents_in_a_circle_wait_for_ever_and_are_bounded),
 		STORY(bad_registrations_are_told_why),
@@ -719,6 +838,9 @@ main(void)
 		STORY(twins_are_set_replaced_and_deleted),
 		STORY(configuration_is_heard_and_its_types_stay),
 		STORY(all_of_it_stays_below_the_limit),
+		STORY(what_waited_needs_no_room_twice),
+		STORY(a_change_that_repeats_the_twin_needs_its_room),
+		STORY(who_waited_and_is_refused_is_named),
 		STORY(a_following_store_says_nothing_and_waits),
 		STORY(early_messages_come_out_in_order_and_the_oldest_are_lost),
 		STORY(a_file_of_thin_edge_is_read),

@@ -410,6 +410,12 @@ is_folder(struct str path)
 }
 
 void
+fetch_conf_trust(struct str path, struct fetch_conf *ret)
+{
+	*(is_folder(path) ? &ret->ca_dir : &ret->ca_file) = path;
+}
+
+void
 fetch_conf_of(const struct cloud *cloud, struct fetch_conf *ret)
 {
 	const struct config *c = cloud->config;
@@ -421,7 +427,7 @@ fetch_conf_of(const struct cloud *cloud, struct fetch_conf *ret)
 		.proxy_password = config_text(c, "proxy.password"),
 		.no_proxy = config_text(c, "proxy.no_proxy"),
 	};
-	*(is_folder(trust) ? &ret->ca_dir : &ret->ca_file) = trust;
+	fetch_conf_trust(trust, ret);
 }
 
 void

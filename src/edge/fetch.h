@@ -70,6 +70,9 @@ void fetch_free(struct fetch *f);
 int fetch_wait(const struct fetch_request *request, int *status,
     struct buf *answer, struct err *err);
 
+/* A file of certificates, or a folder of them, becomes whom to trust. */
+void fetch_conf_trust(struct str path, struct fetch_conf *ret);
+
 struct cloud;
 /* How a cloud is reached by HTTP: whom it is trusted by, through which proxy.
  * Lent by the settings. */

@@ -13,6 +13,7 @@
 #include "edge/agent/programs.h"
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "edge/config.h"
@@ -21,6 +22,7 @@
 #include "net/token_ask.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,16 +104,23 @@ open_socket(const char *path, int *ret, struct err *err)
 	return rc;
 }
 
+/* All of it in its time: the others wait meanwhile. */
 static bool
 read_request(int fd, struct buf *request)
 {
+	int64_t until = clock_mono() + PEER_S * 1000, left;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char bytes[4096];
-	ssize_t n;
+	ssize_t n = -1;
 
-	while ((n = read(fd, bytes, sizeof(bytes))) > 0) {
-		if (request->len + (size_t)n > TOKEN_ASK_MAX)
-			return false;
+	while ((left = until - clock_mono()) > 0 && !ended) {
+		if (poll(&p, 1, (int)left) <= 0)
+			continue;
+		n = read(fd, bytes, sizeof(bytes));
+		if (n <= 0 || request->len + (size_t)n > TOKEN_ASK_MAX)
+			break;
 		buf_add(request, bytes, (size_t)n);
+		n = -1;
 	}
 	return n == 0;
 }
@@ -124,7 +133,6 @@ serve(int fd, const struct hsm *hsm, const struct hsm_conf *conf)
 	size_t at = 0;
 	ssize_t n;
 
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 	if (read_request(fd, &request)) {
 		struct str rest = request.len > 0 ? buf_str(&request) : STR("");

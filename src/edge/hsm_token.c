@@ -85,6 +85,23 @@ keys_free(struct keys *k)
 	gnutls_free(k->at);
 }
 
+/* Bytes in hexadecimal digits. What is none must not be passed over: it may be
+ * said of a key that is to be deleted. */
+static int
+hex_id(struct str hex, unsigned char id[ID_MAX], size_t *len, struct err *err)
+{
+	struct buf bytes = { 0 };
+	bool good = hex.len / 2 <= ID_MAX && hex_decode(&bytes, hex);
+
+	*len = good ? bytes.len : 0;
+	memcpy(id, *len > 0 ? bytes.ptr : "", *len);
+	buf_free(&bytes);
+	return good ? 0
+		    : err_set(err, ERR_PARAM,
+			  "the id must be up to %d bytes in hexadecimal digits",
+			  ID_MAX);
+}
+
 /* More of the URI: "object" and "id". */
 static const char *
 narrowed(struct call *c, const char *uri)
@@ -114,7 +131,7 @@ narrowed(struct call *c, const char *uri)
 }
 
 static int
-find_keys(const char *uri, struct keys *ret, struct err *err)
+find_keys_at(const char *uri, struct keys *ret, struct err *err)
 {
 	int rc;
 
@@ -124,6 +141,17 @@ find_keys(const char *uri, struct keys *ret, struct err *err)
 	return rc < 0 && rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE
 	    ? failed(err, "look for keys in the token", rc)
 	    : 0;
+}
+
+static int
+find_keys(struct call *c, const char *uri, struct keys *ret, struct err *err)
+{
+	struct str hex = token_line(c->request, "id");
+	unsigned char id[ID_MAX];
+	size_t len;
+	int rc = hex.len > 0 ? hex_id(hex, id, &len, err) : 0;
+
+	return rc != 0 ? rc : find_keys_at(narrowed(c, uri), ret, err);
 }
 
 static const char *export(struct call *c, gnutls_pkcs11_obj_t key)
@@ -145,7 +173,7 @@ find_key(struct call *c, const char **ret, struct err *err)
 {
 	const char *uri = uri_of(c);
 	struct keys keys;
-	int rc = find_keys(uri, &keys, err);
+	int rc = find_keys_at(uri, &keys, err);
 
 	if (rc != 0)
 		return rc;
@@ -282,7 +310,7 @@ static int
 list_keys(struct call *c, struct err *err)
 {
 	struct keys keys;
-	int rc = find_keys(narrowed(c, uri_of(c)), &keys, err);
+	int rc = find_keys(c, uri_of(c), &keys, err);
 
 	for (unsigned i = 0; rc == 0 && i < keys.n; i++)
 		token_add(c->out, "uri", str_of(export(c, keys.at[i])));
@@ -311,7 +339,7 @@ static int
 delete_key(struct call *c, struct err *err)
 {
 	struct keys keys;
-	int rc = find_keys(narrowed(c, uri_of(c)), &keys, err);
+	int rc = find_keys(c, uri_of(c), &keys, err);
 
 	if (rc != 0)
 		return rc;
@@ -591,24 +619,22 @@ kind_of(struct call *c)
 	return NULL;
 }
 
-/* "a1b2" -> two bytes; false: it is none. An id of its own where none is said:
- * the private and the public key are known to belong together by it. */
-static bool
-read_id(struct call *c, unsigned char id[ID_MAX], gnutls_datum_t *ret)
+/* An id of its own where none is said: the private and the public key are known
+ * to belong together by it. */
+static int
+read_id(struct call *c, unsigned char id[ID_MAX], gnutls_datum_t *ret,
+    struct err *err)
 {
 	struct str hex = token_line(c->request, "id");
-	size_t len = ID_MAX;
+	size_t len = 20;
+	int rc = 0;
 
-	*ret = (gnutls_datum_t){ id, 0 };
-	if (hex.len == 0) {
-		ret->size = 20;
-		return gnutls_rnd(GNUTLS_RND_NONCE, id, ret->size) == 0;
-	}
-	if (hex.len % 2 != 0 || hex.len / 2 > ID_MAX ||
-	    gnutls_hex2bin(hex.ptr, hex.len, id, &len) < 0)
-		return false;
-	ret->size = (unsigned)len;
-	return true;
+	if (hex.len > 0)
+		rc = hex_id(hex, id, &len, err);
+	else if (gnutls_rnd(GNUTLS_RND_NONCE, id, len) != 0)
+		rc = err_set(err, ERR_IO, "there are no random numbers");
+	*ret = (gnutls_datum_t){ id, (unsigned)len };
+	return rc;
 }
 
 static int
@@ -618,12 +644,10 @@ generate(struct call *c, const char *token, const struct kind *kind,
 	unsigned char id[ID_MAX];
 	gnutls_datum_t cid, pem = { 0 };
 	gnutls_pubkey_t pub;
-	int rc;
+	int rc = read_id(c, id, &cid, err);
 
-	if (!read_id(c, id, &cid))
-		return err_set(err, ERR_PARAM,
-		    "the id must be up to %d bytes in hexadecimal digits",
-		    ID_MAX);
+	if (rc != 0)
+		return rc;
 	rc = gnutls_pkcs11_privkey_generate3(token, kind->pk, kind->bits, label,
 	    &cid, GNUTLS_X509_FMT_PEM, &pem, GNUTLS_KEY_DIGITAL_SIGNATURE,
 	    LOGIN | GNUTLS_PKCS11_OBJ_FLAG_MARK_SENSITIVE |
@@ -680,7 +704,7 @@ create_key(struct call *c, struct err *err)
 		if (rc != 0)
 			return rc;
 	}
-	rc = find_keys(narrowed(c, token), &keys, err);
+	rc = find_keys(c, token, &keys, err);
 	if (rc != 0)
 		return rc;
 	uri = keys.n > 0 ? export(c, keys.at[0]) : NULL;
@@ -695,7 +719,7 @@ create_key(struct call *c, struct err *err)
 	token_add(c->out, "made", STR("yes"));
 	rc = generate(c, token, kind, label, err);
 	if (rc == 0)
-		rc = find_keys(narrowed(c, token), &keys, err);
+		rc = find_keys(c, token, &keys, err);
 	if (rc != 0)
 		return rc;
 	if (keys.n > 0)

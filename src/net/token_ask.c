@@ -110,7 +110,7 @@ token_line(struct str text, const char *name)
 void
 token_add(struct buf *text, const char *name, struct str value)
 {
-	struct str line = str_cut(&value, '\n');
-
-	buf_addf(text, "%s " STR_FMT "\n", name, STR_ARG(line));
+	buf_addf(text, "%s ", name);
+	buf_add_str(text, str_cut(&value, '\n')); /* a zero is a letter */
+	buf_addc(text, '\n');
 }

@@ -4,6 +4,8 @@
  *    RESOLVING --> CONNECTING --> ASKING --> done
  *                   |      ^
  *                   +------+ the next address
+ *
+ * A proxy, and TLS, are layers of the stream: what is asked waits in them.
  */
 #include "net/ws_dial.h"
 
@@ -13,6 +15,7 @@
 #include "base/rand.h"
 #include "codec/url.h"
 #include "net/mqtt/resolve.h"
+#include "net/tunnel.h"
 #include "net/ws_upgrade.h"
 
 #include <errno.h>
@@ -32,8 +35,10 @@ struct ws_dial {
 	ws_dialed *done;
 	void *owner;
 	struct arena arena;
-	char *host;
+	char *host; /* of the server; what is connected to may be a proxy */
 	uint16_t port;
+	char *peer;
+	uint16_t peer_port;
 	bool secure;
 	struct mqtt_resolve *resolve;
 	struct addrinfo *found, *next;
@@ -292,6 +297,23 @@ exchange(struct ws_dial *d)
 	loop_watch(d->loop, &d->io, what);
 }
 
+/* NULL: `last` says why. */
+static struct stream *
+put_layers(struct ws_dial *d)
+{
+	const struct ws_dial_proxy *p = &d->conf.proxy;
+	struct stream *top = stream_socket(d->io.fd);
+
+	if (p->tls != NULL)
+		top = d->conf.wrap(p->tls, top, d->peer, &d->last);
+	if (top != NULL && p->host.len > 0)
+		top =
+		    tunnel_stream(top, d->host, d->port, p->user, p->password);
+	if (top != NULL && d->secure)
+		top = d->conf.wrap(d->conf.tls, top, d->host, &d->last);
+	return top;
+}
+
 static void
 on_ready(struct loop_io *io, unsigned what)
 {
@@ -311,10 +333,7 @@ on_ready(struct loop_io *io, unsigned what)
 		d->connected = true;
 		(void)setsockopt(
 		    d->io.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		d->top = stream_socket(d->io.fd);
-		if (d->secure)
-			d->top = d->conf.wrap(
-			    d->conf.tls, d->top, d->host, &d->last);
+		d->top = put_layers(d);
 		if (d->top == NULL) {
 			failed(d, &d->last);
 			return;
@@ -337,7 +356,7 @@ try_next(struct ws_dial *d)
 			continue;
 		if (connect(fd, a->ai_addr, a->ai_addrlen) < 0 &&
 		    errno != EINPROGRESS) {
-			(void)err_errno(&d->last, "%s: connect", d->host);
+			(void)err_errno(&d->last, "%s: connect", d->peer);
 			close(fd);
 			continue;
 		}
@@ -346,7 +365,7 @@ try_next(struct ws_dial *d)
 		return;
 	}
 	if (d->last.code == 0)
-		(void)err_set(&d->last, ERR_IO, "%s: no address", d->host);
+		(void)err_set(&d->last, ERR_IO, "%s: no address", d->peer);
 	failed(d, &d->last);
 }
 
@@ -369,13 +388,13 @@ on_begin(struct loop_defer *defer)
 {
 	struct ws_dial *d = container_of(defer, struct ws_dial, begin);
 
-	d->found = d->next = mqtt_resolve_numeric(d->host, d->port);
+	d->found = d->next = mqtt_resolve_numeric(d->peer, d->peer_port);
 	if (d->found != NULL) {
 		try_next(d);
 		return;
 	}
 	d->resolve =
-	    mqtt_resolve_start(d->loop, d->host, d->port, on_resolved, d);
+	    mqtt_resolve_start(d->loop, d->peer, d->peer_port, on_resolved, d);
 	if (d->resolve == NULL)
 		failed_because(d, ERR_LIMIT, "too many names are looked up");
 }
@@ -400,7 +419,7 @@ ws_dial_start(struct loop *loop, const struct ws_dial_conf *conf,
 	if (!d->secure && !str_eqz(u.scheme, "http") &&
 	    !str_eqz(u.scheme, "ws"))
 		goto wrong;
-	if (d->secure && conf->wrap == NULL)
+	if ((d->secure || conf->proxy.tls != NULL) && conf->wrap == NULL)
 		goto wrong;
 	for (size_t i = 0; i < conf->url.len; i++)
 		if ((unsigned char)conf->url.ptr[i] <= ' ')
@@ -411,6 +430,12 @@ ws_dial_start(struct loop *loop, const struct ws_dial_conf *conf,
 	d->host = arena_z(&d->arena, host);
 	port = u.port != 0 ? u.port : d->secure ? 443 : 80;
 	d->port = (uint16_t)port;
+	d->peer = d->host;
+	d->peer_port = d->port;
+	if (conf->proxy.host.len > 0) {
+		d->peer = arena_z(&d->arena, conf->proxy.host);
+		d->peer_port = conf->proxy.port;
+	}
 	d->io.ready = on_ready;
 	d->timer.fire = on_timeout;
 	d->begin.run = on_begin;

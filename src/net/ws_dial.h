@@ -16,10 +16,19 @@
 struct tls_client;
 struct ws_dial;
 
+/* An HTTP proxy that opens the way by CONNECT. */
+struct ws_dial_proxy {
+	struct str host; /* STR_NULL: there is none */
+	uint16_t port;
+	struct tls_client *tls;    /* to the proxy itself; NULL: without */
+	struct str user, password; /* STR_NULL: none */
+};
+
 struct ws_dial_conf {
 	struct str url;         /* http, https, ws or wss; its path is ours */
 	struct tls_client *tls; /* for https and wss; borrowed */
-	int64_t timeout_ms;     /* of all; 0: 30 s */
+	struct ws_dial_proxy proxy;
+	int64_t timeout_ms; /* of all; 0: 30 s */
 	/* Puts TLS on; as tls_client_stream(), which it is where TLS is not
 	 * loaded late. NULL: there is no TLS. */
 	struct stream *(*wrap)(struct tls_client *t, struct stream *below,
@@ -31,7 +40,8 @@ struct ws_dial_conf {
 typedef void ws_dialed(void *owner, int fd, struct stream *top,
     struct str already, const struct err *why);
 
-/* Calls `done` once, never before this returns. Copies `conf`. ERR_PARAM: it is
+/* Calls `done` once, never before this returns. Copies `conf`;
+ * `tls` and the texts of `proxy` are borrowed. ERR_PARAM: it is
  * no such URL, or TLS is asked for and there is none. */
 int ws_dial_start(struct loop *loop, const struct ws_dial_conf *conf,
     ws_dialed *done, void *owner, struct ws_dial **ret, struct err *err);

@@ -2,7 +2,7 @@
 // its age, and goes with the user.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { finish, isGood, LIMIT, openPage, Platform, signIn } from './platform.mjs';
 
 let platform;
 before(async () => { platform = await Platform.start('--admin-password', 'a long password'); });
@@ -10,12 +10,12 @@ after(async () => { await finish(); await platform.stop(); });
 
 // The page's own rules forbid what waitForFunction() does.
 async function until(page, check) {
-	for (const end = Date.now() + 20_000; !(await page.evaluate(check)); await new Promise((done) => setTimeout(done, 50))) assert.ok(Date.now() < end, String(check));
+	for (const end = Date.now() + LIMIT; !(await page.evaluate(check)); await new Promise((done) => setTimeout(done, 50))) assert.ok(Date.now() < end, String(check));
 }
 const kept = (page) => page.evaluate(async () => (await caches.keys()).filter((k) => k.startsWith('answers:')));
 
 test('it can be installed', async () => {
-	const page = await openPage(platform);
+	const page = await openPage(platform, { serviceWorkers: 'allow' });
 	await signIn(page, platform);
 	const manifest = await page.evaluate(async () => (await fetch(document.querySelector('link[rel=manifest]').href)).json());
 	for (const icon of manifest.icons) {
@@ -31,7 +31,7 @@ test('it can be installed', async () => {
 });
 
 test('what was seen stays readable while the server is away', async () => {
-	const page = await openPage(platform, { viewport: { width: 360, height: 720 } });
+	const page = await openPage(platform, { serviceWorkers: 'allow', viewport: { width: 360, height: 720 } });
 	const token = await platform.token();
 	const { unitId } = await platform.post('/coremgr/api/v1/unit', { code: 'farm', name: 'Farm' }, token);
 	const { networkId } = await platform.post('/coremgr/api/v1/network', { code: 'lora', unitId, hostUri: 'mqtt://localhost' }, token);
@@ -57,7 +57,7 @@ test('what was seen stays readable while the server is away', async () => {
 	await page.getByText('Barn door').waitFor();
 
 	await platform.begin();
-	await page.locator('.away').waitFor({ state: 'detached', timeout: 30_000 });
+	await page.locator('.away').waitFor({ state: 'detached' });
 	await platform.post('/coremgr/api/v1/device', { unitId, networkId, networkAddr: '02', name: 'Barn gate' }, await platform.token());
 	await page.goto(platform.url + '/devices');
 	await page.getByText('Barn gate').waitFor();
@@ -66,7 +66,7 @@ test('what was seen stays readable while the server is away', async () => {
 });
 
 test('signing out takes what was kept', async () => {
-	const page = await openPage(platform);
+	const page = await openPage(platform, { serviceWorkers: 'allow' });
 	await signIn(page, platform);
 	await page.evaluate(() => navigator.serviceWorker.ready);
 	await until(page, () => navigator.serviceWorker.controller);

@@ -1,17 +1,13 @@
 // Charts, Explore, the list of devices and the page of one.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 const unit = 'farm';
 let platform, page, token, unitId, networkId, barn, fields;
 const hex = (o) => Buffer.from(JSON.stringify(o)).toString('hex');
 const device = async (networkAddr, more = {}) => (await platform.post('/coremgr/api/v1/device', { unitId, networkId, networkAddr, profile: 'probe', ...more }, token)).deviceId;
 const send = (deviceId, values) => platform.post(`/coremgr/api/v1/network/${networkId}/uldata`, { deviceId, payload: hex(values) }, token);
-async function until(what) {
-	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; }
-	assert.fail('it did not happen: ' + what);
-}
 const fieldsOf = (deviceId) => platform.call('GET', `/hub/api/v1/field/list?unit=${unitId}&device=${deviceId}`, undefined, token);
 // History, as if it had come then: [s since 1970, value].
 async function past(fieldId, points) {
@@ -55,8 +51,7 @@ test('fields are found by their device, and are drawn; a second browser sees the
 	for (const n of ['Level', 'Mode', 'Pump']) await page.click(`[role=option]:has-text("· ${n}")`);
 	await page.keyboard.press('Escape');
 	await page.waitForSelector('.legend li:nth-child(4)');
-	assert.ok((await plot(page, 'points')) > 100);
-	assert.ok((await plot(page, 'gaps')) > 0);
+	await until(async () => (await plot(page, 'points')) > 100 && (await plot(page, 'gaps')) > 0);
 	assert.match(await page.textContent('figcaption'), /Each point stands for 5 minutes; the band goes from least to most/);
 	await page.selectOption('label:has-text("Compare") select', 'day');
 	await page.waitForSelector('.legend >> text=North well · Water, 1 day earlier');
@@ -202,7 +197,8 @@ test('what can be set has a button; what perhaps can, a menu; what can not, neit
 	// JSON: everything would be sent, and nobody knows what is done with it
 	await visit(page, '/device/' + barn);
 	await page.waitForSelector('[aria-label="More of Pump"]');
-	assert.deepEqual([await buttons(page), await menus(page)], [[], 4]);
+	await until(async () => (await menus(page)) === 4);
+	assert.deepEqual(await buttons(page), []);
 	await page.click('[aria-label="More of Pump"]');
 	await isGood(page, 'device-set-menu');
 	await page.click('.menu >> text=Set the value');
@@ -210,7 +206,7 @@ test('what can be set has a button; what perhaps can, a menu; what can not, neit
 	await page.click('dialog[open] button:text-is("Cancel")');
 	await platform.call('PATCH', '/hub/api/v1/field/' + fields.pump.id, { labels: { writable: 'true' } }, token);
 	await page.waitForSelector('[aria-label="Set Pump"].set');
-	assert.equal(await menus(page), 3);
+	await until(async () => (await menus(page)) === 3);
 	// a profile that encodes one of its fields, and one that encodes none
 	const profile = (code, script) => platform.post('/hub/api/v1/profile', { unitId, code, codec: 'javascript', script: 'function decodeUplink(i) { return { data: JSON.parse(String.fromCharCode(...i.bytes)) }; }\n' + script }, token);
 	await profile('valve', 'function encodeDownlink(i) { return { bytes: [i.data.open ? 1 : 0] }; }');

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createInterface } from 'node:readline';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn, until as sees } from './platform.mjs';
 
 let platform, page, token, unit, device, relay;
 const PASSWORD = 'net password', NODE = 'sensors.hall';
@@ -16,7 +16,6 @@ const api = (method, path, data) => platform.call(method, '/hub/api/v1/' + path,
 const quick = (f) => `field:${NODE}.data.${f}`;
 const box = (p, title) => p.locator(`[aria-label="${title}"][data-widget]`);
 const layout = async (id) => Object.fromEntries((await api('GET', 'dashboard/' + id)).widgets.map((w) => [w.title, w.layout]));
-const until = async (ask) => { for (const end = Date.now() + 15_000; ; await new Promise((r) => setTimeout(r, 50))) { if (await ask()) return; if (Date.now() > end) assert.fail('not in time: ' + ask); } };
 const W = (title, type, config, layout = { x: 0, y: 0, w: 25, h: 16 }, more = {}) => ({ id: title, title, showTitle: true, type, layout, config, ...more });
 const make = async (title, widgets) => (await api('POST', 'dashboard', { unitId: unit, title, widgets })).id;
 
@@ -106,7 +105,7 @@ test('by keyboard: moved, resized, locked, each step announced', async () => {
 	await handle.focus();
 	const was = (await layout(home)).Damp;
 	await page.keyboard.press('ArrowLeft');
-	await page.waitForFunction(() => /Damp: column \d+ of 100, row \d+/.test(document.querySelector('[data-said]').textContent));
+	await sees(page, () => /Damp: column \d+ of 100, row \d+/.test(document.querySelector('[data-said]').textContent));
 	assert.equal(await page.evaluate(() => document.activeElement.className.includes('handle')), true);
 	await page.keyboard.press('Shift+ArrowDown');
 	await page.keyboard.press('Control+s');
@@ -118,7 +117,7 @@ test('by keyboard: moved, resized, locked, each step announced', async () => {
 	await page.keyboard.press('Enter');
 	await handle.focus();
 	await page.keyboard.press('ArrowLeft');
-	await page.waitForFunction(() => /is locked/.test(document.querySelector('[data-said]').textContent));
+	await sees(page, () => /is locked/.test(document.querySelector('[data-said]').textContent));
 	await page.keyboard.press('Control+z');
 	await page.waitForSelector('[aria-label="Lock Damp"][aria-pressed=false]');
 	await page.click('button:text-is("Cancel")');
@@ -173,7 +172,7 @@ test('every kind of widget shows a value, and a new one', async () => {
 	await box(page, 'Other').locator('text=widget_of_tomorrow').waitFor();
 	assert.ok(await box(page, 'Logo').locator('img').evaluate((i) => i.naturalWidth > 0));
 	for (const kind of ['Mixed', 'Group']) await box(page, kind).locator('.plot canvas').waitFor();
-	await page.waitForFunction(() => document.querySelector('[aria-label=Mixed] .plot').dataset.points >= 2);
+	await sees(page, () => document.querySelector('[aria-label=Mixed] .plot').dataset.points >= 2);
 	const points = Number(await box(page, 'Mixed').locator('.plot').getAttribute('data-points'));
 	pub({ temperature: 33.25, relay: true, level: 120 });
 	for (const kind of ['Half', 'Round', 'Area', 'Bars']) await box(page, kind).locator('[data-value]:text-is("33.3 °C")').waitFor();
@@ -181,7 +180,7 @@ test('every kind of widget shows a value, and a new one', async () => {
 	await box(page, 'Shown').locator('svg[aria-label^="FaLightbulb"]').waitFor();
 	await box(page, 'Pie').locator('text=75 %').waitFor();
 	await box(page, 'Half').locator('circle[stroke="#cc0000"]').waitFor();
-	await page.waitForFunction((n) => document.querySelector('[aria-label=Mixed] .plot').dataset.points > n, points);
+	await sees(page, (n) => document.querySelector('[aria-label=Mixed] .plot').dataset.points > n, points);
 	await box(page, 'Group').locator('[data-loaded=true]').waitFor();
 	await isGood(page, 'dashboard-all-light');
 });

@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { free } from './ports.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const beside = process.env.MARRAM && join(dirname(process.env.MARRAM), 'marram-edge');
 const program = process.env.MARRAM_EDGE ?? (beside && existsSync(beside) ? beside : join(root, 'build/src/app/marram-edge'));
-const LIMIT = 30_000;
+const LIMIT = 90_000;
 
 const plugin = (store) => `#!/bin/sh
 store=${store}
@@ -24,7 +24,6 @@ remove) rm "$store/$2" ;;
 *) exit 1 ;;
 esac
 `;
-const free = () => new Promise((done) => { const s = createServer(); s.listen(0, '127.0.0.1', () => { const { port } = s.address(); s.close(() => done(port)); }); });
 
 export class Edge {
 	static async make(name, settings) {

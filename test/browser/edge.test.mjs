@@ -4,16 +4,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page, token, unitId, key, ear, deviceId;
 const told = [];
 const hub = '/hub/api/v1', root = 'marram/farm/gateway/fleet/gw01/';
 const api = (method, path, data) => platform.call(method, path, data, token);
-async function until(what) {
-	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; await new Promise((r) => setTimeout(r, 10)); }
-	assert.fail('it did not happen: ' + what);
-}
 const visit = (p, path) => p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const seen = (text, p = page) => p.waitForSelector(`text=${text}`);
 const tab = (name, p = page) => p.click(`[role=tab]:text-is("${name}")`);
@@ -94,7 +90,7 @@ test('a device enrols, is claimed, and says what it has', async () => {
 
 test('what is installed is looked through', async () => {
 	const names = async () => (await page.$$('section[aria-labelledby=si] tbody tr')).length;
-	assert.equal(await names(), 3);
+	await until(async () => (await names()) === 3);
 	await page.fill('input[type=search]', '2.1');
 	await until(async () => (await names()) === 1);
 	await page.fill('input[type=search]', '');
@@ -137,6 +133,39 @@ test('it is restarted when somebody is sure', async () => {
 	await page.click('dialog[open] button:text-is("Restart")');
 	state(await order('restart'), 'successful');
 	await page.waitForSelector('tr:has-text("Restart"):has-text("successful")');
+});
+
+test('a list that was asked for before, and comes late, sets nothing back', async () => {
+	const p = await openPage(platform);
+	await signIn(p, platform, `/device/${deviceId}?tab=software`);
+	await seen('nginx', p);
+	const rows = async (...texts) => (await p.$$('section[aria-labelledby=so] tbody tr' + texts.map((x) => `:has-text("${x}")`).join(''))).length;
+	await until(async () => (await rows('Restart', 'successful')) === 1);
+	const before = await rows();
+	let old, release;
+	const released = new Promise((r) => { release = r; });
+	await p.route('**/operation/list?*', async (route) => {
+		const { pathname, search } = new URL(route.request().url());
+		const data = old = await api('GET', pathname + search);
+		await released;
+		await route.fulfill({ json: { data } });
+	}, { times: 1 });
+	await p.click('button:text-is("Restart")');
+	await p.click('dialog[open] button:text-is("Restart")');
+	await until(() => old);
+	assert.equal(old[0].status, 'pending');
+	// what happens meanwhile is told by events: one goes on, another comes
+	state(await order('restart'), 'successful');
+	await until(async () => (await rows('Restart', 'successful')) === 2);
+	await platform.post(hub + '/operation', { unitId, deviceId, operation: 'software_list' }, token);
+	await until(async () => (await rows()) === before + 2);
+	const late = p.waitForEvent('requestfinished', (r) => r.url().includes('/operation/list?'));
+	release();
+	await late;
+	await p.evaluate(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))));
+	assert.deepEqual([await rows('Restart', 'successful'), await rows('Restart', 'waiting'), await rows()], [2, 0, before + 2]);
+	state(await order('software_list'), 'successful');
+	await p.context().close();
 });
 
 test('a configuration is fetched, and saved as a file', async () => {

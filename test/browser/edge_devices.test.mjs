@@ -5,16 +5,12 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Edge } from './device.mjs';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page, token, unitId, gatewayId, key, mail;
 const names = ['gw01', 'gw02', 'gw03'], edges = {}, ids = {}, heard = [];
 const hub = '/hub/api/v1';
 const api = (method, path, data) => platform.call(method, path, data, token);
-async function until(what) {
-	for (const end = Date.now() + 30_000; Date.now() < end;) { const r = await what(); if (r) return r; await new Promise((r) => setTimeout(r, 20)); }
-	assert.fail('it did not happen: ' + what);
-}
 const visit = (path) => page.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const tab = (name) => page.click(`[role=tab]:text-is("${name}")`);
 const software = async (name) => { await visit(`/device/${ids[name]}?tab=software`); await page.waitForSelector(`h1:has-text("${name}")`); };
@@ -32,7 +28,6 @@ before(async () => {
 	token = await platform.token();
 	unitId = (await platform.post('/coremgr/api/v1/unit', { code: 'farm', name: 'Farm' }, token)).unitId;
 	page = await openPage(platform);
-	page.setDefaultTimeout(30_000);
 	await signIn(page, platform);
 });
 after(async () => {

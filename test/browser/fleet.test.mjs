@@ -2,16 +2,12 @@
 // changed is read and committed, taken back, and brought to a device.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page, token, unitId;
 const fleet = '/fleet/api/v1', FILES = 'marram.TextFiles';
 const api = (method, path, data) => platform.call(method, fleet + path, data, token);
 const ofUnit = (path) => `${path}?unit=${unitId}`;
-async function until(what) {
-	for (const end = Date.now() + 60_000; Date.now() < end;) { const r = await what(); if (r) return r; await new Promise((r) => setTimeout(r, 50)); }
-	assert.fail('it did not happen: ' + what);
-}
 const visit = (path) => page.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const tab = (name) => page.click(`[role=tab]:text-is("${name}")`);
 const saved = () => page.waitForSelector('[role=status]:text-is("Everything is saved")');
@@ -22,7 +18,6 @@ before(async () => {
 	token = await platform.token();
 	unitId = (await platform.post('/coremgr/api/v1/unit', { code: 'farm', name: 'Farm' }, token)).unitId;
 	page = await openPage(platform);
-	page.setDefaultTimeout(60_000);
 	await signIn(page, platform);
 });
 after(() => platform?.stop());

@@ -1,16 +1,12 @@
 // Networks, gateways, applications, and the routes between them.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page, token, unitId;
 const api = (method, path, data) => platform.call(method, path, data, token);
 const post = (path, data) => platform.post(path, data, token);
 const broker = '/broker/api/v1', hub = '/hub/api/v1', coremgr = '/coremgr/api/v1';
-async function until(what) {
-	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; }
-	assert.fail('it did not happen: ' + what);
-}
 const visit = (p, path) => p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const seen = (text, p = page) => p.waitForSelector(`text=${text}`);
 const tab = (name, p = page) => p.click(`[role=tab]:text-is("${name}")`);

@@ -6,21 +6,23 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { free } from './ports.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const need = createRequire(join(root, 'web/package.json'));
 const { chromium } = need('playwright-core');
 const axe = readFileSync(need.resolve('axe-core/axe.min.js'), 'utf8');
 const program = process.env.MARRAM ?? join(root, 'build/marram');
-const LIMIT = 15_000;
+export const LIMIT = 60_000; // ms that anything may take before a test gives up
 
 export class Platform {
 	static async start(...options) {
 		const p = new Platform();
 		p.folder = mkdtempSync(join(tmpdir(), 'marram-browser-'));
 		p.options = options;
-		await p.begin('0');
+		await p.begin(String(await free()));
 		return p;
 	}
 	// Begins, also anew at the same address.
@@ -73,13 +75,15 @@ export class Platform {
 let chrome;
 const watched = [];
 
+// Without the service worker, unless a test is about it: it comes a second after
+// the page, and what it asks passes by the routes that a test has laid.
 export async function openPage(platform, how = {}) {
-	chrome ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
-	const context = await chrome.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], ...how });
+	chrome ??= await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', timeout: LIMIT, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+	const context = await chrome.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 800 }, permissions: ['clipboard-read', 'clipboard-write'], serviceWorkers: 'block', ...how });
 	const page = await context.newPage();
 	page.setDefaultTimeout(LIMIT);
 	const faults = [];
-	page.on('console', (m) => { if (m.type() === 'error' || m.type() === 'warning') faults.push(m.text() + ' ' + m.location().url); });
+	page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !/^Service Worker registration blocked/.test(m.text())) faults.push(m.text() + ' ' + m.location().url); });
 	page.on('pageerror', (e) => faults.push(String(e)));
 	page.on('request', (r) => { if (!r.url().startsWith(platform.url) && !/^(data|blob):/.test(r.url())) faults.push('asked ' + r.url()); });
 	watched.push(faults);
@@ -109,10 +113,29 @@ export async function setUp(page, platform, password = 'a long password') {
 	await page.waitForSelector('main form');
 }
 
+// What it gives once that is something: waited for.
+export async function becomes(what) {
+	for (const end = Date.now() + LIMIT; ; await new Promise((done) => setTimeout(done, 20))) {
+		const got = await what();
+		if (got) return got;
+		assert.ok(Date.now() < end, 'never: ' + what);
+	}
+}
+
 // Asks the page until it says yes: waitForFunction() evaluates in a way that our
 // policy of scripts forbids.
 export async function until(page, check, arg) {
 	for (const end = Date.now() + LIMIT; !(await page.evaluate(check, arg)); await page.evaluate(() => new Promise(requestAnimationFrame))) assert.ok(Date.now() < end, `never: ${check}`);
+}
+
+// Closes what was told: it lies over buttons for as long as it can be undone.
+// Each goes by itself, too, at any time.
+export async function clear(page) {
+	await becomes(() => page.evaluate(() => {
+		const all = document.querySelectorAll('.toast');
+		for (const t of all) t.querySelector('[aria-label="Dismiss"]')?.click();
+		return !all.length;
+	}));
 }
 
 // Everybody can use it, and nothing sticks out at the side.
@@ -125,8 +148,16 @@ export async function isGood(page, name) {
 	if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, name + '.png'), fullPage: true });
 }
 
+async function close() {
+	await chrome?.close();
+	chrome = undefined;
+}
+// Also where a test failed before its finish(): a browser that runs keeps its file
+// from ending, and with it all of them.
+if (process.argv[1].endsWith('.test.mjs')) after(close);
+
 // `meant`: what a test wants to go wrong.
 export async function finish({ meant } = {}) {
-	await chrome?.close();
+	await close();
 	assert.deepEqual(watched.flat().filter((f) => !meant?.test(f)), []);
 }

@@ -1,16 +1,12 @@
 // Rules: the sentence and the text in step, tried out, seen in the traces.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page, token, unitId, networkId, deviceId;
 const hex = (o) => Buffer.from(JSON.stringify(o)).toString('hex');
 const send = (values) => platform.post(`/coremgr/api/v1/network/${networkId}/uldata`, { deviceId, payload: hex(values) }, token);
 const stored = (path) => platform.call('GET', '/hub/api/v1/' + path, undefined, token);
-async function until(what) {
-	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; }
-	assert.fail('it did not happen: ' + what);
-}
 const visit = async (p, path) => { await p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path); const lose = p.locator('dialog[open] button:text-is("Discard the changes")'); if (await lose.isVisible()) await lose.click(); await p.waitForSelector('main h1'); };
 const field = (name) => `site-net.sensor-1.data.${name}`;
 const editor = (p) => p.locator('section:has(> #text) [role=textbox]');

@@ -1,7 +1,7 @@
 // What is around every page: the palette, the menus, the address.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page;
 before(async () => {
@@ -25,6 +25,7 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	await page.keyboard.press('Enter');
 	await page.waitForURL(/\/network\//);
 	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=option]');
 	await page.keyboard.type('colours dark');
 	await page.waitForSelector('[role=option]:has-text("Colours: Dark")');
 	await page.keyboard.press('Enter');
@@ -36,6 +37,7 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	await page.keyboard.press('Enter');
 	await page.waitForURL(/\/settings/);
 	await page.keyboard.press('Control+k');
+	await page.waitForSelector('dialog [role=option]');
 	await page.keyboard.type('no such thing');
 	await page.waitForSelector('text=Nothing fits the search.');
 	await page.keyboard.press('Escape');
@@ -95,6 +97,33 @@ test('the palette that is opened while it closes stays open', async () => {
 	await page.waitForSelector('[role=option][aria-selected=true]:has-text("Settings")');
 	await page.keyboard.press('Escape');
 	await page.waitForSelector('dialog [role=combobox]', { state: 'detached' });
+});
+
+test('what a list was not told of it loads: before it is followed, and when too much came at once', async () => {
+	const token = await platform.token(), p = await openPage(platform);
+	const unitId = (await platform.call('GET', '/coremgr/api/v1/unit/list', undefined, token))[0].unitId;
+	const add = (id) => platform.post('/hub/api/v1/task', { id, unitId, evaluationType: 'javascript', evaluationConfig: { javascript: 'true' } }, token);
+	let held = [], deaf = false, socket;
+	await p.routeWebSocket(/\/ws$/, (ws) => {
+		const server = ws.connectToServer();
+		ws.onMessage((m) => (held && JSON.parse(m).type === 'subscribe' ? held.push(() => server.send(m)) : server.send(m)));
+		server.onMessage((m) => { if (!deaf || JSON.parse(m).type !== 'event') ws.send(m); });
+		socket = ws;
+	});
+	await signIn(p, platform, '/rules');
+	await p.waitForSelector('text=None yet: make one here');
+	await becomes(() => held.length);
+	await add('early');
+	const late = held;
+	held = undefined;
+	for (const f of late) f();
+	await p.waitForSelector('td:has-text("early")');
+	deaf = true;
+	await add('unheard');
+	deaf = false;
+	socket.send(JSON.stringify({ type: 'lagged', dropped: 1 }));
+	await p.waitForSelector('td:has-text("unheard")');
+	await p.context().close();
 });
 
 test('a phone has every page behind "More"', async () => {

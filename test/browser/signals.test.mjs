@@ -1,14 +1,10 @@
 // Profiles with the editor and its trial, messages as they pass, the simulator.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page, token, unitId, networkId;
 const hex = (s) => Buffer.from(s).toString('hex');
-async function until(what) {
-	for (const end = Date.now() + 15_000; Date.now() < end;) { const r = await what(); if (r) return r; }
-	assert.fail('it did not happen: ' + what);
-}
 const sees = (p, text) => until(async () => (await p.textContent('main')).includes(text));
 const visit = (p, path) => p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const looks = async (p, name) => {
@@ -52,7 +48,7 @@ test('from nothing to live messages by one press', async () => {
 	await sees(page, 'Living room');
 	await visit(page, '/messages');
 	await page.click('text=Pause');
-	assert.match(await page.textContent('.state'), /paused/);
+	await page.waitForSelector('.state:has-text("paused")');
 	await page.click('text=Go on');
 });
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import UPLINK, until
+from conftest import LIMIT, UPLINK, until
 
 BROKER = "/broker/api/v1/"
 COREMGR = "/coremgr/api/v1/"
@@ -484,7 +484,7 @@ def test_a_wrong_start_says_what_to_do(tmp_path):
     def run(*options):
         done = subprocess.run([PROGRAM, "serve", "--data-dir",
                                str(tmp_path / "d"), *options], text=True,
-                              capture_output=True, timeout=30)
+                              capture_output=True, timeout=LIMIT)
         return done.returncode, done.stderr
     config = tmp_path / "c.json5"
     config.write_text("{ server: { httpPort: 99999 } }")

@@ -9,7 +9,7 @@ import re
 import urllib.parse
 
 import pytest
-from conftest import Site, UPLINK, until
+from conftest import LIMIT, Site, UPLINK, until
 
 selenium = pytest.importorskip("selenium")
 
@@ -39,7 +39,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
         self.driver = webdriver.Chrome(
             service=Service("/usr/bin/chromedriver"), options=options)
-        self.driver.set_page_load_timeout(30)
+        self.driver.set_page_load_timeout(LIMIT)
 
     def open(self, url):
         self.driver.get(url)
@@ -63,6 +63,8 @@ class Browser:
         old = self.find("html")
         self.find(selector).click()
         until("a new page", lambda: self.is_gone(old))
+        until("all of it", lambda: self.run("document.readyState") ==
+              "complete")
 
     @staticmethod
     def is_gone(element):
@@ -210,9 +212,9 @@ def test_the_first_page_shows_live_figures(server, browser):
     network = site.network()
     for _ in range(3):
         network.publish(site.net_topic("uldata"), UPLINK)
-    until("the messages", lambda: shown("uplink") == "3")
-    assert shown("routed") == "3"
-    assert shown("networks") == "1" and shown("applications") == "1"
+    until("the messages", lambda: shown("uplink") == shown("routed") == "3")
+    until("who there is", lambda: shown("networks") == "1" and
+          shown("applications") == "1")
     network.close()
     server.stop()
     until("the news", lambda: "not answer" in shown("state"))

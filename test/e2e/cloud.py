@@ -30,7 +30,7 @@ Message = collections.namedtuple("Message",
 TENANT = "t123456"
 KEY = b"a secret of the double"
 SAS_KEY = b"a shared key of the double"
-LIMIT = 30  # seconds that anything may take
+LIMIT = 90  # seconds that anything may take
 
 (CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBSCRIBE, SUBACK,
  UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT) = range(1, 15)

@@ -3,6 +3,7 @@
 The program under test is named by the variable MARRAM (default: build/marram).
 Every server has a folder and ports of its own and is stopped by process id.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -20,7 +21,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("MARRAM", str(ROOT / "build" / "marram"))
-LIMIT = 30  # seconds that anything may take before a test gives up
+LIMIT = 90  # seconds that anything may take before a test gives up
 # Where a loaded library keeps its threads' variables ASan guesses by their address,
 # and if it guesses wrong its search for leaks crashes; it finds them without, too.
 os.environ.setdefault("ASAN_OPTIONS", "intercept_tls_get_addr=0")
@@ -36,6 +37,15 @@ def until(what, check, limit=LIMIT):
         if time.monotonic() > end:
             raise AssertionError("%s did not happen in %d s" % (what, limit))
         time.sleep(0.01)
+
+
+def all_bytes(folder):
+    """What is in the files below it, of which some come and go."""
+    found = b""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            found += path.read_bytes() if path.is_file() else b""
+    return found
 
 
 class Reply:

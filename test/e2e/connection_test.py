@@ -12,6 +12,7 @@ import pytest
 from certificates import Authority
 from conftest import LIMIT, Client, Site, until
 from mqtt_bridge_test import pytestmark, remote_with  # noqa: F401
+from ports import free_port
 
 
 class Tester:
@@ -99,7 +100,7 @@ def test_a_first_message_is_seen_and_not_taken_from_others(tester,
     assert tester.last["stages"][-1]["message"] == "a/b"
     other = subprocess.Popen(
         ["mosquitto_sub", "-p", str(remote.port), "-t", "$share/g/a/c", "-C",
-         "10", "-W", "20"], stdout=subprocess.PIPE)
+         "10", "-W", str(LIMIT)], stdout=subprocess.PIPE)
     until("the other", lambda: "$share/g/a/c" in remote.logged())
     test = tester.ask("test", {
         "unitId": tester.site.unit, "listenMs": 20000,
@@ -126,9 +127,7 @@ def test_a_wrong_password(tester, remote_with, tmp_path):
 
 
 def test_a_wrong_port_and_a_wrong_name(tester):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        free = s.getsockname()[1]
+    free = free_port()
     assert tester.stages(mqtt(free)) == [("resolve", "ok"),
                                          ("connect", "failed")]
     assert "refused" in tester.fault()

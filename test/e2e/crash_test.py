@@ -1,7 +1,7 @@
 """After kill -9 every object is there, and the work goes on."""
 import signal
 
-from conftest import UPLINK
+from conftest import LIMIT, UPLINK
 
 
 def test_everything_is_there_after_a_kill(site):
@@ -37,7 +37,7 @@ def test_what_was_acknowledged_is_in_the_history(site):
     sent = [network.publish(site.net_topic("uldata"),
                             {**UPLINK, "data": "%04x" % n}, wait=False)
             for n in range(300)]
-    sent[150].wait_for_publish(30)
+    sent[150].wait_for_publish(LIMIT)
     site.server.stop(signal.SIGKILL)
     acknowledged = {"%04x" % n for n, s in enumerate(sent)
                     if s.is_published()}

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from certificates import Authority
-from conftest import PROGRAM, ROOT, Client, Site, until
+from conftest import LIMIT, PROGRAM, ROOT, Client, Site, until
 from format_test import formatter
 from gateways_test import Garden, garden, mysensors  # noqa: F401
 from mysensors_node import I_ID_REQUEST, I_ID_RESPONSE, V_STATUS, Radio
@@ -118,7 +118,7 @@ def test_9_messages_keep_their_order(device):  # noqa: F811
         sent = device.network.publish(p.net_topic("uldata"), uplink(
             {"n": n}, at="2026-05-02T00:%02d:%02d.000Z" % divmod(n, 60)),
             wait=False)
-    sent.wait_for_publish(30)
+    sent.wait_for_publish(LIMIT)
     f = listed(p, "field")[0]
     assert (f["current"]["value"], f["previous"]["value"]) == (299, 298)
     heard = until("all", lambda: [

@@ -46,7 +46,7 @@ def kill(dev, wait_until=0):
 
 def test_what_waits_survives_a_kill_and_is_done_once(device):  # noqa: F811
     device.send(temperature=0, relay=False)
-    task(device, **later(1500))
+    task(device, **later(5000))
     device.send(temperature=40)
     # the trace and what waits are one commit
     assert [a["message"] for a in traces(device, 1)[0]["actions"]] == [
@@ -69,11 +69,10 @@ def test_what_waits_survives_a_kill_and_is_done_once(device):  # noqa: F811
 @pytest.mark.parametrize("late,done", [("1m", True), ("0s", False)])
 def test_what_fell_due_meanwhile_is_done_late_or_dropped(start, late, done):
     dev = probe_on(start, "--hub.pre-delay-late", late)
-    task(dev, **later(500))
-    due = time.time() + 1
+    task(dev, **later(4000))
     dev.send(temperature=40)
     traces(dev, 1)
-    kill(dev, due)
+    kill(dev, time.time() + 4)
     p = dev.probe
     dev.network = p.network()
     if done:

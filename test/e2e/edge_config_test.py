@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from conftest import LIMIT
 from edge import EDGE, Edge, Said
 
 UNKNOWN = ("Error: Invalid key `%s'. See `tedge config list --doc` for a list "
@@ -145,7 +146,7 @@ def test_the_environment_wins_and_that_is_said(edge):
 def test_the_folder_of_the_settings_has_a_variable(edge):
     edge.good("config", "set", "c8y.url", "a.example.com")
     done = subprocess.run([EDGE, "config", "get", "c8y.url"],
-                          capture_output=True, text=True, timeout=30,
+                          capture_output=True, text=True, timeout=LIMIT,
                           env={**edge.env, "TEDGE_CONFIG_DIR": edge.config})
     assert told(Said(done)) == (0, "a.example.com\n", "")
 
@@ -209,7 +210,7 @@ def test_two_at_once_lose_nothing(edge):
         [EDGE, "--config-dir", edge.config, "config", "add",
          "c8y.smartrest.templates", "t%d" % i], env=edge.env)
         for i in range(16)]
-    assert [p.wait(30) for p in running] == [0] * 16
+    assert [p.wait(LIMIT) for p in running] == [0] * 16
     value = edge.good("config", "get", "c8y.smartrest.templates").out
     assert sorted(value.strip("[]\n").replace('"', "").split(", ")) == sorted(
         "t%d" % i for i in range(16))
@@ -241,7 +242,7 @@ def test_a_link_of_another_user_is_not_followed(edge, tmp_path):
 def test_a_folder_may_be_named_from_here(edge):
     done = subprocess.run(
         [EDGE, "--config-dir", "etc", "config", "get", "device.key_path"],
-        capture_output=True, text=True, timeout=30, env=edge.env,
+        capture_output=True, text=True, timeout=LIMIT, env=edge.env,
         cwd=edge.folder)
     assert done.stdout == "%s/device-certs/tedge-private-key.pem\n" % (
         edge.config)
@@ -250,7 +251,7 @@ def test_a_folder_may_be_named_from_here(edge):
 def test_who_has_read_enough_is_told_nothing(edge):
     done = subprocess.run(
         "%s --config-dir %s config list --doc | head -1" % (EDGE, edge.config),
-        shell=True, capture_output=True, text=True, timeout=30, env=edge.env)
+        shell=True, capture_output=True, text=True, timeout=LIMIT, env=edge.env)
     assert (done.stdout.count("\n"), done.stderr) == (1, "")
 
 
@@ -268,7 +269,7 @@ def test_other_names_of_the_program(edge, tmp_path):
         if not link.exists():
             link.symlink_to(pathlib.Path(EDGE).absolute())
         return Said(subprocess.run(
-            [link, *words], capture_output=True, text=True, timeout=30,
+            [link, *words], capture_output=True, text=True, timeout=LIMIT,
             env=edge.env))
 
     assert call("tedge", "--version").out.startswith("tedge ")
@@ -298,7 +299,7 @@ def test_run_all_with_mappers_runs_those_and_the_agent(edge):
             told = bus.wait("te/device/main/service/%s/status/health" % name)
             assert '"status":"up"' in told[-1]
         ran.terminate()
-        assert ran.wait(60) == 0
+        assert ran.wait(LIMIT) == 0
     finally:
         if ran and ran.poll() is None:
             ran.kill()

@@ -10,6 +10,7 @@ import socket
 import stat
 import subprocess
 import threading
+import urllib.parse
 
 import pytest
 
@@ -134,7 +135,8 @@ def test_messages_go_both_ways(world):
     assert local.wait("c8y/s/ds") == ["510,dev1"]
     assert local.wait("c8y/s/dc/template") == ["xyz"]
     health = "te/device/main/service/tedge-mapper-bridge-c8y/status/health"
-    assert '"status":"up"' in local.wait(health)[-1]
+    until("the bridge is told to be up",
+          lambda: '"status":"up"' in local.wait(health)[-1])
     cloud.offline()
     until("the bridge is told to be down",
           lambda: '"status":"down"' in local.on(health)[-1])
@@ -383,7 +385,8 @@ def test_another_tenant_than_the_one_that_was_meant(world):
 # --- by a proxy ------------------------------------------------------------------------
 
 class Proxy:
-    """An HTTP proxy that knows CONNECT; `account`: "user:password"."""
+    """An HTTP proxy that knows CONNECT, and requests for http://; `account`:
+    "user:password"."""
 
     def __init__(self, account=None):
         self.asked, self.account = [], account
@@ -416,14 +419,22 @@ class Proxy:
             conn.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
             conn.close()
             return
-        host, port = lines[0].split(" ")[1].rsplit(":", 1)
+        method, target = lines[0].split(" ")[:2]
+        if method == "CONNECT":
+            host, port = target.rsplit(":", 1)
+        else:
+            to = urllib.parse.urlsplit(target)
+            host, port = to.hostname, to.port or 80
         try:
             far = socket.create_connection((host, int(port)))
         except OSError:
             conn.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             conn.close()
             return
-        conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        if method == "CONNECT":
+            conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            far.sendall(head.replace(target.encode(), to.path.encode(), 1))
         threading.Thread(target=self.copy, args=(far, conn),
                          daemon=True).start()
         self.copy(conn, far)

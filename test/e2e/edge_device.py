@@ -5,7 +5,7 @@ import threading
 
 import paho.mqtt.client as mqtt
 
-from conftest import until
+from conftest import LIMIT, until
 
 
 class EdgeDevice:
@@ -48,7 +48,7 @@ class EdgeDevice:
         text = payload if isinstance(payload, str) else json.dumps(payload)
         sent = self.client.publish("%sup/%s/%s/%s" % (
             self.root, device, service, rest), text, 1)
-        sent.wait_for_publish(30)
+        sent.wait_for_publish(LIMIT)
         assert sent.is_published(), rest
 
     def subscribed(self, topic):
@@ -71,7 +71,7 @@ class EdgeDevice:
     def close(self, clean=True):
         if clean:
             self.client.publish(self.root + "online", "0", 1,
-                                True).wait_for_publish(30)
+                                True).wait_for_publish(LIMIT)
             self.client.disconnect()
         else:  # as by a cable that is pulled
             self.client._sock_close()

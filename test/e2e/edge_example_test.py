@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from conftest import ROOT, until
+from conftest import LIMIT, ROOT, until
 from edge import Edge
 
 EXAMPLES = ROOT / "examples/edge"
@@ -33,7 +33,7 @@ def c(port, folder):
     for f in ("mean.c", "Makefile"):
         shutil.copy(EXAMPLES / f, folder)
     subprocess.run(["make", "-s", "-C", str(folder), "mean"], check=True,
-                   timeout=60)
+                   timeout=LIMIT)
     return [folder / "mean", "127.0.0.1", str(port), "temperature", "0.3", "30"]
 
 
@@ -62,5 +62,5 @@ def test_means_and_an_alarm_that_comes_and_goes(edge, tmp_path, program):
         assert heard.wait(ALARM, 2)[1] == ""
     finally:
         running.terminate()
-        running.wait(30)
+        running.wait(LIMIT)
         heard.close()

@@ -108,3 +108,31 @@ def test_nothing_is_converted_twice(edge):
     assert [sorted(set(v) - {"time", "type"}) for v in values] == [
         ["temperature"], ["last"]]
     heard.local.close()
+
+
+def test_the_settings_of_a_cloud_may_lie_in_a_file_of_its_own(tmp_path):
+    """Where `tedge config upgrade` of thin-edge.io 2 has put them."""
+    e = Edge(tmp_path / "edge", {"az.url": "old.example.com"})
+    e.certificate("device01")
+    own = e.config / "mappers/az/mapper.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text('cloud_type = "az"\nurl = "127.0.0.1:1"\n'
+                   'timestamp = false\n')
+    said = e.good("connect", "az", "--offline").err
+    assert "mapper configuration file: %s\n" % own in said
+    assert "cloud host: 127.0.0.1:1" in said
+    e.start()
+    try:
+        health = "te/device/main/service/tedge-mapper-az/status/health"
+        local = e.client(AZ, health)
+        local.wait(health)
+        e.good("mqtt", "pub", "tedge/measurements", '{"temperature": 23}')
+        until("it is told", lambda: '{"temperature":23}' in local.on(AZ))
+        local.close()
+    finally:
+        e.stop()
+    e.good("config", "set", "az.mapper.timestamp", "true")
+    assert 'timestamp = true' in own.read_text()
+    assert e.good("config", "get", "az.url").out == "127.0.0.1:1\n"
+    assert e.good("mapper", "list").out.split("\t")[:2] == [
+        "az", "127.0.0.1:1"]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import Client, until
+from conftest import LIMIT, Client, until
 from edge_device import EdgeDevice
 from gateways_test import Garden
 from live_test import Live
@@ -72,7 +72,7 @@ def test_a_device_enrols_with_the_key_once_and_by_its_own_secret_then(garden):
     assert device(garden, "gw03", "nowhere", key="another key").status == 4
     # forgotten: it is thrown out, and may enrol anew
     garden.hub("DELETE", "enrolment/" + rows[0]["id"], None, 204)
-    assert again.gone.wait(30)
+    assert again.gone.wait(LIMIT)
     again.close(False)
     assert device(garden, "gw01", key=None).status == 4
     assert device(garden, "gw01", key="another key",
@@ -281,6 +281,89 @@ def test_an_operation_waits_for_a_device_that_is_away_and_is_done_once(garden):
     gw.say("cmd/restart/" + no, {"status": "successful"})
     operation(garden, made, "successful")
 
+@pytest.mark.parametrize("claim", ["inbox", "auto"])
+@pytest.mark.parametrize("away", [True, False])
+def test_who_is_forgotten_stays_so(garden, claim, away):
+    """What it last said of being online is retained: nobody comes back by
+    that."""
+    gateway(garden, claim=claim)
+    gw = device(garden, "gw01")
+    gw.say("m/", {"t": 1})
+    if claim == "inbox":
+        item = until("it is in the inbox", lambda: garden.listed("inbox"))[0]
+        garden.hub("POST", "inbox/claim", {"data": {"ids": [item["id"]]}})
+        gw.say("m/", {"t": 1})
+    found = node(garden, "gw01")
+    if away:
+        gw.close()
+        until("it is down",
+              lambda: node(garden, "gw01")["state"]["status"] == "down")
+    row = garden.hub("GET", "enrolment/list?unit=" + garden.unit).data[0]
+    garden.broker("DELETE", "device/" + found["id"])
+    until("it is gone", lambda: not garden.listed("node"))
+    garden.hub("DELETE", "enrolment/" + row["id"], None, 204)
+    if not away:
+        assert gw.gone.wait(30)
+        gw.close(False)
+    # nothing is left of it on the bus, for whoever reads there
+    other = device(garden, "gw02")
+    other.say("m/", {"t": 2})
+    place = "inbox" if claim == "inbox" else "node"
+    address = "networkAddr" if claim == "inbox" else "nodeId"
+
+    def known():
+        return [x[address] for x in garden.listed(place)]
+    until("gw02 is heard", lambda: "gw02" in known())
+    assert known() == ["gw02"]
+    garden.server.restart()
+    garden.token = garden.server.login()
+    assert device(garden, "gw02", key=None).status == 0
+    device(garden, "gw03").say("m/", {"t": 3})
+    until("gw03 is heard", lambda: "gw03" in known())
+    assert sorted(known()) == ["gw02", "gw03"]
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_an_operation_that_is_deleted_is_taken_back(garden, away):
+    """Before the device has it nothing of it is left; then its end is nobody's
+    any more."""
+    field = gateway(garden)
+    gw = device(garden, "gw01")
+    gw.say("m/", {"t": 1})
+    dev = node(garden, "gw01")["id"]
+
+    def waiting():
+        return garden.hub("GET", "gateway/" + field).data["counters"][
+            "waiting"]
+    if away:
+        gw.close()
+        until("it is down",
+              lambda: node(garden, "gw01")["state"]["status"] == "down")
+    made = order(garden, dev, "restart")
+    kept = order(garden, dev, "software_list")
+    if not away:
+        no, _ = gw.order("restart")
+        assert no == made.data["id"]
+    until("both wait in the gateway", lambda: waiting() == 2)
+    garden.hub("DELETE", "operation/" + made.data["id"], None, 204)
+    until("one waits in the gateway", lambda: waiting() == 1)
+    if not away:
+        gw.close()
+    gw = device(garden, "gw01", key=None)
+    assert gw.order("software_list")[0] == kept.data["id"]
+    gw.say("cmd/software_list/" + kept.data["id"], {"status": "successful"})
+    operation(garden, kept, "successful")
+    assert [t for t, _ in gw.told if "/cmd/restart/" in t] == []
+    # and is not sent again after a start
+    gw.close()
+    garden.server.restart()
+    garden.token = garden.server.login()
+    gw = device(garden, "gw01", key=None)
+    last = order(garden, dev, "software_list")
+    until("the last", lambda: [
+        t for t, _ in gw.told if t.endswith(last.data["id"])])
+    assert [t for t, _ in gw.told if "/cmd/restart/" in t] == []
+
 
 def test_what_can_not_be_ordered_is_refused_with_its_reason(garden):
     gateway(garden, "hasty")
@@ -321,7 +404,7 @@ def test_a_gateway_that_goes_takes_its_devices_along(garden):
     gw.say("m/", {"t": 1})
     node(garden, "gw01")
     garden.hub("DELETE", "gateway/" + field, None, 204)
-    assert gw.gone.wait(30)
+    assert gw.gone.wait(LIMIT)
     gw.close(False)
     assert device(garden, "gw01", key=None).status == 4
 

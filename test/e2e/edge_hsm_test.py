@@ -5,12 +5,13 @@ import re
 import socket
 import stat
 import subprocess
+import threading
 
 import pytest
 
 from certificates import Authority, openssl
 from cloud import Cloud
-from conftest import until
+from conftest import LIMIT, until
 from edge import EDGE, Edge
 from edge_cert_test import NEW, cert_of, key_of, public, run
 
@@ -65,7 +66,7 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        assert self.process.wait(60) == 0
+        assert self.process.wait(LIMIT) == 0
 
 
 def device(folder, token, mode, **settings):
@@ -161,7 +162,7 @@ def test_the_server_has_token_and_pin_alone(tmp_path):
         assert said.status == 1, said
         second = subprocess.run(
             [EDGE, "run", "tedge-p11-server", "--socket-path", path],
-            capture_output=True, text=True, env=hsm.env, timeout=60)
+            capture_output=True, text=True, env=hsm.env, timeout=LIMIT)
         assert second.returncode == 1 and "another tedge-p11-server runs" in (
             second.stderr)
         idle = [socket.socket(socket.AF_UNIX) for _ in range(2)]
@@ -214,7 +215,7 @@ def test_systemd_may_give_it_its_socket(tmp_path):
             assert "object=device" in said.out
         finally:
             server.terminate()
-            assert server.wait(60) == 0
+            assert server.wait(LIMIT) == 0
     assert (tmp_path / "given").exists()
 
 
@@ -282,6 +283,44 @@ def test_from_an_empty_token_to_a_certificate(tmp_path, mode):
     finally:
         if hsm.server is not None:
             hsm.server.stop()
+
+
+def test_a_key_is_not_meant_by_half_an_id(tmp_path):
+    hsm = device(tmp_path / "edge", Token(tmp_path / "hsm"), "module")
+    for wrong in ["a", "zz", "a1 ", "a" * 130]:
+        said = hsm.tedge("hsm", "delete-key", "--force", "--id", wrong)
+        assert said.status == 1 and "hexadecimal digits" in said.err, wrong
+    assert "object=device" in hsm.good("hsm", "list-keys").out
+    said = hsm.tedge("hsm", "list-keys", "--id", "a")
+    assert said.status == 1 and "hexadecimal digits" in said.err
+    hsm.good("hsm", "delete-key", "--force", "--id", "a1")
+    assert "object=device" not in hsm.good("hsm", "list-keys").out
+
+
+def test_who_speaks_slowly_holds_nobody_up(tmp_path):
+    """A byte now and then, for as long as it likes."""
+    hsm = device(tmp_path / "edge", Token(tmp_path / "hsm"), "socket")
+    over = threading.Event()
+
+    def drip():
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.connect(str(hsm.server.socket))
+            began.set()
+            while not over.wait(0.5):
+                try:
+                    slow.send(b"d")
+                except OSError:
+                    return
+    began = threading.Event()
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        assert began.wait(30)
+        assert "object=device" in hsm.good("hsm", "list-keys").out
+    finally:
+        over.set()
+        thread.join()
+        hsm.server.stop()
 
 
 def test_the_pin_of_a_token(tmp_path):

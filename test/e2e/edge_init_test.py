@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from conftest import LIMIT
 from edge import EDGE, Edge, Said
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
@@ -26,7 +27,7 @@ def edge(tmp_path):
 def init(edge, *words):
     return Said(subprocess.run(
         [edge.program, "--config-dir", edge.config, "init", *words],
-        capture_output=True, text=True, timeout=30, env=edge.env))
+        capture_output=True, text=True, timeout=LIMIT, env=edge.env))
 
 
 def mode(path):
@@ -103,7 +104,7 @@ def test_the_names_of_the_program(edge, relative):
         assert target == ("marram-edge" if relative else str(edge.program))
     called = subprocess.run(
         [edge.bin / "tedge-mapper", "--help"], capture_output=True, text=True,
-        timeout=30, env=edge.env)
+        timeout=LIMIT, env=edge.env)
     assert "Usage: tedge-mapper" in called.stdout
     assert (edge.bin / "tedge-write").read_text() == "another program"
     assert "tedge-write is a program of its own" in done.err
@@ -132,7 +133,7 @@ def complete(edge, shell, *words):
     name = ["--" if shell == "fish" else shell]
     done = subprocess.run(
         [*START[shell], ASK[shell], *name, *words], capture_output=True,
-        text=True, timeout=30, check=True, env={
+        text=True, timeout=LIMIT, check=True, env={
             **edge.env, "TEDGE_CONFIG_DIR": str(edge.config),
             "HOME": str(edge.folder),
             "PATH": "%s:%s" % (edge.bin, os.environ["PATH"])})

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import ROOT
+from conftest import LIMIT, ROOT
 
 PLUGINS = ROOT / "packaging/edge/log-plugins"
 
@@ -30,7 +30,7 @@ class Tools:
     def run(self, plugin, *words):
         return subprocess.run(
             [PLUGINS / plugin, *words], text=True, capture_output=True,
-            timeout=60, env={"PATH": str(self.folder), "TZ": "UTC"})
+            timeout=LIMIT, env={"PATH": str(self.folder), "TZ": "UTC"})
 
 
 @pytest.fixture

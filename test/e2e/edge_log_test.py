@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import until
+from conftest import LIMIT, until
 from edge import EDGE, NO_MANAGER, Edge
 
 
@@ -72,7 +72,7 @@ def test_a_level_that_is_none_is_told(device):
     assert number(device, bus) in device.logged()
     device.stop()
     done = subprocess.run([EDGE, "--config-dir", device.config, "run"],
-                          capture_output=True, text=True, timeout=60,
+                          capture_output=True, text=True, timeout=LIMIT,
                           env=device.env)
     assert done.returncode == 1 and said in done.stderr, done
 
@@ -104,5 +104,5 @@ def test_a_mapper_alone_is_its_own(device):
         until("it is up", lambda: any('"up"' in p for p in bus.on(
             "te/device/main/service/tedge-mapper-collectd/status/health")))
         mapper.terminate()
-        said = mapper.communicate(timeout=60)[1]
+        said = mapper.communicate(timeout=LIMIT)[1]
         assert ("tedge-mapper-collectd has started" in said) == told, said

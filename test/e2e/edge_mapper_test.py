@@ -2,7 +2,7 @@
 bridge`, `tedge mapper`, and what goes with them when a cloud is left."""
 import subprocess
 
-from conftest import until
+from conftest import LIMIT, until
 from edge import EDGE, free_port
 from edge_connect_test import bridge_file, world  # noqa: F401
 
@@ -172,7 +172,7 @@ def test_what_is_wrong_with_a_mapper_is_told(world):
         assert "there is no part \"tedge-mapper-%s\"" % name in said, said
     done = subprocess.run([EDGE, "--config-dir", str(edge.config), "run",
                            "tedge-mapper", "no-such"], capture_output=True,
-                          text=True, env=edge.env, timeout=60)
+                          text=True, env=edge.env, timeout=LIMIT)
     assert done.returncode == 1 and "does not exist" in done.stderr, done
 
 

@@ -3,13 +3,13 @@ meanwhile."""
 import signal
 import time
 
-from conftest import until
+from conftest import LIMIT, until
 from edge_connect_test import MEASURED
 
 WINDOW = 100  # messages that the bridge has on their way at a time
 
 
-def queue_and_kill(world, n, limit=60):
+def queue_and_kill(world, n, limit=LIMIT):
     """`n` messages while the link is down; SIGKILL when half of them are in,
     and again when half of them are out. Returns (seconds in, seconds out)."""
     cloud = world.cloud("c8y")

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from conftest import until
+from conftest import LIMIT, until
 from edge_connect_test import MEASURED, World
 from edge_queue import queue_and_kill
 
@@ -45,11 +45,11 @@ def test_a_kill_while_messages_flow_loses_nothing(world):
     local.client.reconnect_delay_set(1, 1)
     sent = [local.say("c8y/" + MEASURED, '{"n":%d}' % n, wait=False)
             for n in range(600)]
-    sent[200].wait_for_publish(30)
+    sent[200].wait_for_publish(LIMIT)
     edge.stop(signal.SIGKILL)
     edge.start()
     for s in sent:
-        s.wait_for_publish(30)
+        s.wait_for_publish(LIMIT)
     want = ['{"n":%d}' % n for n in range(600)]
     until("all have come",
           lambda: set(cloud.on(MEASURED)) == set(want))

@@ -6,12 +6,15 @@ import json
 import base64
 import os
 import socket
+import struct
 import subprocess
 import threading
+import time
 
 import pytest
+import websocket
 
-from conftest import LIMIT, PROGRAM, until
+from conftest import LIMIT, PROGRAM, all_bytes, until
 from fleet_device import Agent, Sshd, free_port
 
 API = "/fleet/api/v1/"
@@ -121,6 +124,17 @@ def test_tokens_that_let_nobody_in(fleet):
     assert agent.closed.wait(LIMIT)
     assert fleet.agent(once["token"], sshd).refused() == 4401
     assert len(fleet.devices()) == 1
+
+
+@pytest.mark.parametrize("path", ["/agent/relay", "/agent/relay_for_clients"])
+def test_who_has_not_said_who_it_is_has_little_to_say(server, path):
+    ws = websocket.create_connection("ws://127.0.0.1:%d%s" % (server.http_port, path),
+                                     timeout=LIMIT, suppress_origin=True)
+    # the head of a text of 128 KiB is enough
+    ws.sock.sendall(b"\x81\xff" + struct.pack(">Q", 1 << 17) + b"mask" + b"x" * 100)
+    frame = ws.recv_frame()
+    assert (frame.opcode, frame.data[:2]) == (8, struct.pack(">H", 1009))
+    ws.close()
 
 
 def test_a_token_of_an_image_is_taken_over(fleet):
@@ -248,8 +262,7 @@ def test_a_device_gets_the_secrets_its_configuration_names(fleet):
                    fleet.call("GET", "secret/list?unit=" + fleet.unit)):
         assert "not for you" not in answer.text and "age-encryption" not in answer.text
     assert fleet.call("POST", "secret/%s/reveal" % others).data["secret"] == "not for you"
-    kept = b"".join(p.read_bytes() for p in (fleet.server.folder / "data").rglob("*")
-                    if p.is_file())
+    kept = all_bytes(fleet.server.folder / "data")
     for text in (b"not for you", b"s3cret words", b"toor"):
         assert text not in kept
     assert "not for you" not in fleet.server.logged()
@@ -322,6 +335,17 @@ def test_a_tunnel_goes_both_ways_and_each_side_may_end_first(fleet, binary):
     got, said = child.communicate(sent, timeout=LIMIT)
     assert (child.returncode, said) == (0, b"")
     assert got == sent
+
+    # the far side says what it has, and is gone; ours has not ended
+    with socket.create_server(("127.0.0.1", 0)) as brief:
+        agent.targets[5900] = brief.getsockname()[1]
+        child = access(fleet, device, "--port", "5900", env=access_env(fleet, device))
+        far, _ = brief.accept()
+        far.sendall(sent)
+        far.close()
+        assert child.stdout.read() == sent
+        assert child.wait(LIMIT) == 0
+        child.communicate()
 
 
 def test_ssh_goes_through_the_tunnel(fleet, tmp_path):
@@ -408,21 +432,30 @@ def test_what_devices_log_is_kept(fleet):
 def test_a_flood_of_logs_keeps_nobody_waiting(fleet):
     sshd = fleet.sshd("a", fleet.key)
     fleet.agent(fleet.first["token"], sshd).up()
-    told, n = set(), 300
+    told, n, slowest = [], 300, 0
 
     def flood(part):
         for i in range(part, n, 4):
-            told.add(post_logs(fleet, fleet.first["token"], sshd.public_key,
-                               [record(i, uuid="%d-%d" % (i, k)) for k in range(20)]).status)
+            told.append(post_logs(fleet, fleet.first["token"], sshd.public_key, [
+                record(i, uuid="%d-%d" % (i, k)) for k in range(20)]).status)
 
     threads = [threading.Thread(target=flood, args=(p,)) for p in range(4)]
     for t in threads:
         t.start()
     while any(t.is_alive() for t in threads):
+        began = time.monotonic()
         assert fleet.call("GET", "device/count?unit=" + fleet.unit).status == 200
+        slowest = max(slowest, time.monotonic() - began)
     for t in threads:
         t.join()
-    assert told <= {200, 429}
+    assert set(told) <= {200, 429} and len(told) == n and slowest < LIMIT / 3
+    # what was taken is kept, all of it
+    path = "device/%s/log/list?limit=1000&offset=" % fleet.device(sshd)["id"]
+
+    def kept():
+        return sum(len(fleet.listed(path + str(at))) for at in range(0, 20 * n, 1000))
+
+    until("all lines", lambda: kept() == 20 * told.count(200), 4 * LIMIT)
 
 
 def test_a_device_without_a_token_shows_a_code(fleet, tmp_path):
@@ -469,6 +502,37 @@ def test_another_units_devices_are_not_seen(fleet):
                               fleet.token).data["unitId"]
     assert fleet.call("GET", "device/list?unit=" + other).data == []
     assert fleet.call("GET", "hardware/list?unit=" + other).data == []
+    # nor by somebody who has nothing to do with the unit
+    fleet.server.call("POST", "/auth/api/v1/user", {"data": {"account": "guest",
+                                                             "password": "guest"}}, fleet.token)
+    guest, device = fleet.server.login("guest", "guest"), fleet.device(sshd)["id"]
+    for method, path, status in (
+            ("GET", "device/" + device, 404), ("PATCH", "device/" + device, 404),
+            ("DELETE", "device/" + device, 204), ("POST", "device/%s/access" % device, 404),
+            ("POST", "device/%s/archive" % device, 404),
+            ("GET", "device/%s/drift" % device, 404), ("POST", "device/%s/drift" % device, 404),
+            ("GET", "device/%s/log/list" % device, 404),
+            ("GET", "device/list?unit=" + fleet.unit, 400),
+            ("GET", "agent-token/" + fleet.first["id"], 404)):
+        body = {"data": {"name": "mine"}} if method in ("PATCH", "POST") else None
+        answer = fleet.server.call(method, API + path, body, guest)
+        assert answer.status == status, (method, path, answer.status, answer.text)
+    assert fleet.device(sshd)["connected"] and fleet.device(sshd)["name"] == ""
+
+
+def test_a_unit_has_as_many_devices_as_it_may(start, tmp_path):
+    f = Fleet(start("--fleet.device.max", "1"), tmp_path)
+    f.first = f.agent_token(name="first")
+    try:
+        f.call("POST", "device", {"unitId": f.unit, "name": "one", "address": "127.0.0.1"})
+        refused = f.call("POST", "device", {"unitId": f.unit, "name": "two",
+                                            "address": "127.0.0.1"}, status=429)
+        assert "fleet.device.max" in refused.text
+        agent = f.agent(f.first["token"], f.sshd("pi", f.key))
+        assert agent.refused() == 4403
+    finally:
+        for sshd in f.sshds:
+            sshd.stop()
 
 
 def test_artifacts(fleet):
@@ -497,3 +561,81 @@ def test_artifacts(fleet):
         {"artifact": "new.png", "path": "/etc/logo"}, {"artifact": "b", "path": "/logo.png"}]
     fleet.call("DELETE", "artifact/b" + unit, status=204)
     fleet.call("GET", "artifact/b" + unit, status=404)
+
+
+# --- what was deleted --------------------------------------------------------
+
+def test_a_device_that_was_deleted_is_put_out_and_comes_back_only_when_asked(fleet):
+    kept = secret(fleet)
+    declare(fleet, "hall", [{"secret": kept, "path": "/etc/app/pw"}])
+    shared = fleet.agent_token(config="hall")
+    sshd, echo = fleet.sshd("a", fleet.key), Echo(hurry=True)
+    agent = fleet.agent(shared["token"], sshd).up()
+    agent.wait("send_secrets")
+    agent.targets[5900] = echo.port
+    device = fleet.device(sshd)["id"]
+    env = access_env(fleet, device)
+    child = access(fleet, device, "--port", "5900", env=env)
+    child.stdin.write(b"x")
+    child.stdin.flush()
+    assert child.stdout.read(1) == b"x"
+    fleet.call("DELETE", "device/" + device, status=204)
+    assert agent.closed.wait(LIMIT)
+    child.communicate(timeout=LIMIT)  # the tunnel is cut
+    assert fleet.devices() == []
+
+    # by what it had it is nobody yet, and gets no secret
+    agent = fleet.agent(shared["token"], sshd).up()
+    again = fleet.device(sshd)
+    assert again["state"] == "waiting" and again["id"] != device
+    assert "send_secrets" not in agent.kinds()
+    child = access(fleet, again["id"], env=env)
+    child.communicate(timeout=LIMIT)
+    assert child.returncode != 0  # the tunnel's token was of the old one
+    fleet.call("POST", "device/%s/approve" % again["id"], status=204)
+    agent.wait("send_secrets")
+    # others come in by that token as before
+    fleet.agent(shared["token"], fleet.sshd("b", fleet.key)).up()
+    assert [d["state"] for d in fleet.devices()] == ["active", "active"]
+
+    # who is deleted, and gets a new token, was asked
+    fleet.call("DELETE", "device/" + again["id"], status=204)
+    assert agent.closed.wait(LIMIT)
+    new = fleet.agent_token(config="hall")
+    fleet.agent(new["token"], sshd).up().wait("send_secrets")
+    assert fleet.device(sshd)["state"] == "active"
+    # and from then on it is as any other
+    fleet.call("DELETE", "device/" + fleet.device(sshd)["id"], status=204)
+    fleet.agent(new["token"], sshd).up()
+    assert fleet.device(sshd)["state"] == "waiting"
+
+
+def test_a_unit_that_is_deleted_puts_its_agents_out_at_once(fleet):
+    sshd = fleet.sshd("a", fleet.key)
+    agent = fleet.agent(fleet.first["token"], sshd).up()
+    # one that is still being looked at: its sshd does not answer
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        late = fleet.agent(fleet.first["token"], None, key=fleet.sshd("b", None).public_key)
+        late.targets[22] = mute.getsockname()[1]
+        device = fleet.device(sshd)["id"]
+        env = access_env(fleet, device)
+        child = access(fleet, device, env=env)
+        assert child.stdout.read(4) == b"SSH-"
+        other = fleet.server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "other"}},
+                                  fleet.token).data["unitId"]
+        stays = fleet.agent(fleet.call("POST", "agent-token", {"unitId": other}).data["token"],
+                            fleet.sshd("c", fleet.key_for(fleet.call(
+                                "POST", "agent-token", {"unitId": other}).data["token"]))).up()
+        answer = fleet.server.call("DELETE", "/coremgr/api/v1/unit/" + fleet.unit,
+                                   token=fleet.token)
+        assert answer.status == 204
+        for a in (agent, late):
+            assert a.closed.wait(LIMIT) and a.code == 4401
+        child.communicate(timeout=LIMIT)
+    assert fleet.agent(fleet.first["token"], sshd).refused() == 4401
+    assert fleet.server.call("GET", "/agent/key", token=fleet.first["token"]).status == 401
+    child = access(fleet, device, env=env)
+    child.communicate(timeout=LIMIT)
+    assert child.returncode != 0
+    assert not stays.closed.is_set()
+    stays.die()

@@ -55,7 +55,7 @@ def test_a_plan_changes_nothing_until_it_is_begun(fleet):
     f.set("pi", "2")
     f.commit("second")
     no = f.post("plan")
-    until("the plan", lambda: f.deployment(no)["state"] == "planned", 60)
+    until("the plan", lambda: f.deployment(no)["state"] == "planned")
     (row,) = f.rows(no)
     assert row["state"] == "planned" and len(row["changes"]) == 2
     assert d.current() == before
@@ -63,6 +63,33 @@ def test_a_plan_changes_nothing_until_it_is_begun(fleet):
     assert f.ended(no)["state"] == "done", f.outputs(no)
     assert d.current() == f.build("pi") != before
     assert f.call("POST", "deployment/%s/start" % no).status == 409
+
+
+def test_a_commit_that_has_another_name_is_that_of_now(fleet):
+    f = fleet("pi")
+    f.device("pi")
+    f.set("pi", "2")
+    commit = f.commit("second")
+    for name in "HEAD", "master", commit[:9]:
+        no = f.post("plan", commit=name)
+        assert f.deployment(no)["commit"] == commit
+        assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    refused = f.call("POST", "plan", {"data": {"commit": "nowhere"}}, unit=f.unit)
+    assert (refused.status, refused.code) == (400, "err_param")
+
+
+def test_so_many_may_be_under_way(fleet):
+    f = fleet("pi", options=["--fleet.deploy.under-way", "1"])
+    f.device("pi")
+    f.set("pi", "2")
+    f.commit("second")
+    no = f.post("plan")
+    refused = f.call("POST", "plan", {"data": {}}, unit=f.unit)
+    assert (refused.status, refused.code) == (429, "err_rsc")
+    assert "fleet.deploy.underWay" in refused.text
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    f.ended(no)
+    f.post("plan")
 
 
 def test_a_build_that_fails_touches_no_device(fleet):
@@ -113,12 +140,14 @@ def test_an_activation_that_fails_is_taken_back_and_the_rest_stays(fleet):
     f = fleet("pi")
     one, two = f.device("pi"), f.device("pi")
     before = one.current()
-    f.set("pi", "2", switch="    echo no service starts; exit 4")
+    f.set("pi", "2", switch="    echo no service starts, Bearer hunter2hunter2; exit 4")
     f.commit("bad")
     no = f.post("deployment")
     d = f.ended(no)
     assert d["state"] == "rolledBack"
     assert "exited with 4: no service starts" in d["reason"]
+    reasons = [d["reason"], *(r["reason"] for r in f.rows(no) + f.rows(no, "task"))]
+    assert "hunter2" not in str(reasons) + f.outputs(no)
     assert f.states(no) == {"pi-1": "rolledBack", "pi-2": "cancelled"}
     assert one.current() == two.current() == before
     assert one.row()["pendingConfig"] == ""
@@ -130,7 +159,7 @@ def test_one_step_can_be_cancelled(fleet):
     f.set("pi", "2", build="/bin/sleep 600")
     f.commit("a long build")
     no = f.post("deployment")
-    until("the build", lambda: f.states(no) == {"pi-1": "build"}, 60)
+    until("the build", lambda: f.states(no) == {"pi-1": "build"})
     task = until("the task", lambda: [t for t in f.rows(no, "task")
                                       if t["state"] == "running"])[0]
     assert f.call("POST", "task/%s/cancel" % task["id"]).status == 204
@@ -209,6 +238,13 @@ def test_the_command_line_follows_to_the_end(fleet, tmp_path):
     assert went.returncode == 0, went.stdout + went.stderr
     assert "pi-1 apply| activating the configuration: test" in went.stdout
     assert went.stdout.endswith("done\n") and d.current() == f.build("pi")
+    same = marram("fleet", "drift", "-d", d.id)
+    assert same.returncode == 0 and same.stdout.startswith("it is as deployed"), same
+    d.have(d.first)
+    other = marram("fleet", "drift", "-d", d.id)
+    assert other.returncode == 1 and "~ package hello: 1 -> 2\n" in other.stdout, other
+    assert marram("fleet", "drift", "-d", d.id, "--last").stdout == other.stdout
+    d.have(f.build("pi"))
     assert marram("fleet", "cancel", "-i", no).returncode == 1
 
     bad = marram("fleet", "deploy", "-u", f.unit, "--config", "none")
@@ -222,3 +258,42 @@ def test_the_command_line_follows_to_the_end(fleet, tmp_path):
     task = tasks.split()[1]
     shown = marram("fleet", "output", "-i", task)
     assert shown.returncode == 1 and "activation failed" in shown.stdout
+
+
+def test_drift_is_what_a_device_is_asked_for(fleet):
+    f = fleet("pi")
+    d = f.device("pi")
+    path = "device/%s/drift" % d.id
+    none = f.call("GET", path).data
+    assert (none["at"], none["changed"], none["changes"]) == (None, False, [])
+    early = f.call("POST", path)
+    assert (early.status, early.code) == (409, "err_fleet_state") and "yet" in early.text
+    f.set("pi", "2")
+    commit = f.commit("second")
+    no = f.post("deployment")
+    assert f.ended(no)["state"] == "done", f.outputs(no)
+    told = f.call("GET", path).data
+    assert told["at"] and not told["changed"] and told["commit"] == commit
+
+    d.have(d.first)  # somebody has switched it back by hand
+    f.set("pi", "3")
+    f.commit("third")  # of which nothing was deployed
+    found = f.call("POST", path).data
+    assert {"action": "change", "kind": "package", "name": "hello", "from": "1",
+            "to": "2"} in found["changes"]
+    assert (found["changed"], found["config"], found["commit"]) == (True, "pi", commit)
+    assert d.row()["drift"]["changes"] == found["changes"] and d.current() == d.first
+
+    # it reaches into the device: who may look at the unit only may not ask
+    f.server.call("POST", "/auth/api/v1/user", {"data": {"account": "guest",
+                                                         "password": "guest"}}, f.token)
+    user = f.server.call("GET", "/auth/api/v1/user/list?account=guest", token=f.token).data
+    f.server.call("PATCH", "/coremgr/api/v1/unit/" + f.unit,
+                  {"data": {"memberIds": [user[0]["userId"]]}}, f.token)
+    guest = f.server.login("guest", "guest")
+    assert f.server.call("GET", "/fleet/api/v1/" + path, token=guest).data == found
+    assert f.server.call("POST", "/fleet/api/v1/" + path, token=guest).status == 404
+    d.stop()
+    gone = f.call("POST", path)
+    assert (gone.status, gone.code) == (409, "err_fleet_state"), gone.text
+    assert f.call("GET", path).data == found

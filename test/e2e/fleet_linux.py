@@ -9,8 +9,9 @@ import shutil
 import signal
 import subprocess
 
-from conftest import ROOT, until
+from conftest import LIMIT, ROOT, until
 from fleet_nixos import Device as NixDevice, Fleet, git
+from ports import free_port
 
 NEEDED = ["git", "unshare", "nsenter", "/usr/sbin/sshd", "age", "apt-get",
           "dpkg-deb", "update-rc.d", "flock"]
@@ -77,6 +78,10 @@ def make_repository(folder):
     make_package(folder, "marram-old", "1.0")
     make_package(folder, "marram-broken", "1.0", script="#!/bin/sh\nexit 7\n")
     make_package(folder, "marram-slow", "1.0", script="#!/bin/sh\nsleep 600\n")
+    index(folder)
+
+
+def index(folder):
     out = ""
     for deb in sorted(folder.glob("*.deb")):
         control = subprocess.run(["dpkg-deb", "-f", deb], check=True, text=True,
@@ -155,7 +160,7 @@ class Device:
              self.disk], stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout.readline() == "ready\n"
         self.process = None
-        self.port = NixDevice.free_port()
+        self.port = free_port()
         self.prepare()
         self.start()
         answer = fleet.call("POST", "device", {"data": {
@@ -233,7 +238,7 @@ class Device:
                        "private", "--fork", "--kill-child", "chroot",
                        str(self.disk / "m"), "sh", "-c", BOOT),
             start_new_session=True)
-        until("sshd", lambda: NixDevice.listens(self), 30)
+        until("sshd", lambda: NixDevice.listens(self))
 
     def stop(self):
         """Its power is cut."""
@@ -244,14 +249,14 @@ class Device:
             first = f.read().split()
         for pid in first:
             os.kill(int(pid), signal.SIGKILL)
-        self.process.wait(30)
+        self.process.wait(LIMIT)
         self.process = None
         until("its end", lambda: not NixDevice.listens(self))
 
     def scrap(self):
         self.stop()
         self.holder.kill()
-        self.holder.wait(30)
+        self.holder.wait(LIMIT)
         self.holder.stdout.close()
 
     def log(self):
@@ -260,7 +265,7 @@ class Device:
     def row(self):
         return self.fleet.call("GET", "device/" + self.id).data
 
-    def is_back(self, before, limit=120):
+    def is_back(self, before, limit=3 * LIMIT):
         """Waits until the device is as it was."""
         try:
             until("it takes itself back", lambda: self.look() == before, limit)

@@ -1,15 +1,20 @@
 """Deployments to any Linux: real sshd, apt and useradd, in a system of its own. What
 podman does is a stand-in's; systemd is in test/long."""
 import json
+import pathlib
+import shutil
 
 import pytest
 
 import fleet_linux
 from conftest import until
+from edge import EDGE
 
 pytestmark = pytest.mark.skipif(
     bool(fleet_linux.MISSING), reason="needs " + ", ".join(fleet_linux.MISSING))
 
+MODULES = [str(p) for p in sorted(pathlib.Path(EDGE).resolve().parents[1].glob(
+    "edge/marram-edge-*.so"))]
 SHOP = {"name": "shop", "line": "deb [trusted=yes] file:/srv/shop ./"}
 NASTY = "it's \"quoted\" $(touch /hacked) `touch /hacked` ${HOME}\\n; rm -rf * ü"
 FULL = {
@@ -34,7 +39,7 @@ FULL = {
 def fleet(start, tmp_path):
     fleets = []
 
-    def begin(*configs, confirm="8s"):
+    def begin(*configs, confirm="30s"):
         server = start("--fleet.deploy.confirm-time", confirm,
                        "--fleet.deploy.check-time", "5s")
         fleets.append(fleet_linux.LinuxFleet(server, tmp_path, *configs))
@@ -55,7 +60,7 @@ def test_it_is_planned_applied_unchanged_drifts_and_is_repaired(fleet):
     f.commit("all of it")
     no = f.post("plan")
     until("the plan", lambda: f.deployment(no)["state"] != "running" and
-          f.deployment(no)["state"] == "planned", 60)
+          f.deployment(no)["state"] == "planned")
     assert d.look() == before and d.read("/var/lib/marram-fleet/apply.sh") is None
     diff = {c["name"]: c for c in f.changes(no)}["/etc/marram-old"]
     assert diff["diff"].startswith("@@ -1 +1,2 @@\n-old\n+it's \"quoted\"")
@@ -94,8 +99,21 @@ def test_it_is_planned_applied_unchanged_drifts_and_is_repaired(fleet):
     assert f.ended(again)["state"] == "done"
     assert {r["reason"] for r in f.rows(again)} == {"it was as declared"}
 
+    path = "device/%s/drift" % d.id
+    last = f.call("GET", path).data
+    assert (last["changed"], last["changes"]) == (False, []) and last["at"]
+    assert d.row()["drift"]["changed"] is False
     d.sh("echo mine >/etc/marram-old; chmod 777 /opt/marram/logo; userdel ada;"
          "dpkg -P marram-tool; rm -f /etc/localtime")
+    assert f.call("GET", path).data == last  # it was not asked
+    found = f.call("POST", path)
+    assert found.status == 200, found.text
+    assert found.data["changed"] and found.data["at"] > last["at"]
+    assert {c["name"] for c in found.data["changes"]} >= {
+        "/etc/marram-old", "/opt/marram/logo", "ada", "marram-tool", "Europe/Berlin"}
+    assert {c["name"]: c for c in found.data["changes"]}["/etc/marram-old"]["diff"]
+    assert d.read("/etc/marram-old") == "mine\n"  # and nothing was changed
+    assert f.call("GET", path).data == found.data
     no = f.post("deployment")
     assert f.ended(no)["state"] == "done", f.outputs(no)
     assert {c["name"] for c in f.changes(no)} >= {
@@ -138,7 +156,7 @@ def test_a_bad_one_stops_at_the_first_device_and_takes_itself_back(fleet):
 
 
 def test_a_device_whose_connection_is_cut_takes_itself_back(fleet):
-    f = fleet("pi")
+    f = fleet("pi", confirm="8s")
     d = f.device("pi")
     before = d.look()
     f.declare("pi", files=[{"path": "/etc/marram-old", "text": "new\n"}],
@@ -149,7 +167,7 @@ def test_a_device_whose_connection_is_cut_takes_itself_back(fleet):
             "[ ! -e /home/ada ] || : >/srv/keys\n[ $# -eq 0 ] || exec /bin/sync \"$@\"\n")
     d.sh("chmod 755 /usr/local/bin/sync")
     no = f.post("deployment")
-    until("it is changed", lambda: d.read("/etc/marram-old") == "new\n", 60)
+    until("it is changed", lambda: d.read("/etc/marram-old") == "new\n")
     d.is_back(before)
     assert "nobody confirmed it within" in d.log() + d.sh(
         "cat /var/lib/marram-fleet/run/*/why")
@@ -166,11 +184,11 @@ def test_a_device_that_restarts_half_way_takes_itself_back(fleet):
     f.commit("next")
     no = f.post("deployment")
     until("apt works", lambda: "half-configured" in d.run(
-        "dpkg-query -W -f '${db:Status-Status}' marram-slow").stdout, 60)
+        "dpkg-query -W -f '${db:Status-Status}' marram-slow").stdout)
     d.stop()
     d.start()
     d.is_back(before)
-    assert f.ended(no, 120)["state"] in ("rolledBack", "failed")
+    assert f.ended(no)["state"] in ("rolledBack", "failed")
 
 
 @pytest.mark.parametrize("step", ["plan", "copy", "apply", "checks", "confirm"])
@@ -239,10 +257,24 @@ def test_secrets_are_opened_on_the_device_alone(fleet):
     assert f.ended(again)["state"] == "done"
     assert {r["reason"] for r in f.rows(again)} == {"it was as declared"}
 
-    d.sh("rm -f /usr/bin/age; mkdir /etc/marram-folder")
+    # without age the agent opens them, where it is installed
+    d.sh("rm -f /usr/bin/age; mkdir -p /usr/lib/marram")
+    root = pathlib.Path("/proc/%d/root%s/m" % (d.holder.pid, d.disk))
+    shutil.copy(EDGE, root / "usr/bin/marram-edge")
+    for module in MODULES:
+        shutil.copy(module, root / "usr/lib/marram")
+    f.deploy("pi", files=[{"path": "/etc/marram-secret", "secret": secret, "mode": "0440"},
+                          {"path": "/etc/marram-second", "secret": secret}])
+    assert d.read("/etc/marram-second") == d.read("/etc/marram-secret") == NASTY
+    assert d.sh("stat -c %a /etc/marram-secret") == "440\n"
+    said = d.run("printf x >/tmp/x; marram-edge fleet unseal /tmp/x")
+    assert said.returncode == 1 and said.stdout == "" and "open the secret" in said.stderr
+    # an agent that does not know how is as none
+    d.sh("rm /usr/bin/marram-edge; printf '#!/bin/sh\nexit 2\n' >/usr/bin/marram-edge;"
+         "chmod 755 /usr/bin/marram-edge; mkdir /etc/marram-folder")
     no = f.deploy("pi", state="failed", files=[
-        {"path": "/etc/marram-secret", "secret": secret, "mode": "0440"},
+        {"path": "/etc/marram-secret", "secret": secret, "mode": "0400"},
         {"path": "/etc/marram-folder", "text": ""}])
     reason = f.rows(no)[0]["reason"]
     assert "install age" in reason and "is a folder there" in reason
-    assert d.sh("stat -c %a /etc/marram-secret") == "400\n"
+    assert d.sh("stat -c %a /etc/marram-secret") == "440\n"

@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 from conftest import LIMIT, until
+from ports import free_port
 
 FLEET = "/fleet/api/v1/"
 NIX_CONFIG = "substitute = false\nsandbox = false\nbuild-users-group =\n"
@@ -187,7 +188,7 @@ class Fleet:
         return self.call("GET", kind + "/list", unit=self.unit, deployment=no,
                          sort="created:asc" if kind == "task" else "position:asc").data
 
-    def ended(self, no, limit=90):
+    def ended(self, no, limit=3 * LIMIT):
         """Waits for the end of a deployment; its state."""
         def end():
             d = self.deployment(no)
@@ -229,7 +230,7 @@ class Device:
             (self.root / part).mkdir(parents=True)
         (self.root / "run").chmod(0o755)
         self.process, self.boots = None, 0
-        self.port = self.free_port()
+        self.port = free_port()
         self.config = config
         self.prepare(fleet.build(config))
         self.public_key = " ".join((self.root / "host.pub").read_text().split()[:2])
@@ -243,12 +244,6 @@ class Device:
             "sshPublicKey": self.public_key}})
         assert answer.status == 200, answer.text
         return answer.data["id"]
-
-    @staticmethod
-    def free_port():
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return s.getsockname()[1]
 
     def prepare(self, built):
         """A store with one system in it, and what sshd needs."""
@@ -356,7 +351,7 @@ class Device:
 
 
 NEEDED = pytest.mark.skipif(bool(MISSING), reason="needs " + ", ".join(MISSING))
-QUICK = ["--fleet.deploy.confirm-time", "8s", "--fleet.deploy.check-time", "5s"]
+QUICK = ["--fleet.deploy.confirm-time", "30s", "--fleet.deploy.check-time", "5s"]
 
 
 @pytest.fixture

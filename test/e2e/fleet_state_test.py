@@ -7,6 +7,7 @@ import http.client
 import http.server
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cli_test import Cli
-from conftest import until
+from conftest import LIMIT, until
 from fleet_device import Agent, Sshd
+from ports import free_port
 
 API = "/fleet/api/v1/"
 DEVICE = "thymis_controller.modules.thymis.ThymisDevice"
@@ -63,7 +65,7 @@ class Fleet:
 
     def git(self, *args, folder=None):
         done = subprocess.run(["git", *args], cwd=folder or self.repository, env=CLEAN,
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=LIMIT)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -372,6 +374,29 @@ def test_a_server_killed_while_it_writes_starts_again(fleet):
     fleet.call("POST", "configuration", {"displayName": "C"})
 
 
+def test_a_repository_has_a_limit(start):
+    server = start("--fleet.repository.max", "1MiB")
+    token = server.login()
+    unit = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "hall"}}, token)
+    fleet = Fleet(server, token, unit.data["unitId"])
+
+    def put(size):
+        return server.call("PUT", API + "artifact/x?unit=" + fleet.unit, raw=b"x" * size,
+                           token=token)
+
+    refused = put(1 << 20)
+    assert (refused.status, refused.code) == (400, "err_param")
+    assert "fleet.repository.max" in refused.text and fleet.get("artifact/list") == []
+    assert put(1000).status == 204
+    fleet.commit("small")
+    (fleet.repository / "large").write_bytes(b"x" * (1 << 20))
+    refused = fleet.call("POST", "repository/commit", {"message": "large"}, status=400)
+    assert "fleet.repository.max" in refused.text
+    (fleet.repository / "large").unlink()
+    fleet.call("POST", "configuration", {"displayName": "Pi"})
+    fleet.commit("small again")
+
+
 # --- remotes ---------------------------------------------------------------------------
 
 @pytest.fixture
@@ -533,10 +558,39 @@ def test_a_backup_has_the_repositories_and_brings_them_back(fleet):
     assert not [n for n in inside if n.startswith("repository/hosts/")]
     assert len(inside) < 60, inside
 
+    def would():
+        report = admin("POST", "/%s/restore?dryRun=true" % made["backupId"]).data
+        return {fate: found["names"][fate] for found in report["changes"]
+                if found["entity"] == "fleet.repository"
+                for fate in ("added", "changed", "removed") if found[fate]}
+
+    assert would() == {}
+    code = server.call("GET", "/coremgr/api/v1/unit/" + fleet.unit, token=fleet.token).data["code"]
+    for path in ("artifacts/motd", "artifacts/more", "flake.lock", "../id_thymis"):
+        file = fleet.repository / path
+        was = file.read_bytes() if file.exists() else None
+        file.write_bytes((was or b"") + b" ")
+        assert would() == {"changed": [code]}, path
+        file.unlink() if was is None else file.write_bytes(was)
+        assert would() == {}, path
+    other = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "later"}},
+                        fleet.token).data["unitId"]
+    fleet.call("GET", "state?unit=" + other)
+    assert would() == {"removed": ["later"]}
+    assert server.call("DELETE", "/coremgr/api/v1/unit/" + other, token=fleet.token).status == 204
+    shutil.rmtree(fleet.repository.parent.parent / other)
+
     fleet.call("DELETE", "configuration/a")
     (fleet.repository / "artifacts/motd").unlink()
     fleet.commit("Two")
     key.write_text("another key\n")
+    assert would() == {"changed": [code]}
+    assert [r["message"] for r in fleet.get("repository/history")][0] == "Two"  # only said
+    assert not list((server.folder / "data").glob("restore.look*"))
+    aside = server.folder / "aside"
+    fleet.repository.parent.rename(aside)
+    assert would() == {"added": [code]}
+    aside.rename(fleet.repository.parent)
     admin("POST", "/%s/restore" % made["backupId"], {"data": {}})
     fleet.token = server.login()
     assert [c["identifier"] for c in fleet.get("configuration/list")] == ["a", "not-committed"]
@@ -576,7 +630,7 @@ class GitOverHttp(http.server.BaseHTTPRequestHandler):
             "PATH_INFO": path, "QUERY_STRING": query, "REMOTE_USER": "ann",
             "REQUEST_METHOD": self.command, "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
-            "CONTENT_TYPE": self.headers.get("Content-Type", "")}, timeout=60)
+            "CONTENT_TYPE": self.headers.get("Content-Type", "")}, timeout=LIMIT)
         head, _, rest = done.stdout.partition(b"\r\n\r\n")
         lines = [line.split(": ", 1) for line in head.decode().split("\r\n")]
         status = [value for name, value in lines if name == "Status"]
@@ -637,12 +691,10 @@ def sshd(tmp_path):
     """A real sshd on loopback that knows the keys in `keys`."""
     for name in ("host", "client"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
-                        str(tmp_path / name)], check=True, timeout=60)
+                        str(tmp_path / name)], check=True, timeout=LIMIT)
     keys = tmp_path / "keys"
     keys.write_text("")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (tmp_path / "sshd_config").write_text(
         "ListenAddress 127.0.0.1:%d\nHostKey %s\nAuthorizedKeysFile %s\nUsePAM no\n"
         "StrictModes no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
@@ -657,7 +709,7 @@ def sshd(tmp_path):
     until("sshd", listens)
     yield port, keys
     door.terminate()
-    door.wait(30)
+    door.wait(LIMIT)
 
 
 @pytest.mark.skipif(not os.path.exists("/usr/sbin/sshd") or os.geteuid() != 0,
@@ -670,7 +722,7 @@ def test_the_key_of_the_unit_opens_a_remote_by_ssh(fleet, sshd, tmp_path):
     assert "does not know the unit's key" in answer.json()["message"]
     key = fleet.repository.parent / "id_thymis"
     done = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True,
-                          check=True, timeout=60)
+                          check=True, timeout=LIMIT)
     keys.write_text(done.stdout)
     head = fleet.call("POST", path + "/push").data["commit"]
     assert fleet.git("rev-parse", "master", folder=there) == head
@@ -782,7 +834,7 @@ def test_a_server_killed_at_any_moment_has_a_whole_state(fleet):
         until("some commits",
               lambda: len(fleet.get("repository/history?limit=0")) > before + 1)
         server.stop(signal.SIGKILL)
-        editor.join(60)
+        editor.join(LIMIT)
         assert gone.is_set()
         server.start()
         fleet.token = server.login()

@@ -11,6 +11,7 @@ import pytest
 from chirpstack import ChirpStack
 from conftest import until
 from mqtt_peer import Peer
+from ports import free_port
 from tasmota import Tasmota
 
 MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin")
@@ -19,9 +20,7 @@ EUI = "0102030405060708"
 
 @pytest.fixture
 def port(tmp_path):
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        free = s.getsockname()[1]
+    free = free_port()
     conf = tmp_path / "conf"
     conf.write_text("listener %d 127.0.0.1\nallow_anonymous true\n" % free)
     server = subprocess.Popen([MOSQUITTO, "-c", str(conf)],

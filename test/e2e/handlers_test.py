@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from certificates import Authority
-from conftest import ROOT, Client, Site, until
+from conftest import LIMIT, ROOT, Client, Site, until
 from gateway_doubles_test import port as broker  # noqa: F401
 from mqtt_peer import Peer
 from rules_test import (PLACE, Field, device, schedule, task,  # noqa: F401
@@ -33,7 +33,7 @@ class Double:
             self.lines.put(line.rstrip("\n"))
 
     def line(self):
-        return self.lines.get(timeout=20)
+        return self.lines.get(timeout=LIMIT)
 
     def end(self):
         self.process.kill()
@@ -106,7 +106,7 @@ def test_fields_by_labels_are_set_after_a_delay(device):  # noqa: F811
             "labels": {"group": "g"}}}, 204)
     got = tell(device, "resource_handler", {
         "type": "resource_by_labels", "resourceType": "field",
-        "labels": {"group": "g"}, "payload": "true", "preDelay": "1s"})
+        "labels": {"group": "g"}, "payload": "true", "preDelay": "4s"})
     assert got[0]["message"] == "in a while"
     assert device.network.messages("dldata") == []
     assert sorted(map(str, device.downs(2))) == [

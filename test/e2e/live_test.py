@@ -23,7 +23,7 @@ class Live:
     """A client of /ws that reads when it is asked to."""
 
     def __init__(self, server, token=None, url=None, **more):
-        more.setdefault("timeout", LIMIT / 2)  # less than between pings
+        more.setdefault("timeout", 25)  # less than between pings
         if token:
             more["header"] = {"Authorization": "Bearer " + token}
         self.ws = websocket.create_connection(
@@ -496,6 +496,27 @@ def test_the_inbox_and_rules_are_told(probe, sender, live):
         pass
 
 
+def test_what_is_told_can_be_read(probe, sender, live):
+    hub(probe, "POST", "task", {"data": {
+        "id": "t", "unitId": probe.unit, "triggerOnEvent": True,
+        "eventFilter": {"entityTypes": ["field"]}, "variables": {},
+        "evaluationType": "javascript",
+        "evaluationConfig": {"javascript": "true"}}}, 200)
+    client = live(probe.server, probe.token)
+    client.subscribe(unit=probe.unit, entityTypes=["field", "trace"])
+    for n in range(40):
+        sender.send(wait=False, **{"v%d" % n: n})
+        seen = set()
+        while seen != {"field", "trace"}:
+            event = client.event()
+            rows = listed(probe, event["entityType"], limit=1000)
+            assert event["entityId"] in [r["id"] for r in rows], n
+            if event["entityType"] == "field":
+                row = [r for r in rows if r["id"] == event["entityId"]]
+                assert row[0]["current"]["value"] == n
+            seen.add(event["entityType"])
+
+
 # --- whose it is -----------------------------------------------------------
 
 def test_units_are_kept_apart(begin, live):
@@ -657,7 +678,7 @@ def test_who_is_slower_than_that_is_told_what_it_missed(begin, live):
 
 
 def test_a_client_that_is_silent_is_dropped(begin, live):
-    site = begin("--hub.live.ping-interval", "200ms")
+    site = begin("--hub.live.ping-interval", "1s")
     dead, alive = (live(site.server, site.token) for _ in range(2))
     # this one's library answers pings only while it reads
     def there():

@@ -9,16 +9,11 @@ import pytest
 
 from certificates import Authority
 from conftest import LIMIT, PROGRAM, Site, until
+from ports import free_port
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 pytestmark = pytest.mark.skipif(not os.path.exists(MOSQUITTO),
                                 reason="needs mosquitto")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Remote:

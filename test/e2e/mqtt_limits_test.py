@@ -173,7 +173,7 @@ def test_max_connect_rate(serve):
 
 
 def test_connect_timeout(serve):
-    server, watch = serve("connectTimeout=100ms")
+    server, watch = serve("connectTimeout=2s")
     with connect(server):
         watch.until("connect_timeouts", 1)
 

@@ -12,6 +12,7 @@ import pytest
 
 from certificates import Authority
 from conftest import LIMIT, PROGRAM, Site, until
+from ports import free_port
 
 
 @pytest.fixture
@@ -125,9 +126,7 @@ def test_an_older_version_than_minTls_is_refused(start, authority):
 
 def test_the_certificate_of_https_is_good_for_mqtt(start, authority):
     cert, key = authority.sign("localhost")
-    with socket.socket() as free: # 0 would mean: none
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()  # 0 would mean: none
     server = start("--server.certfile", str(cert), "--server.keyfile",
                    str(key), "--server.httpsport", "0", "--listen",
                    "127.0.0.1", "--mqtt.tls-port", str(port),

@@ -8,7 +8,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import Site, until
+from conftest import LIMIT, Site, until
 
 PROM = "/prom/api/v1/"
 NOW = int(time.time()) // 60 * 60
@@ -424,7 +424,7 @@ def test_curl_sends_as_telegraf_does(site):
          "-H", "User-Agent: Telegraf", "--data-binary",
          "cpu,host=pi,cpu=cpu-total usage_idle=97.5 %d\n" % (NOW * 10**9),
          site.server.url + "/api/v2/write?bucket=telegraf&org=demo"],
-        capture_output=True, text=True, timeout=30)
+        capture_output=True, text=True, timeout=LIMIT)
     assert done.stdout == "204", done
     assert result(ask(site, "query", query='cpu_usage_idle{host="pi"}',
                       time=NOW))[0]["value"] == [NOW, "97.5"]

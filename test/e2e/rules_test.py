@@ -330,7 +330,8 @@ def test_a_schedule_repeats_and_ends(device):
     s = until("it has ended", lambda: [
         s for s in listed(p, "schedule") if not s["enabled"]])[0]
     assert s["state"]["executedCount"] == 3
-    assert len(listed(p, "trace", rule="schedule:s")) == 3
+    until("its traces", lambda: len(listed(
+        p, "trace", rule="schedule:s")) == 3)
     assert len(device.downs(3)) == 3
 
 
@@ -410,7 +411,7 @@ def test_an_action_waits_for_its_delay_and_starts_anew(device):
     device.send(temperature=0, relay=False)
     task(device, handlerParameters={"on": {
         "type": "resource_by_quick_id", "resourceType": "field",
-        "quickId": PLACE + "relay", "payload": "true", "preDelay": "1s"}})
+        "quickId": PLACE + "relay", "payload": "true", "preDelay": "4s"}})
     device.send(temperature=40)
     device.send(temperature=41)
     until("the first has lost its place", lambda: [
@@ -547,7 +548,7 @@ def test_variables_of_every_kind(device):
 def test_a_condition_that_lasts_does_so_over_a_restart(device):
     device.send(temperature=0, relay=False)
     task(device, dampening={"type": "active_duration",
-                            "activeDuration": "2s"})
+                            "activeDuration": "5s"})
     device.send(temperature=40)
     traces(device, 1)
     device.network.close()

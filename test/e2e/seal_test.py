@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from conftest import Site, until
+from conftest import LIMIT, Site, until
 from rules_test import web  # noqa: F401
 from values_test import hub, listed
 
@@ -124,7 +124,7 @@ def test_a_key_that_is_gone_is_told_and_may_come_back(
     key.write_text("no key")
     with pytest.raises(AssertionError, match="64 hexadecimal digits"):
         server.start()
-    server.process.wait(30)
+    server.process.wait(LIMIT)
     key.write_text(right)
     server.start()
     site.token = server.login()

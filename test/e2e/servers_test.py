@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,16 +13,11 @@ import urllib.request
 import pytest
 
 from conftest import LIMIT, Site, until
+from ports import free_port
 
 IN_FLIGHT = 100  # messages that are not acknowledged yet, at most
 BASE = (int(time.time()) // 60 * 60 - 7200) * 1000
 STEP = 20  # ms between the values of the device
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Database:

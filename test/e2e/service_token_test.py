@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import Site, until
+from conftest import LIMIT, Site, until
 
 API = "/auth/api/v1/service-token"
 NOW = int(time.time()) // 60 * 60
@@ -31,7 +31,7 @@ def curl(site, path, *options):
     done = subprocess.run(
         ["curl", "-sS", "-o", "-", "-w", "\n%{http_code}", "--max-time", "20",
          *options, site.server.url + path],
-        capture_output=True, text=True, timeout=30)
+        capture_output=True, text=True, timeout=LIMIT)
     body, _, status = done.stdout.rpartition("\n")
     return int(status or 0), body
 

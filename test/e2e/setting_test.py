@@ -135,9 +135,9 @@ def test_the_sign_in_page_shows_its_message(server):
 def test_schedules_go_by_the_new_clock_at_once(start):
     server = start("--hub.time-zone", "UTC")
     site = Site(server, server.login())
-    # in three seconds, by a clock that is five hours ahead
+    # in a few seconds, by a clock that is five hours ahead
     then = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(
-        hours=5, seconds=3)
+        hours=5, seconds=8)
     r = server.call("POST", "/hub/api/v1/schedule", {"data": {
         "id": "tea", "unitId": site.unit, "type": "simple", "enabled": True,
         "spec": {"frequency": "daily", "time": then.strftime("%H:%M:%S")}}},
@@ -146,7 +146,7 @@ def test_schedules_go_by_the_new_clock_at_once(start):
     put(server, site.token, "hub.timeZone", "Etc/GMT-5")
     until("tea", lambda: server.call(
         "GET", "/hub/api/v1/schedule/tea",
-        token=site.token).data["state"]["executedCount"] == 1, 10)
+        token=site.token).data["state"]["executedCount"] == 1)
 
 
 def test_sunrise_waits_for_a_place(server):

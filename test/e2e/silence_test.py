@@ -23,7 +23,7 @@ def status(site, device=None):
 
 
 def test_a_silent_device_is_down_until_it_is_heard_again(start):
-    dev = field(start(*QUICK, "--hub.node-state.inactive", "500ms"))
+    dev = field(start(*QUICK, "--hub.node-state.inactive", "2s"))
     p = dev.probe
     other = p.add("device", {"unitId": p.unit, "networkId": p.net,
                              "networkAddr": "02", "profile": "probe"})[
@@ -53,7 +53,7 @@ def test_a_silent_device_is_down_until_it_is_heard_again(start):
 
 
 def test_what_is_heard_in_time_stays_up(start):
-    dev = field(start(*QUICK, "--hub.node-state.inactive", "1s"))
+    dev = field(start(*QUICK, "--hub.node-state.inactive", "3s"))
     p = dev.probe
     other = p.add("device", {"unitId": p.unit, "networkId": p.net,
                              "networkAddr": "02", "profile": "probe"})[

@@ -230,7 +230,7 @@ def test_a_handler_is_tested(device, web):  # noqa: F811
 
 def test_a_test_that_takes_long_is_not_waited_for(start):
     from conftest import Site
-    server = start("--hub.tryTimeout", "300ms")
+    server = start("--hub.tryTimeout", "2s")
     site = Site(server, server.login())
     with socket.create_server(("127.0.0.1", 0)) as mute:
         hub(site, "POST", "handler", {"data": {

@@ -6,7 +6,7 @@ import pytest
 
 import backup_test
 from cli_test import Cli
-from conftest import Site, until
+from conftest import Site, all_bytes, until
 from values_test import hub, listed, uplink
 
 BROKER, HUB, MIRROR = "/broker/api/v1/", "/hub/api/v1/", "/coremgr/api/v1/"
@@ -345,8 +345,7 @@ def test_secrets_are_kept_and_not_shown(site, rules):
     assert "secret" not in text and "sealed" not in text
     assert "description" in rules.diff(first)
     assert rules.restore(first)["done"] == "changed"
-    stored = (site.server.folder / "data").glob("**/*")
-    raw = b"".join(f.read_bytes() for f in stored if f.is_file())
+    raw = all_bytes(site.server.folder / "data")
     assert b"one-secret" not in raw and b"two-secret" not in raw
 
 

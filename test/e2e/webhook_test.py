@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from conftest import Site, until
+from conftest import LIMIT, Site, until
 from rules_test import (PLACE, device, schedule, task, traces,  # noqa: F401
                         Field)
 from values_test import hub, listed, probe  # noqa: F401
@@ -29,7 +29,7 @@ class Web:
                                   dict(self.headers)))
                 path = self.path.split("?")[0]
                 if path == "/slow":
-                    web.gate.wait(30)
+                    web.gate.wait(LIMIT)
                 status, answer, headers = web.answers.get(
                     path, (200, "true", {}))
                 if callable(answer):

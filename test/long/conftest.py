@@ -12,4 +12,5 @@ sys.modules["e2e_conftest"] = e2e
 spec.loader.exec_module(e2e)
 start, server, site = e2e.start, e2e.server, e2e.site
 # what the modules of e2e take from their conftest
-LIMIT, PROGRAM, ROOT, until = e2e.LIMIT, e2e.PROGRAM, e2e.ROOT, e2e.until
+LIMIT, PROGRAM, ROOT = e2e.LIMIT, e2e.PROGRAM, e2e.ROOT
+all_bytes, until = e2e.all_bytes, e2e.until

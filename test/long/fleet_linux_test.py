@@ -17,6 +17,7 @@ from edge import Edge
 from edge_install_test import MIRROR, Machine
 from fleet_device import Sshd
 from fleet_nixos import Device as NixDevice
+from ports import free_port
 
 INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,age,tzdata,ca-certificates," \
     "busybox-static"
@@ -73,7 +74,7 @@ class Device:
         self.root = fleet.folder / name
         subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(self.root)],
                        check=True, timeout=600)
-        self.port = NixDevice.free_port()
+        self.port = free_port()
         shop = fleet.folder / "shop"
         if not shop.exists():
             fleet_linux.make_repository(shop)

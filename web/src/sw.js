@@ -42,24 +42,30 @@ async function page(request) {
 	}
 }
 
-async function keep(cache, request, r) {
+// What was asked before somebody signed out is not kept after that.
+let turn = 0;
+addEventListener('message', (e) => { if (e.data === 'forget') turn++; });
+
+async function keep(user, began, request, r) {
 	const body = await r.arrayBuffer();
-	if (body.byteLength > LARGEST) return;
+	if (body.byteLength > LARGEST || began !== turn) return;
+	const cache = await caches.open('answers:' + user);
 	const headers = new Headers({ 'Content-Type': r.headers.get('Content-Type'), 'X-Marram-Old': new Date().toISOString() });
 	await cache.delete(request.url);
 	await cache.put(request.url, new Response(body, { headers }));
 	const all = await cache.keys();
 	await Promise.all(all.slice(0, Math.max(0, all.length - ANSWERS)).map((k) => cache.delete(k)));
+	if (began !== turn) await caches.delete('answers:' + user);
 }
 
 async function answer(e, user) {
-	const cache = await caches.open('answers:' + user);
+	const began = turn;
 	try {
 		const r = await ask(e.request, ANSWER_MS);
-		if (r.ok && /json/.test(r.headers.get('Content-Type') ?? '')) e.waitUntil(keep(cache, e.request, r.clone()).catch(() => {}));
+		if (r.ok && /json/.test(r.headers.get('Content-Type') ?? '')) e.waitUntil(keep(user, began, e.request, r.clone()).catch(() => {}));
 		return r;
 	} catch (why) {
-		const kept = await cache.match(e.request.url);
+		const kept = await (await caches.open('answers:' + user)).match(e.request.url);
 		if (kept) return kept;
 		throw why;
 	}

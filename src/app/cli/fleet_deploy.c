@@ -80,6 +80,19 @@ static const struct field id_fields[] = {
 const struct record cli_fleet_id = { "fleetId", sizeof(struct id_of),
 	id_fields };
 
+struct drift_of {
+	struct str device;
+	bool last;
+};
+static const struct field drift_fields[] = {
+	F_TEXT(struct drift_of, device, "device", .help = "Of which device."),
+	F_BOOL(struct drift_of, last, "last",
+	    .help = "Show what was found last, and do not ask it."),
+	{ 0 },
+};
+const struct record cli_fleet_drift_of = { "fleetDrift",
+	sizeof(struct drift_of), drift_fields };
+
 /* --- asking --------------------------------------------------------------- */
 
 /* The text of a member; "": there is none. */
@@ -570,6 +583,63 @@ cli_fleet_output(struct cli *cli, const struct cli_value *values)
 		return cli_failed(cli, &f.err);
 	if (well || !ended)
 		return cli_ok(cli);
+	return 1;
+}
+
+/* --- drift ---------------------------------------------------------------- */
+
+static void
+show_change(struct arena *a, struct str c)
+{
+	static const char *const actions[][2] = { { "add", "+" },
+		{ "change", "~" }, { "remove", "-" }, { "run", ">" } };
+	struct str from = text_of(a, c, "from"), to = text_of(a, c, "to");
+	struct str diff = text_of(a, c, "diff");
+	const char *mark = "~";
+
+	for (size_t i = 0; i < COUNT_OF(actions); i++)
+		if (str_eqz(text_of(a, c, "action"), actions[i][0]))
+			mark = actions[i][1];
+	printf("%s " STR_FMT " " STR_FMT "%s" STR_FMT "%s" STR_FMT "\n", mark,
+	    STR_ARG(text_of(a, c, "kind")), STR_ARG(text_of(a, c, "name")),
+	    from.len > 0 ? ": " : "", STR_ARG(from), to.len > 0 ? " -> " : "",
+	    STR_ARG(to));
+	while (diff.len > 0) {
+		struct str line = str_cut(&diff, '\n');
+
+		printf("    " STR_FMT "\n", STR_ARG(line));
+	}
+}
+
+int
+cli_fleet_drift(struct cli *cli, const struct cli_value *values)
+{
+	struct arena *a = &cli->arena;
+	bool last = cli_given(cli->command, values, "last") != NULL;
+	struct str path = path_of(
+	    a, "device", cli_text(cli->command, values, "device"), "/drift");
+	struct str data, at, change;
+	struct fetched r;
+	struct err err;
+	struct json j;
+
+	if (session_call(&cli->session, last ? "GET" : "POST", path, STR_NULL,
+		a, &r, &err) != 0)
+		return cli_failed(cli, &err);
+	if (r.status != 200)
+		return cli_refused(cli, &r);
+	data = json_find(a, r.body, STR("data"));
+	at = text_of(a, data, "at");
+	if (at.len == 0)
+		printf("it was not asked yet\n");
+	else if (!str_eqz(text_of(a, data, "changed"), "true"))
+		printf("it is as deployed (" STR_FMT ")\n", STR_ARG(at));
+	json_open(&j, json_find(a, data, STR("changes")), 0, a);
+	for (json_array(&j); json_item(&j) && json_raw(&j, &change);)
+		show_change(a, change);
+	if (!str_eqz(text_of(a, data, "changed"), "true"))
+		return cli_ok(cli);
+	fflush(stdout);
 	return 1;
 }
 

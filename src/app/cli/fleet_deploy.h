@@ -9,7 +9,8 @@
 
 #include "app/cli/cli.h"
 
-extern const struct record cli_fleet_wish, cli_fleet_tasks_query, cli_fleet_id;
+extern const struct record cli_fleet_wish, cli_fleet_tasks_query, cli_fleet_id,
+    cli_fleet_drift_of;
 
 #define CLI_FLEET_WISH                                                         \
 	"unit:u! config:c+ tag:t+ device:d+ commit message:m canary "          \
@@ -19,6 +20,7 @@ int cli_fleet_plan(struct cli *cli, const struct cli_value *values);
 int cli_fleet_deploy(struct cli *cli, const struct cli_value *values);
 int cli_fleet_tasks(struct cli *cli, const struct cli_value *values);
 int cli_fleet_output(struct cli *cli, const struct cli_value *values);
+int cli_fleet_drift(struct cli *cli, const struct cli_value *values);
 int cli_fleet_cancel(struct cli *cli, const struct cli_value *values);
 int cli_fleet_retry(struct cli *cli, const struct cli_value *values);
 
@@ -40,6 +42,10 @@ int cli_fleet_retry(struct cli *cli, const struct cli_value *values);
 	    { "fleet", "output",                                               \
 		    "Shows the output of a task, as long as it runs.",         \
 		    &cli_fleet_id, "id:i! detach?", cli_fleet_output },        \
+	    { "fleet", "drift",                                                \
+		    "Asks a device in what it is not as it was deployed. "     \
+		    "Exit status 1: in something.",                            \
+		    &cli_fleet_drift_of, "device:d! last?", cli_fleet_drift }, \
 	    { "fleet", "cancel",                                               \
 		    "Ends a deployment, or that of one device, or a task.",    \
 		    &cli_fleet_id, "id:i! detach?", cli_fleet_cancel },        \

@@ -66,6 +66,12 @@ struct backup_folder {
 	 * take them away. Between pause and resume, or before anything runs;
 	 * perhaps twice. */
 	int (*put_back)(void *ctx, const char *from, struct err *err);
+	/* Tells what putting back those of the folder `from` would do: `fate`
+	 * is "added", "changed" or "removed". Changes nothing. */
+	int (*compare)(void *ctx, const char *from,
+	    void (*note)(void *note_ctx, const char *fate, struct str name),
+	    void *note_ctx, struct err *err);
+	const char *what; /* one of them: "fleet.repository" */
 	void *ctx;
 };
 

@@ -60,6 +60,8 @@ row_key(struct arena *a, const struct entity *e, const void *row)
 	return ret;
 }
 
+static const char *const fate_words[] = { "added", "changed", "removed" };
+
 void
 tally_note(struct tally *t, int fate, struct str name)
 {
@@ -71,19 +73,17 @@ tally_note(struct tally *t, int fate, struct str name)
 void
 tally_write(struct json_out *o, const char *entity, struct tally *t)
 {
-	static const char *const words[] = { "added", "changed", "removed" };
-
 	json_out_object(o);
 	json_out_key(o, "entity");
 	json_out_str(o, str_of(entity));
 	for (int i = 0; i < FATES; i++) {
-		json_out_key(o, words[i]);
+		json_out_key(o, fate_words[i]);
 		json_out_int(o, t->n[i]);
 	}
 	json_out_key(o, "names");
 	json_out_object(o);
 	for (int i = 0; i < FATES; i++) {
-		json_out_key(o, words[i]);
+		json_out_key(o, fate_words[i]);
 		json_out_array(o);
 		for (int64_t k = 0; k < MIN_OF(t->n[i], NAMES_MAX); k++)
 			json_out_str(o, t->names[i][k]);
@@ -238,6 +238,38 @@ look_part(struct comparing *r, struct err *err)
 	return rc;
 }
 
+/* --- folders beside the rows ---------------------------------------------- */
+
+static void
+note_folder(void *ctx, const char *fate, struct str name)
+{
+	for (int i = 0; i < FATES; i++)
+		if (strcmp(fate, fate_words[i]) == 0)
+			tally_note(ctx, i, name);
+}
+
+/* Unpacked aside, for as long as they are looked at. */
+static int
+look_folder(struct comparing *r, const struct backup_folder *f, struct err *err)
+{
+	char *from =
+	    mem_printf("%s/restore.look.%s", r->u->backup->data_dir, f->name);
+	struct tally tally = { 0 };
+	int rc;
+
+	r->u->read = 0; /* it is as much again */
+	rc = unpack_folder(r->u, f->name, from, err);
+	if (rc == 0)
+		rc = f->compare(f->ctx, from, note_folder, &tally, err);
+	files_remove(from);
+	free(from);
+	if (rc == 0 && tally.n[ADDED] + tally.n[CHANGED] + tally.n[REMOVED] > 0)
+		tally_write(r->report, f->what, &tally);
+	else
+		arena_fini(&tally.arena);
+	return rc;
+}
+
 int
 compare(struct job *j, struct unpack *u, struct err *err)
 {
@@ -264,6 +296,9 @@ compare(struct job *j, struct unpack *u, struct err *err)
 		r.part = &host->parts[i];
 		rc = look_part(&r, err);
 	}
+	for (size_t i = 0; rc == 0 && i < host->n_folders; i++)
+		if (unpack_has_folder(u, host->folders[i].name))
+			rc = look_folder(&r, &host->folders[i], err);
 	json_out_end_array(&o);
 	json_out_key(&o, "rows");
 	json_out_int(&o, (int64_t)r.rows);

@@ -368,6 +368,8 @@ open_agents(struct fleet *f, struct err *err)
 	all->program = own_program();
 	all->claims = claims_new();
 	f->agents = all;
+	if (f->route != NULL)
+		route_on_unit_gone(f->route, agents_unit_gone, f);
 	return agent_close_stale(f, err);
 }
 
@@ -431,9 +433,10 @@ close_agents(struct fleet *f)
 }
 
 static const struct entity *const entities[] = { &fleet_agent_token_entity,
-	&fleet_access_token_entity, &fleet_hardware_entity,
-	&fleet_hardware_pair_entity, &fleet_connection_entity,
-	&fleet_log_entity, &fleet_metric_entity, NULL };
+	&fleet_access_token_entity, &fleet_removed_key_entity,
+	&fleet_hardware_entity, &fleet_hardware_pair_entity,
+	&fleet_connection_entity, &fleet_log_entity, &fleet_metric_entity,
+	NULL };
 
 const struct fleet_part fleet_part_agent = {
 	.name = "agent",

@@ -5,6 +5,7 @@
  *    agent_conn.c    one agent's connection: what it says, and is told
  *    agent_admit.c   on workers: may it come in, and what is kept of it
  *    agent_tunnel.c  tunnels through it: bytes, borders, ends
+ *    agent_gone.c    devices and units that were deleted
  *    agent_access.c  the near ends of tunnels: a WebSocket, or a socket of ours
  *    agent_token.c   tokens that agents enrol with; claim codes
  *    agent_log.c     what devices log
@@ -26,7 +27,12 @@
 
 #include <pthread.h>
 
-#define AGENT_MESSAGE_MAX ((size_t)16 << 20) /* output of a switch is long */
+/* Bytes of a message: of the first, before it is known who speaks; until its
+ * key is proven; then, since the output of a switch is long. */
+#define AGENT_START_MAX 65536
+#define AGENT_PROOF_MAX ((size_t)1 << 20)
+#define AGENT_MESSAGE_MAX ((size_t)16 << 20)
+#define ACCESS_MESSAGE_MAX ((size_t)4 << 20)
 #define AGENT_KEY_MAX 4096
 #define AGENT_WAITING_MAX ((size_t)1 << 20) /* then nothing more is read */
 #define AGENT_LOW ((size_t)256 << 10)
@@ -37,6 +43,9 @@ struct agent;
 struct tunnel;
 
 /* --- rows ----------------------------------------------------------------- */
+
+/* Times are clock_now()'s, or TIME_NULL; ids of units, devices and tokens are
+ * those of their rows. */
 
 struct fleet_agent_token {
 	struct str id, unit_id, name;
@@ -50,11 +59,21 @@ struct fleet_agent_token {
 };
 extern const struct entity fleet_agent_token_entity;
 
+/* Opens tunnels to one device, for who has signed in elsewhere. */
 struct fleet_access_token {
-	struct str id, unit_id, device_id, hash, user_id;
+	struct str id, unit_id, device_id;
+	struct str hash;    /* SHA-256 of the token, as hex */
+	struct str user_id; /* who has asked for it */
 	int64_t expires_at, created_at;
 };
 extern const struct entity fleet_access_token_entity;
+
+/* Of a device that was deleted: by it alone nobody comes back. */
+struct fleet_removed_key {
+	struct str id, unit_id, public_key;
+	int64_t removed_at;
+};
+extern const struct entity fleet_removed_key_entity;
 
 struct fleet_hardware {
 	struct str id, unit_id;
@@ -83,20 +102,23 @@ struct fleet_log {
 	struct str id, unit_id, device_id;
 	int64_t timestamp;
 	struct str message, host, program, tag;
-	int64_t facility, severity;
+	int64_t facility, severity; /* as RFC 5424 numbers them */
 };
 extern const struct entity fleet_log_entity;
 
 struct fleet_metric {
 	struct str id, unit_id, device_id;
 	int64_t timestamp;
-	double cpu_percent, ram_percent, disk_percent;
+	double cpu_percent, ram_percent, disk_percent; /* 0 to 100, or NaN */
 };
 extern const struct entity fleet_metric_entity;
 
 struct fleet_secret {
-	struct str id, unit_id, name, type, filename, processing;
-	struct str value; /* BLOB: a file of age for the unit's key */
+	struct str id, unit_id, name;
+	struct str type; /* "single_line", "multi_line", "env_list", "file" */
+	struct str filename;   /* of a file; or "" */
+	struct str processing; /* "none", "mkpasswd-yescrypt" */
+	struct str value;      /* BLOB: a file of age for the unit's key */
 	int64_t value_size;
 	bool include_in_image;
 	int64_t created_at, modified_at;
@@ -122,7 +144,7 @@ struct fleet_agents {
 	struct map by_device; /* device id -> struct agent, those that are up */
 	struct map orders;    /* task id -> struct order */
 	struct map passes;    /* token -> struct pass */
-	bool ending;
+	_Atomic bool ending; /* workers look, too */
 
 	/* the loop's own */
 	struct list all;     /* struct agent */
@@ -140,7 +162,8 @@ struct pass {
 	struct str device_id; /* owned */
 };
 
-/* The agent of a device, on the loop; NULL: it is not here. */
+/* The agent of a device, lent until the loop turns; NULL: it is not here. [the
+ * loop's thread] */
 struct agent *agent_of(struct fleet_agents *all, struct str device_id);
 /* Sends the message, from any thread; false: it is not here. */
 bool agent_send_to(
@@ -148,6 +171,9 @@ bool agent_send_to(
 /* Ends its connection, from any thread. */
 void agent_drop(
     struct fleet_agents *all, struct str device_id, const char *reason);
+/* Ends all that are of a unit that is no more, whatever they are at. On the
+ * loop. */
+void agents_end_of(struct fleet_agents *all, struct str unit_id);
 bool agent_path_is(const struct http_upgraded *u, const char *path);
 
 /* What a switch has come to. */
@@ -243,6 +269,17 @@ int fleet_access_check(
 struct claims *claims_new(void);
 void claims_free(struct claims *c);
 void fleet_token_routes(struct fleet *f, http_add_routes *add, void *ctx);
+
+/* --- what was deleted (agent_gone.c) -------------------------------------- */
+
+/* Its agent is put out, and its key remembered. */
+void agent_device_gone(struct fleet *f, const struct fleet_device *d);
+/* Its tokens are no more, and its agents are put out. [any thread] */
+void agents_unit_gone(void *fleet, struct str unit_id);
+/* A new device has this key: it is not remembered any more. `unasked`: it was
+ * deleted since its token was made. */
+int fleet_key_taken_back(struct store *tx, struct str unit_id,
+    struct str public_key, int64_t token_made, bool *unasked, struct err *err);
 
 /* --- tunnels (agent_tunnel.c) --------------------------------------------- */
 

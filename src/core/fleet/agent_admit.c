@@ -349,9 +349,16 @@ new_device(struct enrolment *e, struct err *err)
 		{ "lastUsed", value_time(e->now) },
 	};
 	struct filter f = { 0 };
+	bool unasked = false;
 	int64_t n;
 	int rc = fleet_token_good(&e->token, err);
 
+	if (rc == 0)
+		rc = fleet_key_taken_back(e->tx, e->t->unit_id,
+		    e->t->public_key, e->token.created_at, &unasked, err);
+	if (rc == 0)
+		rc = fleet_device_room(
+		    e->t->all->fleet, e->tx, e->t->unit_id, err);
 	if (rc != 0)
 		return rc;
 	memset(d, 0, sizeof(*d));
@@ -363,7 +370,8 @@ new_device(struct enrolment *e, struct err *err)
 	d->unit_id = e->t->unit_id;
 	d->ssh_public_key = e->t->public_key;
 	d->config = e->token.config;
-	d->state = e->token.approval ? STR("waiting") : STR("active");
+	d->state =
+	    e->token.approval || unasked ? STR("waiting") : STR("active");
 	d->enrolled_by = e->token.id;
 	d->first_seen = d->created_at = e->now;
 	/* of two at a time that take the last use one fails */
@@ -473,7 +481,11 @@ in_enrol(struct store *tx, void *ctx, struct err *err)
 static void
 run_enrol(struct task *t)
 {
-	t->rc = store_tx(t->all->fleet->store, in_enrol, t, &t->err);
+	/* its unit may have been deleted while its key was proven */
+	t->outcome = AGENT_OUT_REFUSED;
+	t->rc = fleet_unit_there(t->all->fleet, t->unit_id, &t->err);
+	if (t->rc == 0)
+		t->rc = store_tx(t->all->fleet->store, in_enrol, t, &t->err);
 }
 
 static void
@@ -535,6 +547,10 @@ back_greet(struct task *t)
 
 	if (a->state != AGENT_UP)
 		return;
+	if (t->rc == ERR_NOT_FOUND) {
+		agent_end(a, "the device was deleted");
+		return;
+	}
 	a->waiting = t->waiting;
 	if (t->message.len > 0)
 		ws_conn_send(a->ws, false, t->message);

@@ -1,10 +1,13 @@
 /*
  * core/fleet/deploy.h - what the files of deployments share.
  *
- *    deploy.c        their rows, the list of those under way, threads
+ *    deploy.c        the list of those under way, threads, whose turn it is
+ *    deploy_row.c    their rows, and how far they are
+ *    deploy_settle.c what follows from that: go on, stop, take back, end
  *    deploy_step.c   one device, step by step
  *    deploy_check.c  is a device well?
  *    deploy_clean.c  what is too old goes
+ *    deploy_drift.c  in what a device is not as it was deployed
  *    deploy_api.c    over HTTP: plan, deploy, cancel, retry
  *    task.c          what a step is to people: a row and its output
  *    job.c           how a step does things: programs here and on the device
@@ -133,10 +136,17 @@ struct fleet_deploys {
 	_Atomic bool stopping;
 };
 
+/* The one under way that has this id, or NULL. [lock or settle held] */
+struct deployment *deploy_under_way(
+    struct fleet_deploys *dep, struct str deployment_id);
+/* With its devices; it is in no list any more. */
+void deploy_forget(struct deployment *d);
 /* Reads a deployment and its devices from the store into the list of those
  * under way. `resumed`: after a start of the program. */
 int deploy_load(struct fleet *f, const struct fleet_deployment *row,
     bool resumed, struct err *err);
+/* Before one more is begun. ERR_LIMIT. */
+int deploy_room(struct fleet *f, struct err *err);
 /* Something may be there to do. [any thread] */
 void deploy_kick(struct fleet *f);
 /* Decides what follows from how far the devices are. [any thread, without
@@ -151,6 +161,18 @@ int deploy_cancel(struct fleet *f, struct str deployment_id,
 /* What was planned is carried out. ERR_AGAIN: it is not that far. */
 int deploy_begin(struct fleet *f, struct str deployment_id, struct err *err);
 
+/* How far its devices are. [lock held] */
+struct tally {
+	int64_t in_hand, done, failed, missed, rolled_back;
+	int64_t open; /* have not ended */
+};
+struct tally deploy_count(const struct deployment *d);
+/* Have those that go first not all gone well yet? */
+bool deploy_is_first(const struct deployment *d, const struct tally *t);
+
+/* Keeps members of a row ("state reason"), by its id. */
+int deploy_save(struct fleet *f, const struct entity *e, const void *row,
+    const char *members, struct err *err);
 /* Sets the state of a device, in the store first, and tells who follows. `more`
  * names other members, which are taken from `row` ("built run"); both may be
  * NULL. Texts are copied. [who works on it] */
@@ -158,6 +180,26 @@ int device_state(struct fleet *f, struct target_device *d,
     const struct fleet_deployment_device *row, const char *state,
     const char *reason, const char *more, struct err *err);
 
+/* The same for a deployment; `outcome` may be "". `reason` is copied. [settle
+ * held] */
+int deployment_state(struct fleet *f, struct deployment *d, const char *state,
+    struct str reason, const char *outcome, struct err *err);
+/* Takes a row into memory. What the device has had there before stays until the
+ * deployment has ended, since others may look at it; so what is long is left
+ * out. [lock held, or it is in no list yet] */
+void device_keep(
+    struct target_device *d, const struct fleet_deployment_device *row);
+void deployment_keep(struct deployment *d, const struct fleet_deployment *row);
+
+/* What the device is at now; a word that lives for ever. [without lock] */
+struct str device_state_now(struct fleet *f, struct target_device *d);
+/* It was begun and has not ended. [lock held] */
+bool device_is_in_hand(const struct target_device *d);
+/* Nothing was done at the device yet. */
+bool device_is_new(struct str state);
+/* It has, or may have, the new configuration, and nobody has said it stays. */
+bool device_is_open(struct str state);
+bool device_has_failed(struct str state);
 bool deployment_is(struct fleet *f, struct deployment *d, const char *state);
 bool device_has_ended(struct str state);
 bool deployment_has_ended(struct str state);
@@ -190,8 +232,10 @@ struct task *task_begin(struct fleet *f, const struct target_device *d,
 /* What a program wrote, or a whole line of our own. */
 void task_bytes(struct task *t, bool is_error, struct str bytes);
 void task_line(struct task *t, struct str line);
-/* Not to be shown; copied. */
+/* Not to be shown, nor any of its lines; copied. */
 void task_secret(struct task *t, struct str secret);
+/* Takes what is secret out of a sentence; `t` may be NULL. */
+void task_redact(const struct task *t, struct err *err);
 /* `state` "done", "failed", "cancelled"; frees it. */
 void task_end(struct task *t, const char *state, const char *reason);
 /* Of a program that was ended: what was under way has failed. */
@@ -229,6 +273,16 @@ void job_close(struct job *j);
 /* Can the device be reached now? 0, ERR_AGAIN, or why it never will. */
 int job_reach(struct job *j, struct err *err);
 
+/* --- drift ---------------------------------------------------------------- */
+
+/* The changes as a JSON list, in `a`; beyond the limit one line says how many
+ * there are more. */
+struct str deploy_changes(struct arena *a, const struct target_plan *p);
+/* The same as the member `drift` of a device: found now. */
+struct str deploy_drift(struct arena *a, struct str config, struct str commit,
+    const struct target_plan *p);
+void deploy_drift_routes(struct fleet *f, http_add_routes *add, void *ctx);
+
 /* --- cleaning --------------------------------------------------------------
  */
 
@@ -250,7 +304,5 @@ void deploy_routes(struct fleet *f, http_add_routes *add, void *ctx);
 /* Tells who follows that a row has changed. */
 void deploy_tell(struct fleet *f, const char *kind, const char *type,
     const struct entity *e, const void *row);
-bool deploy_find(struct http_call *c, struct fleet *f, const struct entity *e,
-    enum rest_verb verb, void *row);
 
 #endif

@@ -25,8 +25,6 @@
 #define TRIES_MIN 10        /* of one that was applied and is out of reach */
 #define STORE_AGAIN_MS 10000
 #define ATTEMPTS_MAX 3
-#define CHANGES_MAX 1000
-#define DIFF_MAX 16384
 #define RUN_LEN 16
 
 enum next { MORE, LEAVE };
@@ -105,9 +103,12 @@ begin(struct work *w, const char *kind, int64_t timeout_ms, struct err *err)
 	return 0;
 }
 
+/* `err` loses what is secret in it: it becomes the reason of more than this. */
 static void
-end(struct work *w, int rc, const struct err *err)
+end(struct work *w, int rc, struct err *err)
 {
+	if (rc != 0)
+		task_redact(w->task, err);
 	if (rc != 0 && rc != ERR_CANCELLED)
 		task_line(w->task, str_of(err->text));
 	job_close(&w->job);
@@ -198,6 +199,8 @@ step_reach(struct work *w)
 		job_close(&w->job);
 	}
 	if (rc != 0)
+		task_redact(NULL, &err);
+	if (rc != 0)
 		return not_begun(w, rc, &err);
 	told(w);
 	return become(w, "build", "", NULL);
@@ -283,54 +286,6 @@ step_build(struct work *w)
 }
 
 static void
-add_change(struct json_out *o, const struct target_change *c)
-{
-	static const char *const actions[] = { "add", "change", "remove",
-		"run" };
-	const struct {
-		const char *key;
-		struct str value;
-	} members[] = { { "kind", c->kind }, { "name", c->name },
-		{ "from", c->from }, { "to", c->to },
-		{ "diff",
-		    { c->diff.ptr, MIN_OF(c->diff.len, (size_t)DIFF_MAX) } } };
-
-	json_out_object(o);
-	json_out_key(o, "action");
-	json_out_str(o, str_of(actions[c->action]));
-	for (size_t i = 0; i < COUNT_OF(members); i++)
-		if (members[i].value.ptr != NULL) {
-			json_out_key(o, members[i].key);
-			json_out_str(o, members[i].value);
-		}
-	json_out_end_object(o);
-}
-
-/* As JSON; beyond the limit one line says how many there are more. */
-static struct str
-changes_of(struct arena *a, const struct target_plan *p)
-{
-	struct buf b = { 0 };
-	struct json_out o;
-	struct str ret;
-
-	json_out_init(&o, &b, false);
-	json_out_array(&o);
-	for (size_t i = 0; i < p->n && i < CHANGES_MAX; i++)
-		add_change(&o, &p->changes[i]);
-	if (p->n > CHANGES_MAX)
-		add_change(&o,
-		    &(struct target_change){ .action = TARGET_RUN,
-			.kind = STR("more"),
-			.name =
-			    arena_printf(a, "%zu more", p->n - CHANGES_MAX) });
-	json_out_end_array(&o);
-	ret = arena_str(a, buf_str(&b));
-	buf_free(&b);
-	return ret;
-}
-
-static void
 tell_changes(struct work *w, const struct target_plan *p)
 {
 	static const char *const marks[] = { "+", "~", "-", ">" };
@@ -364,10 +319,13 @@ note_deployed(struct work *w, struct err *err)
 		.deployed_config = w->d->row.config,
 		.deployed_commit = w->d->of->row.commit,
 		.deployed_built = w->d->row.built,
-		.pending_config = STR("") };
+		.pending_config = STR(""),
+		.drift = deploy_drift(&w->arena, w->d->row.config,
+		    w->d->of->row.commit, &(struct target_plan){ 0 }) };
 
 	return fleet_device_set(w->f, &row,
-	    "deployedConfig deployedCommit deployedBuilt pendingConfig", err);
+	    "deployedConfig deployedCommit deployedBuilt pendingConfig drift",
+	    err);
 }
 
 static enum next
@@ -385,7 +343,7 @@ step_plan(struct work *w)
 		rc = w->target->plan(&w->job.target, row->built, &p, &err);
 	if (rc == 0) {
 		tell_changes(w, &p);
-		row->changes = changes_of(&w->arena, &p);
+		row->changes = deploy_changes(&w->arena, &p);
 		row->before_built = arena_str(
 		    &w->arena, p.current.ptr != NULL ? p.current : STR(""));
 		row->before_config =

@@ -302,8 +302,10 @@ int
 fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
     struct str message, struct arena *a, struct str *commit, struct err *err)
 {
-	int rc = fleet_repo_begin(r, err);
+	int rc = fleet_repo_room(r->f, r->dir, 0, err);
 
+	if (rc == 0)
+		rc = fleet_repo_begin(r, err);
 	if (rc != 0)
 		return rc;
 	rc = r->ops->commit(r->git, author, message, a, commit, err);
@@ -661,11 +663,13 @@ clean(struct fleet *f, struct err *err)
 static void
 routes(struct fleet *f, http_add_routes *add, void *ctx)
 {
+	static const struct http_route *const rows[] = { fleet_state_rows,
+		fleet_config_rows, fleet_tag_rows, fleet_use_rows,
+		fleet_history_rows, fleet_remote_rows };
 	struct rest_mounts *m = f != NULL ? &f->mounts : NULL;
 
-	rest_mount_rows(m, fleet_state_rows, FLEET_API, f, add, ctx);
-	rest_mount_rows(m, fleet_history_rows, FLEET_API, f, add, ctx);
-	rest_mount_rows(m, fleet_remote_rows, FLEET_API, f, add, ctx);
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		rest_mount_rows(m, rows[i], FLEET_API, f, add, ctx);
 	rest_mount(m, &fleet_remote_object, FLEET_API,
 	    f != NULL ? f->store : NULL, f, 0, add, ctx);
 }

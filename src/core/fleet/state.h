@@ -67,6 +67,11 @@ void fleet_repo_end(struct fleet_repo *r);
 int fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
     struct str message, struct arena *a, struct str *commit, struct err *err);
 
+/* Before `more` bytes are added to the repository in `dir`, which need not be
+ * taken. ERR_LIMIT. */
+int fleet_repo_room(
+    struct fleet *f, const char *dir, int64_t more, struct err *err);
+
 /* With all that is in it. */
 void fleet_remove_tree(const char *path);
 
@@ -105,7 +110,8 @@ extern const struct record fleet_unit_query;
 #define FLEET_UNIT_QUERY(type)                                                 \
 	F_TEXT(type, unit, "unit", .help = "The id of the unit.")
 
-extern const struct http_route fleet_state_rows[], fleet_history_rows[],
+extern const struct http_route fleet_state_rows[], fleet_config_rows[],
+    fleet_tag_rows[], fleet_use_rows[], fleet_history_rows[],
     fleet_remote_rows[];
 /* Has git put the objects of all repositories in order where they are many. */
 void fleet_repos_tidy(struct fleet *f);

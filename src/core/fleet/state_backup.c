@@ -11,6 +11,7 @@
 #include "core/fleet/state.h"
 
 #include "base/base.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "core/fleet/state_git.h"
@@ -18,6 +19,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,12 +191,13 @@ pack(struct fleet *f, struct str unit_id, const char *repository)
 
 static int
 copy_unit(struct fleet *f, const char *unit, const char *from, const char *to,
-    struct err *err)
+    void *ctx, struct err *err)
 {
 	struct fleet_repo *r = fleet_repo_lock(f, str_of(unit));
 	char *repository = joined(to, "repository");
 	int rc = 0;
 
+	(void)ctx;
 	if (mkdir(to, 0700) < 0 || mkdir(repository, 0700) < 0)
 		rc = err_errno(err, "make the folder %s", repository);
 	if (rc == 0)
@@ -218,8 +221,8 @@ copy_unit(struct fleet *f, const char *unit, const char *from, const char *to,
 static int
 units(struct fleet *f, const char *dir, const char *to,
     int (*each)(struct fleet *f, const char *unit, const char *from,
-	const char *to, struct err *err),
-    struct err *err)
+	const char *to, void *ctx, struct err *err),
+    void *ctx, struct err *err)
 {
 	DIR *d = opendir(dir);
 	const struct dirent *e;
@@ -235,7 +238,7 @@ units(struct fleet *f, const char *dir, const char *to,
 
 		if (e->d_name[0] != '.' &&
 		    (access(git, F_OK) == 0 || access(key, F_OK) == 0))
-			rc = each(f, e->d_name, from, there, err);
+			rc = each(f, e->d_name, from, there, ctx, err);
 		free(from);
 		free(there);
 		free(git);
@@ -250,14 +253,14 @@ fleet_backup_copy(void *fleet, const char *to, struct err *err)
 {
 	struct fleet *f = fleet;
 
-	return units(f, f->dir, to, copy_unit, err);
+	return units(f, f->dir, to, copy_unit, NULL, err);
 }
 
 /* The repository that was there stands aside until the other is in its place;
  * what else a unit has here stays. */
 static int
 put_unit(struct fleet *f, const char *unit, const char *from, const char *to,
-    struct err *err)
+    void *ctx, struct err *err)
 {
 	struct fleet_repo *r = fleet_repo_lock(f, str_of(unit));
 	char *fresh = joined(from, "repository");
@@ -266,6 +269,7 @@ put_unit(struct fleet *f, const char *unit, const char *from, const char *to,
 	const struct dirent *e;
 	int rc = 0;
 
+	(void)ctx;
 	fleet_repo_close(r);
 	if (mkdir(to, 0700) < 0 && errno != EEXIST)
 		rc = err_errno(err, "make the folder %s", to);
@@ -304,5 +308,154 @@ fleet_backup_put_back(void *fleet, const char *from, struct err *err)
 
 	if (mkdir(f->dir, 0700) < 0 && errno != EEXIST)
 		return err_errno(err, "make the folder %s", f->dir);
-	return units(f, from, f->dir, put_unit, err);
+	return units(f, from, f->dir, put_unit, NULL, err);
+}
+
+/* --- what would change ---------------------------------------------------- */
+
+struct comparing {
+	void (*note)(void *note_ctx, const char *fate, struct str name);
+	void *note_ctx;
+	bool gone; /* those that are not in the backup are looked for */
+};
+
+static bool
+same_file(const char *a, const char *b)
+{
+	struct buf x = { 0 }, y = { 0 };
+	bool has_a = file_read(a, &x, NULL) == 0;
+	bool has_b = file_read(b, &y, NULL) == 0;
+	bool same = has_a == has_b && x.len == y.len &&
+	    (x.len == 0 || memcmp(x.ptr, y.ptr, x.len) == 0);
+
+	if (x.ptr != NULL)
+		sodium_memzero(x.ptr, x.cap); /* keys are among them */
+	if (y.ptr != NULL)
+		sodium_memzero(y.ptr, y.cap);
+	buf_free(&x);
+	buf_free(&y);
+	return same;
+}
+
+/* Is every file of `a` in `b`, too, and the same? */
+static bool
+is_within(const char *a, const char *b, bool deep)
+{
+	DIR *d = opendir(a);
+	const struct dirent *e;
+	bool is = true;
+
+	while (is && d != NULL && (e = readdir(d)) != NULL) {
+		char *x = joined(a, e->d_name), *y = joined(b, e->d_name);
+		struct stat st;
+
+		if (!is_left_out(e->d_name) && lstat(x, &st) == 0) {
+			if (S_ISREG(st.st_mode) &&
+			    strcmp(e->d_name, "busy") != 0)
+				is = same_file(x, y);
+			else if (S_ISDIR(st.st_mode) && deep)
+				is = is_within(x, y, deep);
+		}
+		free(x);
+		free(y);
+	}
+	if (d != NULL)
+		closedir(d);
+	return is;
+}
+
+/* The commit of a repository; null: none. */
+static struct str
+head_of(const char *dir, struct arena *a)
+{
+	static const struct repo_person nobody = { { "", 0 }, { "", 0 } };
+	const struct repo_ops *ops;
+	struct str commit = STR_NULL;
+	struct repo *git;
+
+	if (repo_load(&ops, NULL) != 0 ||
+	    ops->open(dir, &nobody, &git, NULL) != 0)
+		return STR_NULL;
+	(void)ops->head(git, a, &commit, NULL);
+	ops->close(git);
+	return commit;
+}
+
+static bool
+same_unit(const char *from, const char *to)
+{
+	static const char *const texts[] = { "state.json", "flake.lock" };
+	char *a = joined(from, "repository"), *b = joined(to, "repository");
+	char *files_a = joined(a, "artifacts"),
+	     *files_b = joined(b, "artifacts");
+	struct arena arena = { 0 };
+	bool same = is_within(from, to, false) &&
+	    is_within(files_a, files_b, true) &&
+	    is_within(files_b, files_a, true) &&
+	    str_eq(head_of(a, &arena), head_of(b, &arena));
+
+	for (size_t i = 0; same && i < COUNT_OF(texts); i++) {
+		char *x = joined(a, texts[i]), *y = joined(b, texts[i]);
+
+		same = same_file(x, y);
+		free(x);
+		free(y);
+	}
+	arena_fini(&arena);
+	free(a);
+	free(b);
+	free(files_a);
+	free(files_b);
+	return same;
+}
+
+/* A unit is told by its code, while it is there. */
+static void
+note_unit(struct fleet *f, const struct comparing *c, const char *fate,
+    const char *id)
+{
+	struct arena a = { 0 };
+	struct str code = STR_NULL;
+
+	if (f->route == NULL ||
+	    route_unit_code(f->route, str_of(id), &a, &code, NULL) != 1)
+		code = str_of(id);
+	c->note(c->note_ctx, fate, code);
+	arena_fini(&a);
+}
+
+static int
+compare_unit(struct fleet *f, const char *unit, const char *from,
+    const char *to, void *ctx, struct err *err)
+{
+	const struct comparing *c = ctx;
+	struct fleet_repo *r;
+	bool same;
+
+	(void)err;
+	if (access(to, F_OK) != 0) {
+		note_unit(f, c, c->gone ? "removed" : "added", unit);
+		return 0;
+	}
+	if (c->gone)
+		return 0;
+	r = fleet_repo_lock(f, str_of(unit));
+	same = same_unit(from, to);
+	fleet_repo_give(r);
+	if (!same)
+		note_unit(f, c, "changed", unit);
+	return 0;
+}
+
+int
+fleet_backup_compare(void *fleet, const char *from,
+    void (*note)(void *note_ctx, const char *fate, struct str name),
+    void *note_ctx, struct err *err)
+{
+	struct fleet *f = fleet;
+	struct comparing c = { .note = note, .note_ctx = note_ctx };
+	int rc = units(f, from, f->dir, compare_unit, &c, err);
+
+	c.gone = true;
+	return rc == 0 ? units(f, f->dir, from, compare_unit, &c, err) : rc;
 }

@@ -64,6 +64,14 @@ enrolment_before_add(struct rest *r, void *row, void *extra, void *beside)
 	return rc == 0;
 }
 
+static void
+enrolment_after_del(struct rest *r, const void *row)
+{
+	struct hub *h = r->module;
+
+	route_enrolment_forget(h->route, row);
+}
+
 const struct rest_object hub_enrolment_object = {
 	HUB_SHARED,
 	.name = "enrolment",
@@ -83,6 +91,7 @@ const struct rest_object hub_enrolment_object = {
 	.exists = (const struct rest_exists[]){ { "id", "err_hub_exist" },
 	    { "address", "err_hub_exist" }, { 0 } },
 	.before_add = enrolment_before_add,
+	.after_del = enrolment_after_del,
 	.help = "enrolments: devices that have signed in with the key of their "
 		"gateway, or may by their certificate.",
 };

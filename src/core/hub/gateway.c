@@ -792,7 +792,8 @@ on_sent(void *ctx, enum gateway_outcome outcome, const struct err *err)
 		free(o);
 		return;
 	}
-	if (outcome == GATEWAY_FAILED && err != NULL && err->text[0] != '\0')
+	if (err != NULL && err->text[0] != '\0' &&
+	    (outcome == GATEWAY_FAILED || err->code == ERR_NOT_FOUND))
 		text = err->text;
 	order_end(o, ends[outcome].status, str_of(text));
 }

@@ -328,7 +328,6 @@ live_give(struct live *l, struct live_batch *b)
 {
 	b->live = l;
 	b->post.run = take_batch;
-	atomic_fetch_add(&l->backlog, (int64_t)b->bytes);
 	loop_post(l->loop, &b->post);
 }
 

@@ -119,6 +119,7 @@ void feed_close(struct hub *h, uint64_t no);
 struct live_batch {
 	struct loop_post post;
 	struct live *live;
+	struct live_batch *next;
 	struct live_event *first;
 	size_t bytes;
 	int64_t dropped; /* before these: the backlog was full */

@@ -130,7 +130,8 @@ feed_kick(struct hub *h)
 	f->last = &f->first;
 	f->bytes = 0;
 	f->dropped = 0;
-	live_give(h->live, b);
+	atomic_fetch_add(&h->live->backlog, (int64_t)b->bytes);
+	writer_tell(h, b);
 }
 
 static void
@@ -445,6 +446,7 @@ feed_fini(struct hub *h)
 	if (f == NULL)
 		return;
 	feed_kick(h);
+	writer_tell_rest(h);
 	while ((s = map_next(&f->follows, &pos)) != NULL) {
 		follow_free(f, s);
 		pos = 0;

@@ -6,6 +6,9 @@
  *             |            |
  *             +------------+-------> failed, with its reason
  *
+ * One that is deleted, or was not answered in time, is taken back from its
+ * gateway; what its device has already been told of goes on there.
+ *
  * An operation is a downlink whose data id is its own id. How far it has come
  * its device tells by uplink; that it could not be sent, or was not answered,
  * its gateway.
@@ -178,6 +181,16 @@ open_free(struct hub *h, struct open_operation *o)
 	free(o);
 }
 
+/* Nobody waits for its end any more, so it is not to be begun. */
+static void
+take_back(struct hub *h, const struct open_operation *o)
+{
+	struct gate *g = gate_at(h, o->row.unit_id, o->row.gateway_id);
+
+	if (g != NULL && g->plug != NULL)
+		(void)gateway_take_back(g->plug, o->row.id);
+}
+
 /* Its texts anew: a device may tell of one as often as it likes. */
 static void
 open_pack(struct hub *h, struct open_operation *o)
@@ -258,6 +271,7 @@ operations_gone(struct hub *h, struct str device_id)
 
 	while ((o = map_next(&h->operations, &pos)) != NULL)
 		if (str_eq(o->row.device_id, device_id)) {
+			take_back(h, o);
 			open_free(h, o);
 			pos = 0;
 		}
@@ -273,6 +287,7 @@ operations_check(struct hub *h, struct str unused)
 	(void)unused;
 	while ((o = map_next(&h->operations, &pos)) != NULL)
 		if (o->row.created_at < until) {
+			take_back(h, o);
 			come_to(h, o, STR("failed"),
 			    STR("no result came in time "
 				"(hub.operationTime)"),
@@ -584,9 +599,10 @@ operation_reload(struct hub *h, struct str id)
 	filter_text(&f, "id", id);
 	if (store_get(h->store, &hub_operation_entity, &f, &a, &row, &found,
 		NULL) == 0) {
-		if (!found && o != NULL)
+		if (!found && o != NULL) {
+			take_back(h, o);
 			open_free(h, o);
-		else if (found && o == NULL && !has_ended(row.status))
+		} else if (found && o == NULL && !has_ended(row.status))
 			send(h, open_new(h, &row));
 	}
 	arena_fini(&a);

@@ -404,6 +404,7 @@ struct group {
 	struct heard *done;          /* whose commits wait */
 	struct metric_point *points; /* texts in `arena` */
 	size_t n_points, cap_points;
+	struct live_batch *live, **live_last; /* given when it is stored */
 	struct worker_job job;
 	struct loop_post told, finished;
 	bool failed;
@@ -418,6 +419,10 @@ void writer_kick(struct hub *h);
 /* The rows whose member `by` ("id") has this value go. */
 void writer_gone(
     struct hub *h, const struct entity *e, const char *by, struct str value);
+/* Gives `b` to the live loop when all that has changed up to now is stored. */
+void writer_tell(struct hub *h, struct live_batch *b);
+/* [at the end] Gives what has not been given. */
+void writer_tell_rest(struct hub *h);
 /* What has gathered is dropped. */
 void writer_forget(struct hub *h);
 void writer_init(struct hub *h);

@@ -3,8 +3,10 @@
  *
  * While one group is being written the next one gathers: the slower the disk,
  * the larger the groups. A group is one transaction; then the messages it came
- * of are acknowledged, all by one post to the routing loop.
+ * of are acknowledged, all by one post to the routing loop. Who follows by
+ * WebSocket hears of it then as well: what one is told of can be read.
  */
+#include "core/hub/live.h"
 #include "core/hub/private.h"
 
 #include "base/log.h"
@@ -156,12 +158,44 @@ write_it(struct worker_job *job)
 }
 
 static void
+give_live(struct group *g)
+{
+	struct live_batch *b, *next = g->live;
+
+	g->live = NULL;
+	g->live_last = &g->live;
+	while ((b = next) != NULL) {
+		next = b->next;
+		live_give(g->hub->live, b);
+	}
+}
+
+void
+writer_tell(struct hub *h, struct live_batch *b)
+{
+	struct group *g = h->gathers;
+
+	b->next = NULL;
+	*g->live_last = b;
+	g->live_last = &b->next;
+	loop_defer(h->loop, &h->kick);
+}
+
+void
+writer_tell_rest(struct hub *h)
+{
+	give_live(h->gathers == &h->groups[0] ? &h->groups[1] : &h->groups[0]);
+	give_live(h->gathers);
+}
+
+static void
 finished(struct loop_post *post)
 {
 	struct group *g = container_of(post, struct group, finished);
 
 	if (g->failed)
 		model_unsure(g->hub);
+	give_live(g);
 	group_reset(g);
 	g->hub->writing = false;
 	writer_kick(g->hub);
@@ -177,8 +211,10 @@ writer_kick(struct hub *h)
 	if (h->writing)
 		return;
 	model_gather(h);
-	if (g->n == 0 && g->n_points == 0 && g->done == NULL)
+	if (g->n == 0 && g->n_points == 0 && g->done == NULL) {
+		give_live(g); /* of what is stored already */
 		return;
+	}
 	h->writing = true;
 	h->gathers = g == &h->groups[0] ? &h->groups[1] : &h->groups[0];
 	if (worker_submit(h->writer, &g->job) != 0)
@@ -208,6 +244,7 @@ writer_init(struct hub *h)
 		g->job.run = write_it;
 		g->told.run = tell;
 		g->finished.run = finished;
+		g->live_last = &g->live;
 		group_reset(g);
 	}
 	h->gathers = &h->groups[0];

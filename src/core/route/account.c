@@ -529,6 +529,7 @@ struct kick_post {
 	struct loop_post post;
 	struct route *route;
 	struct str owner_id;
+	struct str last; /* topic of what goes with it; null: nothing */
 	struct arena arena;
 };
 
@@ -538,18 +539,22 @@ run_kick(struct loop_post *post)
 	struct kick_post *p = container_of(post, struct kick_post, post);
 
 	account_kick(p->route, p->owner_id);
+	if (p->last.ptr != NULL) /* after its will */
+		(void)mqtt_publish(
+		    p->route->mqtt, p->last, STR(""), 1, true, NULL);
 	arena_fini(&p->arena);
 	free(p);
 }
 
 static void
-post_kick(struct route *r, struct str owner_id)
+post_kick(struct route *r, struct str owner_id, struct str last)
 {
 	struct kick_post *p = mem_new(struct kick_post);
 
 	p->post.run = run_kick;
 	p->route = r;
 	p->owner_id = arena_str(&p->arena, owner_id);
+	p->last = arena_str(&p->arena, last);
 	loop_post(r->loop, &p->post);
 }
 
@@ -557,7 +562,23 @@ void
 route_enrolment_gone(struct route *r, struct str id)
 {
 	if (r->loop != NULL)
-		post_kick(r, id);
+		post_kick(r, id, STR_NULL);
+}
+
+void
+route_enrolment_forget(struct route *r, const struct route_enrolment *row)
+{
+	struct route_gateway gateway;
+	struct arena a = { 0 };
+
+	/* without its gateway nobody hears of it, either */
+	if (r->loop != NULL && enrol_gateway(r, &a, row->gateway_id, &gateway))
+		post_kick(r, row->id,
+		    arena_printf(&a, STR_FMT STR_FMT "/online",
+			STR_ARG(route_gateway_root(
+			    &a, gateway.unit_code, gateway.code)),
+			STR_ARG(row->name)));
+	arena_fini(&a);
 }
 
 void
@@ -567,5 +588,5 @@ route_account_changed(struct route *r, bool application,
 	change_endpoint(r, application, end, account);
 	if (!kick || r->loop == NULL)
 		return;
-	post_kick(r, end->id);
+	post_kick(r, end->id, STR_NULL);
 }

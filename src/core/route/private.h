@@ -105,6 +105,8 @@ struct route {
 	struct rest_mounts mounts;
 	struct route_counters counters;
 	struct counter_group group;
+	void (*unit_gone)(void *ctx, struct str unit_id); /* NULL: nobody */
+	void *unit_gone_ctx;
 
 	/* all below is the loop's */
 	struct loop *loop;

@@ -335,6 +335,14 @@ route_host_embedded(const struct route *r, struct str host_uri)
 	return is;
 }
 
+void
+route_on_unit_gone(
+    struct route *r, void (*gone)(void *ctx, struct str unit_id), void *ctx)
+{
+	r->unit_gone = gone;
+	r->unit_gone_ctx = ctx;
+}
+
 int
 route_clean(struct route *r, struct err *err)
 {

@@ -278,6 +278,9 @@ int route_enrolment_fill(struct route *r, struct arena *a,
 /* The row is gone, or changed: what is there by it is signed out, and let in
  * again only by the rows as they are now. [any thread] */
 void route_enrolment_gone(struct route *r, struct str id);
+/* The same of a row that is deleted; and the last that its device has said of
+ * being online, which is retained, goes with it. [a worker] */
+void route_enrolment_forget(struct route *r, const struct route_enrolment *row);
 /* As a network; texts are shared. */
 void route_gateway_end(const struct route_gateway *g, struct route_end *ret);
 /* "marram/demo/gateway/code/": where the devices of a gateway without a broker
@@ -397,6 +400,11 @@ int route_unit_exists(struct route *r, struct str unit_id, struct err *err);
 /* The same with its code, in `a`. [any thread] */
 int route_unit_code(struct route *r, struct str unit_id, struct arena *a,
     struct str *code, struct err *err);
+
+/* Who is told that a unit was deleted: at once, by the thread that has done it,
+ * which may be any. There is one listener, set before anything is served. */
+void route_on_unit_gone(struct route *r,
+    void (*gone)(void *ctx, struct str unit_id), void *ctx);
 
 /* Removes downlinks that nobody reported in time. On a worker. */
 int route_clean(struct route *r, struct err *err);

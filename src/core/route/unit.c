@@ -171,8 +171,8 @@ load_ends(struct http_call *c, struct store *s, struct str unit_id,
 }
 
 static void
-end_ends(
-    struct route *route, const struct unit_ends *ends, struct str unit_code)
+end_ends(struct route *route, const struct unit_ends *ends, struct str unit_id,
+    struct str unit_code)
 {
 	const struct route_end *end = ends->applications.at;
 
@@ -185,6 +185,8 @@ end_ends(
 		route_gateway_changed(route,
 		    (const struct route_gateway *)ends->gateways.at + i, true);
 	change_unit_gone(route, unit_code);
+	if (route->unit_gone != NULL)
+		route->unit_gone(route->unit_gone_ctx, unit_id);
 }
 
 static bool
@@ -202,7 +204,9 @@ unit_before_del(struct rest *r, const void *row)
 static void
 unit_after_del(struct rest *r, const void *row)
 {
-	end_ends(r->module, r->note, ((const struct unit *)row)->code);
+	const struct unit *u = row;
+
+	end_ends(r->module, r->note, u->unit_id, u->code);
 }
 
 const struct rest_object route_unit_object = {
@@ -262,7 +266,7 @@ delete_of_user(struct http_call *c)
 			rest_db_error(c, &err);
 			return;
 		}
-		end_ends(route, &ends, units[i].code);
+		end_ends(route, &ends, units[i].unit_id, units[i].code);
 	}
 	http_empty(c, 204);
 }

@@ -169,8 +169,7 @@ show_config(struct connect_job *j)
 	struct err ignored;
 
 	fprintf(stderr, "Connecting to %s with config:\n", p->title);
-	show_line("mapper configuration file", "%s/tedge.toml",
-	    config_dir(j->config));
+	show_line("mapper configuration file", "%s", config_file_of(&j->cloud));
 	show_line("device id", "%s", p->device_id);
 	if (j->cloud.profile.len > 0)
 		show_line("cloud profile", STR_FMT, STR_ARG(j->cloud.profile));

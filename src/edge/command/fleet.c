@@ -32,7 +32,9 @@ ask(const struct fleet_conf *c, const char *method, const char *path,
     struct err *err)
 {
 	struct arena a = { 0 };
-	const struct fetch_conf trust = { .ca_dir = str_of(c->ca_path) };
+	const struct proxy_way *p = &c->proxy;
+	struct fetch_conf trust = { .proxy_user = p->user,
+		.proxy_password = p->password };
 	struct str url = str_of(c->url);
 	struct fetch_request r = { .method = method,
 		.bearer = token,
@@ -43,6 +45,10 @@ ask(const struct fleet_conf *c, const char *method, const char *path,
 		.conf = &trust };
 	int rc;
 
+	fetch_conf_trust(str_of(c->ca_path), &trust);
+	if (p->host != NULL)
+		trust.proxy = arena_printf(
+		    &a, "http%s://%s:%u", p->tls ? "s" : "", p->host, p->port);
 	while (url.len > 0 && url.ptr[url.len - 1] == '/')
 		url.len--;
 	r.url = arena_printf(&a, STR_FMT "%s", STR_ARG(url), path);
@@ -340,6 +346,63 @@ fleet_guard(struct command_call *c)
 	return rc == 0 ? 0 : command_failed("guard the change", &err);
 }
 
+/* The device's own key, also of one that is in no fleet. */
+static const char *
+own_key(struct command_call *c, struct arena *a)
+{
+	const char *given = command_option(c, "identity");
+	struct config *config;
+	struct str root;
+
+	if (given != NULL)
+		return given;
+	config = command_config(c);
+	if (config == NULL)
+		return NULL;
+	root = config_text(config, "fleet.root");
+	while (root.len > 0 && root.ptr[root.len - 1] == '/')
+		root.len--;
+	return arena_printf(a, STR_FMT STR_FMT, STR_ARG(root),
+	    STR_ARG(config_text(config, "fleet.ssh.host_key")))
+	    .ptr;
+}
+
+/* All of it, or nothing. */
+static int
+fleet_unseal(struct command_call *c)
+{
+	const struct fleet_module *module;
+	struct arena a = { 0 };
+	struct buf text = { 0 };
+	const char *key = own_key(c, &a);
+	struct err err;
+	int rc;
+
+	if (key == NULL)
+		return 1;
+	rc = fleet_module(&module, &err);
+	if (rc == 0)
+		rc = module->unseal(key, command_arg(c, "FILE"), &text, &err);
+	if (rc == 0 && text.len > 0 &&
+	    (fwrite(text.ptr, 1, text.len, stdout) != text.len ||
+		fflush(stdout) != 0))
+		rc = err_errno(&err, "write what was opened");
+	if (text.ptr != NULL)
+		explicit_bzero(text.ptr, text.cap);
+	buf_free(&text);
+	arena_fini(&a);
+	return rc == 0 ? 0 : command_failed("open the secret", &err);
+}
+
+static const struct command_option unseal_options[] = {
+	{ .name = "identity",
+	    .letter = 'i',
+	    .arg = "FILE",
+	    .help = "the SSH key that opens it, of type Ed25519 and without a "
+		    "passphrase; else the device's host key" },
+	{ 0 },
+};
+
 static const struct command_option enroll_options[] = {
 	{ .name = "token",
 	    .arg = "TOKEN",
@@ -362,6 +425,12 @@ const struct command fleet_commands[] = {
 	    .help = "take it out again: the token and the platform's key are "
 		    "removed",
 	    .run = fleet_leave },
+	{ .words = "fleet unseal",
+	    .args = "FILE",
+	    .options = unseal_options,
+	    .help = "show what is in a file of age that was encrypted for this "
+		    "device's SSH host key, as secrets of the fleet are",
+	    .run = fleet_unseal },
 	{ .words = "fleet guard",
 	    .args = "",
 	    .hidden = true,

@@ -434,9 +434,15 @@ static void
 on_retry(struct loop_timer *t)
 {
 	struct fleet_agent *f = container_of(t, struct fleet_agent, retry);
-	const struct ws_dial_conf conf = {
-		.url = str_of(f->url), .tls = f->tls, .wrap = tls_client_stream
-	};
+	const struct proxy_way *p = &f->conf.proxy;
+	const struct ws_dial_conf conf = { .url = str_of(f->url),
+		.tls = f->tls,
+		.wrap = tls_client_stream,
+		.proxy = { .host = p->host != NULL ? str_of(p->host) : STR_NULL,
+		    .port = p->port,
+		    .tls = f->proxy_tls,
+		    .user = p->user,
+		    .password = p->password } };
 	struct err err;
 
 	f->tried_at = clock_mono();
@@ -512,9 +518,13 @@ open_tls(struct fleet_agent *f, struct err *err)
 	const struct tls_client_conf conf = { .ca_path = f->conf.ca_path,
 		.verify = true };
 
-	return strncmp(f->conf.url, "https:", 6) == 0
-	    ? tls_client_new(&conf, &f->tls, err)
-	    : 0;
+	int rc = 0;
+
+	if (strncmp(f->conf.url, "https:", 6) == 0)
+		rc = tls_client_new(&conf, &f->tls, err);
+	if (rc == 0 && f->conf.proxy.host != NULL && f->conf.proxy.tls)
+		rc = tls_client_new(&conf, &f->proxy_tls, err);
+	return rc;
 }
 
 static void
@@ -529,6 +539,10 @@ copy_conf(struct fleet_agent *f, const struct fleet_conf *c)
 	f->conf = *c;
 	for (size_t i = 0; i < COUNT_OF(texts); i++)
 		*texts[i] = arena_z(a, str_of(*texts[i]));
+	if (c->proxy.host != NULL)
+		f->conf.proxy.host = arena_z(a, str_of(c->proxy.host));
+	f->conf.proxy.user = arena_str(a, c->proxy.user);
+	f->conf.proxy.password = arena_str(a, c->proxy.password);
 	f->conf.tunnels = arena_strs(a, c->tunnels);
 	f->conf.restart_sshd = arena_strs(a, c->restart_sshd);
 }
@@ -541,6 +555,7 @@ stop(struct fleet_agent *f)
 	change_free(f);
 	child_free(f->rotating);
 	tls_client_free(f->tls);
+	tls_client_free(f->proxy_tls);
 	if (f->token != NULL)
 		explicit_bzero(f->token, strlen(f->token));
 	free(f->token);
@@ -558,6 +573,7 @@ start(const struct fleet_conf *conf, struct fleet_agent **ret, struct err *err)
 	struct str url;
 	int rc;
 
+	log_setup(conf->log_level, LOG_LOG4J);
 	copy_conf(f, conf);
 	list_init(&f->tunnels);
 	f->retry.fire = on_retry;
@@ -593,4 +609,4 @@ start(const struct fleet_conf *conf, struct fleet_agent **ret, struct err *err)
 }
 
 const struct fleet_module marram_edge_fleet = { FLEET_MODULE_VERSION, start,
-	stop, change_guard };
+	stop, change_guard, secret_unseal };

@@ -16,8 +16,10 @@
 #define EDGE_FLEET_FLEET_H
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/str.h"
+#include "edge/proxy_way.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,13 +38,15 @@ struct fleet_conf {
 	const char *ca_path;  /* who is trusted */
 	const char *config_dir;
 	const char *program; /* our own */
+	struct proxy_way proxy;
 	struct strs tunnels; /* "localhost:22" */
 	struct strs restart_sshd;
 	int64_t ssh_port;
 	int64_t confirm_ms;
+	enum log_level log_level; /* the module's log is one of its own */
 };
 
-#define FLEET_MODULE_VERSION 1
+#define FLEET_MODULE_VERSION 3
 #define FLEET_MODULE_NAME "marram-edge-fleet"
 #define FLEET_MODULE_SYMBOL "marram_edge_fleet"
 
@@ -55,6 +59,9 @@ struct fleet_module {
 	/* Waits until a change that is under way was confirmed, or takes it
 	 * back when nobody else does. Blocks. */
 	int (*guard)(const struct fleet_conf *conf, struct err *err);
+	/* Adds what is in a file of age, opened by an SSH host key. */
+	int (*unseal)(const char *key_file, const char *file, struct buf *out,
+	    struct err *err);
 };
 extern const struct fleet_module marram_edge_fleet; /* in the module */
 int fleet_module(const struct fleet_module **ret, struct err *err);

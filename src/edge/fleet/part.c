@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "base/mem.h"
 #include "base/module.h"
+#include "codec/url.h"
 #include "edge/part.h"
 
 #include <limits.h>
@@ -91,6 +92,23 @@ own_program(struct arena *a)
 		     : "marram-edge";
 }
 
+static int
+read_proxy(const struct config *c, struct arena *a, struct str url,
+    struct proxy_way *ret, struct err *err)
+{
+	struct url u;
+	struct str host;
+
+	if (!url_parse(a, url, &u) || u.host.len == 0)
+		return err_set(err, ERR_PARAM,
+		    "fleet.url: must be an address as "
+		    "https://fleet.example.org");
+	host = u.host;
+	if (host.len > 2 && host.ptr[0] == '[')
+		host = (struct str){ host.ptr + 1, host.len - 2 };
+	return proxy_way_read(c, arena_z(a, host), a, ret, err);
+}
+
 int
 fleet_conf_read(const struct config *c, struct arena *a, struct fleet_conf *ret,
     struct err *err)
@@ -128,7 +146,10 @@ fleet_conf_read(const struct config *c, struct arena *a, struct fleet_conf *ret,
 	ret->restart_sshd = words_of(a, config_text(c, "fleet.ssh.restart"));
 	ret->ssh_port = config_int(c, "fleet.ssh.port");
 	ret->confirm_ms = config_ms(c, "fleet.confirm_time");
-	return 0;
+	ret->log_level = LOG_DEBUG;
+	while (ret->log_level > LOG_OFF && !log_wants(ret->log_level))
+		ret->log_level--;
+	return read_proxy(c, a, url, &ret->proxy, err);
 }
 
 /* --- start and stop ------------------------------------------------------- */

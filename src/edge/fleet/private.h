@@ -25,6 +25,7 @@ struct fleet_agent {
 	struct arena arena;
 	char *token, *url;
 	struct tls_client *tls;
+	struct tls_client *proxy_tls; /* to the proxy; NULL: without */
 	struct ws_dial *dial;
 	struct ws_conn *ws;
 	bool confirmed; /* on this connection */
@@ -59,6 +60,9 @@ void tunnels_end(struct fleet_agent *a);
  */
 int secrets_take(
     struct fleet_agent *a, const struct relay_message *m, struct err *err);
+/* One file of age; see struct fleet_module. */
+int secret_unseal(
+    const char *key_file, const char *file, struct buf *out, struct err *err);
 /* At the start: the kept message, or that of the image. */
 void secrets_again(struct fleet_agent *a);
 

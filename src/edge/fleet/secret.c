@@ -285,17 +285,34 @@ read_infos(struct str json, struct arena *a, struct info *infos)
 }
 
 static int
-read_host_key(
-    const struct fleet_conf *c, struct ssh_private *key, struct err *err)
+read_host_key(const char *path, struct ssh_private *key, struct err *err)
 {
 	struct buf text = { 0 };
-	int rc = file_read(c->host_key, &text, err);
+	int rc = file_read(path, &text, err);
 
 	if (rc == 0 && ssh_private_read(buf_str(&text), key, err) != 0)
-		rc = err_wrap(err, "%s", c->host_key);
+		rc = err_wrap(err, "%s", path);
 	if (text.ptr != NULL)
 		sodium_memzero(text.ptr, text.cap);
 	buf_free(&text);
+	return rc;
+}
+
+int
+secret_unseal(
+    const char *key_file, const char *file, struct buf *out, struct err *err)
+{
+	struct ssh_private key;
+	struct buf sealed = { 0 };
+	int rc = read_host_key(key_file, &key, err);
+
+	if (rc == 0)
+		rc = file_read(file, &sealed, err);
+	if (rc == 0)
+		rc = age_decrypt_ssh(&key,
+		    sealed.len > 0 ? buf_str(&sealed) : STR(""), out, err);
+	sodium_memzero(&key, sizeof(key));
+	buf_free(&sealed);
 	return rc;
 }
 
@@ -333,7 +350,8 @@ take(struct fleet_agent *f, struct str secrets, struct str list,
 	size_t n = read_infos(list, &a, infos);
 	struct ssh_private key;
 	struct err why;
-	int rc = passphrase.ptr == NULL ? read_host_key(c, &key, err) : 0;
+	int rc =
+	    passphrase.ptr == NULL ? read_host_key(c->host_key, &key, err) : 0;
 
 	if (rc == 0)
 		rc = note_placed(c, &a, infos, n, true, err);

@@ -3238,6 +3238,54 @@ a_job_that_has_left_lets_others_go(void **state)
 	assert_int_equal(fake.cancelled, 0);
 }
 
+static int
+fake_send_named(
+    struct fixture *f, const char *node, const char *id, bool asleep)
+{
+	struct gateway_frame fr = {
+		.node = str_of(node), .data = STR("x"), .id = str_of(id)
+	};
+
+	return send_frame(f, &fr, asleep, 0);
+}
+
+static void
+what_is_taken_back_is_not_sent(void **state)
+{
+	struct fixture *f = *state;
+
+	open_fake(f, false);
+	fake_send_named(f, "n1", "sending", false);
+	fake_send_named(f, "n2", "waiting", false);
+	fake_send_named(f, "n3", "asleep", true);
+	fake_send_named(f, "n4", "other", false);
+	UNTIL(f, fake.job != NULL);
+	assert_false(gateway_take_back(f->g, STR("nobody's")));
+	assert_true(gateway_take_back(f->g, STR("waiting")));
+	assert_true(gateway_take_back(f->g, STR("asleep")));
+	assert_true(gateway_take_back(f->g, STR("sending")));
+	assert_int_equal(fake.cancelled, 1);
+	assert_false(gateway_take_back(f->g, STR("sending")));
+	assert_true(gateway_has(f->g, STR("sending"))); /* not answered yet */
+	UNTIL(f, f->answered == 3);
+	assert_told(f,
+	    "expired it was taken back;expired it was taken back;"
+	    "expired it was taken back;");
+	assert_false(gateway_has(f->g, STR("sending")));
+	assert_int_equal(state_of(f).sleeping, 0);
+	UNTIL(f, fake.job != NULL); /* the others go on */
+	assert_string_equal(fake.job->frame.node.ptr, "n4");
+	fake_end(f, GATEWAY_SENT, NULL);
+	UNTIL(f, f->answered == 4);
+	/* one that has left, and is not answered */
+	fake_send_named(f, "n1", "left", false);
+	fake_leave(f);
+	assert_true(gateway_take_back(f->g, STR("left")));
+	assert_null(fake.left);
+	UNTIL(f, f->answered == 5);
+	assert_int_equal(state_of(f).waiting, 0);
+}
+
 static void
 a_job_that_has_left_waits_for_its_answer_whatever_the_link(void **state)
 {
@@ -3423,6 +3471,7 @@ main(int argc, char **argv)
 		OWN(fake,
 		    a_job_that_is_being_sent_waits_again_when_the_link_is_lost),
 		OWN(fake, what_failed_waits_until_the_node_is_heard),
+		OWN(fake, what_is_taken_back_is_not_sent),
 		OWN(fake, bytes_for_the_link_are_answered_once),
 		OWN(fake, a_node_that_wakes_goes_first),
 		OWN(fake, a_job_that_has_left_lets_others_go),

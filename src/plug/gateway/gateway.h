@@ -274,6 +274,9 @@ int gateway_send(struct gateway *g, const struct gateway_frame *f, bool asleep,
 
 /* Is there a frame with this id that is not answered yet? */
 bool gateway_has(const struct gateway *g, struct str id);
+/* Ends the frame with this id as GATEWAY_EXPIRED; what has left can not be
+ * caught. False: there is none such. */
+bool gateway_take_back(struct gateway *g, struct str id);
 
 /* Does `action` on a node ("reboot", "heartbeat_request", "refresh_node_info",
  * "reset", "firmware_update") or, with "", on the gateway ("discover_nodes").

@@ -7,14 +7,17 @@
  *               |  ^      `timeout`
  *    put again  +--+  when the device is back
  *
- * A device may be away for days. An order is put when it comes and whenever its
- * device says that it is online again; it has the same number each time, so the
- * device does it once. It counts as sent when the device has done it.
+ * A device may be away for days. An order is put when it comes, unless its
+ * device has said goodbye, and whenever that says that it is online again; it
+ * has the same number each time, so the device does it once. It counts as sent
+ * when the device has done it.
  *
  *  (1) An order is in `orders` and its device's list while its answer is
  *      waited for.
  *  (2) A device that nobody knows is remembered only when it has said whether
  *      it is online, and `maxDevices` are.
+ *  (3) Nobody comes to be by having gone: the last word of a device stays with
+ *      the MQTT server, for as long as that likes.
  */
 #include "plug/gateway/marram_edge.h"
 
@@ -114,6 +117,9 @@ put_order(struct edge *e, struct order *o)
 {
 	struct err err;
 
+	/* the MQTT server would keep it, and could not give it back */
+	if (o->device->told && !o->device->online)
+		return;
 	/* not now: then when the link is up, or the device */
 	(void)gateway_put(e->g, o->topic, o->data, NULL, NULL, &err);
 }
@@ -344,6 +350,15 @@ hand_up(struct edge *e, struct str node, struct str service, struct str rest,
 	arena_fini(&a);
 }
 
+/* Is it a device, or about to be? */
+static bool
+is_known(const struct edge *e, struct str id)
+{
+	const struct gateway_host *host = gateway_host_of(e->g);
+
+	return host->known == NULL || host->known(host->ctx, id);
+}
+
 static void
 on_online(struct edge *e, struct str id, const struct gateway_in *in)
 {
@@ -352,6 +367,11 @@ on_online(struct edge *e, struct str id, const struct gateway_in *in)
 	bool online = str_eqz(in->data, "1");
 
 	arena_fini(&a);
+	if (in->data.len == 0) { /* its enrolment is gone */
+		if (d != NULL)
+			d->told = false;
+		return;
+	}
 	if (!online && !str_eqz(in->data, "0")) {
 		gateway_bad(e->g, "online: neither 1 nor 0");
 		return;
@@ -369,7 +389,8 @@ on_online(struct edge *e, struct str id, const struct gateway_in *in)
 		return; /* told again, since we subscribed again */
 	d->told = true;
 	d->online = online;
-	hand_up(e, id, STR(""), STR("online"), in->data);
+	if (online || is_known(e, id)) /* (3) */
+		hand_up(e, id, STR(""), STR("online"), in->data);
 	if (online) {
 		gateway_awake(e->g, id);
 		put_orders(e, d);

@@ -72,8 +72,8 @@ struct gateway_ops {
 	/* Begins to send; one job at a time per gateway, while the link is up.
 	 * The end is told by gateway_job_done(), now or later. */
 	void (*send)(void *own, struct gateway_job *j);
-	/* What was begun is given up (the link is lost, the gateway closed):
-	 * gateway_job_done() must not come any more. The job may be sent again
+	/* What was begun is given up (the link is lost, the gateway closed, the
+	 * frame taken back): gateway_job_done() must not come any more. The job may be sent again
 	 * later. NULL: send() ends before it returns, or by gateway_put_job().
 	 */
 	void (*cancel)(void *own, struct gateway_job *j);

@@ -544,27 +544,54 @@ gateway_send(struct gateway *g, const struct gateway_frame *f, bool asleep,
 	return 0;
 }
 
-static bool
-is_in(const struct list *all, struct str id)
+static struct job *
+find_in(const struct list *all, struct str id)
 {
 	LIST_EACH (j, (struct list *)(uintptr_t)all, struct job, link)
 		if (str_eq(j->pub.frame.id, id))
-			return true;
-	return false;
+			return j;
+	return NULL;
+}
+
+/* One that has not ended. */
+static struct job *
+find(const struct gateway *g, struct str id)
+{
+	struct job *j = find_in(&g->queue, id);
+	const struct sleeper *s;
+	size_t pos = 0;
+
+	if (j == NULL)
+		j = find_in(&g->away, id);
+	while (j == NULL && (s = map_next(&g->sleepers, &pos)) != NULL)
+		j = find_in(&s->jobs, id);
+	return j;
 }
 
 bool
 gateway_has(const struct gateway *g, struct str id)
 {
-	const struct sleeper *s;
-	size_t pos = 0;
+	return find(g, id) != NULL || find_in(&g->ended, id) != NULL;
+}
 
-	if (is_in(&g->queue, id) || is_in(&g->away, id) || is_in(&g->ended, id))
-		return true;
-	while ((s = map_next(&g->sleepers, &pos)) != NULL)
-		if (is_in(&s->jobs, id))
-			return true;
-	return false;
+bool
+gateway_take_back(struct gateway *g, struct str id)
+{
+	struct job *j = find(g, id);
+	bool begun = j != NULL && j == first_job(g) && g->stage == SENDING;
+
+	if (j == NULL)
+		return false;
+	if ((begun || j->away) && g->ops->cancel != NULL)
+		g->ops->cancel(g->own, &j->pub);
+	if (begun) {
+		forget_puts(g, j);
+		g->stage = QUIET;
+		loop_defer(g->host->loop, &g->step);
+	}
+	end_job(g, j, GATEWAY_EXPIRED, ERR_NOT_FOUND, "it was taken back");
+	watch_due(g);
+	return true;
 }
 
 void

@@ -141,6 +141,20 @@ host_ssh(void *ctx, const char *const *argv, struct str input,
 	    input, timeout_ms, ret, err);
 }
 
+static void host_tell(void *ctx, struct str line);
+
+static int
+host_ssh_told(void *ctx, const char *const *argv, struct str input,
+    int64_t timeout_ms, struct target_result *ret, struct err *err)
+{
+	int rc = host_ssh(ctx, argv, input, timeout_ms, ret, err);
+	struct str rest = rc == 0 ? ret->out : STR("");
+
+	while (rest.len > 0)
+		host_tell(ctx, str_cut(&rest, '\n'));
+	return rc;
+}
+
 static int
 host_ssh_config(void *ctx, struct str *path, struct err *err)
 {
@@ -194,6 +208,7 @@ static const struct target_host host = {
 	.run = host_run,
 	.ask = host_run,
 	.ssh = host_ssh,
+	.ssh_told = host_ssh_told,
 	.ssh_config = host_ssh_config,
 	.agent_switch = host_agent_switch,
 	.secret = host_secret,

@@ -305,8 +305,25 @@ struct status {
 	int64_t code;     /* of going back; -1: not known */
 	int64_t exit;     /* of the switch; -1: not known */
 	struct str log;   /* what is new of it */
-	struct str last;  /* line of it */
+	struct str last;  /* line of the switch's own */
+	bool taken;       /* what comes is of going back */
 };
+
+/* Up to where the device began to take itself back, which it does at once. */
+static struct str
+of_switch(struct str log, bool *taken)
+{
+	struct str rest = log;
+
+	while (!*taken && rest.ptr != NULL && rest.len > 0) {
+		size_t before = (size_t)(rest.ptr - log.ptr);
+
+		*taken = str_ends(str_cut(&rest, '\n'), STR(": taken back"));
+		if (*taken)
+			return (struct str){ log.ptr, before };
+	}
+	return *taken ? STR("") : log;
+}
 
 static int
 status_of(
@@ -316,7 +333,7 @@ status_of(
 	const char *from =
 	    arena_z(j->arena, arena_printf(j->arena, "%" PRId64, offset));
 	struct target_result r;
-	struct str line, code;
+	struct str line, code, own;
 	int rc = on_device(j, "status",
 	    (const char *const[]){ run, from, NULL }, QUICK_MS, &r, err);
 
@@ -326,8 +343,9 @@ status_of(
 	line = str_cut(&ret->log, '\n');
 	if (ret->log.ptr == NULL)
 		ret->log = STR("");
-	if (str_trim(ret->log).len > 0)
-		ret->last = last_line(ret->log);
+	own = str_trim(of_switch(ret->log, &ret->taken));
+	if (own.len > 0)
+		ret->last = last_line(own);
 	ret->state = str_cut(&line, ' ');
 	code = line.ptr != NULL ? str_cut(&line, ' ') : line;
 	if (r.status != 0 || line.ptr == NULL ||
@@ -357,6 +375,7 @@ follow(struct target_job *j, const char *const busy[2], struct status *st,
 	int rc;
 
 	st->last = STR("");
+	st->taken = false;
 	for (;;) {
 		rc = status_of(j, offset, st, err);
 		if (rc == 0) {

@@ -172,14 +172,18 @@ guard()
 		! switch_was_killed || echo 137 >"$dir/exit"
 	done
 	left=$1
-	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || left=0
+	why="nobody confirmed"
+	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || {
+		left=0
+		why="the switch failed"
+	}
 	while [ -e "$dir/armed" ] && [ "$left" -gt 0 ]; do
 		sleep 1
 		left=$((left - 1))
 	done
 	: >"$dir/late"
 	if mv "$dir/armed" "$dir/taken" 2>/dev/null; then
-		echo "nobody confirmed: taken back" >>"$dir/log"
+		echo "$why: taken back" >>"$dir/log"
 	elif [ ! -e "$dir/taken" ] || [ -e "$dir/back" ] || [ -z "$again" ]; then
 		exit 0 # it was confirmed, or somebody else takes it back
 	fi # else a guard before us did, and was killed

@@ -1,6 +1,6 @@
 // Calls of our API. What goes wrong is an ApiError whose text says what, where
 // and, as the server does, what to do.
-import { accessToken, who } from './auth.svelte';
+import { accessToken, leaving, who } from './auth.svelte';
 import { away } from './away.svelte';
 import { tOr } from './look.svelte';
 import type { Counted } from './schema';
@@ -51,8 +51,9 @@ async function whole(method: string, path: string, body?: Record<string, unknown
 	if (ifMatch) headers['If-Match'] = `"${ifMatch}"`;
 	let r: Response;
 	try {
-		r = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+		r = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal: leaving.signal });
 	} catch {
+		if (leaving.signal.aborted) return new Promise(() => {});
 		throw new ApiError(0, 'away', 'The server does not answer. Is it running, and is the network up?', path);
 	}
 	if (r.status === 401 && bad === undefined) return whole(method, path, body, ifMatch, token);

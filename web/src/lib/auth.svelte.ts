@@ -124,8 +124,12 @@ export async function start(): Promise<boolean> {
 	return true;
 }
 
+// What is still asked for when somebody signs out has nobody who waits for it.
+export const leaving = new AbortController();
+
 // The server has ended the sign-in; so do the other tabs.
 export async function signedOut() {
+	leaving.abort();
 	localStorage.removeItem(HINT);
 	await forget().catch(() => {});
 	tell({ is: 'out' });
@@ -133,6 +137,7 @@ export async function signedOut() {
 }
 
 export async function signOut(): Promise<void> {
+	leaving.abort();
 	await fetch('/auth/api/v1/auth/logout', { method: 'POST', headers: { Authorization: 'Bearer ' + token } }).catch(() => {});
 	await signedOut();
 }

@@ -15,7 +15,10 @@ export const remembered = () => JSON.parse(localStorage.getItem(WHO) ?? 'null');
 
 // What others than `userId` were told goes; nobody: all.
 export async function forget(userId?: string) {
-	if (!userId) localStorage.removeItem(WHO);
+	if (!userId) {
+		localStorage.removeItem(WHO);
+		navigator.serviceWorker?.controller?.postMessage('forget');
+	}
 	for (const k of (await globalThis.caches?.keys()) ?? []) if (k.startsWith(KEPT) && k !== KEPT + userId) await caches.delete(k);
 }
 

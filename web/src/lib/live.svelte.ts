@@ -44,7 +44,7 @@ async function open() {
 		const f = JSON.parse(m.data);
 		if (f.id) wanted.get(f.id)?.frame?.(f);
 		if (f.type === 'event') for (const w of wanted.values()) if (fits(w, f.data)) w.hear(f.data);
-		if (f.type === 'lagged') for (const [id, w] of wanted) send({ type: 'subscribe', id, ...w.ask });
+		if (f.type === 'lagged') for (const [id, w] of wanted) { send({ type: 'unsubscribe', id }); send({ type: 'subscribe', id, ...w.ask }); }
 	};
 	ws.onclose = (e) => {
 		if (e.code === 4401) refused = token;
@@ -65,12 +65,12 @@ export function follow(ask: Record<string, unknown>, hear: (e: LiveEvent) => voi
 }
 
 // The same for a page that loads itself again: many events, one load. `put`
-// may take an event as it is; false: load.
+// may take an event as it is; false: load. It also loads when the subscription
+// stands, again too: what happened before that, nobody has told.
 export function watch(ask: Record<string, unknown>, load: () => unknown, put: (e: LiveEvent) => boolean = () => false): () => void {
 	let soon: number | undefined;
-	const end = follow(ask, (e) => {
-		if (!put(e)) soon ??= setTimeout(() => { soon = undefined; load(); }, 300) as unknown as number;
-	});
+	const again = () => { soon ??= setTimeout(() => { soon = undefined; load(); }, 300) as unknown as number; };
+	const end = follow(ask, (e) => { if (!put(e)) again(); }, (f) => { if (f.type === 'subscribed') again(); });
 	return () => { clearTimeout(soon); end(); };
 }
 
@@ -80,6 +80,6 @@ export interface Passing { topic: string; time: string; qos: number; retain: boo
 export function topics(ask: { unit?: string; topics: string[]; initial?: boolean }, hear: (all: Passing[], left: number) => void, fault: (why: string) => void): () => void {
 	return follow(ask, () => {}, (f) => {
 		if (f.type === 'messages') hear(f.data, f.left);
-		else if (f.type === 'error' && f.code !== 'err_exist') fault(f.message ?? f.code);
+		else if (f.type === 'error') fault(f.message ?? f.code);
 	});
 }

@@ -37,7 +37,7 @@ export function go(path: string) {
 export function replace(query: Record<string, string | undefined>) {
 	const q = new URLSearchParams(route.query);
 	for (const [k, v] of Object.entries(query)) if (v === undefined || v === '') q.delete(k); else q.set(k, v);
-	history.replaceState(null, '', location.pathname + (String(q) ? '?' + q : ''));
+	history.replaceState(null, '', location.pathname + (String(q) ? '?' + q : '') + location.hash);
 	read();
 }
 

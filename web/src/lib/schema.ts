@@ -112,6 +112,7 @@ export interface FleetDeviceAdded { id: string }
 export interface FleetDevicePatch { name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; state?: 'waiting' | 'active' | 'archived'; location?: string; notes?: string }
 export interface FleetDevicePost { unitId: string; name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; location?: string; notes?: string }
 export interface FleetDiff { from: string | null; to: string | null; text: string; cut: boolean; files: FleetFile[]; changes: FleetChange[] }
+export interface FleetDrift { at: string | null; changed: boolean; config: string; commit: string; changes: any }
 export interface FleetFault { where: string; what: string }
 export interface FleetFile { path: string; status: 'add' | 'change' | 'remove'; diff?: string }
 export interface FleetHardware { id: string; unitId: string; hardwareIds: Record<string, any>; deviceId: string; lastSeen: string | null; createdAt: string }
@@ -136,6 +137,7 @@ export interface FleetTag { displayName: string; identifier: string; priority: n
 export interface FleetTagGiven { displayName?: string; identifier?: string; priority?: number; modules?: FleetModuleSettingsGiven[] }
 export interface FleetTask { id: string; unitId: string; deploymentId: string; deploymentDeviceId: string; deviceId: string; deviceName: string; config: string; commit: string; kind: 'build' | 'plan' | 'copy' | 'apply' | 'checks' | 'confirm' | 'rollback'; state: 'running' | 'done' | 'failed' | 'cancelled'; reason: string; done: number; expected: number; outputSize: number; outputCut: boolean; createdAt: string; endedAt: string | null }
 export interface FleetTaskRetry { id: string }
+export interface FleetUnitKey { publicKey: string }
 export interface Formatter { onReceive: string }
 export interface FormatterGiven { onReceive?: string }
 export interface ForwardPayload { id: string; unitId: string; description: string; enabled: boolean; srcFieldId: string; dstFieldId: string; labels: Record<string, any>; modifiedOn: string | null }

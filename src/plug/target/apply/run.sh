@@ -103,7 +103,7 @@ install_hook() {
 }
 
 work() {
-	run=$1 D=$V/run/$1 U=$V/run/$1/undo
+	run=$1 D=$V/run/$1 U=$V/run/$1/undo log=$V/run/$1/log
 	temp
 	mkdir -p "$U"
 	next
