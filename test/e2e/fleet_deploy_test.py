@@ -189,7 +189,8 @@ def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
     assert f.call("POST", "deployment/%s/cancel" % no).status == 204
     open_ = step in ("apply", "checks", "confirm")
     if step == "confirm":  # what is in the middle of the profile is let end
-        until("it goes back", lambda: f.states(no)["pi-1"] == "rollback", 60)
+        until("it goes back, when that has ended", lambda: one.runs("flock\0") or list(
+            one.root.glob("lib/*/back")), 60)
         one.let_go()
     ended = f.ended(no)
     assert (ended["state"], ended["reason"]) == ("cancelled", "cancelled")
@@ -201,7 +202,8 @@ def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
     if step != "confirm":
         one.let_go()
     # Also what was held comes too late to change anything.
-    until("whoever was held has ended", lambda: not one.has_gate(), 60)
+    until("whoever was held has ended", lambda: not one.runs(
+        "/run/gate/", "switch-to-configuration"), 60)
     for d in one, two:
         assert d.current() == d.profile() == before
         row = d.row()

@@ -172,7 +172,9 @@ class Device:
         self.id = answer.data["id"]
 
     def prepare(self):
-        self.sh("rm -rf /etc/ssh/ssh_host_* /etc/apt/sources.list* /var/lib/apt/lists/*"
+        # What this machine's root has its shell do first is not the device's.
+        self.sh("usermod -s /bin/sh root; rm -f /root/.profile;"
+                "rm -rf /etc/ssh/ssh_host_* /etc/apt/sources.list* /var/lib/apt/lists/*"
                 " /var/lib/marram-fleet /root/.ssh /etc/apt/apt.conf.d/*docker*;"
                 "mkdir -p /etc/apt/sources.list.d /srv/box/bin;"
                 "echo before >/etc/hostname; echo old >/etc/marram-old;"

@@ -76,7 +76,7 @@ case $1 in
 boot | switch) ln -sfn "$top" /run/booted-next ;;
 esac
 """
-# A program of the device that stays in the step whose name is in /run/hold.
+# A program of the device that stays in the step whose name is in /run/hold; the first.
 GATE = """#!/bin/sh
 case "${0##*/} $*" in
 gate*) step=$1 ;;
@@ -84,7 +84,7 @@ nix-daemon*) step=copy ;;
 nix-store*) step=plan ;;
 nix-env*) step=confirm ;;
 esac
-if [ "$step" = "$(cat /run/hold 2>/dev/null)" ]; then
+if [ "$step" = "$(cat /run/hold 2>/dev/null)" ] && [ ! -e /run/held ]; then
     : >/run/held
     while [ -e /run/hold ]; do sleep 0.1; done
 fi
@@ -276,7 +276,7 @@ class Device:
             self.have(self.first)
         (self.root / "run/sshd_env").write_text(
             "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d"
-            " PATH=/run/gate:/usr/sbin:/usr/bin:/sbin:/bin\n" % self.boots)
+            " HOME=/run PATH=/run/gate:/usr/sbin:/usr/bin:/sbin:/bin\n" % self.boots)
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
              "--kill-child", "--mount-proc", "sh", "-c",
@@ -300,9 +300,8 @@ class Device:
     def held(self):
         return (self.root / "run/held").exists()
 
-    def has_gate(self):
-        """Is somebody in there who was held, or who holds up?"""
-        words = ("/run/gate/", "switch-to-configuration")
+    def runs(self, *words):
+        """Does a program run on the device whose command has one of these?"""
         for at in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 if any(w in (at / "cmdline").read_text() for w in words) and (
