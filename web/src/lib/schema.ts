@@ -112,6 +112,7 @@ export interface FleetDeviceAdded { id: string }
 export interface FleetDevicePatch { name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; state?: 'waiting' | 'active' | 'archived'; location?: string; notes?: string }
 export interface FleetDevicePost { unitId: string; name?: string; hubDeviceId?: string; sshPublicKey?: string; address?: string; sshPort?: number; sshUser?: string; config?: string; location?: string; notes?: string }
 export interface FleetDiff { from: string | null; to: string | null; text: string; cut: boolean; files: FleetFile[]; changes: FleetChange[] }
+export interface FleetDrift { at: string | null; changed: boolean; config: string; commit: string; changes: any }
 export interface FleetFault { where: string; what: string }
 export interface FleetFile { path: string; status: 'add' | 'change' | 'remove'; diff?: string }
 export interface FleetHardware { id: string; unitId: string; hardwareIds: Record<string, any>; deviceId: string; lastSeen: string | null; createdAt: string }
