@@ -219,7 +219,28 @@ str_is_utf8(struct str s)
 	return true;
 }
 
-static int
+char *
+utf8_put(char *to, uint32_t c)
+{
+	if (c < 0x80) {
+		*to++ = (char)c;
+	} else if (c < 0x800) {
+		*to++ = (char)(0xC0 | c >> 6);
+		*to++ = (char)(0x80 | (c & 0x3F));
+	} else if (c < 0x10000) {
+		*to++ = (char)(0xE0 | c >> 12);
+		*to++ = (char)(0x80 | (c >> 6 & 0x3F));
+		*to++ = (char)(0x80 | (c & 0x3F));
+	} else {
+		*to++ = (char)(0xF0 | c >> 18);
+		*to++ = (char)(0x80 | (c >> 12 & 0x3F));
+		*to++ = (char)(0x80 | (c >> 6 & 0x3F));
+		*to++ = (char)(0x80 | (c & 0x3F));
+	}
+	return to;
+}
+
+int
 hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -281,6 +302,13 @@ buf_addc(struct buf *b, char c)
 {
 	buf_reserve(b, 1);
 	b->ptr[b->len++] = c;
+}
+
+void
+buf_add_utf8(struct buf *b, uint32_t c)
+{
+	buf_reserve(b, 4);
+	b->len = (size_t)(utf8_put(b->ptr + b->len, c) - b->ptr);
 }
 
 void

@@ -57,6 +57,9 @@ struct str str_copy(struct str s);
 void str_free(struct str s);
 
 bool str_is_utf8(struct str s);
+/* The same as buf_add_utf8(): 1 to 4 bytes; where they end. */
+char *utf8_put(char *to, uint32_t c);
+int hex_digit(char c); /* its value; -1: it is none */
 bool str_is_hex(
     struct str s); /* digits of both cases, even length, may be "" */
 
@@ -72,6 +75,8 @@ void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_add_str(struct buf *b, struct str s);
 void buf_addz(struct buf *b, const char *z);
 void buf_addc(struct buf *b, char c);
+/* A code point up to 0x10FFFF as UTF-8; surrogates are the caller's matter. */
+void buf_add_utf8(struct buf *b, uint32_t c);
 void buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 struct str buf_str(const struct buf *b); /* lent until the next change */

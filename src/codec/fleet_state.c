@@ -367,6 +367,15 @@ fleet_tag_find(const struct fleet_state *s, struct str identifier)
 	return NULL;
 }
 
+struct fleet_input *
+fleet_input_find(const struct fleet_state *s, struct str name)
+{
+	for (size_t i = 0; i < s->n_inputs; i++)
+		if (str_eq(s->inputs[i].name, name))
+			return &s->inputs[i];
+	return NULL;
+}
+
 const struct fleet_use *
 fleet_use_find(const struct fleet_use *uses, size_t n, struct str type)
 {

@@ -102,6 +102,8 @@ struct fleet_config *fleet_config_find(
     const struct fleet_state *s, struct str identifier);
 struct fleet_tag *fleet_tag_find(
     const struct fleet_state *s, struct str identifier);
+struct fleet_input *fleet_input_find(
+    const struct fleet_state *s, struct str name);
 const struct fleet_use *fleet_use_find(
     const struct fleet_use *uses, size_t n, struct str type);
 /* The JSON of a setting; null: it is not set there. */

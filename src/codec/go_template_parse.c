@@ -135,26 +135,6 @@ take_raw_text(struct parser *p)
 	p->p = close + 1;
 }
 
-static void
-add_utf8(struct buf *b, uint32_t c)
-{
-	if (c < 0x80) {
-		buf_addc(b, (char)c);
-	} else if (c < 0x800) {
-		buf_addc(b, (char)(0xc0 | c >> 6));
-		buf_addc(b, (char)(0x80 | (c & 0x3f)));
-	} else if (c < 0x10000) {
-		buf_addc(b, (char)(0xe0 | c >> 12));
-		buf_addc(b, (char)(0x80 | (c >> 6 & 0x3f)));
-		buf_addc(b, (char)(0x80 | (c & 0x3f)));
-	} else {
-		buf_addc(b, (char)(0xf0 | c >> 18));
-		buf_addc(b, (char)(0x80 | (c >> 12 & 0x3f)));
-		buf_addc(b, (char)(0x80 | (c >> 6 & 0x3f)));
-		buf_addc(b, (char)(0x80 | (c & 0x3f)));
-	}
-}
-
 /* `digits` of that base behind a backslash. */
 static bool
 take_code(struct parser *p, int digits, int base, uint32_t *ret)
@@ -162,12 +142,9 @@ take_code(struct parser *p, int digits, int base, uint32_t *ret)
 	uint32_t n = 0;
 
 	while (digits-- > 0) {
-		int c = p->p < p->end ? *p->p | 0x20 : 0;
-		int digit = is_digit(p->p < p->end ? *p->p : 0) ? *p->p - '0'
-		    : c >= 'a' && c <= 'f'                      ? c - 'a' + 10
-								: 99;
+		int digit = p->p < p->end ? hex_digit(*p->p) : -1;
 
-		if (digit >= base)
+		if (digit < 0 || digit >= base)
 			return false;
 		n = n * (uint32_t)base + (uint32_t)digit;
 		p->p++;
@@ -207,7 +184,7 @@ take_escape(struct parser *p, struct buf *b)
 	    !take_code(p, c == 'u' ? 4 : 8, 16, &code) || code > 0x10ffff ||
 	    (code >= 0xd800 && code < 0xe000))
 		return false;
-	add_utf8(b, code);
+	buf_add_utf8(b, code);
 	return true;
 }
 

@@ -311,41 +311,14 @@ hex4(const char *p, const char *end, int digits, uint32_t *ret)
 	if (end - p < digits)
 		return -1;
 	for (int i = 0; i < digits; i++) {
-		char c = p[i];
+		int d = hex_digit(p[i]);
 
-		v <<= 4;
-		if (c >= '0' && c <= '9')
-			v |= (uint32_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			v |= (uint32_t)(c - 'a' + 10);
-		else if (c >= 'A' && c <= 'F')
-			v |= (uint32_t)(c - 'A' + 10);
-		else
+		if (d < 0)
 			return -1;
+		v = v << 4 | (uint32_t)d;
 	}
 	*ret = v;
 	return 0;
-}
-
-static char *
-put_utf8(char *to, uint32_t c)
-{
-	if (c < 0x80) {
-		*to++ = (char)c;
-	} else if (c < 0x800) {
-		*to++ = (char)(0xC0 | c >> 6);
-		*to++ = (char)(0x80 | (c & 0x3F));
-	} else if (c < 0x10000) {
-		*to++ = (char)(0xE0 | c >> 12);
-		*to++ = (char)(0x80 | (c >> 6 & 0x3F));
-		*to++ = (char)(0x80 | (c & 0x3F));
-	} else {
-		*to++ = (char)(0xF0 | c >> 18);
-		*to++ = (char)(0x80 | (c >> 12 & 0x3F));
-		*to++ = (char)(0x80 | (c >> 6 & 0x3F));
-		*to++ = (char)(0x80 | (c & 0x3F));
-	}
-	return to;
 }
 
 /* \uXXXX, with its second half when it is a surrogate. `*pp` is behind the u.
@@ -368,7 +341,7 @@ unicode_escape(struct json *j, const char **pp, const char *end, char **to)
 	} else if (c >= 0xDC00 && c <= 0xDFFF) {
 		return bad(j, "half of a surrogate pair");
 	}
-	*to = put_utf8(*to, c);
+	*to = utf8_put(*to, c);
 	return true;
 }
 
@@ -389,7 +362,7 @@ escape5(struct json *j, char c, const char **pp, const char *end, char **to)
 		if (hex4(*pp, end, 2, &x) != 0)
 			return bad(j, "bad \\x escape");
 		*pp += 2;
-		*to = put_utf8(*to, x);
+		*to = utf8_put(*to, x);
 		return true;
 	case '\r': /* the line goes on */
 		if (*pp < end && **pp == '\n')

@@ -125,38 +125,6 @@ take_number(struct lexer *l, struct token *t)
 	}
 }
 
-static int
-hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
-static void
-put_utf8(struct buf *b, uint32_t c)
-{
-	if (c < 0x80) {
-		buf_addc(b, (char)c);
-	} else if (c < 0x800) {
-		buf_addc(b, (char)(0xC0 | c >> 6));
-		buf_addc(b, (char)(0x80 | (c & 63)));
-	} else if (c < 0x10000) {
-		buf_addc(b, (char)(0xE0 | c >> 12));
-		buf_addc(b, (char)(0x80 | (c >> 6 & 63)));
-		buf_addc(b, (char)(0x80 | (c & 63)));
-	} else {
-		buf_addc(b, (char)(0xF0 | c >> 18));
-		buf_addc(b, (char)(0x80 | (c >> 12 & 63)));
-		buf_addc(b, (char)(0x80 | (c >> 6 & 63)));
-		buf_addc(b, (char)(0x80 | (c & 63)));
-	}
-}
-
 /* Behind a backslash; false: no such escape. */
 static bool
 take_escape(struct lexer *l, struct buf *b, char quote)
@@ -199,7 +167,7 @@ take_escape(struct lexer *l, struct buf *b, char quote)
 	}
 	if (n > 0x10FFFF || (n >= 0xD800 && n < 0xE000))
 		return false;
-	put_utf8(b, n);
+	buf_add_utf8(b, n);
 	return true;
 }
 

@@ -45,16 +45,6 @@ url_encode(struct buf *out, struct str s)
 	encode(out, s, "-._~", false);
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 struct str
 url_decode(struct arena *a, struct str s, bool form)
 {
@@ -62,10 +52,10 @@ url_decode(struct arena *a, struct str s, bool form)
 
 	for (size_t i = 0; i < s.len; i++) {
 		if (s.ptr[i] == '%' && i + 2 < s.len &&
-		    hex_value(s.ptr[i + 1]) >= 0 &&
-		    hex_value(s.ptr[i + 2]) >= 0) {
-			*to++ = (char)(hex_value(s.ptr[i + 1]) << 4 |
-			    hex_value(s.ptr[i + 2]));
+		    hex_digit(s.ptr[i + 1]) >= 0 &&
+		    hex_digit(s.ptr[i + 2]) >= 0) {
+			*to++ = (char)(hex_digit(s.ptr[i + 1]) << 4 |
+			    hex_digit(s.ptr[i + 2]));
 			i += 2;
 		} else {
 			*to++ = form && s.ptr[i] == '+' ? ' ' : s.ptr[i];
@@ -157,7 +147,7 @@ is_ip6(struct str h)
 
 	for (size_t i = 1; i + 1 < h.len; i++) {
 		colons += h.ptr[i] == ':';
-		if (hex_value(h.ptr[i]) < 0 && h.ptr[i] != ':' &&
+		if (hex_digit(h.ptr[i]) < 0 && h.ptr[i] != ':' &&
 		    h.ptr[i] != '.')
 			return false;
 	}

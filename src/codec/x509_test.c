@@ -5,22 +5,9 @@
 
 #include "base/base.h"
 #include "base/test.h"
+#include "codec/x509_sample.h"
 
 #include <string.h>
-
-static const char pem[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIB2TCCAX+gAwIBAgIUNM1nksN0veuxg+baHgqIVHgP/GcwCgYIKoZIzj0EAwIw\n"
-    "QTESMBAGA1UECgwJVGhpbiBFZGdlMRUwEwYDVQQDDAxteS1kZXZpY2VfMDExFDAS\n"
-    "BgNVBAsMC1Rlc3QgRGV2aWNlMCAXDTI2MTEyODA4NTIyNFoYDzIxMjYxMTA0MDg1\n"
-    "MjI0WjBBMRIwEAYDVQQKDAlUaGluIEVkZ2UxFTATBgNVBAMMDG15LWRldmljZV8w\n"
-    "MTEUMBIGA1UECwwLVGVzdCBEZXZpY2UwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
-    "AATs+MvxLr/N8CSJCA0ednuC7jr/bLTwxp78pZ9SYaecV9kdEkX2mysSGTXexOV6\n"
-    "DDqNX8pKONVu3B7jRiyojx3do1MwUTAdBgNVHQ4EFgQU2wmuojZw6AAjxrRdhF2o\n"
-    "GSTUCwkwHwYDVR0jBBgwFoAU2wmuojZw6AAjxrRdhF2oGSTUCwkwDwYDVR0TAQH/\n"
-    "BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiB6dapjPzWB9n1DVHKCB05M+tqI9abZ\n"
-    "JKP9ALHa/tWxowIhAI3NIkk2jdWAj+fek6WqGQBbzRY9u985M2lO+hs43PiR\n"
-    "-----END CERTIFICATE-----\n";
 
 static void
 the_common_name_is_found(void **state)
@@ -28,13 +15,13 @@ the_common_name_is_found(void **state)
 	struct buf out = { 0 }, text = { 0 };
 
 	(void)state;
-	assert_true(x509_common_name(str_of(pem), &out));
+	assert_true(x509_common_name(str_of(x509_sample), &out));
 	assert_string_equal(buf_z(&out), "my-device_01");
 	/* behind other text, and only the first counts */
 	buf_addf(&text,
 	    "Bag Attributes\n%s-----BEGIN CERTIFICATE-----\nAAAA\n"
 	    "-----END CERTIFICATE-----\n",
-	    pem);
+	    x509_sample);
 	buf_clear(&out);
 	assert_true(x509_common_name(buf_str(&text), &out));
 	assert_string_equal(buf_z(&out), "my-device_01");
@@ -60,7 +47,7 @@ what_is_no_certificate_has_none(void **state)
 			fail_msg("%s", cases[i]);
 	/* every cut of a good one, to behind its subject */
 	for (size_t i = 0; i < 300; i++)
-		if (x509_common_name((struct str){ pem, i }, &out))
+		if (x509_common_name((struct str){ x509_sample, i }, &out))
 			fail_msg("%zu", i);
 	buf_free(&out);
 }

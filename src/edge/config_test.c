@@ -9,26 +9,13 @@
 #include "base/mem.h"
 #include "base/test.h"
 #include "codec/json.h"
+#include "codec/x509_sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const char pem[] =
-    "-----BEGIN CERTIFICATE-----\n"
-    "MIIB2TCCAX+gAwIBAgIUNM1nksN0veuxg+baHgqIVHgP/GcwCgYIKoZIzj0EAwIw\n"
-    "QTESMBAGA1UECgwJVGhpbiBFZGdlMRUwEwYDVQQDDAxteS1kZXZpY2VfMDExFDAS\n"
-    "BgNVBAsMC1Rlc3QgRGV2aWNlMCAXDTI2MTEyODA4NTIyNFoYDzIxMjYxMTA0MDg1\n"
-    "MjI0WjBBMRIwEAYDVQQKDAlUaGluIEVkZ2UxFTATBgNVBAMMDG15LWRldmljZV8w\n"
-    "MTEUMBIGA1UECwwLVGVzdCBEZXZpY2UwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC\n"
-    "AATs+MvxLr/N8CSJCA0ednuC7jr/bLTwxp78pZ9SYaecV9kdEkX2mysSGTXexOV6\n"
-    "DDqNX8pKONVu3B7jRiyojx3do1MwUTAdBgNVHQ4EFgQU2wmuojZw6AAjxrRdhF2o\n"
-    "GSTUCwkwHwYDVR0jBBgwFoAU2wmuojZw6AAjxrRdhF2oGSTUCwkwDwYDVR0TAQH/\n"
-    "BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiB6dapjPzWB9n1DVHKCB05M+tqI9abZ\n"
-    "JKP9ALHa/tWxowIhAI3NIkk2jdWAj+fek6WqGQBbzRY9u985M2lO+hs43PiR\n"
-    "-----END CERTIFICATE-----\n";
 
 struct fixture {
 	char dir[32], path[64];
@@ -553,7 +540,7 @@ the_certificate_names_the_device(void **state)
 	struct config *c = with(f, file);
 
 	assert_value(c, "c8y.device.id", "typed");
-	put(cert, pem);
+	put(cert, x509_sample);
 	c = with(f, file);
 	assert_value(c, "device.id", "typed");
 	assert_value(c, "c8y.device.id", "my-device_01");

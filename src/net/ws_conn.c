@@ -386,6 +386,12 @@ ws_conn_heard(const struct ws_conn *c)
 	return c->heard;
 }
 
+void
+ws_conn_message_max(struct ws_conn *c, size_t bytes)
+{
+	c->in.max = bytes;
+}
+
 struct ws_conn *
 ws_conn_new(struct loop *loop, const struct ws_conn_conf *conf, int fd,
     struct stream *top, struct str already, const struct ws_conn_events *events,

@@ -53,6 +53,9 @@ void ws_conn_send(struct ws_conn *c, bool binary, struct str payload);
 void ws_conn_send2(
     struct ws_conn *c, bool binary, struct str head, struct str payload);
 void ws_conn_ping(struct ws_conn *c);
+/* From the next frame on, in the place of ws_conn_conf.message_max: who has not
+ * said who it is has little to say. */
+void ws_conn_message_max(struct ws_conn *c, size_t bytes);
 size_t ws_conn_waiting(const struct ws_conn *c); /* bytes not sent yet */
 /* Reading stops, and goes on; holds are counted. */
 void ws_conn_hold(struct ws_conn *c);

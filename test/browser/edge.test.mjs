@@ -135,6 +135,39 @@ test('it is restarted when somebody is sure', async () => {
 	await page.waitForSelector('tr:has-text("Restart"):has-text("successful")');
 });
 
+test('a list that was asked for before, and comes late, sets nothing back', async () => {
+	const p = await openPage(platform);
+	await signIn(p, platform, `/device/${deviceId}?tab=software`);
+	await seen('nginx', p);
+	const rows = async (...texts) => (await p.$$('section[aria-labelledby=so] tbody tr' + texts.map((x) => `:has-text("${x}")`).join(''))).length;
+	await until(async () => (await rows('Restart', 'successful')) === 1);
+	const before = await rows();
+	let old, release;
+	const released = new Promise((r) => { release = r; });
+	await p.route('**/operation/list?*', async (route) => {
+		const { pathname, search } = new URL(route.request().url());
+		const data = old = await api('GET', pathname + search);
+		await released;
+		await route.fulfill({ json: { data } });
+	}, { times: 1 });
+	await p.click('button:text-is("Restart")');
+	await p.click('dialog[open] button:text-is("Restart")');
+	await until(() => old);
+	assert.equal(old[0].status, 'pending');
+	// what happens meanwhile is told by events: one goes on, another comes
+	state(await order('restart'), 'successful');
+	await until(async () => (await rows('Restart', 'successful')) === 2);
+	await platform.post(hub + '/operation', { unitId, deviceId, operation: 'software_list' }, token);
+	await until(async () => (await rows()) === before + 2);
+	const late = p.waitForEvent('requestfinished', (r) => r.url().includes('/operation/list?'));
+	release();
+	await late;
+	await p.evaluate(() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r))));
+	assert.deepEqual([await rows('Restart', 'successful'), await rows('Restart', 'waiting'), await rows()], [2, 0, before + 2]);
+	state(await order('software_list'), 'successful');
+	await p.context().close();
+});
+
 test('a configuration is fetched, and saved as a file', async () => {
 	await page.click('button:text-is("Fetch configuration")');
 	const o = await order('config_snapshot'), { type, tedgeUrl } = JSON.parse(o[1]);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { finish, openPage, Platform, signIn } from './platform.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url)), folder = process.env.SCREENSHOTS ?? join(root, 'docs/screenshots');
-const only = process.argv.slice(2), QUALITY = 65, MAX = 5_000_000;
+const only = process.argv.slice(2), QUALITY = 65, MAX = 6_000_000;
 const hub = '/hub/api/v1', coremgr = '/coremgr/api/v1', password = 'a long password';
 const platform = await Platform.start('--admin-password', password), fresh = await Platform.start();
 const token = await platform.token();
@@ -86,6 +86,22 @@ await wait('a backup', async () => (await get(hub + '/backup/list')).length > 0)
 await post('/auth/api/v1/service-token', { name: 'grafana', neverExpire: true });
 await post('/auth/api/v1/client', { name: 'shop', redirectUris: ['https://shop.example.org/callback'], scopes: [] });
 const network = devices[0].networkId;
+// A fleet: two configurations, tags, something that is not committed, a device that is away.
+const fleet = '/fleet/api/v1', ofUnit = (path) => `${fleet}${path}?unit=${unitId}`, put = (path, data) => platform.call('PUT', path, data, token);
+const TEXT = 'marram.TextFiles', note = (text) => ({ settings: { files: [{ path: '/etc/motd', text }] } });
+for (const name of ['Pump house', 'Weather mast']) await post(ofUnit('/configuration'), { displayName: name, deviceType: 'linux' });
+for (const [name, priority] of [['Site', 90], ['Night', 95]]) await post(ofUnit('/tag'), { displayName: name, priority });
+await put(ofUnit('/tag/site/module/thymis_controller.modules.localization.LocalizationModule'), { settings: { timezone: 'Europe/Vienna' } });
+await patch(ofUnit('/configuration/pump-house'), { tags: ['site'] });
+await put(ofUnit(`/configuration/pump-house/module/${TEXT}`), note('The pump runs at night.\n'));
+await post(ofUnit('/repository/commit'), { message: 'A pump house and a mast' });
+await put(ofUnit(`/configuration/pump-house/module/${TEXT}`), note('The pump runs in the morning.\n'));
+await post(ofUnit('/repository/commit'), { message: 'The pump runs in the morning' });
+await post(fleet + '/secret', { unitId, name: 'Wi-Fi', secret: 'a long password' });
+const machine = (await post(fleet + '/device', { unitId, name: 'Pump 1', address: '127.0.0.1', sshPort: 9, config: 'pump-house', sshPublicKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl' })).id;
+const deployment = (await post(ofUnit('/plan'), { devices: [machine], message: 'In the morning' })).id;
+await wait('the plan', async () => (await get(`${fleet}/deployment-device/list?unit=${unitId}&deployment=${deployment}`))[0]?.reason);
+await put(ofUnit('/configuration/weather-mast/module/marram.Packages'), { settings: { packages: [{ package: 'lm-sensors' }] } });
 
 // What is pictured: name, what it shows, address, what is done first. `page`: the
 // row of pages.ts it is for, when that is not the first part of the address.
@@ -100,6 +116,9 @@ const shots = [
 	['routing', 'Routing', '/routing'], ['profiles', 'Profiles', '/profiles'], ['profile', 'A profile, tried out', '/profile/' + profile], ['profile-versions', 'Its versions', '/profile/' + profile, (page) => page.getByRole('tab', { name: 'Versions' }).click()],
 	['rules', 'Rules', '/rules?kind=task'], ['rules-traces', 'Traces of rules', '/rules?kind=trace'], ['rule', 'A rule', '/rule/task/well_high'], ['schedule', 'A schedule', '/rule/schedule/evening'],
 	['messages', 'Messages', '/messages'], ['messages-stored', 'Messages that were kept', '/messages?tab=stored'],
+	['fleet', 'The fleet: configurations', '/configurations'], ['fleet-tags', 'Tags, in their order', '/configurations?tab=tags'], ['fleet-configuration', 'A configuration', '/configuration/pump-house'],
+	['fleet-changes', 'What is not committed', '/changes'], ['fleet-history', 'History', '/changes?tab=history', (page) => page.locator('main button[aria-expanded]').first().click()],
+	['fleet-deployments', 'Deployments', '/deployments'], ['fleet-deployment', 'A deployment', '/deployment/' + deployment], ['fleet-machines', 'Machines', '/machines'], ['fleet-machine', 'A machine', '/machine/' + machine], ['fleet-keep', 'Secrets and files', '/keep'],
 	['units', 'Units', '/units'], ['unit', 'A unit', '/units/' + unitId], ['users', 'Users', '/users'], ['account', 'One’s own account', '/account'], ['clients', 'Clients and tokens', '/clients'],
 	['audit', 'What people did', '/audit'], ['backup', 'Backup', '/backup'], ['first', 'The first start: where the site is', '/first'], ['settings', 'Settings', '/settings'], ['api', 'The API', '/api'], ['help', 'Help', '/help'],
 	['palette', 'Everything, by Ctrl-K', '/', async (page) => { await page.keyboard.press('Control+k'); await page.keyboard.type('well'); }],

@@ -18,6 +18,8 @@ from ports import free_port
 BESIDE = pathlib.Path(PROGRAM).with_name("marram-edge")
 EDGE = os.environ.get("MARRAM_EDGE", str(
     BESIDE if BESIDE.exists() else ROOT / "build/src/app/marram-edge"))
+SANITIZED = "asan" in EDGE  # its memory and its size are many times as much
+SMALL = 32 << 20  # the memory of a small device: what a test asks fits there
 # A machine without a service manager: parts are told over the socket.
 NO_MANAGER = """[init]
 name = "none"
@@ -104,12 +106,20 @@ class Edge:
             return s.connect_ex(
                 str(self.folder / "run/marram-edge.sock")) == 0
 
+    def peak(self):
+        """The most memory that the daemon has had, in bytes; 0: it is gone."""
+        text = pathlib.Path(
+            "/proc/%d/status" % self.process.pid).read_text()
+        return int(text.partition("VmHWM:")[2].partition("kB")[0] or 0) << 10
+
     def stop(self, how=signal.SIGTERM):
         if self.process is None:
             return None
+        peak = self.peak()
         self.process.send_signal(how)
         status = self.process.wait(LIMIT)
         self.process = None
+        assert SANITIZED or peak <= SMALL, "%d KiB" % (peak >> 10)
         return status
 
     def restart(self, how=signal.SIGTERM):

@@ -128,6 +128,34 @@ def test_other_folders_by_option_and_variable(edge):
     assert done.status == 1 and "File exists" in done.err
 
 
+def test_plugins_of_one_name_do_not_mix(edge):
+    plugin(edge, "01_a.sh", "echo sh")
+    plugin(edge, "01_a.py", "echo py")
+    other = edge.folder / "other"
+    other.mkdir()
+    plugin(edge, "01_a.sh", "echo other", other)
+    done, files = collect(edge, "--plugin-dir", edge.plugins, "--plugin-dir",
+                          other, "--name", "n")
+    assert done.status == 0, done
+    assert {f: t for f, t in files.items() if f.endswith("output.log")} == {
+        "n/01_a/output.log": "py\n", "n/01_a-2/output.log": "sh\n",
+        "n/01_a-3/output.log": "other\n"}
+
+
+def test_what_can_not_be_packed_is_left_as_it_is(edge):
+    plugin(edge, "01_a", "echo found")
+    tools = edge.folder / "tools"
+    tools.mkdir()
+    plugin(edge, "tar", 'echo half >"$2"; echo no room >&2; exit 2', tools)
+    done = edge.tedge("diag", "collect", "--name", "n",
+                      env={"PATH": "%s:%s" % (tools, edge.env["PATH"])})
+    assert done.status == 1 and done.out == "" and "no room" in done.err
+    folder = edge.folder / "tmp/n"
+    assert "what was found is in %s" % folder in done.err
+    assert (folder / "01_a/output.log").read_text() == "found\n"
+    assert os.listdir(edge.folder / "tmp") == ["n"]
+
+
 def test_wrong_calls(edge):
     for words in (["--name", "a/b"], ["--name", ".."], ["--timeout", "x"],
                   ["more"]):

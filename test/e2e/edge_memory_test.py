@@ -9,15 +9,14 @@ import pytest
 
 from certificates import Authority
 from cloud import Cloud
-from conftest import PROGRAM, until
-from edge import Edge
+from conftest import until
+from edge import SANITIZED, Edge
 
 MIB = 1 << 20
 CREATED = "measurement/measurements/create"
 MAPPED = "te/device/main///m/"
 GROUPS = [(pathlib.Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
           (pathlib.Path("/sys/fs/cgroup"), "memory.max")]
-SANITIZED = "asan" in PROGRAM  # its own memory is many times as much
 
 pytestmark = pytest.mark.skipif(
     SANITIZED, reason="a sanitizer takes more memory than the limit")
@@ -47,11 +46,6 @@ class Limit:
     def close(self):
         if self.group:
             self.group.rmdir()
-
-
-def peak(pid):
-    text = pathlib.Path("/proc/%d/status" % pid).read_text()
-    return int(text.split("VmHWM:")[1].split()[0]) * 1024
 
 
 @pytest.fixture
@@ -135,7 +129,7 @@ def test_the_main_path_in_16_mib(small):
     send(local, 0, 3000)
     all_of(cloud, 3000)
     local.close()
-    assert peak(edge.process.pid) < limit.bytes
+    assert edge.peak() < limit.bytes
     edge.restart()
     local = edge.client()
     send(local, 3000, 1000)
@@ -156,4 +150,4 @@ def test_a_cloud_that_was_away_long_in_32_mib(small):
     cloud.online()
     all_of(cloud, 20000)
     local.close()
-    assert peak(edge.process.pid) < limit.bytes
+    assert edge.peak() < limit.bytes

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from conftest import ROOT
-from edge import EDGE
+from edge import EDGE, SANITIZED
 
 BUILD = pathlib.Path(EDGE).resolve().parents[2]
 
@@ -53,6 +53,8 @@ def test_what_is_in_it(packages, tmp_path):
     assert ".symtab" not in subprocess.run(
         ["readelf", "-SW", str(program)], text=True, capture_output=True,
         check=True).stdout
+    if not SANITIZED:
+        assert program.stat().st_size <= 1_500_000
     said = subprocess.run([str(tmp_path / "usr/bin/tedge"), "--version"],
                           text=True, capture_output=True)
     assert said.returncode == 0 and said.stdout.startswith("tedge ")

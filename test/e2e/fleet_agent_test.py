@@ -6,10 +6,13 @@ import json
 import base64
 import os
 import socket
+import struct
 import subprocess
 import threading
+import time
 
 import pytest
+import websocket
 
 from conftest import LIMIT, PROGRAM, all_bytes, until
 from fleet_device import Agent, Sshd, free_port
@@ -121,6 +124,17 @@ def test_tokens_that_let_nobody_in(fleet):
     assert agent.closed.wait(LIMIT)
     assert fleet.agent(once["token"], sshd).refused() == 4401
     assert len(fleet.devices()) == 1
+
+
+@pytest.mark.parametrize("path", ["/agent/relay", "/agent/relay_for_clients"])
+def test_who_has_not_said_who_it_is_has_little_to_say(server, path):
+    ws = websocket.create_connection("ws://127.0.0.1:%d%s" % (server.http_port, path),
+                                     timeout=LIMIT, suppress_origin=True)
+    # the head of a text of 128 KiB is enough
+    ws.sock.sendall(b"\x81\xff" + struct.pack(">Q", 1 << 17) + b"mask" + b"x" * 100)
+    frame = ws.recv_frame()
+    assert (frame.opcode, frame.data[:2]) == (8, struct.pack(">H", 1009))
+    ws.close()
 
 
 def test_a_token_of_an_image_is_taken_over(fleet):
@@ -322,6 +336,17 @@ def test_a_tunnel_goes_both_ways_and_each_side_may_end_first(fleet, binary):
     assert (child.returncode, said) == (0, b"")
     assert got == sent
 
+    # the far side says what it has, and is gone; ours has not ended
+    with socket.create_server(("127.0.0.1", 0)) as brief:
+        agent.targets[5900] = brief.getsockname()[1]
+        child = access(fleet, device, "--port", "5900", env=access_env(fleet, device))
+        far, _ = brief.accept()
+        far.sendall(sent)
+        far.close()
+        assert child.stdout.read() == sent
+        assert child.wait(LIMIT) == 0
+        child.communicate()
+
 
 def test_ssh_goes_through_the_tunnel(fleet, tmp_path):
     sshd = fleet.sshd("a", fleet.key)
@@ -407,21 +432,30 @@ def test_what_devices_log_is_kept(fleet):
 def test_a_flood_of_logs_keeps_nobody_waiting(fleet):
     sshd = fleet.sshd("a", fleet.key)
     fleet.agent(fleet.first["token"], sshd).up()
-    told, n = set(), 300
+    told, n, slowest = [], 300, 0
 
     def flood(part):
         for i in range(part, n, 4):
-            told.add(post_logs(fleet, fleet.first["token"], sshd.public_key,
-                               [record(i, uuid="%d-%d" % (i, k)) for k in range(20)]).status)
+            told.append(post_logs(fleet, fleet.first["token"], sshd.public_key, [
+                record(i, uuid="%d-%d" % (i, k)) for k in range(20)]).status)
 
     threads = [threading.Thread(target=flood, args=(p,)) for p in range(4)]
     for t in threads:
         t.start()
     while any(t.is_alive() for t in threads):
+        began = time.monotonic()
         assert fleet.call("GET", "device/count?unit=" + fleet.unit).status == 200
+        slowest = max(slowest, time.monotonic() - began)
     for t in threads:
         t.join()
-    assert told <= {200, 429}
+    assert set(told) <= {200, 429} and len(told) == n and slowest < LIMIT / 3
+    # what was taken is kept, all of it
+    path = "device/%s/log/list?limit=1000&offset=" % fleet.device(sshd)["id"]
+
+    def kept():
+        return sum(len(fleet.listed(path + str(at))) for at in range(0, 20 * n, 1000))
+
+    until("all lines", lambda: kept() == 20 * told.count(200), 4 * LIMIT)
 
 
 def test_a_device_without_a_token_shows_a_code(fleet, tmp_path):
@@ -468,6 +502,37 @@ def test_another_units_devices_are_not_seen(fleet):
                               fleet.token).data["unitId"]
     assert fleet.call("GET", "device/list?unit=" + other).data == []
     assert fleet.call("GET", "hardware/list?unit=" + other).data == []
+    # nor by somebody who has nothing to do with the unit
+    fleet.server.call("POST", "/auth/api/v1/user", {"data": {"account": "guest",
+                                                             "password": "guest"}}, fleet.token)
+    guest, device = fleet.server.login("guest", "guest"), fleet.device(sshd)["id"]
+    for method, path, status in (
+            ("GET", "device/" + device, 404), ("PATCH", "device/" + device, 404),
+            ("DELETE", "device/" + device, 204), ("POST", "device/%s/access" % device, 404),
+            ("POST", "device/%s/archive" % device, 404),
+            ("GET", "device/%s/drift" % device, 404), ("POST", "device/%s/drift" % device, 404),
+            ("GET", "device/%s/log/list" % device, 404),
+            ("GET", "device/list?unit=" + fleet.unit, 400),
+            ("GET", "agent-token/" + fleet.first["id"], 404)):
+        body = {"data": {"name": "mine"}} if method in ("PATCH", "POST") else None
+        answer = fleet.server.call(method, API + path, body, guest)
+        assert answer.status == status, (method, path, answer.status, answer.text)
+    assert fleet.device(sshd)["connected"] and fleet.device(sshd)["name"] == ""
+
+
+def test_a_unit_has_as_many_devices_as_it_may(start, tmp_path):
+    f = Fleet(start("--fleet.device.max", "1"), tmp_path)
+    f.first = f.agent_token(name="first")
+    try:
+        f.call("POST", "device", {"unitId": f.unit, "name": "one", "address": "127.0.0.1"})
+        refused = f.call("POST", "device", {"unitId": f.unit, "name": "two",
+                                            "address": "127.0.0.1"}, status=429)
+        assert "fleet.device.max" in refused.text
+        agent = f.agent(f.first["token"], f.sshd("pi", f.key))
+        assert agent.refused() == 4403
+    finally:
+        for sshd in f.sshds:
+            sshd.stop()
 
 
 def test_artifacts(fleet):

@@ -2,6 +2,8 @@
 import os
 import subprocess
 
+import pytest
+
 from conftest import LIMIT, PROGRAM, until
 from fleet_nixos import NEEDED, fleet
 
@@ -63,6 +65,33 @@ def test_a_plan_changes_nothing_until_it_is_begun(fleet):
     assert f.call("POST", "deployment/%s/start" % no).status == 409
 
 
+def test_a_commit_that_has_another_name_is_that_of_now(fleet):
+    f = fleet("pi")
+    f.device("pi")
+    f.set("pi", "2")
+    commit = f.commit("second")
+    for name in "HEAD", "master", commit[:9]:
+        no = f.post("plan", commit=name)
+        assert f.deployment(no)["commit"] == commit
+        assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    refused = f.call("POST", "plan", {"data": {"commit": "nowhere"}}, unit=f.unit)
+    assert (refused.status, refused.code) == (400, "err_param")
+
+
+def test_so_many_may_be_under_way(fleet):
+    f = fleet("pi", options=["--fleet.deploy.under-way", "1"])
+    f.device("pi")
+    f.set("pi", "2")
+    f.commit("second")
+    no = f.post("plan")
+    refused = f.call("POST", "plan", {"data": {}}, unit=f.unit)
+    assert (refused.status, refused.code) == (429, "err_rsc")
+    assert "fleet.deploy.underWay" in refused.text
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    f.ended(no)
+    f.post("plan")
+
+
 def test_a_build_that_fails_touches_no_device(fleet):
     f = fleet("pi")
     one, two = f.device("pi"), f.device("pi")
@@ -111,21 +140,22 @@ def test_an_activation_that_fails_is_taken_back_and_the_rest_stays(fleet):
     f = fleet("pi")
     one, two = f.device("pi"), f.device("pi")
     before = one.current()
-    f.set("pi", "2", switch="    echo no service starts; exit 4")
+    f.set("pi", "2", switch="    echo no service starts, Bearer hunter2hunter2; exit 4")
     f.commit("bad")
     no = f.post("deployment")
     d = f.ended(no)
     assert d["state"] == "rolledBack"
     assert "exited with 4: no service starts" in d["reason"]
+    reasons = [d["reason"], *(r["reason"] for r in f.rows(no) + f.rows(no, "task"))]
+    assert "hunter2" not in str(reasons) + f.outputs(no)
     assert f.states(no) == {"pi-1": "rolledBack", "pi-2": "cancelled"}
     assert one.current() == two.current() == before
     assert one.row()["pendingConfig"] == ""
 
 
-def test_who_cancels_leaves_nothing_half_done(fleet):
+def test_one_step_can_be_cancelled(fleet):
     f = fleet("pi")
-    d = f.device("pi")
-    before = d.current()
+    f.device("pi")
     f.set("pi", "2", build="/bin/sleep 600")
     f.commit("a long build")
     no = f.post("deployment")
@@ -137,14 +167,52 @@ def test_who_cancels_leaves_nothing_half_done(fleet):
     assert f.states(no) == {"pi-1": "cancelled"}
     assert f.call("POST", "task/%s/cancel" % task["id"]).status == 409
 
-    f.set("pi", "3", switch="    sleep 2")
-    f.commit("a long activation")
+
+@pytest.mark.parametrize("step", ["plan", "copy", "apply", "checks", "confirm"])
+def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
+    f = fleet("pi", options=["--fleet.deploy.confirm-time", "600s"])
+    one, two = f.device("pi"), f.device("pi")
+    f.set("pi", "2")
+    last = f.commit("second")
     no = f.post("deployment")
-    until("it applies", lambda: f.states(no) == {"pi-1": "apply"})
+    assert f.ended(no)["state"] == "done", f.outputs(no)
+    before = one.current()
+    assert one.profile() == two.profile() == two.current() == before
+
+    f.set("pi", "3", switch="    [ ! -e /run/gate/gate ] || gate apply")
+    f.commit("third")
+    two.hold("nothing")  # it has the program of the check
+    one.hold(step)
+    no = f.post("deployment", checks=[{"argv": ["gate", "checks"]}])
+    until(step, one.held, 60)
+    assert f.states(no) == {"pi-1": step, "pi-2": "queued"}
     assert f.call("POST", "deployment/%s/cancel" % no).status == 204
-    assert f.ended(no)["state"] == "cancelled"
-    assert f.states(no) == {"pi-1": "rolledBack"}
-    assert d.current() == before
+    open_ = step in ("apply", "checks", "confirm")
+    if step == "confirm":  # what is in the middle of the profile is let end
+        until("it goes back", lambda: f.states(no)["pi-1"] == "rollback", 60)
+        one.let_go()
+    ended = f.ended(no)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "cancelled")
+    assert f.states(no) == {"pi-1": "rolledBack" if open_ else "cancelled",
+                            "pi-2": "cancelled"}
+    tasks = {t["kind"]: t for t in f.rows(no, "task")}
+    assert tasks[step]["state"] == "cancelled", tasks[step]
+    assert ("rollback" in tasks) == open_
+    if step != "confirm":
+        one.let_go()
+    # Also what was held comes too late to change anything.
+    until("whoever was held has ended", lambda: not one.has_gate(), 60)
+    for d in one, two:
+        assert d.current() == d.profile() == before
+        row = d.row()
+        assert (row["deployedCommit"], row["deployedBuilt"],
+                row["pendingConfig"]) == (last, before, "")
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 409
+
+    again = f.call("POST", "deployment/%s/retry" % no).data["id"]
+    assert f.ended(again)["state"] == "done", f.outputs(again)
+    built = f.build("pi")
+    assert {one.current(), one.profile(), two.current(), two.profile()} == {built}
 
 
 def test_the_command_line_follows_to_the_end(fleet, tmp_path):

@@ -120,6 +120,8 @@ def test_a_device_joins_with_a_token_and_leaves(fleet, devices):
     up(fleet, d)
     d.edge.good("fleet", "leave")
     until("it is gone", lambda: not fleet.devices()[0]["connected"])
+    # it logs as the device does
+    assert " INFO [fleet] connected to " in d.edge.logged() and '"ts":' not in d.edge.logged()
     assert d.authorized.read_text() == "" and not (d.edge.config / "fleet/token").exists()
     assert fleet.first["token"] not in d.edge.logged()
 
@@ -450,7 +452,10 @@ def test_switches_that_fail_are_told(devices, platform):
     assert current(d) == "halting"
 
 
-def test_without_the_fleet_nothing_of_it_is_loaded(devices):
+def test_without_the_fleet_nothing_of_it_is_loaded(devices, platform):
     d = devices("a")
     d.edge.start()
     assert not d.edge.has_loaded("marram-edge-fleet")
+    d.edge.stop()
+    joined(d, platform)
+    assert d.edge.has_loaded("marram-edge-fleet")

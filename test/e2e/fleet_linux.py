@@ -34,6 +34,22 @@ mkdir /run/sshd && hostname "$(cat /etc/hostname)"
 for s in /etc/rc2.d/S*marram-fleet; do [ ! -x "$s" ] || "$s" start; done
 exec /usr/sbin/sshd -D -f /srv/sshd_config -E /srv/sshd.log"""
 
+# A program of the device that stays in the step whose name is in /srv/hold.
+GATE = """#!/bin/sh
+case "${0##*/} $*" in
+gate*) step=$1 ;;
+tar*/var/lib/marram-fleet/bundle/*) step=copy ;;
+tar*) step=plan ;;
+useradd*) step=apply ;;
+flock*) step=$(tr '\\0' '\\n' </proc/$PPID/cmdline | grep -x confirm) ;;
+esac
+if [ -n "$step" ] && [ "$step" = "$(cat /srv/hold 2>/dev/null)" ]; then
+	: >/srv/held
+	while [ -e /srv/hold ]; do sleep 0.1; done
+fi
+[ "${0##*/}" = gate ] || PATH=/usr/sbin:/usr/bin:/sbin:/bin exec "${0##*/}" "$@"
+"""
+
 
 def make_package(folder, name, version, depends="", script=""):
     """A .deb with one file, in a folder that becomes a repository."""
@@ -62,6 +78,10 @@ def make_repository(folder):
     make_package(folder, "marram-old", "1.0")
     make_package(folder, "marram-broken", "1.0", script="#!/bin/sh\nexit 7\n")
     make_package(folder, "marram-slow", "1.0", script="#!/bin/sh\nsleep 600\n")
+    index(folder)
+
+
+def index(folder):
     out = ""
     for deb in sorted(folder.glob("*.deb")):
         control = subprocess.run(["dpkg-deb", "-f", deb], check=True, text=True,
@@ -176,6 +196,18 @@ class Device:
         self.sh("chmod 755 /srv/box/bin/podman /usr/local/bin/podman;"
                 "apt-get -q -o Dir::Etc::sourcelist=/dev/null update;"
                 "dpkg -i /srv/shop/marram-old_1.0_all.deb")
+
+    def hold(self, step):
+        """What does this step on the device stays in it, until let_go()."""
+        self.write("/usr/local/bin/gate", GATE)
+        self.sh("cd /usr/local/bin && chmod 755 gate && for p in tar useradd flock;"
+                "do ln -sf gate $p; done; rm -f /srv/held; echo %s >/srv/hold" % step)
+
+    def held(self):
+        return self.run("test -e /srv/held").returncode == 0
+
+    def let_go(self):
+        self.sh("rm -f /srv/hold /srv/held")
 
     def enter(self, *words):
         return ["nsenter", "-t", str(self.holder.pid), "-m", *words]

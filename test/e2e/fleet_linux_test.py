@@ -191,6 +191,53 @@ def test_a_device_that_restarts_half_way_takes_itself_back(fleet):
     assert f.ended(no)["state"] in ("rolledBack", "failed")
 
 
+@pytest.mark.parametrize("step", ["plan", "copy", "apply", "checks", "confirm"])
+def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
+    f = fleet("pi", confirm="600s")
+    one, two = f.device("pi"), f.device("pi")
+    f.deploy("pi", repositories=[SHOP], packages=[{"name": "marram-tool",
+                                                   "version": "1.0"}])
+    before = one.look(), two.look()
+    f.declare("pi", repositories=[SHOP], users=[{"name": "ada"}],
+              packages=[{"name": "marram-tool", "version": "1.1"}],
+              files=[{"path": "/etc/marram-old", "text": "new\n"}])
+    last = f.commit("next")
+    one.hold(step)
+    no = f.post("deployment", checks=[{"argv": ["gate", "checks"]}])
+    until(step, one.held, 60)
+    assert f.states(no) == {"pi-1": step, "pi-2": "queued"}
+    task = f.rows(no, "task")[-1]
+    assert (task["kind"], task["state"]) == (step, "running")
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+    ended = f.ended(no, 60)
+    assert (ended["state"], ended["reason"]) == ("cancelled", "cancelled")
+    open_ = step in ("apply", "checks", "confirm")
+    assert f.states(no) == {"pi-1": "rolledBack" if open_ else "cancelled",
+                            "pi-2": "cancelled"}
+    tasks = {t["kind"]: t for t in f.rows(no, "task")}
+    assert tasks[step]["state"] == "cancelled", tasks[step]
+    assert ("rollback" in tasks) == open_
+    one.let_go()
+    # Also what was held comes too late to change anything.
+    until("whoever was held has ended", lambda: one.run(
+        "grep -lz -e /usr/local/bin/gate -e confirm /proc/[0-9]*/cmdline |"
+        " grep -v -e /self -e $$").stdout == "", 60)
+    assert (one.look(), two.look()) == before
+    assert "not confirmed: -" in one.sh("sh /var/lib/marram-fleet/apply.sh status")
+    for d in one, two:
+        row = d.row()
+        assert row["deployedCommit"] != last and row["pendingConfig"] == ""
+    assert f.call("POST", "deployment/%s/cancel" % no).status == 409
+
+    two.hold("nothing")  # it has the program of the check
+    again = f.call("POST", "deployment/%s/retry" % no).data["id"]
+    assert f.ended(again, 180)["state"] == "done", f.outputs(again)
+    for d in one, two:
+        assert d.read("/etc/marram-old") == "new\n"
+        assert d.read("/usr/share/marram-test/marram-tool") == "1.1\n"
+        assert d.row()["deployedCommit"] == last
+
+
 def test_secrets_are_opened_on_the_device_alone(fleet):
     f = fleet("pi")
     d = f.device("pi")

@@ -5,10 +5,11 @@ import os
 import pathlib
 import shutil
 import subprocess
+import threading
 
 import pytest
 
-from conftest import until
+from conftest import LIMIT, until
 from fleet_state_test import DEVICE, PLACE, Fleet, fleet, token  # noqa: F401 (fixtures)
 
 NETWORK = "thymis_controller.modules.networking.NetworkingModule"
@@ -253,3 +254,80 @@ def test_folders_of_the_server_are_no_repositories(fleet, library):
     assert {i["status"] for i in fleet.get("input/list")} == {"no-path"}
     answer = fleet.call("POST", "input/library/test").data
     assert (answer["ok"], "localInputs" in answer["details"]) == (False, True)
+
+
+def test_while_inputs_are_looked_for_others_go_on(start, library, tmp_path):
+    """A stand-in for nix that takes as long as the test wants."""
+    go, began = tmp_path / "go", tmp_path / "began"
+    slow = tmp_path / "nix"
+    slow.write_text("#!/bin/sh\n"
+                    "case \" $* \" in *\" flake \"*) ;; *) exit 1 ;; esac\n"
+                    "for last; do :; done\n"
+                    "echo x >>%s\n"
+                    "until [ -e %s ]; do sleep 0.05; done\n"
+                    'printf \'{"nodes":{"root":{"inputs":{"library":"library",'
+                    '"nixpkgs":"n","thymis":"t"}}},"root":"root","version":7}\''
+                    ' >"${last#path:}/flake.lock"\n' % (began, go))
+    slow.chmod(0o755)
+    server = start("--fleet.nix.localInputs", "true", "--fleet.programs.nix", str(slow))
+    token = server.login()
+    unit = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "hall"}}, token)
+    fleet = Fleet(server, token, unit.data["unitId"])
+    state = fleet.get("state")
+    one = {**state, "repositories": {"library": {
+        "url": "git+file://%s" % library, "follows": None, "inputs_follows": {},
+        "api_key_secret": None}}}
+
+    def edit(into):
+        into.append(server.call("PATCH", "/fleet/api/v1/state?unit=" + fleet.unit,
+                                {"data": one}, token))
+
+    def in_between(*work):
+        """`work` while inputs are looked for; what the edit was answered."""
+        go.unlink(missing_ok=True)
+        began.unlink(missing_ok=True)
+        answers = []
+        thread = threading.Thread(target=edit, args=(answers,))
+        thread.start()
+        until("nix looks", began.exists)
+        for do in work:
+            do()
+        assert not answers
+        go.touch()
+        thread.join(LIMIT)
+        return answers[0]
+
+    # somebody else changes the state: it is there at once, and is not lost
+    answer = in_between(
+        lambda: fleet.get("configuration/list"),
+        lambda: fleet.call("POST", "configuration", {"displayName": "Pi",
+                                                     "deviceType": "linux"}))
+    assert (answer.status, answer.code) == (409, "err_fleet_busy"), answer.text
+    assert [c["identifier"] for c in fleet.get("configuration/list")] == ["pi"]
+    assert fleet.get("state")["repositories"] == {}
+
+    # nobody does: it counts, with what was found
+    one["configs"] = fleet.get("state")["configs"]
+    one["repositories"]["library"]["url"] += "?ref=master"
+    answer = in_between(lambda: fleet.get("state"))
+    assert answer.status == 200, answer.text
+    assert "library" in fleet.get("state")["repositories"]
+    lock = fleet.repository / "flake.lock"
+    assert '"library":"library"' in lock.read_text()
+
+    # the same of bringing them to what is newest
+    go.unlink()
+    began.unlink()
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(server.call(
+        "POST", "/fleet/api/v1/input/update?unit=" + fleet.unit, None, token)))
+    thread.start()
+    until("nix looks", began.exists)
+    fleet.put("pi", KIOSK, {"volume": 5})
+    assert not answers
+    lock.write_text(lock.read_text() + " ")
+    go.touch()
+    thread.join(LIMIT)
+    assert (answers[0].status, answers[0].code) == (409, "err_fleet_busy"), answers[0].text
+    assert fleet.call("POST", "input/update").status == 200
+    assert not lock.read_text().endswith(" ")

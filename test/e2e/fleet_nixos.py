@@ -76,6 +76,20 @@ case $1 in
 boot | switch) ln -sfn "$top" /run/booted-next ;;
 esac
 """
+# A program of the device that stays in the step whose name is in /run/hold.
+GATE = """#!/bin/sh
+case "${0##*/} $*" in
+gate*) step=$1 ;;
+nix-daemon*) step=copy ;;
+nix-store*) step=plan ;;
+nix-env*) step=confirm ;;
+esac
+if [ "$step" = "$(cat /run/hold 2>/dev/null)" ]; then
+    : >/run/held
+    while [ -e /run/hold ]; do sleep 0.1; done
+fi
+[ "${0##*/}" = gate ] || exec /usr/bin/"${0##*/}" "$@"
+"""
 
 
 def git(repository, *words):
@@ -261,7 +275,8 @@ class Device:
         elif self.boots > 1:
             self.have(self.first)
         (self.root / "run/sshd_env").write_text(
-            "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d\n" % self.boots)
+            "SetEnv NIX_CONFIG=\"build-users-group =\" MARRAM_BOOT_ID=%d"
+            " PATH=/run/gate:/usr/sbin:/usr/bin:/sbin:/bin\n" % self.boots)
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "--pid", "--fork",
              "--kill-child", "--mount-proc", "sh", "-c",
@@ -270,6 +285,37 @@ class Device:
              "/usr/sbin/sshd -f /run/sshd_config -E /run/sshd.log && exec sleep infinity"
              % (self.root, self.root, self.root)], start_new_session=True)
         until("sshd", self.listens)
+
+    def hold(self, step):
+        """What does this step on the device stays in it, until let_go()."""
+        folder = self.root / "run/gate"
+        folder.mkdir(exist_ok=True)
+        (folder / "gate").write_text(GATE)
+        (folder / "gate").chmod(0o755)
+        for name in ("nix-store", "nix-daemon", "nix-env"):
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to("gate")
+        (self.root / "run/hold").write_text(step + "\n")
+
+    def held(self):
+        return (self.root / "run/held").exists()
+
+    def has_gate(self):
+        """Is somebody in there who was held, or who holds up?"""
+        words = ("/run/gate/", "switch-to-configuration")
+        for at in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if any(w in (at / "cmdline").read_text() for w in words) and (
+                        at / "root/run/sshd_config").read_text() == (
+                            self.root / "run/sshd_config").read_text():
+                    return True
+            except (OSError, ValueError):
+                continue
+        return False
+
+    def let_go(self):
+        (self.root / "run/hold").unlink()
+        (self.root / "run/held").unlink(missing_ok=True)
 
     def have(self, built):
         link = self.root / "run/current-system"

@@ -374,6 +374,29 @@ def test_a_server_killed_while_it_writes_starts_again(fleet):
     fleet.call("POST", "configuration", {"displayName": "C"})
 
 
+def test_a_repository_has_a_limit(start):
+    server = start("--fleet.repository.max", "1MiB")
+    token = server.login()
+    unit = server.call("POST", "/coremgr/api/v1/unit", {"data": {"code": "hall"}}, token)
+    fleet = Fleet(server, token, unit.data["unitId"])
+
+    def put(size):
+        return server.call("PUT", API + "artifact/x?unit=" + fleet.unit, raw=b"x" * size,
+                           token=token)
+
+    refused = put(1 << 20)
+    assert (refused.status, refused.code) == (400, "err_param")
+    assert "fleet.repository.max" in refused.text and fleet.get("artifact/list") == []
+    assert put(1000).status == 204
+    fleet.commit("small")
+    (fleet.repository / "large").write_bytes(b"x" * (1 << 20))
+    refused = fleet.call("POST", "repository/commit", {"message": "large"}, status=400)
+    assert "fleet.repository.max" in refused.text
+    (fleet.repository / "large").unlink()
+    fleet.call("POST", "configuration", {"displayName": "Pi"})
+    fleet.commit("small again")
+
+
 # --- remotes ---------------------------------------------------------------------------
 
 @pytest.fixture

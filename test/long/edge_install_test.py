@@ -25,6 +25,8 @@ mount -t tmpfs dev dev
 for d in null zero full random urandom tty; do
 	touch dev/$d && mount --bind /dev/$d dev/$d
 done
+# Not chroot alone: who enters the namespace again would see what is above.
+mkdir -p .old && pivot_root . .old && umount -l .old && rmdir .old || exit 1
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
 	chroot . /lib/systemd/systemd --log-target=null
 """

@@ -1,24 +1,50 @@
 """Deployments to two Debians in which a real systemd runs as the first process of
-namespaces, with their own sshd and apt. Needs root, and a mirror of Debian; or a root
-that is made, in $DEBIAN_FLEET_ROOT (with systemd, dbus, openssh-server, age, tzdata)."""
+namespaces, with their own sshd, apt and podman. Needs root, and a mirror of Debian; or a
+root that is made, in $DEBIAN_FLEET_ROOT (with INCLUDE and PODMAN)."""
+import difflib
+import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
 
 import fleet_linux
 from e2e_conftest import until
+from edge import Edge
 from edge_install_test import MIRROR, Machine
+from fleet_device import Sshd
 from fleet_nixos import Device as NixDevice
 from ports import free_port
 
-INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,age,tzdata,ca-certificates"
+INCLUDE = "systemd,systemd-sysv,dbus,openssh-server,age,tzdata,ca-certificates," \
+    "busybox-static"
+PODMAN = "podman runc netavark"
+INSTALL = """mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
+chroot "$1" sh -c 'apt-get update -qq && apt-get install -y -qq \
+    --no-install-recommends %s && apt-get clean'""" % PODMAN
+# The devices have the network of this machine, and its cgroups only as far as it has
+# not kept them. crun wants to lock more memory than may be had without
+# CAP_SYS_RESOURCE; runc does not.
+CONTAINERS = """[containers]
+netns = "host"
+pids_limit = 0
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+runtime = "runc"
+"""
+# No registry is needed: the image has the busybox of Debian.
+IMAGE = """mkdir -p /tmp/box/bin && cp /bin/busybox /tmp/box/bin/ &&
+for p in sh sleep cat; do ln -s busybox /tmp/box/bin/$p; done &&
+tar -C /tmp/box -c . | podman import - localhost/box:1 &&
+tar -C /tmp/box -c . | podman import --change ENV=NEWER=1 - localhost/box:2"""
 UNIT = "[Unit]\nDescription=%s\n[Service]\nExecStart=%s\n" \
     "[Install]\nWantedBy=multi-user.target\n"
 SHOP = {"name": "shop", "line": "deb [trusted=yes] file:/srv/shop ./"}
 RUN = "/bin/sleep infinity"
+NASTY = "it's \"quoted\" $(touch /hacked) `touch /hacked` ${HOME}\\n * ü\nsecond"
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +58,18 @@ def base(tmp_path_factory):
     subprocess.run(["debootstrap", "--variant=minbase", "--include=" + INCLUDE,
                     "bookworm", str(root), MIRROR], check=True,
                    stdout=subprocess.DEVNULL, timeout=1800)
+    subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c",
+                    INSTALL, "sh", str(root)], check=True, timeout=1800,
+                   env={**os.environ, "DEBIAN_FRONTEND": "noninteractive",
+                        "LC_ALL": "C"}, stdout=subprocess.DEVNULL)
     return root
 
 
 class Device:
-    """A Debian with systemd, as the fleet sees it."""
+    """A Debian with systemd, as the fleet sees it. With an agent, marram-edge, that is
+    the only way to it; it runs beside the namespaces, with the machine's files."""
 
-    def __init__(self, fleet, base, config, name):
+    def __init__(self, fleet, base, config, name, agent=False):
         self.fleet, self.name = fleet, name
         self.root = fleet.folder / name
         subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(self.root)],
@@ -65,14 +96,43 @@ class Device:
         for at in (self.root / "etc/apt").glob("sources.list*"):
             shutil.rmtree(at) if at.is_dir() else at.unlink()
         (self.root / "etc/apt/sources.list.d").mkdir()
+        (self.root / "etc/containers/containers.conf").write_text(CONTAINERS)
         self.machine = None
         self.start()
+        self.sh(IMAGE)
+        self.public_key = " ".join(
+            pathlib.Path(str(host) + ".pub").read_text().split()[:2])
+        self.edge = None
+        if agent:
+            self.id = self.enroll(config)
+            return
         answer = fleet.call("POST", "device", {"data": {
             "unitId": fleet.unit, "name": name, "address": "127.0.0.1",
-            "sshPort": self.port, "config": config, "sshPublicKey": " ".join(
-                pathlib.Path(str(host) + ".pub").read_text().split()[:2])}})
+            "sshPort": self.port, "config": config, "sshPublicKey": self.public_key}})
         assert answer.status == 200, answer.text
         self.id = answer.data["id"]
+
+    def enroll(self, config):
+        (self.root / "root/.ssh/authorized_keys").write_text("")  # it lets the fleet in
+        answer = self.fleet.call("POST", "agent-token", {"data": {
+            "unitId": self.fleet.unit, "config": config}})
+        assert answer.status == 200, answer.text
+        self.edge = Edge(self.fleet.folder / (self.name + "-edge"), {
+            "fleet.root": str(self.root), "fleet.ssh.port": self.port,
+            "fleet.ssh.restart": "/bin/true"})
+        self.edge.good("fleet", "enroll", self.fleet.server.url, "--token",
+                       answer.data["token"])
+        self.edge.start()
+
+        def row():
+            return [d for d in self.fleet.call(
+                "GET", "device/list", unit=self.fleet.unit, limit=0).data
+                if d["sshPublicKey"] == self.public_key and d["connected"]]
+        found = until("its agent", row, 60)[0]
+        assert found["address"] == ""
+        assert self.fleet.call("PATCH", "device/" + found["id"], {
+            "data": {"name": self.name}}).status == 204
+        return found["id"]
 
     def start(self):
         self.machine = Machine(self.root)
@@ -84,6 +144,8 @@ class Device:
         self.machine = None
 
     def scrap(self):
+        if self.edge is not None:
+            self.edge.stop()
         self.stop()
         shutil.rmtree(self.root, ignore_errors=True)
 
@@ -99,16 +161,30 @@ class Device:
             " | grep -v marram-fleet; dpkg-query -W -f '${binary:Package} ${Version}"
             " ${db:Status-Status}\\n' 'marram-*' 2>/dev/null; cat /etc/motd;"
             "systemctl is-active ssh one.service two.service;"
-            "systemctl is-enabled one.service two.service 2>&1; :")
+            "systemctl is-enabled one.service two.service 2>&1;"
+            "for b in $(podman ps -a --format '{{.Names}}' | sort); do"
+            "    podman container inspect --format"
+            "        '{{.Name}} {{.ImageName}} {{.State.Status}}' $b; done")
+
+    def is_as(self, before):
+        now = self.look()
+        assert now == before, "\n".join([*difflib.unified_diff(
+            before.split("\n"), now.split("\n"), "before", "now", n=0), self.log()])
+        return True
+
+    def box(self, name, what):
+        """What podman says of a container."""
+        return json.loads(self.sh("podman container inspect --format '{{json %s}}' %s" % (
+            what, name)))
 
 
 @pytest.fixture
 def fleet(start, tmp_path):
     fleets = []
 
-    def begin(confirm="20s"):
+    def begin(confirm="20s", keep="90d"):
         server = start("--fleet.deploy.confirm-time", confirm,
-                       "--fleet.deploy.check-time", "10s")
+                       "--fleet.deploy.check-time", "10s", "--fleet.output.keep", keep)
         fleets.append(fleet_linux.LinuxFleet(server, tmp_path, "pi"))
         return fleets[-1]
 
@@ -117,8 +193,8 @@ def fleet(start, tmp_path):
         f.end()
 
 
-def device(f, base):
-    d = Device(f, base, "pi", "pi-%d" % (len(f.devices) + 1))
+def device(f, base, **more):
+    d = Device(f, base, "pi", "pi-%d" % (len(f.devices) + 1), **more)
     f.devices.append(d)
     return d
 
@@ -132,12 +208,15 @@ def wanted(word="hello", **more):
                   {"path": "/etc/systemd/system/one.service",
                    "text": UNIT % (word, RUN)}],
         "services": [{"name": "one.service", "restartOn": [
-            "/etc/systemd/system/one.service", "/etc/motd"]}], **more}
+            "/etc/systemd/system/one.service", "/etc/motd"]}],
+        "containers": [{"name": "web", "image": "localhost/box:1",
+                        "environment": {"A": NASTY}, "volumes": ["/srv/shop:/shop:ro"],
+                        "command": ["sleep", "infinity"]}], **more}
 
 
 def test_two_devices_with_systemd(fleet, base):
     f = fleet()
-    one, two = device(f, base), device(f, base)
+    one, two = device(f, base), device(f, base, agent=True)
     before = one.look()
     f.deploy("pi", **wanted())
     for d in one, two:
@@ -145,18 +224,30 @@ def test_two_devices_with_systemd(fleet, base):
         assert d.sh("systemctl is-enabled one.service").strip() == "enabled"
         assert d.sh("readlink /etc/localtime").strip().endswith("Europe/Berlin")
         assert d.sh("cat /usr/share/marram-test/marram-tool") == "1.1\n"
+        assert "A=" + NASTY in d.box("web", ".Config.Env")
+        assert d.sh("podman exec web cat /shop/Packages").count("Package: ") == 6
+        assert d.machine.run("test -e /hacked").returncode == 1
     pid = one.sh("systemctl show -P MainPID one.service")
+    box = one.box("web", ".ID")
     again = f.post("deployment")
     assert f.ended(again, 180)["state"] == "done"
     assert {r["reason"] for r in f.rows(again)} == {"it was as declared"}
     assert one.sh("systemctl show -P MainPID one.service") == pid
+    assert one.box("web", ".ID") == box
 
     # It drifts, and is repaired.
-    one.sh("systemctl disable --now one.service; echo mine >/etc/motd")
+    good = one.look()
+    one.sh("systemctl disable --now one.service; echo mine >/etc/motd; userdel ada;"
+           "dpkg -P marram-tool; podman stop -t 0 web")
     no = f.post("deployment")
     assert f.ended(no, 180)["state"] == "done", f.outputs(no)
-    assert {c["name"] for c in f.changes(no)} == {"one.service", "/etc/motd"}
-    assert one.sh("systemctl is-active one.service").strip() == "active"
+    assert {c["name"] for c in f.changes(no)} == {
+        "one.service", "/etc/motd", "ada", "marram-tool", "web"}
+    assert one.is_as(good) and one.box("web", ".ID") == box
+    one.sh("podman rm -f web")
+    no = f.post("deployment")
+    assert f.ended(no, 180)["state"] == "done", f.outputs(no)
+    assert one.is_as(good) and one.box("web", ".ID") != box
 
     # A file changes: the service is restarted with it, and no other.
     pid = two.sh("systemctl show -P MainPID one.service")
@@ -165,13 +256,17 @@ def test_two_devices_with_systemd(fleet, base):
     assert two.sh("systemctl show -P Description one.service").strip() == "next"
 
     # One that does not stay up stops at the first device, and is taken back.
-    good = one.look(), two.look()
-    bad = wanted("bad")
+    good, box = (one.look(), two.look()), one.box("web", ".ID")
+    bad = wanted("bad", containers=[{"name": "web", "image": "localhost/box:2",
+                                     "command": ["sleep", "infinity"]},
+                                    {"name": "more", "image": "localhost/box:1",
+                                     "command": ["sleep", "infinity"]}])
     bad["files"].append({"path": "/etc/systemd/system/two.service",
                          "text": UNIT % ("two", "/bin/false")})
     bad["services"].append({"name": "two.service"})
     no = f.deploy("pi", state="rolledBack", **bad)
-    assert (one.look(), two.look()) == good
+    assert one.is_as(good[0]) and two.is_as(good[1])
+    assert one.box("web", ".ID") == box
     assert one.sh("systemctl show -P Description one.service").strip() == "next"
     assert "two.service" in f.outputs(no)
     assert f.states(no)["pi-2"] == "cancelled"
@@ -200,6 +295,22 @@ def test_a_restart_half_way_takes_it_back(fleet, base):
     f.ended(no, 180)
 
 
+def test_a_guard_that_is_killed_half_way_takes_it_back(fleet, base):
+    f = fleet("1h")
+    d = device(f, base)
+    before = d.look()
+    f.declare("pi", **wanted(packages=[{"name": "marram-slow"}]))
+    f.commit("next")
+    no = f.post("deployment")
+    until("apt works", lambda: "half-configured" in d.machine.run(
+        "dpkg-query -W -f '${db:Status-Status}' marram-slow").stdout, 120)
+    d.sh("systemctl kill -s KILL --kill-whom=main 'marram-fleet-*'")
+    until("it takes itself back", lambda: d.look() == before, 180)
+    assert f.ended(no, 180)["state"] == "rolledBack", f.outputs(no)
+    assert "its guard was killed" in d.sh("cat /var/lib/marram-fleet/run/*/why")
+    assert d.sh("pgrep -f marram-slow; :") == ""
+
+
 def test_what_nobody_confirms_is_taken_back(fleet, base):
     f = fleet("5s")
     d = device(f, base)
@@ -213,3 +324,55 @@ def test_what_nobody_confirms_is_taken_back(fleet, base):
     until("it takes itself back", lambda: d.look() == before, 180)
     until("sshd", lambda: NixDevice.listens(d), 60)
     assert f.ended(no, 180)["state"] in ("rolledBack", "failed"), f.outputs(no)
+
+
+def test_what_ended_long_ago_goes(fleet, tmp_path):
+    """A device of which only plans are made: this machine's own sshd and files."""
+    f = fleet(keep="1h")
+    sshd = Sshd(tmp_path / "sshd", let_in=pathlib.Path(str(f.key) + ".pub").read_text())
+    try:
+        answer = f.call("POST", "device", {"data": {
+            "unitId": f.unit, "name": "pi-1", "address": "127.0.0.1",
+            "sshPort": sshd.port, "config": "pi", "sshPublicKey": sshd.public_key}})
+        assert answer.status == 200, answer.text
+        f.declare("pi", files=[{"path": "/etc/marram-never", "text": "x"}])
+        f.commit("next")
+        old, plan, new = (planned(f) for _ in range(3))
+    finally:
+        sshd.stop()
+    for no in old, new:
+        assert f.call("POST", "deployment/%s/cancel" % no).status == 204
+        assert f.ended(no)["state"] == "cancelled"
+    tasks = {no: [t["id"] for t in f.rows(no, "task")] for no in (old, plan, new)}
+    assert all(tasks.values()) and "+ file" in f.outputs(old)
+    used = f.rows(new)[0]["built"]
+    links = f.dir / "builds"
+    links.mkdir(exist_ok=True)
+    for name, to in (("used", used), ("unused", "/nix/store/x"), ("fresh", "/nix/store/y")):
+        (links / name).symlink_to(to)
+        if name != "fresh":
+            os.utime(links / name, (0, 0), follow_symlinks=False)
+    f.server.stop()
+    with sqlite3.connect(f.server.folder / "data/fleet.db") as db:
+        for no in old, plan:
+            db.execute("update deployment set created_at = created_at - 7200000,"
+                       " ended_at = ended_at - 7200000 where id = ?", [no])
+    db.close()
+    f.server.start()
+    f.token = f.server.login()
+    until("it goes", lambda: f.call("GET", "deployment/" + old).status == 404, 150)
+    # A plan that nobody carried out ends first, and is kept from then on.
+    until("the plan ends", lambda: f.deployment(plan)["state"] == "cancelled", 30)
+    until("links", lambda: sorted(p.name for p in links.iterdir()) == ["fresh", "used"], 30)
+    assert f.call("GET", "deployment/" + new).data["state"] == "cancelled"
+    kept = {t["id"] for t in f.call("GET", "task/list", unit=f.unit, limit=0).data}
+    assert kept == {*tasks[plan], *tasks[new]}
+    assert {p.name for p in (f.dir / "tasks").iterdir()} == kept
+    assert f.rows(old) == [] and len(f.rows(new)) == 1
+    assert "+ file" in f.outputs(new)
+
+
+def planned(f):
+    no = f.post("plan")
+    until("the plan", lambda: f.deployment(no)["state"] == "planned", 60)
+    return no

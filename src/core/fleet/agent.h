@@ -27,7 +27,12 @@
 
 #include <pthread.h>
 
-#define AGENT_MESSAGE_MAX ((size_t)16 << 20) /* output of a switch is long */
+/* Bytes of a message: of the first, before it is known who speaks; until its
+ * key is proven; then, since the output of a switch is long. */
+#define AGENT_START_MAX 65536
+#define AGENT_PROOF_MAX ((size_t)1 << 20)
+#define AGENT_MESSAGE_MAX ((size_t)16 << 20)
+#define ACCESS_MESSAGE_MAX ((size_t)4 << 20)
 #define AGENT_KEY_MAX 4096
 #define AGENT_WAITING_MAX ((size_t)1 << 20) /* then nothing more is read */
 #define AGENT_LOW ((size_t)256 << 10)
@@ -38,6 +43,9 @@ struct agent;
 struct tunnel;
 
 /* --- rows ----------------------------------------------------------------- */
+
+/* Times are clock_now()'s, or TIME_NULL; ids of units, devices and tokens are
+ * those of their rows. */
 
 struct fleet_agent_token {
 	struct str id, unit_id, name;
@@ -51,12 +59,16 @@ struct fleet_agent_token {
 };
 extern const struct entity fleet_agent_token_entity;
 
+/* Opens tunnels to one device, for who has signed in elsewhere. */
 struct fleet_access_token {
-	struct str id, unit_id, device_id, hash, user_id;
+	struct str id, unit_id, device_id;
+	struct str hash;    /* SHA-256 of the token, as hex */
+	struct str user_id; /* who has asked for it */
 	int64_t expires_at, created_at;
 };
 extern const struct entity fleet_access_token_entity;
 
+/* Of a device that was deleted: by it alone nobody comes back. */
 struct fleet_removed_key {
 	struct str id, unit_id, public_key;
 	int64_t removed_at;
@@ -90,20 +102,23 @@ struct fleet_log {
 	struct str id, unit_id, device_id;
 	int64_t timestamp;
 	struct str message, host, program, tag;
-	int64_t facility, severity;
+	int64_t facility, severity; /* as RFC 5424 numbers them */
 };
 extern const struct entity fleet_log_entity;
 
 struct fleet_metric {
 	struct str id, unit_id, device_id;
 	int64_t timestamp;
-	double cpu_percent, ram_percent, disk_percent;
+	double cpu_percent, ram_percent, disk_percent; /* 0 to 100, or NaN */
 };
 extern const struct entity fleet_metric_entity;
 
 struct fleet_secret {
-	struct str id, unit_id, name, type, filename, processing;
-	struct str value; /* BLOB: a file of age for the unit's key */
+	struct str id, unit_id, name;
+	struct str type; /* "single_line", "multi_line", "env_list", "file" */
+	struct str filename;   /* of a file; or "" */
+	struct str processing; /* "none", "mkpasswd-yescrypt" */
+	struct str value;      /* BLOB: a file of age for the unit's key */
 	int64_t value_size;
 	bool include_in_image;
 	int64_t created_at, modified_at;
@@ -129,7 +144,7 @@ struct fleet_agents {
 	struct map by_device; /* device id -> struct agent, those that are up */
 	struct map orders;    /* task id -> struct order */
 	struct map passes;    /* token -> struct pass */
-	bool ending;
+	_Atomic bool ending; /* workers look, too */
 
 	/* the loop's own */
 	struct list all;     /* struct agent */
@@ -147,7 +162,8 @@ struct pass {
 	struct str device_id; /* owned */
 };
 
-/* The agent of a device, on the loop; NULL: it is not here. */
+/* The agent of a device, lent until the loop turns; NULL: it is not here. [the
+ * loop's thread] */
 struct agent *agent_of(struct fleet_agents *all, struct str device_id);
 /* Sends the message, from any thread; false: it is not here. */
 bool agent_send_to(

@@ -288,6 +288,7 @@ ws_start(struct access *c, struct str text)
 		return;
 	}
 	c->started = true;
+	ws_conn_message_max(c->ws, ACCESS_MESSAGE_MAX);
 	c->held = true; /* until the tunnel is open */
 	ws_conn_hold(c->ws);
 	c->binary = m->supports_binary;
@@ -380,7 +381,7 @@ access_new(struct fleet_agents *all, const struct http_upgraded *u)
 {
 	static const struct ws_conn_events events = { on_ws_message, on_ws_room,
 		on_ws_closed };
-	const struct ws_conn_conf conf = { .message_max = (size_t)4 << 20,
+	const struct ws_conn_conf conf = { .message_max = AGENT_START_MAX,
 		.low = AGENT_LOW,
 		.ended = tunnel_ended,
 		.ended_ctx = u->tunnel };

@@ -356,6 +356,9 @@ new_device(struct enrolment *e, struct err *err)
 	if (rc == 0)
 		rc = fleet_key_taken_back(e->tx, e->t->unit_id,
 		    e->t->public_key, e->token.created_at, &unasked, err);
+	if (rc == 0)
+		rc = fleet_device_room(
+		    e->t->all->fleet, e->tx, e->t->unit_id, err);
 	if (rc != 0)
 		return rc;
 	memset(d, 0, sizeof(*d));

@@ -345,6 +345,7 @@ come_up(struct agent *a)
 	if (old != NULL && old != a)
 		end_with(old, "it has connected anew", 0);
 	a->state = AGENT_UP;
+	ws_conn_message_max(a->ws, AGENT_MESSAGE_MAX);
 	pthread_mutex_lock(&all->lock);
 	map_put(&all->by_device, a->device_id, a);
 	pthread_mutex_unlock(&all->lock);
@@ -447,7 +448,7 @@ on_start(struct agent *a, bool binary, struct str payload)
 {
 	struct err why;
 
-	if (binary || payload.len > 65536) {
+	if (binary) {
 		refuse(a, WEBSOCKET_UNSUPPORTED,
 		    "the first message must be its start");
 		return;
@@ -459,6 +460,7 @@ on_start(struct agent *a, bool binary, struct str payload)
 	remember_quirks(a);
 	loop_cancel(a->all->fleet->loop, &a->timer);
 	a->state = AGENT_ADMIT;
+	ws_conn_message_max(a->ws, AGENT_PROOF_MAX);
 	agent_admit(a);
 }
 
@@ -551,7 +553,7 @@ agent_new(struct fleet_agents *all, const struct http_upgraded *u, int fd,
 {
 	static const struct ws_conn_events events = { on_message, on_room,
 		on_closed };
-	const struct ws_conn_conf conf = { .message_max = AGENT_MESSAGE_MAX,
+	const struct ws_conn_conf conf = { .message_max = AGENT_START_MAX,
 		.low = AGENT_LOW,
 		.ended = tunnel_ended,
 		.ended_ctx = tunnel };

@@ -347,25 +347,6 @@ static const struct field access_given_fields[] = {
 static const struct record access_given_record = { "fleetAccessGiven",
 	sizeof(struct access_given), access_given_fields };
 
-/* The device of the path, with the right to change it; false: answered. */
-static bool
-call_device(struct fleet *f, struct http_call *c, struct fleet_device *d)
-{
-	struct err err;
-	int rc = fleet_device_get(f, http_var(c, 0), &c->arena, d, &err);
-
-	if (rc == ERR_NOT_FOUND ||
-	    (rc == 0 && !auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER) &&
-		route_may_unit(f->route, c, d->unit_id, REST_PATCH) != 1)) {
-		if (c->status == 0)
-			http_error(c, 404, "err_not_found", NULL);
-		return false;
-	}
-	if (rc != 0)
-		rest_db_error(c, &err);
-	return rc == 0;
-}
-
 static void
 handle_access(struct http_call *c)
 {
@@ -381,7 +362,7 @@ handle_access(struct http_call *c)
 	int64_t now = clock_now();
 	struct err err;
 
-	if (!call_device(f, c, &d))
+	if (!fleet_call_row(c, f, &fleet_device_entity, REST_PATCH, &d))
 		return;
 	b.row = ask = arena_new(a, struct access_ask);
 	ask->seconds = ACCESS_MS / 1000;
@@ -416,7 +397,7 @@ handle_access_end(struct http_call *c)
 	struct fleet_device d;
 	struct err err;
 
-	if (!call_device(f, c, &d))
+	if (!fleet_call_row(c, f, &fleet_device_entity, REST_PATCH, &d))
 		return;
 	filter_text(&of, "deviceId", d.id);
 	if (store_del(f->store, &fleet_access_token_entity, &of, NULL, &err) !=

@@ -214,6 +214,8 @@ handle_put(struct http_call *c)
 	if (there && !S_ISREG(st.st_mode))
 		http_error(c, 409, "err_exist",
 		    "something that is no file lies there");
+	else if (fleet_repo_room(r->f, r->dir, (int64_t)c->body.len, &err) != 0)
+		fleet_state_error(c, &err);
 	else if (file_write(path, c->body.ptr != NULL ? c->body : STR(""),
 		     &err) != 0 ||
 	    fleet_repo_reload(r, &err) != 0)

@@ -145,6 +145,8 @@ void deploy_forget(struct deployment *d);
  * under way. `resumed`: after a start of the program. */
 int deploy_load(struct fleet *f, const struct fleet_deployment *row,
     bool resumed, struct err *err);
+/* Before one more is begun. ERR_LIMIT. */
+int deploy_room(struct fleet *f, struct err *err);
 /* Something may be there to do. [any thread] */
 void deploy_kick(struct fleet *f);
 /* Decides what follows from how far the devices are. [any thread, without
@@ -168,6 +170,9 @@ struct tally deploy_count(const struct deployment *d);
 /* Have those that go first not all gone well yet? */
 bool deploy_is_first(const struct deployment *d, const struct tally *t);
 
+/* Keeps members of a row ("state reason"), by its id. */
+int deploy_save(struct fleet *f, const struct entity *e, const void *row,
+    const char *members, struct err *err);
 /* Sets the state of a device, in the store first, and tells who follows. `more`
  * names other members, which are taken from `row` ("built run"); both may be
  * NULL. Texts are copied. [who works on it] */
@@ -227,8 +232,10 @@ struct task *task_begin(struct fleet *f, const struct target_device *d,
 /* What a program wrote, or a whole line of our own. */
 void task_bytes(struct task *t, bool is_error, struct str bytes);
 void task_line(struct task *t, struct str line);
-/* Not to be shown; copied. */
+/* Not to be shown, nor any of its lines; copied. */
 void task_secret(struct task *t, struct str secret);
+/* Takes what is secret out of a sentence; `t` may be NULL. */
+void task_redact(const struct task *t, struct err *err);
 /* `state` "done", "failed", "cancelled"; frees it. */
 void task_end(struct task *t, const char *state, const char *reason);
 /* Of a program that was ended: what was under way has failed. */
@@ -297,7 +304,5 @@ void deploy_routes(struct fleet *f, http_add_routes *add, void *ctx);
 /* Tells who follows that a row has changed. */
 void deploy_tell(struct fleet *f, const char *kind, const char *type,
     const struct entity *e, const void *row);
-bool deploy_find(struct http_call *c, struct fleet *f, const struct entity *e,
-    enum rest_verb verb, void *row);
 
 #endif

@@ -36,28 +36,6 @@ deploy_tell(struct fleet *f, const char *kind, const char *type,
 	buf_free(&b);
 }
 
-bool
-deploy_find(struct http_call *c, struct fleet *f, const struct entity *e,
-    enum rest_verb verb, void *row)
-{
-	struct rest r = { .c = c, .module = f };
-	struct filter filter = { 0 };
-	bool found = false;
-	struct err err;
-
-	filter_text(&filter, "id", http_var(c, 0));
-	if (store_get(f->store, e, &filter, &c->arena, row, &found, &err) !=
-	    0) {
-		rest_db_error(c, &err);
-		return false;
-	}
-	if (found && fleet_may(&r, verb, row))
-		return true;
-	if (c->status == 0)
-		http_error(c, 404, "err_not_found", NULL);
-	return false;
-}
-
 /* --- which devices -------------------------------------------------------- */
 
 struct choosing {
@@ -240,6 +218,8 @@ create(struct http_call *c, struct fleet *f, struct fleet_deployment *d)
 		rc = fleet_snapshot(f, d->unit_id, d->commit, &s, &err);
 	if (rc == ERR_NOT_FOUND)
 		(void)err_wrap(&err, "no such commit");
+	if (rc == 0) /* a branch goes on meanwhile; this does not */
+		d->commit = arena_str(&c->arena, s.commit);
 	x.state = &s.state;
 	filter_text(&filter, "unitId", d->unit_id);
 	if (rc == 0)
@@ -250,6 +230,8 @@ create(struct http_call *c, struct fleet *f, struct fleet_deployment *d)
 	d->n_devices = (int64_t)x.n;
 	if (rc != 0)
 		http_error(c, 400, "err_param", "%s", err.text);
+	else if (deploy_room(f, &err) != 0)
+		http_error(c, 429, "err_rsc", "%s", err.text);
 	else if (store_tx(f->store, add_tx, &adding, &err) != 0 ||
 	    deploy_load(f, d, false, &err) != 0)
 		rest_db_error(c, &err);
@@ -319,7 +301,7 @@ handle_start(struct http_call *c)
 	struct err err;
 	int rc;
 
-	if (!deploy_find(c, f, &fleet_deployment_entity, REST_PATCH, &d))
+	if (!fleet_call_row(c, f, &fleet_deployment_entity, REST_PATCH, &d))
 		return;
 	rc = deploy_begin(f, d.id, &err);
 	if (rc == ERR_AGAIN)
@@ -351,7 +333,7 @@ handle_cancel(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_deployment d;
 
-	if (deploy_find(c, f, &fleet_deployment_entity, REST_PATCH, &d))
+	if (fleet_call_row(c, f, &fleet_deployment_entity, REST_PATCH, &d))
 		cancel(c, f, d.id, STR(""));
 }
 
@@ -361,7 +343,8 @@ handle_device_cancel(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_deployment_device d;
 
-	if (deploy_find(c, f, &fleet_deployment_device_entity, REST_PATCH, &d))
+	if (fleet_call_row(
+		c, f, &fleet_deployment_device_entity, REST_PATCH, &d))
 		cancel(c, f, d.deployment_id, d.id);
 }
 
@@ -371,7 +354,7 @@ handle_task_cancel(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_task t;
 
-	if (!deploy_find(c, f, &fleet_task_entity, REST_PATCH, &t))
+	if (!fleet_call_row(c, f, &fleet_task_entity, REST_PATCH, &t))
 		return;
 	if (task_has_ended(t.state))
 		http_error(c, 409, "err_fleet_state", "it has ended");
@@ -454,7 +437,7 @@ handle_retry(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_deployment d;
 
-	if (deploy_find(c, f, &fleet_deployment_entity, REST_ADD, &d))
+	if (fleet_call_row(c, f, &fleet_deployment_entity, REST_ADD, &d))
 		retry(c, f, d.id, STR(""));
 }
 
@@ -464,7 +447,7 @@ handle_device_retry(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_deployment_device d;
 
-	if (deploy_find(c, f, &fleet_deployment_device_entity, REST_ADD, &d))
+	if (fleet_call_row(c, f, &fleet_deployment_device_entity, REST_ADD, &d))
 		retry(c, f, d.deployment_id, d.id);
 }
 
@@ -474,7 +457,7 @@ handle_task_retry(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_task t;
 
-	if (deploy_find(c, f, &fleet_task_entity, REST_ADD, &t))
+	if (fleet_call_row(c, f, &fleet_task_entity, REST_ADD, &t))
 		retry(c, f, t.deployment_id, t.deployment_device_id);
 }
 

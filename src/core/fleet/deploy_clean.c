@@ -37,12 +37,17 @@ note_old(void *ctx, const void *row, struct err *err)
 
 #define OLD_AT_ONCE 100
 
+/* Those that ended before that, but for the last `kept`. */
 static int
-clean_rows(struct fleet *f, int64_t before, struct err *err)
+clean_rows(struct fleet *f, int64_t before, int64_t kept, struct err *err)
 {
 	struct old o = { 0 };
 	struct filter filter = { 0 }, one;
-	struct store_query q = { .filter = &filter, .limit = OLD_AT_ONCE };
+	struct store_query q = { .filter = &filter,
+		.sort = { { "endedAt", true } },
+		.n_sort = 1,
+		.offset = (uint64_t)kept,
+		.limit = OLD_AT_ONCE };
 	int rc;
 
 	/* those under way have not ended: null is before nothing */
@@ -65,6 +70,40 @@ clean_rows(struct fleet *f, int64_t before, struct err *err)
 	} while (rc == 0 && o.ids.n == OLD_AT_ONCE);
 	arena_fini(&o.arena);
 	return rc;
+}
+
+struct outputs {
+	int64_t room;  /* bytes */
+	int64_t since; /* the oldest task that has some */
+};
+
+static int
+take_room(void *ctx, const void *row, struct err *err)
+{
+	struct outputs *o = ctx;
+	const struct fleet_task *t = row;
+
+	(void)err;
+	o->room -= t->output_size;
+	o->since = t->created_at;
+	return o->room < 0;
+}
+
+/* Deployments that ended before the task with which it is too much. */
+static int
+clean_outputs(struct fleet *f, struct err *err)
+{
+	struct outputs o = { .room = f->conf.outputs_max };
+	struct filter none = { 0 };
+	struct store_query q = {
+		.filter = &none, .sort = { { "createdAt", true } }, .n_sort = 1
+	};
+	int rc =
+	    store_list(f->store, &fleet_task_entity, &q, take_room, &o, err);
+
+	if (rc < 0 || o.room >= 0)
+		return MIN_OF(rc, 0);
+	return clean_rows(f, o.since + 1, 0, err);
 }
 
 /* Plans that nobody has carried out. */
@@ -151,7 +190,11 @@ deploy_clean(struct fleet *f, int64_t before, struct err *err)
 	int rc = clean_plans(f, before, err);
 
 	if (rc == 0)
-		rc = clean_rows(f, before, err);
+		rc = clean_rows(f, before, 0, err);
+	if (rc == 0)
+		rc = clean_rows(f, INT64_MAX, f->conf.deployments_kept, err);
+	if (rc == 0)
+		rc = clean_outputs(f, err);
 	units = opendir(f->dir);
 	while (units != NULL && rc == 0 && (d = readdir(units)) != NULL) {
 		if (d->d_name[0] == '.')

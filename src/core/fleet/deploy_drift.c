@@ -249,7 +249,7 @@ call_device(struct http_call *c, enum rest_verb verb, struct fleet_device *d)
 {
 	struct fleet *f = (struct fleet *)c->route->ctx;
 
-	return deploy_find(c, f, &fleet_device_entity, verb, d);
+	return fleet_call_row(c, f, &fleet_device_entity, verb, d);
 }
 
 static void

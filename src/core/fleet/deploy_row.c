@@ -205,9 +205,8 @@ deployment_keep(struct deployment *d, const struct fleet_deployment *row)
 	d->row.state = word_of(deployment_states, d->row.state);
 }
 
-/* Keeps members of a row. */
-static int
-save(struct fleet *f, const struct entity *e, const void *row,
+int
+deploy_save(struct fleet *f, const struct entity *e, const void *row,
     const char *members, struct err *err)
 {
 	struct filter filter = { 0 };
@@ -243,7 +242,7 @@ device_state(struct fleet *f, struct target_device *d,
 	if (row.started_at == TIME_NULL && !device_is_new(row.state))
 		row.started_at = clock_now();
 	row.ended_at = device_has_ended(row.state) ? clock_now() : TIME_NULL;
-	rc = save(f, e, &row, arena_z(&a, str_trim(members)), err);
+	rc = deploy_save(f, e, &row, arena_z(&a, str_trim(members)), err);
 	if (rc == 0) {
 		deploy_tell(f, "deployment_device", "updated", e, &row);
 		pthread_mutex_lock(&f->deploys->lock);
@@ -271,7 +270,8 @@ deployment_state(struct fleet *f, struct deployment *d, const char *state,
 		row.started_at = clock_now();
 	row.ended_at =
 	    deployment_has_ended(row.state) ? clock_now() : TIME_NULL;
-	rc = save(f, e, &row, "state reason outcome startedAt endedAt", err);
+	rc = deploy_save(
+	    f, e, &row, "state reason outcome startedAt endedAt", err);
 	if (rc != 0)
 		return rc;
 	deploy_tell(f, "deployment", "updated", e, &row);

@@ -103,9 +103,12 @@ begin(struct work *w, const char *kind, int64_t timeout_ms, struct err *err)
 	return 0;
 }
 
+/* `err` loses what is secret in it: it becomes the reason of more than this. */
 static void
-end(struct work *w, int rc, const struct err *err)
+end(struct work *w, int rc, struct err *err)
 {
+	if (rc != 0)
+		task_redact(w->task, err);
 	if (rc != 0 && rc != ERR_CANCELLED)
 		task_line(w->task, str_of(err->text));
 	job_close(&w->job);
@@ -195,6 +198,8 @@ step_reach(struct work *w)
 		rc = job_reach(&w->job, &err);
 		job_close(&w->job);
 	}
+	if (rc != 0)
+		task_redact(NULL, &err);
 	if (rc != 0)
 		return not_begun(w, rc, &err);
 	told(w);

@@ -214,7 +214,19 @@ normal_key(struct rest *r, struct fleet_device *d)
 static bool
 before_add(struct rest *r, void *row, void *extra, void *beside)
 {
-	return normal_key(r, row) && fleet_before_add(r, row, extra, beside);
+	const struct fleet_device *d = row;
+	struct fleet *f = r->module;
+	struct err err;
+	int rc;
+
+	if (!normal_key(r, row) || !fleet_before_add(r, row, extra, beside))
+		return false;
+	rc = fleet_device_room(f, f->store, d->unit_id, &err);
+	if (rc == ERR_LIMIT)
+		http_error(r->c, 429, "err_rsc", "%s", err.text);
+	else if (rc != 0)
+		rest_db_error(r->c, &err);
+	return rc == 0;
 }
 
 static bool
@@ -260,27 +272,6 @@ const struct rest_object fleet_device_object = {
 	.more = show_more,
 };
 
-/* The device of the path with the right for `verb`; false: answered. */
-static bool
-call_device(struct fleet *f, struct http_call *c, enum rest_verb verb,
-    struct fleet_device *d)
-{
-	struct err err;
-	int rc = fleet_device_get(f, http_var(c, 0), &c->arena, d, &err);
-	bool may;
-
-	if (rc != 0 && rc != ERR_NOT_FOUND) {
-		rest_db_error(c, &err);
-		return false;
-	}
-	may = rc == 0 &&
-	    (auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER) ||
-		route_may_unit(f->route, c, d->unit_id, verb) == 1);
-	if (!may && c->status == 0)
-		http_error(c, 404, "err_not_found", NULL);
-	return may;
-}
-
 static bool
 set_state(struct fleet *f, struct http_call *c, struct fleet_device *d,
     const char *state)
@@ -300,7 +291,7 @@ handle_approve(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_device d;
 
-	if (!call_device(f, c, REST_PATCH, &d) ||
+	if (!fleet_call_row(c, f, &fleet_device_entity, REST_PATCH, &d) ||
 	    !set_state(f, c, &d, "active"))
 		return;
 	fleet_secrets_push(f, d.id);
@@ -315,7 +306,7 @@ handle_archive(struct http_call *c)
 	struct fleet *f = (struct fleet *)c->route->ctx;
 	struct fleet_device d;
 
-	if (!call_device(f, c, REST_PATCH, &d) ||
+	if (!fleet_call_row(c, f, &fleet_device_entity, REST_PATCH, &d) ||
 	    !set_state(f, c, &d, "archived"))
 		return;
 	agent_drop(f->agents, d.id, "the device was archived");
@@ -336,7 +327,7 @@ handle_restart(struct http_call *c)
 	struct err err;
 	int rc;
 
-	if (!call_device(f, c, REST_PATCH, &d))
+	if (!fleet_call_row(c, f, &fleet_device_entity, REST_PATCH, &d))
 		return;
 	rc = fleet_ssh_run(
 	    f, &d, argv, STR_NULL, RESTART_MS, &c->arena, &out, &err);
@@ -557,7 +548,8 @@ answer_list(
 	struct fleet_device d;
 	struct err err;
 
-	if (!call_device(f, c, REST_GET, &d) || !read_query(c, &q))
+	if (!fleet_call_row(c, f, &fleet_device_entity, REST_GET, &d) ||
+	    !read_query(c, &q))
 		return;
 	filter_text(&by, "deviceId", d.id);
 	if (q.from != TIME_NULL)

@@ -67,6 +67,24 @@ const struct conf_field fleet_fields[] = {
 	    .max = TIME_MAX,
 	    .help = "How long tasks and deployments that have ended are "
 		    "kept."),
+	CONF_INT(C, deployments_kept, "output.deployments", .def = "10000",
+	    .min = 1, .max = 1000000000,
+	    .help = "Deployments that have ended and are kept with their "
+		    "tasks; the oldest go first."),
+	CONF_SIZE(C, outputs_max, "output.total", .def = "10GiB",
+	    .min = 1 << 20, .max = (int64_t)1 << 50,
+	    .help = "What is kept of the outputs of all tasks; the oldest "
+		    "deployments that have ended go first."),
+	CONF_SIZE(C, repository_max, "repository.max", .def = "4GiB",
+	    .min = 1 << 20, .max = (int64_t)1 << 50,
+	    .help = "The size of a unit's repository, its history and "
+		    "artifacts included; what would be beyond is refused."),
+	CONF_INT(C, devices, "device.max", .def = "100000", .min = 1,
+	    .max = 1000000000, .help = "Devices that a unit may have."),
+	CONF_INT(C, under_way, "deploy.underWay", .def = "100", .min = 1,
+	    .max = 100000,
+	    .help = "Deployments that may be planned or under way at a "
+		    "time."),
 	CONF_INT(C, jobs, "deploy.atOnce", .def = "8", .min = 1, .max = 256,
 	    .help = "Devices that are worked on at a time."),
 	CONF_MS(C, build_ms, "deploy.buildTime", .def = "2h", .min = 1000,
@@ -75,8 +93,10 @@ const struct conf_field fleet_fields[] = {
 	CONF_MS(C, copy_ms, "deploy.copyTime", .def = "2h", .min = 1000,
 	    .max = TIME_MAX,
 	    .help = "How long copying it to a device may take."),
-	CONF_MS(C, apply_ms, "deploy.applyTime", .def = "30m", .min = 1000,
-	    .max = TIME_MAX, .help = "How long a device may take to apply it."),
+	CONF_MS(C, apply_ms, "deploy.applyTime", .def = "1h", .min = 1000,
+	    .max = TIME_MAX,
+	    .help = "How long a device may take to apply it; then it takes "
+		    "back what it has done, in as much time."),
 	CONF_MS(C, confirm_ms, "deploy.confirmTime", .def = "60s", .min = 1000,
 	    .max = TIME_MAX,
 	    .help = "How long a device waits, after it has applied a "
@@ -199,6 +219,28 @@ fleet_may(struct rest *r, enum rest_verb verb, const void *row)
 {
 	return may_unit(
 	    r->module, r->c, verb, ((const struct fleet_any *)row)->unit_id);
+}
+
+bool
+fleet_call_row(struct http_call *c, struct fleet *f, const struct entity *e,
+    enum rest_verb verb, void *row)
+{
+	struct filter filter = { 0 };
+	bool found = false;
+	struct err err;
+
+	filter_text(&filter, "id", http_var(c, 0));
+	if (store_get(f->store, e, &filter, &c->arena, row, &found, &err) !=
+	    0) {
+		rest_db_error(c, &err);
+		return false;
+	}
+	if (found &&
+	    may_unit(f, c, verb, ((const struct fleet_any *)row)->unit_id))
+		return true;
+	if (c->status == 0)
+		http_error(c, 404, "err_not_found", NULL);
+	return false;
 }
 
 bool

@@ -19,6 +19,8 @@
 
 struct fleet;
 
+/* Times are milliseconds, sizes bytes; what each is for is said to people in
+ * fleet_fields[]. */
 struct fleet_conf {
 	struct store_settings db;
 	struct str directory;     /* repositories, keys, outputs of tasks */
@@ -29,7 +31,12 @@ struct fleet_conf {
 	bool local_inputs;  /* they may be folders of this machine */
 	int64_t output_max; /* bytes kept of a task's output */
 	int64_t tasks_kept_ms;
-	int64_t jobs; /* devices that are worked on at a time */
+	int64_t deployments_kept; /* that have ended */
+	int64_t outputs_max;      /* bytes of all tasks' */
+	int64_t repository_max;   /* bytes of a unit's */
+	int64_t devices;          /* of a unit */
+	int64_t under_way;        /* deployments at a time */
+	int64_t jobs;             /* devices that are worked on at a time */
 	int64_t build_ms, copy_ms, apply_ms, confirm_ms, check_ms;
 	int64_t offline_ms; /* how long a deployment waits for a device */
 	int64_t agents;     /* connections at a time */
@@ -37,7 +44,7 @@ struct fleet_conf {
 	int64_t agent_ms;   /* without a sign of life */
 	int64_t proofs;     /* agents whose key is proven at a time */
 	struct str targets; /* where tunnels may go */
-	int64_t logs_ms, logs_max;     /* kept: age, and lines of a unit */
+	int64_t logs_ms, logs_max;     /* kept: age, and lines of a device */
 	int64_t metrics_ms;            /* kept */
 	int64_t artifact_max;          /* bytes of a file */
 	int64_t secret_max;            /* bytes of a secret */
@@ -47,7 +54,8 @@ struct fleet_conf {
 };
 extern const struct conf_field fleet_fields[];
 
-/* Opens the store. `dir`: where relative paths begin. `may`: as data_open(). */
+/* Opens the store. `dir`: where relative paths begin. Copies the struct `conf`;
+ * borrows its texts, `auth` and `route`. On failure leaves nothing behind. */
 int fleet_open(const struct fleet_conf *conf, const char *dir,
     struct auth *auth, struct route *route, struct fleet **ret,
     struct err *err);

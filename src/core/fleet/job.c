@@ -270,7 +270,7 @@ not_reached(struct str said, struct err *err)
 }
 
 static int
-ssh_quietly(struct job *j, const char *const *argv, struct str input,
+by_ssh(struct job *j, const char *const *argv, struct str input,
     int64_t timeout_ms, bool tell, struct target_result *ret, struct err *err)
 {
 	struct running r = {
@@ -308,7 +308,14 @@ static int
 host_ssh(void *ctx, const char *const *argv, struct str input,
     int64_t timeout_ms, struct target_result *ret, struct err *err)
 {
-	return ssh_quietly(ctx, argv, input, timeout_ms, false, ret, err);
+	return by_ssh(ctx, argv, input, timeout_ms, false, ret, err);
+}
+
+static int
+host_ssh_told(void *ctx, const char *const *argv, struct str input,
+    int64_t timeout_ms, struct target_result *ret, struct err *err)
+{
+	return by_ssh(ctx, argv, input, timeout_ms, true, ret, err);
 }
 
 static int
@@ -381,6 +388,7 @@ job_open(struct job *j, struct fleet *f, struct target_device *d,
 		.run = host_run,
 		.ask = host_ask,
 		.ssh = host_ssh,
+		.ssh_told = host_ssh_told,
 		.ssh_config = host_ssh_config,
 		.agent_switch = host_agent_switch,
 		.secret = host_secret,
@@ -392,6 +400,8 @@ job_open(struct job *j, struct fleet *f, struct target_device *d,
 		.commit = j->commit,
 		.config = j->config,
 		.run = arena_str(&j->arena, d->row.run),
+		.copy_ms = f->conf.copy_ms,
+		.apply_ms = f->conf.apply_ms,
 		.confirm_ms = f->conf.confirm_ms };
 	return 0;
 }
@@ -419,7 +429,7 @@ job_reach(struct job *j, struct err *err)
 		return 0;
 	if (j->row.address.len == 0)
 		return err_set(err, ERR_AGAIN, "its agent is not connected");
-	rc = ssh_quietly(j, argv, STR_NULL, REACH_MS, false, &r, err);
+	rc = by_ssh(j, argv, STR_NULL, REACH_MS, false, &r, err);
 	if (rc == ERR_TIMEOUT)
 		return err_set(err, ERR_AGAIN,
 		    "the device can not be reached: it did not answer in time");

@@ -25,8 +25,11 @@ struct unit {
 	char *id;
 	pthread_mutex_t loading; /* by one at a time */
 	struct fleet_loaded *now;
-	/* flake.nix that could not be locked, and why */
+	/* What is known of locking, with the repository held: flake.nix that
+	 * could not be locked, and why; flake.nix and the flake.lock that was
+	 * found for it. */
 	char *unlocked, *why;
+	char *found_for, *found;
 };
 
 struct fleet_modules {
@@ -233,6 +236,16 @@ loaded_for(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 	struct str mark = mark_of(&a, s, flake, lock);
 	const struct fleet_loaded *ret;
 
+	/* who has what is there does not wait for who loads another */
+	pthread_mutex_lock(&m->lock);
+	if (u->now != NULL && str_eq(u->now->mark, mark)) {
+		u->now->refs++;
+		ret = u->now;
+		pthread_mutex_unlock(&m->lock);
+		arena_fini(&a);
+		return ret;
+	}
+	pthread_mutex_unlock(&m->lock);
 	pthread_mutex_lock(&u->loading);
 	if (u->now == NULL || !str_eq(u->now->mark, mark)) {
 		struct fleet_loaded *l = mem_new(struct fleet_loaded), *was;
@@ -405,46 +418,97 @@ has_inputs(struct arena *a, struct str lock, const struct fleet_state *s)
 	return at.ptr != NULL;
 }
 
+/* How flake.lock stands to a flake.nix that is to be: `now` is what it has. */
+enum locked { LOCK_GOOD, LOCK_FAILED, LOCK_FOUND, LOCK_WANTED };
+
+static enum locked
+look_at_lock(struct generating *g, const struct fleet_state *s, struct str *now)
+{
+	struct unit *u = unit_of(g->f->modules, g->unit_id);
+	struct str was = read_below(&g->arena, g->dir, "flake.nix");
+
+	*now = read_below(&g->arena, g->dir, "flake.lock");
+	if (!needs_lock(s) || g->f->conf.lock_ms == 0)
+		return LOCK_GOOD;
+	if (u->unlocked != NULL && str_eqz(buf_str(&g->flake), u->unlocked))
+		return LOCK_FAILED;
+	if (str_eq(was, buf_str(&g->flake)) && has_inputs(&g->arena, *now, s))
+		return LOCK_GOOD;
+	return u->found_for != NULL && str_eqz(buf_str(&g->flake), u->found_for)
+	    ? LOCK_FOUND
+	    : LOCK_WANTED;
+}
+
+/* Has Nix find all inputs; it may take long. */
+static int
+find_lock(struct fleet *f, struct str unit_id, const struct fleet_state *s,
+    struct str flake, struct str now, struct arena *a, struct str *ret,
+    struct err *err)
+{
+	static const char *const args[] = { "flake", "lock", "FLAKE", NULL };
+	struct fleet_nix nix = { .f = f, .unit_id = unit_id, .s = s };
+	struct str out;
+	int rc = fleet_nix_open(&nix, flake, now, err);
+
+	if (rc == 0)
+		rc = fleet_nix_run(&nix, args, f->conf.lock_ms, a, &out, err);
+	if (rc == 0)
+		rc = fleet_nix_lock(&nix, a, ret, err);
+	fleet_nix_close(&nix);
+	return rc;
+}
+
+static void
+forget_lock(struct unit *u)
+{
+	char **const all[] = { &u->unlocked, &u->why, &u->found_for,
+		&u->found };
+
+	for (size_t i = 0; i < COUNT_OF(all); i++) {
+		free(*all[i]);
+		*all[i] = NULL;
+	}
+}
+
+static void
+keep_failure(struct unit *u, struct str flake, const struct err *why)
+{
+	forget_lock(u);
+	u->unlocked = str_dupz(flake);
+	u->why = mem_printf(
+	    "the inputs could not be found, update them later: %s", why->text);
+}
+
 /* flake.lock for this flake.nix: what is there, or made anew. What can not be
  * locked is tried again when flake.nix is another. */
 static struct str
 lock(struct generating *g, const struct fleet_state *s)
 {
-	static const char *const args[] = { "flake", "lock", "FLAKE", NULL };
 	struct unit *u = unit_of(g->f->modules, g->unit_id);
-	struct fleet_nix nix = { .f = g->f, .unit_id = g->unit_id, .s = s };
-	struct str was = read_below(&g->arena, g->dir, "flake.nix");
-	struct str now = read_below(&g->arena, g->dir, "flake.lock"), out;
+	struct str flake = buf_str(&g->flake), now, found = STR_NULL;
+	enum locked is = look_at_lock(g, s, &now);
 	struct err err;
-	int rc;
+	int rc = 0;
 
-	if (!needs_lock(s) || g->f->conf.lock_ms == 0)
+	if (is == LOCK_GOOD)
 		return now;
-	if (u->unlocked != NULL && str_eqz(buf_str(&g->flake), u->unlocked)) {
+	if (is == LOCK_FAILED) {
 		take_fault(g, STR("flake.lock"), str_of(u->why));
 		return now;
 	}
-	if (str_eq(was, buf_str(&g->flake)) && has_inputs(&g->arena, now, s))
-		return now;
-	free(u->unlocked);
-	free(u->why);
-	u->unlocked = u->why = NULL;
-	rc = fleet_nix_open(&nix, buf_str(&g->flake), now, &err);
+	if (is == LOCK_FOUND)
+		found = arena_str(&g->arena, str_of(u->found));
+	else
+		rc = find_lock(
+		    g->f, g->unit_id, s, flake, now, &g->arena, &found, &err);
 	if (rc == 0)
-		rc = fleet_nix_run(
-		    &nix, args, g->f->conf.lock_ms, &g->arena, &out, &err);
-	if (rc == 0)
-		rc = fleet_nix_lock(&nix, &g->arena, &now, &err);
-	if (rc == 0)
-		rc = fleet_tree_put(g->tree, STR("flake.lock"), now, &err);
-	if (rc != 0) {
-		u->unlocked = str_dupz(buf_str(&g->flake));
-		u->why = mem_printf(
-		    "the inputs could not be found, update them later: %s",
-		    err.text);
-		take_fault(g, STR("flake.lock"), str_of(u->why));
+		rc = fleet_tree_put(g->tree, STR("flake.lock"), found, &err);
+	if (rc == 0) {
+		forget_lock(u);
+		return found;
 	}
-	fleet_nix_close(&nix);
+	keep_failure(u, flake, &err);
+	take_fault(g, STR("flake.lock"), str_of(u->why));
 	return now;
 }
 
@@ -514,43 +578,133 @@ fleet_generate(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 	return rc;
 }
 
-int
-fleet_inputs_update(struct fleet *f, struct str unit_id,
-    const struct fleet_state *s, const char *dir, struct str name,
-    struct err *err)
+/* --- without the repository ----------------------------------------------- */
+
+/* Only what is looked at, and nothing is written. */
+static int
+begin_looking(struct generating *g, struct fleet_state *may, struct err *err)
 {
-	struct arena a = { 0 };
-	struct str flake = read_below(&a, dir, "flake.nix");
-	struct str now = read_below(&a, dir, "flake.lock"), out;
-	const char *one = name.ptr != NULL ? arena_z(&a, name) : NULL;
+	static const struct fleet_catalog none = { NULL, 0 };
+
+	g->quiet = true;
+	*may = allowed(g);
+	return nixos_generate(
+	    may, &none, &g->site, take_flake, take_fault, g, err);
+}
+
+int
+fleet_inputs_look(struct fleet *f, struct str unit_id,
+    const struct fleet_state *s, const char *dir, struct arena *a,
+    struct fleet_inputs *ret, struct err *err)
+{
+	struct generating g = { .f = f,
+		.unit_id = unit_id,
+		.s = s,
+		.dir = dir,
+		.site = { f->conf.public_url, f->conf.thymis_url,
+		    f->conf.nixpkgs_url } };
+	struct fleet_state may;
+	struct str now;
+	int rc = begin_looking(&g, &may, err);
+
+	*ret = (struct fleet_inputs){ 0 };
+	if (rc == 0) {
+		ret->wanted = look_at_lock(&g, &may, &now) == LOCK_WANTED;
+		ret->flake = arena_str(a, buf_str(&g.flake));
+		ret->was = arena_str(a, now);
+	}
+	buf_free(&g.flake);
+	arena_fini(&g.arena);
+	return rc;
+}
+
+void
+fleet_inputs_find(struct fleet *f, struct str unit_id,
+    const struct fleet_state *s, struct arena *a, struct fleet_inputs *in)
+{
+	const struct fleet_loaded *l;
+
+	if (find_lock(f, unit_id, s, in->flake, in->was, a, &in->found,
+		&in->err) != 0)
+		return;
+	/* so that it is there when it is needed */
+	l = loaded_for(f, unit_id, s, in->flake, in->found);
+	fleet_loaded_done(f, l);
+}
+
+void
+fleet_inputs_found(
+    struct fleet *f, struct str unit_id, const struct fleet_inputs *in)
+{
+	struct unit *u = unit_of(f->modules, unit_id);
+
+	if (in->err.code != 0) {
+		keep_failure(u, in->flake, &in->err);
+		return;
+	}
+	forget_lock(u);
+	u->found_for = str_dupz(in->flake);
+	u->found = str_dupz(in->found);
+}
+
+int
+fleet_inputs_newest(struct fleet *f, struct str unit_id,
+    const struct fleet_state *s, struct str name, struct arena *a,
+    struct fleet_inputs *in, struct err *err)
+{
+	const char *one = name.ptr != NULL ? arena_z(a, name) : NULL;
 	const char *const all[] = { "flake", "update", "FLAKE", NULL };
 	const char *const single[] = { "flake", "lock", "--update-input", one,
 		"FLAKE", NULL };
 	struct fleet_nix nix = { .f = f, .unit_id = unit_id, .s = s };
-	struct unit *u = unit_of(f->modules, unit_id);
-	struct fleet_tree *tree = NULL;
-	int rc;
+	const struct fleet_loaded *l;
+	struct str out;
+	int rc = fleet_nix_open(&nix, in->flake, in->was, err);
 
-	if (flake.ptr == NULL)
-		rc = err_set(err, ERR_NOT_FOUND, "there is no flake.nix yet");
-	else
-		rc = fleet_nix_open(&nix, flake, now, err);
 	if (rc == 0)
 		rc = fleet_nix_run(
-		    &nix, one != NULL ? single : all, PATH_MS, &a, &out, err);
+		    &nix, one != NULL ? single : all, PATH_MS, a, &out, err);
 	if (rc == 0)
-		rc = fleet_nix_lock(&nix, &a, &now, err);
+		rc = fleet_nix_lock(&nix, a, &in->found, err);
+	fleet_nix_close(&nix);
+	if (rc != 0)
+		return rc;
+	l = loaded_for(f, unit_id, s, in->flake, in->found);
+	fleet_loaded_done(f, l);
+	return 0;
+}
+
+int
+fleet_inputs_read(
+    const char *dir, struct arena *a, struct fleet_inputs *ret, struct err *err)
+{
+	*ret = (struct fleet_inputs){ .flake = read_below(a, dir, "flake.nix"),
+		.was = read_below(a, dir, "flake.lock") };
+	return ret->flake.ptr != NULL
+	    ? 0
+	    : err_set(err, ERR_NOT_FOUND, "there is no flake.nix yet");
+}
+
+int
+fleet_inputs_put(struct fleet *f, struct str unit_id, const char *dir,
+    const struct fleet_inputs *in, struct err *err)
+{
+	struct fleet_tree *tree = NULL;
+	struct fleet_inputs there;
+	struct arena a = { 0 };
+	int rc = fleet_inputs_read(dir, &a, &there, err);
+
+	if (rc == 0 &&
+	    (!str_eq(there.flake, in->flake) || !str_eq(there.was, in->was)))
+		rc = err_set(err, ERR_AGAIN,
+		    "the inputs were changed meanwhile: update them again");
 	if (rc == 0)
 		rc = fleet_tree_open(dir, &tree, err);
 	if (rc == 0)
-		rc = fleet_tree_put(tree, STR("flake.lock"), now, err);
-	if (rc == 0) {
-		free(u->unlocked);
-		free(u->why);
-		u->unlocked = u->why = NULL;
-	}
+		rc = fleet_tree_put(tree, STR("flake.lock"), in->found, err);
+	if (rc == 0)
+		forget_lock(unit_of(f->modules, unit_id));
 	fleet_tree_close(tree);
-	fleet_nix_close(&nix);
 	arena_fini(&a);
 	return rc;
 }
@@ -579,8 +733,7 @@ close_part(struct fleet *f)
 		m->units = u->next;
 		unref(u->now);
 		pthread_mutex_destroy(&u->loading);
-		free(u->unlocked);
-		free(u->why);
+		forget_lock(u);
 		free(u->id);
 		free(u);
 	}

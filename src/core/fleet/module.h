@@ -85,11 +85,34 @@ struct fleet_loaded {
 int fleet_loaded_of(struct fleet *f, struct str unit_id,
     const struct fleet_loaded **ret, struct err *err);
 void fleet_loaded_done(struct fleet *f, const struct fleet_loaded *l);
-/* Brings inputs to what is newest, `name` null: all of them; writes flake.lock
- * into `dir`. */
-int fleet_inputs_update(struct fleet *f, struct str unit_id,
-    const struct fleet_state *s, const char *dir, struct str name,
-    struct err *err);
+/* Finding inputs takes Nix long. So it is done in three steps, and only the
+ * first and the last have the repository: what is there is looked at, inputs
+ * are found, and what was found counts if what was there is still there. */
+struct fleet_inputs {
+	struct str flake; /* flake.nix, as it is or is to be */
+	struct str was;   /* flake.lock before; null: none */
+	bool wanted;
+	struct str found; /* flake.lock */
+	struct err err;   /* code not 0: they could not be found */
+};
+/* Are inputs to be found before this state is written? Texts in `a`. */
+int fleet_inputs_look(struct fleet *f, struct str unit_id,
+    const struct fleet_state *s, const char *dir, struct arena *a,
+    struct fleet_inputs *ret, struct err *err);
+void fleet_inputs_find(struct fleet *f, struct str unit_id,
+    const struct fleet_state *s, struct arena *a, struct fleet_inputs *in);
+/* fleet_generate() takes what was found, or tells why not. */
+void fleet_inputs_found(
+    struct fleet *f, struct str unit_id, const struct fleet_inputs *in);
+/* The same to bring inputs to what is newest, `name` null: all of them. The
+ * last of the three writes flake.lock. ERR_AGAIN: somebody else did. */
+int fleet_inputs_read(const char *dir, struct arena *a,
+    struct fleet_inputs *ret, struct err *err);
+int fleet_inputs_newest(struct fleet *f, struct str unit_id,
+    const struct fleet_state *s, struct str name, struct arena *a,
+    struct fleet_inputs *in, struct err *err);
+int fleet_inputs_put(struct fleet *f, struct str unit_id, const char *dir,
+    const struct fleet_inputs *in, struct err *err);
 /* May the address be an input? ERR_DENIED: it is on this machine. */
 int fleet_input_check(struct fleet *f, struct str url, struct err *err);
 

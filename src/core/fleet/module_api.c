@@ -335,15 +335,6 @@ handle_inputs(struct http_call *c)
 	looked_done(&w);
 }
 
-static const struct fleet_input *
-input_named(const struct fleet_state *s, struct str name)
-{
-	for (size_t i = 0; i < s->n_inputs; i++)
-		if (str_eq(s->inputs[i].name, name))
-			return &s->inputs[i];
-	return NULL;
-}
-
 /* Asks whether it can be reached; nothing is changed. */
 static void
 handle_test(struct http_call *c)
@@ -358,7 +349,7 @@ handle_test(struct http_call *c)
 
 	if (!look(c, &w))
 		return;
-	in = input_named(&w.snap.state, http_var(c, 0));
+	in = fleet_input_find(&w.snap.state, http_var(c, 0));
 	if (in == NULL || in->url.len == 0) {
 		http_error(c, 404, "err_not_found",
 		    "there is no such repository with an address");
@@ -402,20 +393,35 @@ static void
 update(struct http_call *c, struct str name)
 {
 	struct fleet *f = fleet_of(c);
+	struct fleet_inputs in;
 	struct fleet_state s;
 	struct fleet_repo *r;
 	struct json_out *o;
+	struct str unit;
 	struct err err;
 	int rc;
 
 	if (!fleet_call_repo(c, REST_PATCH, &r))
 		return;
 	rc = fleet_repo_state(r, &c->arena, &s, &err);
-	if (rc == 0 && name.ptr != NULL && input_named(&s, name) == NULL &&
+	if (rc == 0 && name.ptr != NULL && fleet_input_find(&s, name) == NULL &&
 	    !str_eqz(name, "nixpkgs") && !str_eqz(name, "thymis"))
 		rc = err_set(&err, ERR_NOT_FOUND, "there is no such input");
 	if (rc == 0)
-		rc = fleet_inputs_update(f, r->unit_id, &s, r->dir, name, &err);
+		rc = fleet_inputs_read(r->dir, &c->arena, &in, &err);
+	/* others go on meanwhile */
+	unit = arena_str(&c->arena, r->unit_id);
+	fleet_repo_give(r);
+	if (rc == 0)
+		rc = fleet_inputs_newest(
+		    f, unit, &s, name, &c->arena, &in, &err);
+	if (rc == 0)
+		rc = fleet_repo_take(f, unit, &r, &err);
+	if (rc != 0) {
+		fleet_state_error(c, &err);
+		return;
+	}
+	rc = fleet_inputs_put(f, unit, r->dir, &in, &err);
 	if (rc == 0)
 		rc = fleet_repo_reload(r, &err);
 	if (rc == 0) {

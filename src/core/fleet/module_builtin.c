@@ -33,6 +33,11 @@ static const struct {
 	MODULE(text_files),
 	MODULE(services),
 	PLAIN(checks),
+	MODULE(home_assistant),
+	MODULE(esphome),
+	MODULE(node_red),
+	MODULE(nginx),
+	MODULE(smart_kiosk),
 };
 
 int

@@ -8,6 +8,7 @@
  *    agent.c      their agents: enrolment, tunnels, orders
  *    secret.c     secrets and artifacts
  *    deploy.c     deployments;  task.c  their steps, with output
+ *    limit.c      how much there may be of all that
  *
  * REST handlers run on workers; a deployment has a thread for each device that
  * is worked on; agents live on the loop of HTTP. Each part guards its own.
@@ -70,6 +71,11 @@ bool fleet_call_unit(struct fleet *f, struct http_call *c, enum rest_verb verb,
     struct str *unit);
 /* ERR_DENIED: the unit was deleted. [any thread] */
 int fleet_unit_there(struct fleet *f, struct str unit_id, struct err *err);
+/* The row of the id in the path, in the call's arena, when the caller has the
+ * right for `verb` in its unit; false: the call is answered. A row that is not
+ * there and one that is another's look the same. */
+bool fleet_call_row(struct http_call *c, struct fleet *f,
+    const struct entity *e, enum rest_verb verb, void *row);
 /* {dir}/{unit id}/{rest}, with its folders made. In `a`. */
 const char *fleet_path(
     struct fleet *f, struct arena *a, struct str unit_id, const char *rest);
@@ -142,6 +148,10 @@ int fleet_device_get(struct fleet *f, struct str id, struct arena *a,
  * `row`, and tells who follows. */
 int fleet_device_set(struct fleet *f, const struct fleet_device *row,
     const char *members, struct err *err);
+
+/* Before one more is added, with the store or within a tx of it. ERR_LIMIT. */
+int fleet_device_room(
+    struct fleet *f, struct store *s, struct str unit_id, struct err *err);
 
 /* --- agent.c -------------------------------------------------------------- */
 

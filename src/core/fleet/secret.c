@@ -549,28 +549,6 @@ const struct rest_object fleet_secret_object = {
 
 /* --- showing one ---------------------------------------------------------- */
 
-/* The secret of the path; false: answered. */
-static bool
-call_secret(struct fleet *f, struct http_call *c, struct fleet_secret *s)
-{
-	struct filter by = { 0 };
-	struct err err;
-	bool found, may;
-
-	filter_text(&by, "id", http_var(c, 0));
-	if (store_get(f->store, &fleet_secret_entity, &by, &c->arena, s, &found,
-		&err) != 0) {
-		rest_db_error(c, &err);
-		return false;
-	}
-	may = found &&
-	    (auth_is(c, HTTP_ROLE_ADMIN | HTTP_ROLE_MANAGER) ||
-		route_may_unit(f->route, c, s->unit_id, REST_PATCH) == 1);
-	if (!may && c->status == 0)
-		http_error(c, 404, "err_not_found", NULL);
-	return may;
-}
-
 static void
 handle_reveal(struct http_call *c)
 {
@@ -581,7 +559,7 @@ handle_reveal(struct http_call *c)
 	struct str bytes;
 	struct err err;
 
-	if (!call_secret(f, c, &s))
+	if (!fleet_call_row(c, f, &fleet_secret_entity, REST_PATCH, &s))
 		return;
 	if (unseal(f, &s, &value, &err) != 0) {
 		http_error(c, 500, "err_int", "%s", err.text);

@@ -302,8 +302,10 @@ int
 fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
     struct str message, struct arena *a, struct str *commit, struct err *err)
 {
-	int rc = fleet_repo_begin(r, err);
+	int rc = fleet_repo_room(r->f, r->dir, 0, err);
 
+	if (rc == 0)
+		rc = fleet_repo_begin(r, err);
 	if (rc != 0)
 		return rc;
 	rc = r->ops->commit(r->git, author, message, a, commit, err);

@@ -67,6 +67,11 @@ void fleet_repo_end(struct fleet_repo *r);
 int fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
     struct str message, struct arena *a, struct str *commit, struct err *err);
 
+/* Before `more` bytes are added to the repository in `dir`, which need not be
+ * taken. ERR_LIMIT. */
+int fleet_repo_room(
+    struct fleet *f, const char *dir, int64_t more, struct err *err);
+
 /* With all that is in it. */
 void fleet_remove_tree(const char *path);
 

@@ -215,22 +215,13 @@ modules(struct out *o, struct fleet_change c, const struct fleet_use *from,
 
 /* --- the three kinds ------------------------------------------------------ */
 
-static const struct fleet_input *
-input_of(const struct fleet_state *s, struct str name)
-{
-	for (size_t i = 0; i < s->n_inputs; i++)
-		if (str_eq(s->inputs[i].name, name))
-			return &s->inputs[i];
-	return NULL;
-}
-
 static void
 inputs(
     struct out *o, const struct fleet_state *from, const struct fleet_state *to)
 {
 	for (size_t i = 0; i < from->n_inputs; i++) {
 		const struct fleet_input *was = &from->inputs[i];
-		const struct fleet_input *is = input_of(to, was->name);
+		const struct fleet_input *is = fleet_input_find(to, was->name);
 		struct fleet_change c = { .what = "input",
 			.identifier = was->name,
 			.display_name = was->name };
@@ -251,7 +242,7 @@ inputs(
 		    text_json(o->a, is->api_key_secret));
 	}
 	for (size_t i = 0; i < to->n_inputs; i++)
-		if (input_of(from, to->inputs[i].name) == NULL)
+		if (fleet_input_find(from, to->inputs[i].name) == NULL)
 			add(o,
 			    (struct fleet_change){ .what = "input",
 				.identifier = to->inputs[i].name,

@@ -4,6 +4,7 @@
 #include "core/fleet/state_edit.h"
 
 #include "base/base.h"
+#include "core/fleet/module.h"
 
 #include <string.h>
 
@@ -115,12 +116,45 @@ edit_fail(struct edit *e)
 	fleet_state_error(e->c, &e->err);
 }
 
+/* Inputs that Nix has to find first are found without the repository, so that
+ * others go on. Who has changed the state meanwhile was faster. */
+static int
+find_inputs(struct edit *e)
+{
+	struct fleet *f = e->r->f;
+	struct arena *a = &e->c->arena;
+	struct str unit = arena_str(a, e->r->unit_id);
+	struct str text = arena_str(a, buf_str(&e->r->text));
+	struct fleet_inputs in;
+	int rc = fleet_state_check(&e->s, &e->err);
+
+	if (rc == 0)
+		rc = fleet_repo_may(e->r, &e->s, &e->err);
+	if (rc == 0)
+		rc = fleet_inputs_look(
+		    f, unit, &e->s, e->r->dir, a, &in, &e->err);
+	if (rc != 0 || !in.wanted)
+		return rc;
+	edit_leave(e);
+	fleet_inputs_find(f, unit, &e->s, a, &in);
+	rc = fleet_repo_take(f, unit, &e->r, &e->err);
+	if (rc != 0)
+		return rc;
+	fleet_inputs_found(f, unit, &in);
+	return str_eq(text, buf_str(&e->r->text))
+	    ? 0
+	    : err_set(&e->err, ERR_AGAIN,
+		  "somebody else has changed the state while inputs were "
+		  "looked for: read it again, then change that");
+}
+
 void
 edit_finish(struct edit *e, struct str identifier)
 {
 	struct json_out *o;
 
-	if (fleet_repo_write(e->r, &e->s, &e->err) != 0) {
+	if (find_inputs(e) != 0 ||
+	    fleet_repo_write(e->r, &e->s, &e->err) != 0) {
 		edit_fail(e);
 		return;
 	}

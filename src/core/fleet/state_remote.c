@@ -134,27 +134,12 @@ static bool
 begin(struct talk *t, struct http_call *c)
 {
 	struct fleet *f = (struct fleet *)(uintptr_t)c->route->ctx;
-	struct rest r = { .c = c, .module = f };
-	struct filter filter = { 0 };
 	struct fleet_repo *repo;
-	bool found = false;
 	int rc;
 
 	*t = (struct talk){ .c = c, .f = f };
-	filter_text(&filter, "id", http_var(c, 0));
-	if (store_get(f->store, &fleet_remote_entity, &filter, &c->arena,
-		&t->row, &found, &t->err) != 0) {
-		rest_db_error(c, &t->err);
+	if (!fleet_call_row(c, f, &fleet_remote_entity, REST_PATCH, &t->row))
 		return false;
-	}
-	if (found && !fleet_may(&r, REST_PATCH, &t->row))
-		found = false;
-	if (c->status != 0)
-		return false;
-	if (!found) {
-		http_error(c, 404, "err_not_found", "there is no such remote");
-		return false;
-	}
 	rc = fleet_repo_take(f, t->row.unit_id, &repo, &t->err);
 	if (rc == 0) {
 		t->git = (struct fleet_git){ .f = f,
@@ -282,7 +267,10 @@ fetch(struct talk *t)
 {
 	const char *spec = arena_z(&t->c->arena,
 	    arena_printf(&t->c->arena, "+%s:%s", ref_of(t), kept_ref(t)));
+	int rc = fleet_repo_room(t->git.f, t->git.dir, 0, &t->err);
 
+	if (rc != 0)
+		return rc;
 	return fleet_git_run(&t->git,
 	    (const char *const[]){ "fetch", "--quiet", "--no-tags",
 		"--no-recurse-submodules", "--no-write-fetch-head", "--",
@@ -452,6 +440,28 @@ handle_test(struct http_call *c)
 	answer(&t, commit, how);
 }
 
+/* What has to be let in by machines and Git servers, and is no secret. */
+static void
+handle_key(struct http_call *c)
+{
+	struct fleet *f = (struct fleet *)(uintptr_t)c->route->ctx;
+	struct json_out *o;
+	struct str unit, key;
+	const char *path;
+	struct err err;
+
+	if (!fleet_call_unit(f, c, REST_GET, &unit))
+		return;
+	if (fleet_unit_key(f, unit, &c->arena, &path, &key, &err) != 0) {
+		fleet_state_error(c, &err);
+		return;
+	}
+	o = rest_data(c);
+	json_out_key(o, "publicKey");
+	json_out_str(o, key);
+	rest_data_end(c);
+}
+
 /* --- keeping small -------------------------------------------------------- */
 
 void
@@ -505,6 +515,17 @@ static const struct record shown_record = { "fleetRemoteState", sizeof(S),
 	shown_fields };
 #undef S
 
+struct shown_key {
+	struct str public_key;
+};
+static const struct field key_fields[] = {
+	F_TEXT(struct shown_key, public_key, "publicKey",
+	    .help = "A line for authorized_keys."),
+	{ 0 },
+};
+static const struct record key_record = { "fleetUnitKey",
+	sizeof(struct shown_key), key_fields };
+
 #define ROW(path, what)                                                        \
 	"POST", path, HTTP_TOKEN, .scope = "fleet.state." what,                \
 				  .reply = { .record = &shown_record },        \
@@ -519,5 +540,10 @@ const struct http_route fleet_remote_rows[] = {
 	{ ROW("/remote/{id}/test", "get"), .handle = handle_test,
 	    .help = "Whether it can be reached and lets us in, and who has "
 		    "more." },
+	{ "GET", "/repository/key", HTTP_TOKEN, .scope = "fleet.state.get",
+	    .query = &fleet_unit_query, .reply = { .record = &key_record },
+	    .handle = handle_key, .flags = HTTP_SLOW,
+	    .help = "The public key by which the unit signs in by SSH, to "
+		    "machines and to remotes." },
 	{ 0 },
 };

@@ -109,15 +109,6 @@ still(const struct undo *u, const struct fleet_change *c)
 	return true;
 }
 
-static struct fleet_input *
-input_of(const struct fleet_state *s, struct str name)
-{
-	for (size_t i = 0; i < s->n_inputs; i++)
-		if (str_eq(s->inputs[i].name, name))
-			return &s->inputs[i];
-	return NULL;
-}
-
 /* A whole thing comes back, where it was, or goes. */
 static void
 whole(struct undo *u, const struct fleet_change *c)
@@ -148,14 +139,14 @@ whole(struct undo *u, const struct fleet_change *c)
 		take_out(s->tags, &s->n_tags, sizeof(*s->tags),
 		    fleet_tag_find(s, id));
 	} else if (back) {
-		const struct fleet_input *was = input_of(b, id);
+		const struct fleet_input *was = fleet_input_find(b, id);
 		struct fleet_input *to = insert(u->a, &s->inputs, &s->n_inputs,
 		    sizeof(*to), (size_t)(was - b->inputs));
 
 		*to = *was;
 	} else {
 		take_out(s->inputs, &s->n_inputs, sizeof(*s->inputs),
-		    input_of(s, id));
+		    fleet_input_find(s, id));
 	}
 }
 
@@ -273,8 +264,8 @@ member(struct undo *u, const struct fleet_change *c)
 		else
 			to->display_name = was->display_name;
 	} else {
-		struct fleet_input *to = input_of(&u->s, id);
-		const struct fleet_input *was = input_of(u->before, id);
+		struct fleet_input *to = fleet_input_find(&u->s, id);
+		const struct fleet_input *was = fleet_input_find(u->before, id);
 
 		if (str_eqz(c->setting, "url"))
 			to->url = was->url;

@@ -98,21 +98,12 @@ task_path(struct fleet *f, struct arena *a, struct str unit_id, struct str id)
 static void
 save(struct task *t, const char *members)
 {
-	struct filter f = { 0 };
-	struct change changes[16];
-	struct arena a = { 0 };
 	struct err err;
-	size_t n;
 
-	filter_text(&f, "id", t->row.id);
-	n = rest_changes(&fleet_task_entity.record,
-	    field_bits(&fleet_task_entity.record, members, NULL), &a, &t->row,
-	    changes);
-	if (store_update(t->fleet->store, &fleet_task_entity, &f, changes, n,
-		NULL, &err) != 0)
+	if (deploy_save(t->fleet, &fleet_task_entity, &t->row, members, &err) !=
+	    0)
 		log_warn("task " STR_FMT " could not be kept: %s",
 		    STR_ARG(t->row.id), err.text);
-	arena_fini(&a);
 	deploy_tell(t->fleet, "deployment_task", "updated", &fleet_task_entity,
 	    &t->row);
 	t->told_at = clock_mono();
@@ -282,15 +273,41 @@ task_line(struct task *t, struct str line)
 void
 task_secret(struct task *t, struct str secret)
 {
-	struct str *more;
+	struct str *more, rest = secret;
+	size_t n = t->secrets.n + 1;
 
 	if (secret.len == 0)
 		return;
-	more = arena_array(&t->arena, t->secrets.n + 1, struct str);
+	for (size_t i = 0; i < secret.len; i++)
+		n += secret.ptr[i] == '\n';
+	more = arena_array(&t->arena, n, struct str);
 	if (t->secrets.n > 0)
 		memcpy(more, t->secrets.at, t->secrets.n * sizeof(*more));
-	more[t->secrets.n++] = arena_str(&t->arena, secret);
 	t->secrets.at = more;
+	while (rest.len > 0) /* output comes in lines */
+		more[t->secrets.n++] =
+		    arena_str(&t->arena, str_trim(str_cut(&rest, '\n')));
+}
+
+void
+task_redact(const struct task *t, struct err *err)
+{
+	struct strs secrets = t != NULL ? t->secrets : (struct strs){ 0 };
+	struct str rest = str_of(err->text);
+	struct redact r = { 0 };
+	struct buf out = { 0 };
+	size_t n;
+
+	while (rest.len > 0) {
+		redact_line(&r, str_cut(&rest, '\n'), secrets, &out);
+		if (rest.len > 0)
+			buf_addc(&out, '\n');
+	}
+	n = MIN_OF(out.len, sizeof(err->text) - 1);
+	if (n > 0)
+		memcpy(err->text, out.ptr, n);
+	err->text[n] = '\0';
+	buf_free(&out);
 }
 
 void
@@ -383,7 +400,7 @@ handle_output(struct http_call *c)
 	char *bytes;
 	int fd;
 
-	if (!deploy_find(c, f, &fleet_task_entity, REST_GET, &row))
+	if (!fleet_call_row(c, f, &fleet_task_entity, REST_GET, &row))
 		return;
 	if (from_text.len > 0 && (!str_to_i64(from_text, &from) || from < 0)) {
 		http_error(c, 400, "err_param",

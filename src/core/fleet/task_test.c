@@ -48,6 +48,8 @@ setup(void **state)
 	x->f.dir = x->dir;
 	x->f.deploys = &x->deploys;
 	x->f.conf.output_max = OUTPUT_MAX;
+	x->f.conf.deployments_kept = 100;
+	x->f.conf.outputs_max = INT64_MAX;
 	x->f.conf.nix = STR("/bin/echo");
 	x->f.conf.ssh = STR("/bin/false");
 	assert_int_equal(store_open(&conf, &x->f.store, &err), 0);
@@ -138,6 +140,25 @@ lines_come_whole_and_without_secrets(void **state)
 	assert_int_equal(row.output_size, out.len);
 	assert_false(row.output_cut);
 	assert_true(row.ended_at != TIME_NULL);
+}
+
+static void
+a_secret_of_several_lines_shows_none_of_them(void **state)
+{
+	struct fixture *x = *state;
+	struct err err;
+	struct str out;
+
+	task_secret(x->task, STR("first-line-of-it\r\n\nsecond-line-of-it\n"));
+	task_line(x->task, STR("a second-line-of-it, a first-line-of-it"));
+	err_set(&err, ERR_IO, "it said second-line-of-it, Bearer abcdefgh123");
+	task_redact(x->task, &err);
+	assert_string_equal(err.text, "it said [secret], Bearer [secret]");
+	(void)ended(x, "failed", &out);
+	assert_str(out, "a [secret], a [secret]\n");
+	err_set(&err, ERR_IO, "https://me:pass@host/x is not there");
+	task_redact(NULL, &err);
+	assert_string_equal(err.text, "https://[secret]@host/x is not there");
 }
 
 static void
@@ -410,12 +431,104 @@ checks_are_looked_at_before_they_are_kept(void **state)
 	ended(x, "done", &out);
 }
 
+/* --- what is kept --------------------------------------------------------- */
+
+/* Deployments a, b, ... that ended at 1000, 2000, ... with 10 bytes each. */
+static void
+add_ended(struct fixture *x, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct str id = arena_printf(&x->arena, "%c", 'a' + i);
+		struct fleet_deployment d = { 0 };
+		struct fleet_task t = { 0 };
+		struct err err;
+
+		record_defaults(
+		    &fleet_deployment_entity.record, &x->arena, 0, &d, NULL);
+		d.id = id;
+		d.unit_id = STR("unit1");
+		d.state = STR("done");
+		d.ended_at = 1000 * (i + 1);
+		d.started_at = TIME_NULL;
+		record_defaults(
+		    &fleet_task_entity.record, &x->arena, 0, &t, NULL);
+		t.id = arena_printf(&x->arena, "task%c", 'a' + i);
+		t.unit_id = d.unit_id;
+		t.deployment_id = id;
+		t.device_id = t.device_name = t.config = t.commit = STR("");
+		t.deployment_device_id = STR("");
+		t.kind = STR("build");
+		t.state = STR("done");
+		t.created_at = 1000 * (i + 1) - 1;
+		t.output_size = 10;
+		assert_int_equal(
+		    store_add(x->f.store, &fleet_deployment_entity, &d, &err),
+		    0);
+		assert_int_equal(
+		    store_add(x->f.store, &fleet_task_entity, &t, &err), 0);
+		assert_int_equal(
+		    file_write(task_path(&x->f, &x->arena, t.unit_id, t.id),
+			STR("0123456789"), &err),
+		    0);
+	}
+}
+
+static int
+note_id(void *ctx, const void *row, struct err *err)
+{
+	(void)err;
+	buf_add_str(ctx, ((const struct fleet_deployment *)row)->id);
+	buf_addc(ctx, ' ');
+	return 0;
+}
+
+static void
+assert_kept(struct fixture *x, const char *ids)
+{
+	struct filter all = { 0 };
+	struct store_query q = {
+		.filter = &all, .sort = { { "id", false } }, .n_sort = 1
+	};
+	struct buf b = { 0 };
+	struct err err;
+
+	list_init(&x->deploys.active);
+	assert_int_equal(deploy_clean(&x->f, 1500, &err), 0);
+	assert_int_equal(store_list(x->f.store, &fleet_deployment_entity, &q,
+			     note_id, &b, &err),
+	    0);
+	assert_string_equal(buf_z(&b), ids);
+	buf_free(&b);
+}
+
+static void
+of_the_ended_the_oldest_go_first(void **state)
+{
+	struct fixture *x = *state;
+	struct str out;
+
+	add_ended(x, 6);
+	assert_kept(x, "b c d deployment1 e f "); /* a was too old */
+	x->f.conf.deployments_kept = 4;
+	assert_kept(x, "c d deployment1 e f ");
+	assert_int_not_equal(
+	    access(
+		task_path(&x->f, &x->arena, STR("unit1"), STR("taskb")), F_OK),
+	    0);
+	x->f.conf.outputs_max = 40;
+	assert_kept(x, "c d deployment1 e f ");
+	x->f.conf.outputs_max = 25; /* what is under way has none yet */
+	assert_kept(x, "deployment1 e f ");
+	ended(x, "done", &out);
+}
+
 int
 main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(lines_come_whole_and_without_secrets),
+		T(a_secret_of_several_lines_shows_none_of_them),
 		T(what_nix_tells_programs_people_can_read),
 		T(of_a_long_output_beginning_and_end_are_kept),
 		T(what_was_under_way_when_the_program_ended_has_failed),
@@ -426,6 +539,7 @@ main(void)
 		T(a_rollback_is_not_cancelled),
 		T(one_that_takes_too_long_is_told_as_that),
 		T(checks_are_looked_at_before_they_are_kept),
+		T(of_the_ended_the_oldest_go_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,25 +119,42 @@ is_plugin(const char *folder, const char *name)
 	return is;
 }
 
+/* A folder for a plugin, to be freed: its name without what stands behind the
+ * dot, and a number where there was one of that name. */
+static char *
+make_folder(const struct job *j, const char *name, struct err *err)
+{
+	const char *dot = strrchr(name, '.');
+	struct str stem = { name,
+		dot != NULL && dot > name ? (size_t)(dot - name)
+					  : strlen(name) };
+	char *folder = mem_printf("%s/" STR_FMT, j->folder, STR_ARG(stem));
+
+	for (unsigned n = 2; mkdir(folder, 0700) < 0; n++) {
+		if (errno != EEXIST) {
+			err_errno(err, "make the folder %s", folder);
+			free(folder);
+			return NULL;
+		}
+		free(folder);
+		folder = mem_printf(
+		    "%s/" STR_FMT "-%u", j->folder, STR_ARG(stem), n);
+	}
+	return folder;
+}
+
 static void
 collect_one(struct job *j, const char *dir, const char *name)
 {
-	char *path = mem_printf("%s/%s", dir, name), *folder, *title;
-	struct str stem = str_of(name);
-	const char *dot = strrchr(name, '.');
+	char *path = mem_printf("%s/%s", dir, name);
+	char *title = mem_printf("Executing %s", path), *folder;
 	struct err err;
 	int rc;
 
-	if (dot != NULL && dot > name)
-		stem.len = (size_t)(dot - name);
-	folder = mem_printf("%s/" STR_FMT, j->folder, STR_ARG(stem));
-	title = mem_printf("Executing %s", path);
 	command_step(title);
 	j->ran++;
-	if (mkdir(folder, 0700) < 0)
-		rc = err_errno(&err, "make the folder %s", folder);
-	else
-		rc = run(j, path, folder, &err);
+	folder = make_folder(j, name, &err);
+	rc = folder == NULL ? err.code : run(j, path, folder, &err);
 	command_step_done(
 	    rc == 0 && (j->status == 0 || j->status == NOT_APPLICABLE));
 	if (rc != 0)
@@ -201,6 +218,10 @@ pack(const struct job *j, const char *out_dir, const char *name, bool keep,
 			FTW_DEPTH | FTW_PHYS) != 0)
 			command_say("warning", "%s could not be removed: %s",
 			    j->folder, strerror(errno));
+	}
+	if (rc != 0) {
+		unlink(file); /* half of it is none */
+		command_say("info", "what was found is in %s", j->folder);
 	}
 	buf_free(&said);
 	free(file);

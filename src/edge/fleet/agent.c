@@ -573,6 +573,7 @@ start(const struct fleet_conf *conf, struct fleet_agent **ret, struct err *err)
 	struct str url;
 	int rc;
 
+	log_setup(conf->log_level, LOG_LOG4J);
 	copy_conf(f, conf);
 	list_init(&f->tunnels);
 	f->retry.fire = on_retry;

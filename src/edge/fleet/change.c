@@ -306,6 +306,7 @@ change_guard(const struct fleet_conf *c, struct err *err)
 	struct str boot = read_line(&a, BOOT_ID);
 
 	(void)err;
+	log_setup(c->log_level, LOG_LOG4J);
 	for (;;) {
 		struct arena turn = { 0 };
 		struct record_row r = { 0 };

@@ -16,6 +16,7 @@
 #define EDGE_FLEET_FLEET_H
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/str.h"
 #include "edge/proxy_way.h"
@@ -42,6 +43,7 @@ struct fleet_conf {
 	struct strs restart_sshd;
 	int64_t ssh_port;
 	int64_t confirm_ms;
+	enum log_level log_level; /* the module's log is one of its own */
 };
 
 #define FLEET_MODULE_VERSION 3

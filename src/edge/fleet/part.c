@@ -146,6 +146,9 @@ fleet_conf_read(const struct config *c, struct arena *a, struct fleet_conf *ret,
 	ret->restart_sshd = words_of(a, config_text(c, "fleet.ssh.restart"));
 	ret->ssh_port = config_int(c, "fleet.ssh.port");
 	ret->confirm_ms = config_ms(c, "fleet.confirm_time");
+	ret->log_level = LOG_DEBUG;
+	while (ret->log_level > LOG_OFF && !log_wants(ret->log_level))
+		ret->log_level--;
 	return read_proxy(c, a, url, &ret->proxy, err);
 }
 

@@ -141,6 +141,20 @@ host_ssh(void *ctx, const char *const *argv, struct str input,
 	    input, timeout_ms, ret, err);
 }
 
+static void host_tell(void *ctx, struct str line);
+
+static int
+host_ssh_told(void *ctx, const char *const *argv, struct str input,
+    int64_t timeout_ms, struct target_result *ret, struct err *err)
+{
+	int rc = host_ssh(ctx, argv, input, timeout_ms, ret, err);
+	struct str rest = rc == 0 ? ret->out : STR("");
+
+	while (rest.len > 0)
+		host_tell(ctx, str_cut(&rest, '\n'));
+	return rc;
+}
+
 static int
 host_ssh_config(void *ctx, struct str *path, struct err *err)
 {
@@ -194,6 +208,7 @@ static const struct target_host host = {
 	.run = host_run,
 	.ask = host_run,
 	.ssh = host_ssh,
+	.ssh_told = host_ssh_told,
 	.ssh_config = host_ssh_config,
 	.agent_switch = host_agent_switch,
 	.secret = host_secret,
@@ -468,6 +483,23 @@ what_nobody_confirms_is_taken_back(void **state)
 	buf_free(&before);
 }
 
+/* Who watches on the device, whatever its name is there, may die. */
+static void
+what_nobody_confirms_is_taken_back_though_its_guard_was_killed(void **state)
+{
+	struct fixture *f = *state;
+	struct attempt *t = attempt(f, FIRST, 20000);
+	struct buf before = { 0 };
+
+	f->is->look(f->dir, &before);
+	GOOD(t, copy);
+	GOOD(t, apply);
+	assert_true(test_linux_kill(f->dir, "guard") > 0);
+	await(f, &before);
+	assert_int_not_equal(STEP(t, confirm), 0);
+	buf_free(&before);
+}
+
 static void
 what_is_not_confirmed_is_taken_back_by_a_restart(void **state)
 {
@@ -663,6 +695,7 @@ main(int argc, char **argv)
 		ASK(what_was_changed_by_hand_is_seen_and_repaired),
 		ASK(a_bad_one_is_taken_back_by_itself),
 		ASK(what_nobody_confirms_is_taken_back),
+		ASK(what_nobody_confirms_is_taken_back_though_its_guard_was_killed),
 		ASK(what_is_not_confirmed_is_taken_back_by_a_restart),
 		ASK(one_that_waits_keeps_another_out),
 		ASK(a_device_that_is_away_is_tried_again),

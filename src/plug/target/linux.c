@@ -21,10 +21,7 @@
 
 #define PROGRAM "/var/lib/marram-fleet/apply.sh"
 #define GIT_MS 60000
-#define ASK_MS (10 * 60000)
-#define COPY_MS (30 * 60000)
-#define APPLY_MS (60 * 60000) /* until the device gives up by itself */
-#define UNDO_MS (60 * 60000)
+#define HOUR_MS ((int64_t)60 * 60000)
 
 /* --- generated files ------------------------------------------------------ */
 
@@ -186,6 +183,12 @@ secret_of(void *ctx, struct str id, struct str *sealed, struct err *err)
 	return j->host->secret(j->host->ctx, id, sealed, err);
 }
 
+static int64_t
+or_hour(int64_t ms)
+{
+	return ms > 0 ? ms : HOUR_MS;
+}
+
 /* What the program said last, when it failed. */
 static int
 failed(const struct target_result *r, struct err *err)
@@ -245,7 +248,7 @@ plan(struct target_job *j, struct str built, struct target_plan *ret,
 	int rc = spec_of(j, built, &s, err);
 
 	if (rc == 0)
-		rc = with_bundle(j, &s, "ask", ASK_MS, &r, err);
+		rc = with_bundle(j, &s, "ask", or_hour(j->apply_ms), &r, err);
 	if (rc == 0)
 		rc = linux_answer(
 		    &s, r.out, j->arena, j->host->tell, j->host->ctx, ret, err);
@@ -259,21 +262,12 @@ copy(struct target_job *j, struct str built, struct err *err)
 	struct target_result r = { 0 };
 	int rc = spec_of(j, built, &s, err);
 
-	return rc != 0 ? rc : with_bundle(j, &s, "copy", COPY_MS, &r, err);
+	return rc != 0
+	    ? rc
+	    : with_bundle(j, &s, "copy", or_hour(j->copy_ms), &r, err);
 }
 
-/* Each line that the device said. */
-static void
-tell_lines(struct target_job *j, struct str text)
-{
-	while (text.len > 0) {
-		struct str line = str_cut(&text, '\n');
-
-		j->host->tell(j->host->ctx, line);
-	}
-}
-
-/* The installed program. What it says is told, also when it fails. */
+/* The installed program. What it says is told while it runs. */
 static int
 installed(struct target_job *j, const char *command, const char *built,
     const char *limit, const char *confirm, int64_t timeout_ms, struct err *err)
@@ -281,21 +275,23 @@ installed(struct target_job *j, const char *command, const char *built,
 	const char *const argv[] = { "sh", PROGRAM, command,
 		arena_z(j->arena, j->run), built, limit, confirm, NULL };
 	struct target_result r = { 0 };
-	int rc = device(j, argv, STR_NULL, timeout_ms, &r, err);
+	int rc = j->host->ssh_told(
+	    j->host->ctx, argv, STR_NULL, timeout_ms, &r, err);
 
-	if (r.out.len > 0)
-		tell_lines(j, r.out);
-	return rc;
+	return rc == 0 && r.status != 0 ? failed(&r, err) : rc;
 }
 
 static int
 apply(struct target_job *j, struct str built, struct err *err)
 {
 	long long confirm_s = (long long)((j->confirm_ms + 999) / 1000);
+	int64_t apply_ms = or_hour(j->apply_ms);
 
 	return installed(j, "apply", arena_z(j->arena, built),
-	    arena_printf(j->arena, "%d", APPLY_MS / 1000).ptr,
-	    arena_printf(j->arena, "%lld", confirm_s).ptr, APPLY_MS + UNDO_MS,
+	    arena_printf(j->arena, "%lld", (long long)(apply_ms + 999) / 1000)
+		.ptr,
+	    arena_printf(j->arena, "%lld", confirm_s).ptr,
+	    2 * apply_ms, /* and the way back */
 	    err);
 }
 
@@ -312,7 +308,8 @@ rollback(struct target_job *j, struct str built, struct err *err)
 	(void)built;
 	if (j->run.len == 0)
 		return 0; /* it was never begun */
-	return installed(j, "rollback", NULL, NULL, NULL, UNDO_MS, err);
+	return installed(
+	    j, "rollback", NULL, NULL, NULL, or_hour(j->apply_ms), err);
 }
 
 const struct target target_linux = {

@@ -34,13 +34,16 @@ boot_id()
 }
 
 # Runs this script beside the connection, and beside the services that the
-# switch may restart.
+# switch may restart. With `keep` in front it is run again when it was killed.
 detach()
 {
 	name=$1
 	shift
 	if [ -d /run/systemd/system ] && command -v systemd-run >/dev/null; then
+		again=no
+		[ "$1" != keep ] || { again=on-failure && shift; }
 		systemd-run --quiet --collect --setenv=PATH="$PATH" \
+		    -p Restart=$again -p RestartSec=3 \
 		    --unit="marram-fleet-$name" -- sh "$self" "$@"
 	elif command -v setsid >/dev/null; then
 		setsid sh "$self" "$@" </dev/null >/dev/null 2>&1 &
@@ -137,7 +140,7 @@ begin()
 	ln -sfn "$new" "$roots/marram-fleet-$run-new"
 	: >"$dir/armed"
 	sync
-	detach "guard-$run" guard "$run" "$seconds"
+	detach "guard-$run" keep guard "$run" "$seconds"
 	detach "switch-$run" switch "$run"
 }
 
@@ -145,18 +148,28 @@ begin()
 switch()
 {
 	new=$(cat "$dir/new")
+	echo $$ >"$dir/pid"
 	"$new/bin/switch-to-configuration" test >>"$dir/log" 2>&1
 	echo $? >"$dir/exit.new"
 	mv "$dir/exit.new" "$dir/exit"
 }
 
+switch_was_killed()
+{
+	[ -e "$dir/pid" ] && ! kill -0 "$(cat "$dir/pid")" 2>/dev/null &&
+	    [ ! -e "$dir/exit" ]
+}
+
 # Detached. Two hours for a switch that never ends.
 guard()
 {
+	again=
+	[ ! -e "$dir/late" ] || again=1
 	left=7200
 	while [ ! -e "$dir/exit" ] && [ -e "$dir/armed" ] && [ $left -gt 0 ]; do
 		sleep 1
 		left=$((left - 1))
+		! switch_was_killed || echo 137 >"$dir/exit"
 	done
 	left=$1
 	why="nobody confirmed"
@@ -168,20 +181,48 @@ guard()
 		sleep 1
 		left=$((left - 1))
 	done
-	mv "$dir/armed" "$dir/taken" 2>/dev/null || exit 0
-	echo "$why: taken back" >>"$dir/log"
+	: >"$dir/late"
+	if mv "$dir/armed" "$dir/taken" 2>/dev/null; then
+		echo "$why: taken back" >>"$dir/log"
+	elif [ ! -e "$dir/taken" ] || [ -e "$dir/back" ] || [ -z "$again" ]; then
+		exit 0 # it was confirmed, or somebody else takes it back
+	fi # else a guard before us did, and was killed
 	go_back
+}
+
+# What still works on the new system ends before: it would come behind us.
+end_switch()
+{
+	[ -e "$dir/pid" ] && [ ! -e "$dir/exit" ] || return 0
+	pid=$(cat "$dir/pid")
+	kill -TERM "-$pid" 2>/dev/null || return 0
+	left=50
+	while kill -0 "-$pid" 2>/dev/null && [ $left -gt 0 ]; do
+		sleep 0.1 2>/dev/null || sleep 1
+		left=$((left - 1))
+	done
+	kill -KILL "-$pid" 2>/dev/null
+	echo "the switch was ended" >>"$dir/log"
+}
+
+# confirm and go_back, one after the other.
+one_at_a_time()
+{
+	exec 9>>"$dir/lock"
+	! command -v flock >/dev/null || flock -w 300 9
 }
 
 go_back()
 {
+	end_switch
+	one_at_a_time
 	was=$(cat "$dir/old")
 	how="test"
 	if [ -e "$dir/confirmed" ] || [ -e "$dir/confirming" ]; then
 		how=switch
-		nix-env -p "$profile" --set "$was" >>"$dir/log" 2>&1
+		nix-env -p "$profile" --set "$was" >>"$dir/log" 2>&1 9>&-
 	fi
-	"$was/bin/switch-to-configuration" $how >>"$dir/log" 2>&1
+	"$was/bin/switch-to-configuration" $how >>"$dir/log" 2>&1 9>&-
 	echo $? >"$dir/back.new"
 	rm -f "$dir/armed"
 	mv "$dir/back.new" "$dir/back"
@@ -201,10 +242,13 @@ confirm()
 	none*) fail 5 "nothing of this attempt is known here" ;;
 	*) fail 5 "it has taken itself back" ;;
 	esac
+	one_at_a_time
+	[ ! -e "$dir/taken" ] || fail 5 "it was taken back"
 	new=$(cat "$dir/new")
-	if nix-env -p "$profile" --set "$new" >>"$dir/log" 2>&1 &&
-	    "$new/bin/switch-to-configuration" boot >>"$dir/log" 2>&1; then
-		mv "$dir/confirming" "$dir/confirmed"
+	if nix-env -p "$profile" --set "$new" >>"$dir/log" 2>&1 9>&- &&
+	    "$new/bin/switch-to-configuration" boot >>"$dir/log" 2>&1 9>&-; then
+		[ ! -e "$dir/confirming" ] ||
+		    mv "$dir/confirming" "$dir/confirmed"
 		sync
 		exit 0
 	fi
@@ -230,11 +274,18 @@ undo()
 		[ -e "$dir/new" ] || : >"$dir/confirmed"
 		;;
 	esac
-	detach "back-$run" back "$run"
+	detach "back-$run" keep back "$run"
 }
 
 command=$1
 case $command in
+keep) # in the place of systemd
+	shift
+	until sh "$self" "$@"; do
+		sleep 1
+	done
+	exit
+	;;
 current)
 	readlink -f /run/current-system
 	exit

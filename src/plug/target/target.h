@@ -69,6 +69,9 @@ struct target_host {
 	 * the device can not be reached now. */
 	int (*ssh)(void *ctx, const char *const *argv, struct str input,
 	    int64_t timeout_ms, struct target_result *ret, struct err *err);
+	/* The same for a program that people watch: its output is told live. */
+	int (*ssh_told)(void *ctx, const char *const *argv, struct str input,
+	    int64_t timeout_ms, struct target_result *ret, struct err *err);
 	/* For programs that call ssh themselves (nix copy): a file for
 	 * `ssh -F` that knows the device as host "device", with key, host key
 	 * and proxy. Lives as long as the job. */
@@ -93,6 +96,8 @@ struct target_job {
 	struct str commit;     /* 40 hex digits */
 	struct str config;     /* identifier */
 	struct str run;        /* names this attempt; [0-9a-z] */
+	int64_t copy_ms;       /* how long it may take; 0: an hour */
+	int64_t apply_ms;      /* the same; then the device gives up */
 	int64_t confirm_ms;    /* after apply(), until it takes itself back */
 };
 

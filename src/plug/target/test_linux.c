@@ -158,41 +158,56 @@ test_linux_look(const char *dir, struct buf *out)
 	    "", out);
 }
 
-/* Every process of the device: they have its root in their environment. */
-static void
-kill_once(const char *dir)
+static bool
+has(long pid, const char *file, const char *want, size_t len)
 {
-	char want[80], path[300], env[131072];
+	char path[60], text[131072];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%ld/%s", pid, file);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text));
+	close(fd);
+	return n > 0 && memmem(text, (size_t)n, want, len) != NULL;
+}
+
+static int
+kill_once(const char *dir, const char *command)
+{
+	char root[80], words[80];
 	DIR *proc = opendir("/proc");
 	const struct dirent *e;
+	size_t len;
+	int n = 0;
 
-	snprintf(want, sizeof(want), "MARRAM_ROOT=%s/root", dir);
+	snprintf(root, sizeof(root), "MARRAM_ROOT=%s/root", dir);
+	len = (size_t)snprintf(words, sizeof(words), ".sh%c%s%c", '\0',
+	    command != NULL ? command : "", '\0');
 	assert_non_null(proc);
 	while ((e = readdir(proc)) != NULL) {
 		long pid = strtol(e->d_name, NULL, 10);
-		ssize_t n;
-		int fd;
 
-		if (pid <= 1 || pid == getpid())
-			continue;
-		snprintf(path, sizeof(path), "/proc/%ld/environ", pid);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		n = read(fd, env, sizeof(env));
-		close(fd);
-		if (n > 0 &&
-		    memmem(env, (size_t)n, want, strlen(want) + 1) != NULL)
-			kill((pid_t)pid, SIGKILL);
+		if (pid > 1 && pid != getpid() &&
+		    has(pid, "environ", root, strlen(root) + 1) &&
+		    (command == NULL || has(pid, "cmdline", words, len)))
+			n += kill((pid_t)pid, SIGKILL) == 0;
 	}
 	closedir(proc);
+	return n;
 }
 
-void
-test_linux_kill(const char *dir)
+int
+test_linux_kill(const char *dir, const char *command)
 {
-	for (int i = 0; i < 3; i++) /* those that were born meanwhile, too */
-		kill_once(dir);
+	int n = 0;
+
+	/* those that were born meanwhile, too */
+	for (int i = 0; i < (command == NULL ? 3 : 1); i++)
+		n += kill_once(dir, command);
+	return n;
 }
 
 void
@@ -203,7 +218,7 @@ test_linux_restart(const char *dir)
 	struct arena a = { 0 };
 	struct str out, error;
 
-	test_linux_kill(dir);
+	test_linux_kill(dir, NULL);
 	(void)test_run(
 	    dir, test_linux_argv(dir, boot, &a), STR_NULL, &a, &out, &error);
 	arena_fini(&a);

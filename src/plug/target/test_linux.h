@@ -18,8 +18,9 @@ void test_linux_commit(const char *dir, const char *json, char commit[41]);
 const char *const *test_linux_argv(
     const char *dir, const char *const *argv, struct arena *a);
 void test_linux_look(const char *dir, struct buf *out);
-/* Every process of the device, which has its MARRAM_ROOT. */
-void test_linux_kill(const char *dir);
+/* Kills the processes of the device, which have its MARRAM_ROOT: all, or those
+ * of a script that was given `command` first. How many? */
+int test_linux_kill(const char *dir, const char *command);
 void test_linux_restart(const char *dir);
 void test_linux_disturb(const char *dir);
 

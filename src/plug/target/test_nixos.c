@@ -282,7 +282,7 @@ test_nixos_look(const char *dir, struct buf *out)
 void
 test_nixos_restart(const char *dir)
 {
-	test_linux_kill(dir);
+	test_linux_kill(dir, NULL);
 	sh(dir,
 	    "cd \"$1\"; echo $(($(cat boots) + 1)) >boots; rm -f away;"
 	    "[ ! -L root/run/booted-next ] || ln -sfn"

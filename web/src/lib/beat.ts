@@ -1,5 +1,6 @@
 // For what has no events: looks each second, while the page is seen, whether
-// the answer of `ask` has become another one. Returns what ends it, as $effect
+// the answer of `ask` has become another one. The first is another one, too:
+// what the page has read itself may be older. Returns what ends it, as $effect
 // wants it.
 export function beat(ask: () => Promise<unknown>, changed: () => unknown, every = 1000): () => void {
 	let known: string | undefined, timer: number, ended = false;
@@ -7,7 +8,7 @@ export function beat(ask: () => Promise<unknown>, changed: () => unknown, every 
 		if (!document.hidden) {
 			try {
 				const now = JSON.stringify(await ask());
-				if (known !== undefined && now !== known && !ended) changed();
+				if (now !== known && !ended) changed();
 				known = now;
 			} catch { /* who asks for the page is told; the next look may go well */ }
 		}
@@ -15,4 +16,12 @@ export function beat(ask: () => Promise<unknown>, changed: () => unknown, every 
 	}
 	look();
 	return () => { ended = true; clearTimeout(timer); };
+}
+
+// Of several loads under way the last one counts: an answer that comes late is
+// older than what is shown. `const began = newest()` for a page; in a load
+// `const isNew = began()`, and after each wait `if (!isNew()) return`.
+export function newest(): () => () => boolean {
+	let last = 0;
+	return () => { const me = ++last; return () => me === last; };
 }

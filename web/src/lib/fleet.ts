@@ -1,7 +1,7 @@
 // The fleet: what its pages share.
-import { get } from './api';
+import { get, marked, under } from './api';
 import { look, tOr, value } from './look.svelte';
-import type { FleetArtifact, FleetChange, FleetModule, FleetSecret } from './schema';
+import type { FleetArtifact, FleetChange, FleetChanged, FleetModule, FleetSecret, FleetState, FleetTag } from './schema';
 
 export const FLEET = '/fleet/api/v1', DEVICE_MODULE = 'thymis_controller.modules.thymis.ThymisDevice';
 export const ofUnit = (path: string) => `${FLEET}${path}?unit=${encodeURIComponent(look.unit)}`;
@@ -24,6 +24,34 @@ const STATES: Record<string, string> = { done: 'up', active: 'up', failed: 'down
 export const lamp = (state: string) => STATES[state] ?? 'none';
 export const stateText = (state: string) => tOr('fleet.state.' + state, state);
 export const ended = (state: string) => ['done', 'failed', 'rolledBack', 'cancelled', 'superseded', 'missed'].includes(state);
+
+// Changes the state as a whole; who was faster is not overwritten (412).
+export async function change(edit: (s: FleetState) => void): Promise<FleetChanged> {
+	const { data, mark } = await marked<FleetState>(ofUnit('/state'));
+	edit(data);
+	return (await under<FleetChanged>(mark!, 'PATCH', ofUnit('/state'), data)).data;
+}
+
+// Tags, sorted by their weight, when one of them is put at another place: who is
+// above weighs less. Others keep their numbers where that can be, and those that
+// weigh the same still do; nobody gets above a configuration's own by that.
+export const OWN = 80;
+const over = (n: number) => (n + 1 === OWN ? n + 2 : n + 1);
+export function moved(sorted: FleetTag[], from: number, to: number): FleetTag[] {
+	const was = [...sorted], [it] = was.splice(from, 1);
+	was.splice(to, 0, it);
+	const next = was.map((x) => ({ ...x })), above = was[to - 1]?.priority, below = was[to + 1]?.priority;
+	if (above === undefined) next[to].priority = it.priority < below! ? it.priority : below! - 1 === OWN ? below! : below! - 1;
+	else if (it.priority <= above || (below !== undefined && it.priority >= below)) next[to].priority = over(above);
+	for (let i = to + 1; i < next.length; i++) {
+		const least = i > to + 1 && was[i].priority === was[i - 1].priority ? next[i - 1].priority : over(next[i - 1].priority);
+		if (next[i].priority < least) next[i].priority = least; else if (i > to + 1) break;
+	}
+	return next;
+}
+
+// A step of a plan, or of what was found changed on a device.
+export interface Step { action: 'add' | 'change' | 'remove' | 'run'; kind: string; name: string; from?: string; to?: string; diff?: string }
 
 // A change of state in words: which setting, of what.
 export function whatChanged(c: FleetChange, all: FleetModule[]): string {

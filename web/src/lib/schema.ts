@@ -137,6 +137,7 @@ export interface FleetTag { displayName: string; identifier: string; priority: n
 export interface FleetTagGiven { displayName?: string; identifier?: string; priority?: number; modules?: FleetModuleSettingsGiven[] }
 export interface FleetTask { id: string; unitId: string; deploymentId: string; deploymentDeviceId: string; deviceId: string; deviceName: string; config: string; commit: string; kind: 'build' | 'plan' | 'copy' | 'apply' | 'checks' | 'confirm' | 'rollback'; state: 'running' | 'done' | 'failed' | 'cancelled'; reason: string; done: number; expected: number; outputSize: number; outputCut: boolean; createdAt: string; endedAt: string | null }
 export interface FleetTaskRetry { id: string }
+export interface FleetUnitKey { publicKey: string }
 export interface Formatter { onReceive: string }
 export interface FormatterGiven { onReceive?: string }
 export interface ForwardPayload { id: string; unitId: string; description: string; enabled: boolean; srcFieldId: string; dstFieldId: string; labels: Record<string, any>; modifiedOn: string | null }

@@ -20,6 +20,7 @@ in
   "jq"
   "curl"
   "ungoogled-chromium"
+  "firefox"
   "pamixer"
   "pulseaudio"
   "unclutter-xfixes"

@@ -56,6 +56,7 @@ KEPT=5 # confirmed runs that can be taken back
 T=
 D=
 dry=
+log= # of the run that this is the work of
 why=
 changed=
 n=0
@@ -124,11 +125,19 @@ put() {
 	printf '%s\n' "$2" >"$1.new" && sync_one "$1.new" && mv -f "$1.new" "$1"
 }
 
-# Runs a program; what it says is shown. $why when it fails.
+# Runs a program; what it says is shown, in a run while it says it. $why when it
+# fails. No pipe: what a package starts and leaves behind would keep it open.
 try() {
-	"$@" >"$T/out" 2>&1 </dev/null
-	try_rc=$?
-	tail -n 200 "$T/out"
+	if [ -n "$log" ]; then
+		try_at=$(wc -c <"$log")
+		"$@" >>"$log" 2>&1 </dev/null
+		try_rc=$?
+		tail -c "+$((try_at + 1))" "$log" >"$T/out"
+	else
+		"$@" >"$T/out" 2>&1 </dev/null
+		try_rc=$?
+		tail -n 200 "$T/out"
+	fi
 	[ $try_rc -eq 0 ] && return 0
 	why="$1: $(tail -n 4 "$T/out" | tr '\n' ' ')"
 	return 1

@@ -114,7 +114,7 @@ status() {
 
 case ${1:-} in
 ask | boot | status) "$1" ;;
-copy | confirm | rollback | work | guard) "$1" "${2:-}" ;;
+copy | confirm | rollback | work | guard | watch) "$1" "${2:-}" ;;
 apply) apply "${2:-}" "${3:-}" "${4:-1800}" "${5:-60}" ;;
 *) die 2 "usage: apply.sh ask|copy|apply|confirm|rollback|boot|status" ;;
 esac

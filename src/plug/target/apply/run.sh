@@ -43,7 +43,15 @@ start_guard() { # run
 		/bin/sh "$V/apply.sh" guard "$1" >/dev/null 2>&1; then
 		return
 	fi
-	setsid /bin/sh "$V/apply.sh" guard "$1" </dev/null >/dev/null 2>&1 &
+	setsid /bin/sh "$V/apply.sh" watch "$1" </dev/null >/dev/null 2>&1 &
+}
+
+# In the place of systemd: a guard that was killed is followed by another.
+watch() { # run
+	trap '' HUP
+	until /bin/sh "$V/apply.sh" guard "$1"; do
+		sleep 1
+	done
 }
 
 # What takes it back when the machine starts again.
@@ -95,7 +103,7 @@ install_hook() {
 }
 
 work() {
-	run=$1 D=$V/run/$1 U=$V/run/$1/undo
+	run=$1 D=$V/run/$1 U=$V/run/$1/undo log=$V/run/$1/log
 	temp
 	mkdir -p "$U"
 	next

@@ -129,7 +129,10 @@ reload_units() {
 # First that it does not run on what is taken away...
 undo_service() { # =name enabled running masked, each 1 or 0: what it was
 	dec "$1"
-	[ "$3" = 1 ] || systemctl stop "$dec" >/dev/null 2>&1
+	[ "$3" = 1 ] || {
+		systemctl stop "$dec"
+		systemctl reset-failed "$dec" # or it is remembered as such
+	} >/dev/null 2>&1
 	[ "$2" = 1 ] || systemctl disable "$dec" >/dev/null 2>&1
 	[ "$4" = 0 ] || try systemctl mask "$dec"
 }
