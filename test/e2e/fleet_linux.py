@@ -137,7 +137,7 @@ class LinuxFleet(Fleet):
         self.declare(config, **resources)
         self.commit("next")
         no = self.post("deployment", **(options or {}))
-        ended = self.ended(no, 180)
+        ended = self.ended(no)
         assert ended["state"] == state, "%s\n%s\n%s" % (
             ended, self.outputs(no), "\n".join(d.log() for d in self.devices))
         return no
