@@ -242,7 +242,7 @@ test('an answer that was old when it came is followed by the one that is new', a
 		return route.fulfill({ response: r, json });
 	});
 	await visit('/deployment/' + id);
-	await page.waitForSelector('section[aria-label="pump-1"] :text("can not be reached")', { timeout: 20_000 });
+	await page.waitForSelector('section[aria-label="pump-1"] :text("can not be reached")');
 	assert.ok(n > 1);
 	await page.unroute('**/deployment-device/list?*');
 	await api('POST', `/deployment/${id}/cancel`);
