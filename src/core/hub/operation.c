@@ -155,6 +155,7 @@ const struct entity hub_software_entity = {
 struct open_operation {
 	struct hub_operation row; /* texts in `arena` */
 	struct arena arena;
+	bool sent; /* since the program began */
 };
 
 static bool
@@ -540,6 +541,7 @@ send(struct hub *h, struct open_operation *o)
 		json_out_str(&out, row->service);
 	}
 	json_out_end_object(&out);
+	o->sent = true;
 	sent_add(h, row->id, NULL);
 	device_send(d, row->id, payload_of(h, &a, row), buf_str(&ext));
 	buf_free(&ext);
@@ -560,7 +562,7 @@ on_resend(struct loop_timer *t)
 	while ((o = map_next(&h->operations, &pos)) != NULL) {
 		struct gate *g = gate_at(h, o->row.unit_id, o->row.gateway_id);
 
-		if (str_eqz(o->row.status, "pending") &&
+		if (!o->sent && str_eqz(o->row.status, "pending") &&
 		    (g == NULL || g->plug == NULL ||
 			!gateway_has(g->plug, o->row.id)))
 			lost.at[lost.n++] = arena_str(&a, o->row.id);
