@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { clear, finish, isGood, openPage, Platform, signIn, until } from './platform.mjs';
+import { clear, finish, idle, isGood, openPage, Platform, signIn, until } from './platform.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let platform, page, token, north, south, ann;
@@ -450,7 +450,7 @@ for (const [size, viewport] of Object.entries({ wide: { width: 1280, height: 800
 			await signIn(p, platform, '/units');
 			for (const path of ['/units', '/units/' + north, '/users', '/users/' + ann, '/account', '/clients', '/clients?tab=clients', '/audit', '/backup', '/settings', '/api', '/help', '/help/gateway', '/help/reference-settings']) {
 				await open(p, path);
-				await p.waitForLoadState('networkidle').catch(() => {});
+				await idle(p);
 				await isGood(p, `admin${path.replace(/\W+/g, '-').replace(north, 'one').replace(ann, 'one')}-${size}-${colorScheme}`);
 			}
 			await p.context().close();

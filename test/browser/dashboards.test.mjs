@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createInterface } from 'node:readline';
-import { becomes as until, finish, isGood, openPage, Platform, signIn, until as sees } from './platform.mjs';
+import { becomes as until, finish, idle, isGood, openPage, Platform, signIn, until as sees } from './platform.mjs';
 
 let platform, page, token, unit, device, relay;
 const PASSWORD = 'net password', NODE = 'sensors.hall';
@@ -379,7 +379,7 @@ for (const [size, viewport] of Object.entries({ wide: { width: 1280, height: 800
 			const p = await openPage(platform, { viewport, colorScheme, locale: size === 'phone' ? 'de-DE' : 'en-GB' });
 			await signIn(p, platform, '/dashboard/' + all);
 			await box(p, 'Value').locator('[data-value]').waitFor();
-			await p.waitForLoadState('networkidle');
+			await idle(p);
 			await isGood(p, `dashboard-${size}-${colorScheme}`);
 			await p.click(size === 'phone' ? 'button:text-is("Bearbeiten")' : 'button:text-is("Edit")');
 			await p.waitForSelector('.handle');

@@ -1,7 +1,7 @@
 // The first minute, and what follows it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, setUp, signIn, until } from './platform.mjs';
+import { finish, idle, isGood, openPage, Platform, setUp, signIn, until } from './platform.mjs';
 
 let platform, page, line;
 const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
@@ -98,7 +98,7 @@ for (const [size, viewport] of Object.entries(sizes))
 				if (!(await p.isVisible(`nav a.to[href="${link}"]`))) await p.click('nav .open');
 				await p.click(`nav a.to[href="${link}"]`);
 				await p.waitForSelector('main h1');
-				await p.waitForLoadState('networkidle');
+				await idle(p);
 				await isGood(p, `${link.slice(1) || 'overview'}-${size}-${colorScheme}`);
 			}
 			await p.click('nav .to[href="/devices"]');

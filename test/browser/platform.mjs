@@ -138,6 +138,12 @@ export async function clear(page) {
 	}));
 }
 
+// Until the page asks for nothing any more; one that looks each second may do so
+// without an end where the machine is slow.
+export async function idle(page) {
+	await page.waitForLoadState('networkidle', { timeout: 5000 }).catch(() => {});
+}
+
 // Everybody can use it, and nothing sticks out at the side.
 export async function isGood(page, name) {
 	await page.evaluate(axe);
