@@ -231,12 +231,13 @@ short_text(struct str s)
 	return s;
 }
 
+/* The last try may be cut off: what the check said before tells more. */
 static int
 check_one(struct job *j, const struct check *c, int64_t until, struct err *err)
 {
 	struct target_result r;
 	int64_t left;
-	struct str said;
+	struct str said, own = STR_NULL;
 	int rc;
 
 	for (;;) {
@@ -252,8 +253,10 @@ check_one(struct job *j, const struct check *c, int64_t until, struct err *err)
 				&j->arena, "well: " STR_FMT, STR_ARG(c->name)));
 			return 0;
 		}
-		said = rc == 0 ? short_text(r.err.len > 0 ? r.err : r.out)
-			       : str_of(err->text);
+		if (rc == 0)
+			own = arena_str(&j->arena,
+			    short_text(r.err.len > 0 ? r.err : r.out));
+		said = own.ptr != NULL ? own : str_of(err->text);
 		if (clock_mono() >= until)
 			break;
 		rc = pause_for(j, AGAIN_MS, err);
