@@ -52,7 +52,7 @@ def test_what_takes_a_body_describes_it(document):
     bodiless = ("logout.post", "logout-all.post", "restore.post",
                 "version.undo.post", "remote.push.post", "remote.pull.post",
                 "remote.test.post", "input.test.post", "input.update.post",
-                "input.update.all.post", "device.approve.post",
+                "input.update.all.post", "device.approve.post", "device.drift.post",
                 "device.archive.post", "device.restart.post",
                 "deployment.start.post", "cancel.post", "retry.post",
                 "reveal.post")

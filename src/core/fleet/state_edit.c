@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define AGAIN_MAX 4 /* that others were faster */
+
 /* --- begin ---------------------------------------------------------------- */
 
 static void
@@ -117,7 +119,7 @@ edit_fail(struct edit *e)
 }
 
 /* Inputs that Nix has to find first are found without the repository, so that
- * others go on. Who has changed the state meanwhile was faster. */
+ * others go on. ERR_AGAIN: who has changed the state meanwhile was faster. */
 static int
 find_inputs(struct edit *e)
 {
@@ -148,13 +150,31 @@ find_inputs(struct edit *e)
 		  "looked for: read it again, then change that");
 }
 
+/* The call is handled anew, upon what the others have made of the state; its
+ * inputs are known then. If it named what it had seen, that is checked, too. */
+static bool
+do_again(struct edit *e)
+{
+	static _Thread_local int times;
+
+	if (times == AGAIN_MAX)
+		return false;
+	edit_leave(e);
+	times++;
+	e->c->route->handle(e->c);
+	times--;
+	return true;
+}
+
 void
 edit_finish(struct edit *e, struct str identifier)
 {
 	struct json_out *o;
+	int rc = find_inputs(e);
 
-	if (find_inputs(e) != 0 ||
-	    fleet_repo_write(e->r, &e->s, &e->err) != 0) {
+	if (rc == ERR_AGAIN && e->r != NULL && do_again(e))
+		return;
+	if (rc != 0 || fleet_repo_write(e->r, &e->s, &e->err) != 0) {
 		edit_fail(e);
 		return;
 	}
