@@ -75,6 +75,9 @@ export class Platform {
 let chrome;
 const watched = [];
 
+// That an answer came after its page was left, where nobody sees it, is Svelte's derived_inert.
+const harmless = /^Service Worker registration blocked|svelte\.dev\/e\/derived_inert/;
+
 // Without the service worker, unless a test is about it: it comes a second after
 // the page, and what it asks passes by the routes that a test has laid.
 export async function openPage(platform, how = {}) {
@@ -83,7 +86,7 @@ export async function openPage(platform, how = {}) {
 	const page = await context.newPage();
 	page.setDefaultTimeout(LIMIT);
 	const faults = [];
-	page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !/^Service Worker registration blocked/.test(m.text())) faults.push(m.text() + ' ' + m.location().url); });
+	page.on('console', (m) => { if ((m.type() === 'error' || m.type() === 'warning') && !harmless.test(m.text())) faults.push(m.text() + ' ' + m.location().url); });
 	page.on('pageerror', (e) => faults.push(String(e)));
 	page.on('request', (r) => { if (!r.url().startsWith(platform.url) && !/^(data|blob):/.test(r.url())) faults.push('asked ' + r.url()); });
 	watched.push(faults);
