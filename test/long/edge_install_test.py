@@ -50,7 +50,7 @@ DIRECTORIES = {
     "/run/marram-edge": "750 tedge tedge",
     "/run/marram-edge/marram-edge.sock": "660 tedge tedge",
 }
-PARTS = {"tedge-agent", "tedge-mapper-c8y", "tedge-mapper-az",
+PARTS = {"tedge-agent", "tedge-fleet", "tedge-mapper-c8y", "tedge-mapper-az",
          "tedge-mapper-aws", "tedge-mapper-marram", "tedge-mapper-collectd"}
 
 
@@ -185,6 +185,7 @@ def test_a_device_is_installed_used_upgraded_and_purged(machine, packages):
     # Each part has its unit, and each unit its part.
     units = {u.split("/")[-1][:-8] for u in m.good(
         "ls /lib/systemd/system/tedge-agent.service "
+        "/lib/systemd/system/tedge-fleet.service "
         "/lib/systemd/system/tedge-mapper-*.service").split()}
     assert {u for u in units if "@" not in u} == PARTS == set(states(m))
     m.good("tedge cert create --device-id dev1")

@@ -282,6 +282,17 @@ order(struct target_job *j, const char *command, const char *a, const char *b,
 	    STR_ARG(last_line(r->err.len > 0 ? r->err : r->out)));
 }
 
+/* Says which system the device had before this attempt. */
+static int
+remember(struct target_job *j, struct target_result *r, struct err *err)
+{
+	int64_t kept = j->kept > 0 ? j->kept : TARGET_KEPT;
+
+	return order(j, "remember",
+	    arena_z(j->arena, arena_printf(j->arena, "%" PRId64, kept)), NULL,
+	    r, err);
+}
+
 static int
 current_of(struct target_job *j, struct str *ret, struct err *err)
 {
@@ -677,11 +688,7 @@ nixos_apply(struct target_job *j, struct str built, struct err *err)
 		if (rc == 0 && str_eq(current, built))
 			return 0; /* its agent has done it meanwhile */
 	} else if (rc == 0 && str_eqz(st.state, "none")) {
-		rc = order(j, "remember",
-		    arena_z(j->arena,
-			arena_printf(j->arena, "%" PRId64,
-			    j->kept > 0 ? j->kept : TARGET_KEPT)),
-		    NULL, &r, err);
+		rc = remember(j, &r, err);
 	} else if (rc == 0) {
 		goto begun;
 	}
@@ -728,7 +735,7 @@ nixos_rollback(struct target_job *j, struct str built, struct err *err)
 		return 0; /* nothing was applied */
 	rc = status_of(j, 0, &st, err);
 	if (rc == 0 && str_eqz(st.state, "remembered")) {
-		rc = order(j, "remember", NULL, NULL, &r, err);
+		rc = remember(j, &r, err);
 		old = str_trim(r.out);
 		if (rc == 0)
 			rc = current_of(j, &current, err);
