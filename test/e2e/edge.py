@@ -107,10 +107,13 @@ class Edge:
                 str(self.folder / "run/marram-edge.sock")) == 0
 
     def peak(self):
-        """The most memory that the daemon has had, in bytes; 0: it is gone."""
+        """The most memory that the daemon has had, in bytes; 0: it is gone.
+        Without pages of files, which the kernel takes back when it must."""
         text = pathlib.Path(
             "/proc/%d/status" % self.process.pid).read_text()
-        return int(text.partition("VmHWM:")[2].partition("kB")[0] or 0) << 10
+        most, files = (int(text.partition(name)[2].partition("kB")[0] or 0)
+                       for name in ("VmHWM:", "RssFile:"))
+        return (most - files) << 10
 
     def stop(self, how=signal.SIGTERM):
         if self.process is None:
