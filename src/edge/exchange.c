@@ -14,12 +14,14 @@ struct asking {
 	struct buf *answer;
 	struct err *err;
 	unsigned said;
+	bool ended;
 	int rc;
 };
 
 static void
 end(struct asking *q, int rc)
 {
+	q->ended = true;
 	q->rc = rc;
 	loop_stop(q->loop);
 }
@@ -86,6 +88,8 @@ on_heard(void *ctx, const struct mqtt_client_msg *m)
 {
 	struct asking *q = ctx;
 
+	if (q->ended)
+		return; /* others have asked for the same, too */
 	if (m->topic.ptr == NULL) {
 		end(q,
 		    err_set(q->err, ERR_DENIED,

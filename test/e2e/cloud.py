@@ -206,7 +206,8 @@ class Cumulocity(Role):
             if conn.cert is None:
                 raise Wrong("s/uat without a certificate")
             self.cloud.tokens.append(self.token(conn))
-            conn.send("s/dat", "71," + self.cloud.tokens[-1], 0)
+            for _ in range(self.cloud.times):  # as if others had asked, too
+                conn.send("s/dat", "71," + self.cloud.tokens[-1], 0)
         if not topic.startswith("s/us"):
             return
         of = topic[5:] or conn.id
@@ -526,6 +527,7 @@ class Cloud:
                  heard=None, need_cert=None):
         self.host, self.issuer = host, issuer or host
         self.tokens = []  # that it has given
+        self.times = 1  # how often it sends one
         self.accounts, self.service = accounts or {}, service
         self.heard = heard
         self.lock = threading.Condition()
