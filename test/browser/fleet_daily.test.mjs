@@ -251,6 +251,7 @@ test('an answer that was old when it came is followed by the one that is new', a
 test('what the fleet has is found by a few letters', async () => {
 	for (const [words, name, kind, where] of [['pump-', 'pump-1', 'Machine', '/machine/'], ['well', 'Well', 'Configuration', '/configuration/well'], ['nig', 'Night', 'Tag', '/configuration/tag/night']]) {
 		await page.keyboard.press('Control+k');
+		await page.waitForSelector('dialog [role=combobox]:focus');
 		await page.keyboard.type(words);
 		await page.click(`[role=option]:has-text("${name}"):has(small:text-is("${kind}"))`);
 		await page.waitForURL((u) => u.pathname.startsWith(where));
