@@ -163,6 +163,16 @@ ends_at(struct str line, size_t end, size_t at, struct strs secrets)
 	return end;
 }
 
+/* Where what is left out begins: at `to`, or in front of it, where what is
+ * known begins. */
+static size_t
+begins_at(struct str line, size_t to, size_t at, struct strs secrets)
+{
+	while (at < to && known_at(from(line, at), secrets) == 0)
+		at++;
+	return at;
+}
+
 void
 redact_line(
     struct redact *r, struct str line, struct strs secrets, struct buf *out)
@@ -190,8 +200,7 @@ redact_line(
 			continue;
 		}
 		end = at + MAX_OF(keep + n, known);
-		if (known > 0)
-			keep = 0;
+		keep = begins_at(line, at + keep, at, secrets) - at;
 		buf_add(out, line.ptr + at, keep);
 		buf_addz(out, REDACTED);
 		at = ends_at(line, end, at + keep, secrets);

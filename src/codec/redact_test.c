@@ -26,6 +26,7 @@ secrets_go_and_the_rest_stays(void **state)
 		    "Authorization: Bearer " REDACTED " and more" },
 		{ "access-tokens = github.com=abc gitlab.com=def",
 		    "access-tokens" REDACTED },
+		{ "access-tokens2 = a", "access-t" REDACTED },
 		{ "token ghp_0123456789012345678901 ok",
 		    "token ghp_" REDACTED " ok" },
 		{ "ghp_short stays", "ghp_short stays" },
@@ -34,7 +35,8 @@ secrets_go_and_the_rest_stays(void **state)
 		{ "starting thymis-agent.service",
 		    "starting thymis-agent.service" },
 	};
-	struct str known[] = { STR("hunter2hunter2"), STR("is") };
+	struct str known[] = { STR("hunter2hunter2"), STR("is"),
+		STR("okens2 = ") };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {

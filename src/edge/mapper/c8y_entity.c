@@ -18,6 +18,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/mqtt.h"
 #include "codec/smartrest.h"
 
 #include <stdlib.h>
@@ -99,6 +100,13 @@ c8y_replace(struct str *old, struct str text)
 
 	str_free(*old);
 	*old = copy;
+}
+
+/* It becomes the last part of a topic. */
+static bool
+is_xid(struct str s)
+{
+	return memchr(s.ptr, '/', s.len) == NULL && mqtt_topic_ok(s);
 }
 
 static void
@@ -342,6 +350,11 @@ read_registration(struct str payload, struct arena *a, struct registration *r,
 				   "the \"@id\" \"" STR_FMT
 				   "\" must not contain \"/\", \"+\" or \"#\"",
 				   STR_ARG(r->id)) == 0;
+	if (r->id.len > 0 && !is_xid(r->id))
+		return err_set(err, ERR_PARAM,
+			   "the \"@id\" must not contain a NUL, nor have "
+			   "more than %u bytes",
+			   (unsigned)MQTT_TEXT_MAX) == 0;
 	return true;
 }
 
@@ -504,6 +517,12 @@ c8y_marker(struct c8y *c, struct str topic, struct str payload)
 
 	if (payload.len == 0 || c->by_topic.n >= ENTITIES_MAX)
 		return;
+	if (!is_xid(payload)) {
+		log_warn("the marker of " STR_FMT
+			 " has no external id; it is passed over",
+		    STR_ARG(topic));
+		return;
+	}
 	if (e == NULL) {
 		e = c8y_entity_add(c, topic);
 		e->since_ms = -1; /* it may never speak again */
