@@ -8,7 +8,8 @@ import struct
 
 import pytest
 
-from wire import PUBACK, Client, Server, ack, props, publish
+from wire import (PUBACK, PUBCOMP, PUBREC, PUBREL, Client, Server, ack,
+                  Message, is_sanitized, props, publish, subscribe, text)
 
 FOR_EVER = (17, struct.pack(">I", 0xffffffff))
 
@@ -33,6 +34,11 @@ def start():
     for server in servers:
         if server.p.poll() is None:
             server.end()
+
+
+def kept(tmp_path):
+    return ["--dir", tmp_path / "j", "--durability", "os",
+            "--session-expiry-ms", 0]
 
 
 def kill(server):
@@ -94,8 +100,7 @@ def test_an_alias_does_not_make_a_packet_too_large(start):
 
 def test_a_consumer_hears_again_what_it_had_not_taken_before_a_crash(
         start, tmp_path):
-    args = ["--dir", tmp_path / "j", "--durability", "os",
-            "--session-expiry-ms", 0, "--slow-consumer-ms", 600000]
+    args = [*kept(tmp_path), "--slow-consumer-ms", 600000]
     server = start(*args)
     sender = server.client(cid="p", clean=False)
     sender.send(publish("t", "1", qos=1, pid=1, retain=True))
@@ -113,8 +118,7 @@ def test_a_consumer_hears_again_what_it_had_not_taken_before_a_crash(
 
 def test_what_is_acknowledged_does_not_come_back_after_a_restart(
         start, tmp_path):
-    args = ["--dir", tmp_path / "j", "--durability", "os",
-            "--session-expiry-ms", 0]
+    args = kept(tmp_path)
     server = start(*args)
     c = server.client(cid="s", clean=False)
     c.sub(("t", 1))
@@ -127,3 +131,137 @@ def test_what_is_acknowledged_does_not_come_back_after_a_restart(
     server = start(*args)
     c = server.client(cid="s", clean=False, present=True)
     c.quiet()
+
+
+# --- many that wait ----------------------------------------------------------
+
+def nth(n):
+    """Messages of all kinds: topic, payload, QoS, retained, properties."""
+    return ("t/%d" % (n // 300 % 3), "%d " % n + "x" * (n % 90) +
+            "y" * (5000 if n % 500 == 499 else 0), 2 if n % 120 == 5 else 1,
+            n % 170 == 3, [(38, text("n") + text(str(n)))] * (n % 4) +
+            [(2, struct.pack(">I", 3600))] * (n % 400 == 7))
+
+
+def say_all(sender, numbers, window=100):
+    numbers = list(numbers)
+    for at in range(0, len(numbers), window):
+        chunk = numbers[at:at + window]
+        out = []
+        for n in chunk:
+            topic, payload, qos, retain, pairs = nth(n)
+            out.append(publish(topic, payload, qos=qos, pid=n % 60000 + 1,
+                               retain=retain, p=props(*pairs)))
+        sender.send(*out)
+        open_ = {n % 60000 + 1 for n in chunk}
+        while open_:
+            first, body = sender.take()
+            pid = struct.unpack(">H", body[:2])[0]
+            if first == PUBREC:
+                sender.send(ack(PUBREL, pid))
+            else:
+                assert first in (PUBACK, PUBCOMP)
+                open_.discard(pid)
+
+
+def hear_all(client, numbers):
+    for n in numbers:
+        topic, payload, qos, retain, pairs = nth(n)
+        while True:
+            first, body = client.take()
+            if first == PUBREL:
+                client.send(ack(PUBCOMP, struct.unpack(">H", body[:2])[0]))
+            else:
+                break
+        m = Message(first, body, 5)
+        assert (m.topic, m.payload, m.qos, m.retain) == (
+            topic, payload, qos, retain), n
+        for pair in pairs:
+            if pair[0] == 38:
+                assert m.props.count(pair[1]) == n % 4
+        assert (b"\2\0\0\x0e" in m.props) == (n % 400 == 7)
+        assert (b"\x0b\x09" in m.props)  # the subscription's identifier
+        client.send(ack(PUBREC if qos == 2 else PUBACK, m.pid))
+
+
+def away(server):
+    """A session that is not there, with all that comes as it is sent."""
+    c = server.client(cid="s", clean=False, level=5, p=props(FOR_EVER))
+    c.send(subscribe(1, ("t/#", 2 | 8), p=props((11, b"\x09"))))
+    assert c.take()[0] == 0x90
+    c.drop()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_waits_for_long_comes_as_it_was(start, tmp_path, killed):
+    server = start(*kept(tmp_path))
+    away(server)
+    server.until("connections", 0)
+    sender = server.client(cid="p", level=5, p=b"\0")
+    say_all(sender, range(2500))
+    server.until("queued_messages", 2500)
+    if killed:
+        kill(server)
+        server = start(*kept(tmp_path))
+        server.until("queued_messages", 2500)
+        sender = server.client(cid="p", level=5, p=b"\0")
+    c = server.client(cid="s", clean=False, level=5, present=True,
+                      p=props(FOR_EVER, receive_max(10)))
+    hear_all(c, range(1000))
+    for _ in range(10):
+        c.message()  # and does not answer
+    c.quiet()
+    c.drop()
+    server.until("connections", 1)
+    say_all(sender, range(2500, 4000))
+    if killed:
+        kill(server)
+        server = start(*kept(tmp_path))
+    c = server.client(cid="s", clean=False, level=5, present=True,
+                      p=props(FOR_EVER))
+    hear_all(c, range(1000, 4000))
+    server.until("queued_messages", 0)
+    server.until("queued_bytes", 0)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_waits_takes_little_memory(start, tmp_path, killed):
+    server = start(*kept(tmp_path))
+    away(server)
+    server.until("connections", 0)
+    sender = server.client(cid="p", level=5, p=b"\0")
+    before = server.memory()
+    small = [n for n in range(60000) if n % 500 != 499 and n % 400 != 7]
+    say_all(sender, small, 1000)
+    server.until("queued_messages", len(small))
+    if killed:
+        kill(server)
+        server = start(*kept(tmp_path))
+        server.until("queued_messages", len(small))
+    grown = server.memory() - before
+    texts = sum(len(nth(n)[1]) + 20 * (n % 4) for n in small)
+    if not is_sanitized():
+        assert grown < texts + 40 * len(small), grown - texts
+
+
+def test_of_many_that_wait_the_oldest_go(start, tmp_path):
+    server = start(*kept(tmp_path), "--queue-messages", 1500, "--full", 1)
+    away(server)
+    server.until("connections", 0)
+    sender = server.client(cid="p", level=5, p=b"\0")
+    say_all(sender, range(4000))
+    server.until("queued_messages", 1500)
+    c = server.client(cid="s", clean=False, level=5, present=True,
+                      p=props(FOR_EVER))
+    hear_all(c, range(2500, 4000))
+    server.until("queued_bytes", 0)
+
+
+def test_what_has_waited_too_long_in_a_queue_goes(start, tmp_path):
+    server = start(*kept(tmp_path), "--queue", "t/0", "--queue-ttl-ms", 1000)
+    sender = server.client(cid="p", level=5, p=b"\0")
+    old = [n for n in range(9000) if n // 300 % 3 == 0]
+    say_all(sender, old)
+    server.until("queued_messages", 0)
+    assert server.counters()["dropped_expired"] == len(old)
+    server.until("queued_bytes", 0)

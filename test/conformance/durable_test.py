@@ -125,7 +125,7 @@ def test_the_journal_is_cleaned_and_what_counts_stays(tmp_path):
     server = Server(tmp_path / "j", "--queue", "q", durability="os")
     assert server.start()
     away = Subscriber(server, "away", "old/#", 2)
-    shared = Subscriber(server, "member", "$share/g/old/1", 1)
+    shared = Subscriber(server, "member", "$share/g/shared", 1)
     reader = Subscriber(server, "reader", "new/#", 1)
     for s in away, shared, reader:
         assert s.subscribed.wait(10)
@@ -133,8 +133,10 @@ def test_the_journal_is_cleaned_and_what_counts_stays(tmp_path):
     shared.stop()
     old = [Publisher(server, "old0", "old/0", 1),
            Publisher(server, "old1", "old/1", 2),
-           Publisher(server, "old2", "q", 1)]
-    wait_until(lambda: all(len(p.acked) > 30 for p in old))
+           Publisher(server, "old2", "q", 1),
+           Publisher(server, "old3", "shared", 1)]
+    # so many that most of them are packed
+    wait_until(lambda: all(len(p.acked) > 1500 for p in old), 60)
     for p in old:
         p.stop()
     # far more than is ever waiting goes through the journal
@@ -149,14 +151,15 @@ def test_the_journal_is_cleaned_and_what_counts_stays(tmp_path):
     server.kill()
     assert server.start(), server.said()
     away = Subscriber(server, "away", "old/#", 2)
-    shared = Subscriber(server, "member", "$share/g/old/1", 1)
+    shared = Subscriber(server, "member", "$share/g/shared", 1)
     queue = Subscriber(server, "taker", "q", 1)
     wait_until(lambda: set(old[0].acked) <= set(away.got.get("old/0", [])))
     wait_until(lambda: set(old[1].acked) <= set(away.got.get("old/1", [])))
-    wait_until(lambda: set(old[1].acked) <= set(shared.got.get("old/1", [])))
+    wait_until(lambda: set(old[3].acked) <= set(shared.got.get("shared", [])))
     wait_until(lambda: set(old[2].acked) <= set(queue.got.get("q", [])))
     for s in away, shared, queue:
         s.stop()
     check(old[:2], away)
     check([old[2]], queue)
+    check([old[3]], shared)
     server.stop()

@@ -145,9 +145,9 @@ def test_a_cloud_that_was_away_long_in_32_mib(small):
     edge.good("connect", "c8y")
     cloud.offline()
     local = edge.client()
-    send(local, 0, 20000)
+    send(local, 0, 100000)
     edge.restart()  # what waits is on disk
     cloud.online()
-    all_of(cloud, 20000)
+    all_of(cloud, 100000)
     local.close()
     assert edge.peak() < limit.bytes

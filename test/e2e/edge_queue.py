@@ -16,7 +16,6 @@ def queue_and_kill(world, n, limit=LIMIT):
     edge = world.edge({**world.to(cloud),
                        "mqtt.broker.max_queued_messages": 2 * n,
                        "mqtt.broker.max_queued_bytes": 1000 * n})
-    edge.most += 400 * n  # bytes of memory that one takes while it waits
     edge.good("connect", "c8y")
     cloud.offline()
     half = n // 2

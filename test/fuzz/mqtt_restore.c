@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += 2 + n;
 		size -= 2 + n;
 	}
-	mqtt_restore_build(r);
+	(void)mqtt_restore_build(r, NULL);
 	mqtt_restore_end(r);
 	(void)mqtt_publish(s, STR("a/b"), STR("x"), 1, true, NULL);
 	loop_turn(loop, 0);

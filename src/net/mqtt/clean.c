@@ -50,6 +50,8 @@ static void
 hold_list(struct holders *h, const struct owner *o, const struct list *items)
 {
 	LIST_EACH (d, items, struct delivery, link) {
+		if (d->packed)
+			continue; /* it is said again by itself */
 		if (d->group != NULL)
 			hold(h, &d->group->owner, d->msg, NULL);
 		else if (o->kind != OWNER_SESSION || d->qos > 0)
@@ -143,6 +145,8 @@ say_all_again(struct mqtt_server *s, struct segment *seg)
 	}
 	LIST_EACH (o, &seg->owners, struct owner, in_segment)
 		ok = ok && mqtt_keep_say_owner(s, o);
+	LIST_EACH (p, &seg->packs, struct pack, in_segment)
+		ok = ok && mqtt_pack_say_again(s, p);
 	LIST_EACH (m, &seg->msgs, struct mqtt_msg, kept.in_segment) {
 		ok = ok && say_again(s, &h, m);
 		m->kept.mark = 0;
@@ -166,7 +170,8 @@ drop_empty(struct keep *k)
 	struct segment *seg;
 
 	while ((seg = oldest(k)) != NULL && seg->no < newest &&
-	    list_empty(&seg->msgs) && list_empty(&seg->owners)) {
+	    list_empty(&seg->msgs) && list_empty(&seg->packs) &&
+	    list_empty(&seg->owners)) {
 		list_del(&seg->link);
 		free(seg);
 	}

@@ -29,6 +29,7 @@ forget_all(struct group *g)
 			if (d->group == g)
 				mqtt_keep_forget(g->server, &g->owner, d->msg);
 	}
+	mqtt_fifo_unpack_all(&g->waiting);
 	LIST_EACH (d, &g->waiting.items, struct delivery, link)
 		mqtt_keep_forget(g->server, &g->owner, d->msg);
 }
@@ -79,7 +80,7 @@ group_new(struct mqtt_server *s, struct str key, struct str filter)
 	g->filter =
 	    (struct str){ g->key.ptr + (filter.ptr - key.ptr), filter.len };
 	list_init(&g->members);
-	mqtt_fifo_init(&g->waiting);
+	mqtt_fifo_init(&g->waiting, &g->owner);
 	g->sub.kind = SUB_GROUP;
 	g->sub.group = g;
 	mqtt_topics_add(&s->topics, g->filter, &g->sub);

@@ -38,6 +38,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,6 +163,7 @@ segment_of(struct keep *k, uint64_t no)
 	seg = mem_new(struct segment);
 	seg->no = no;
 	list_init(&seg->msgs);
+	list_init(&seg->packs);
 	list_init(&seg->owners);
 	list_add_first(l, &seg->link);
 	return seg;
@@ -174,7 +176,27 @@ mqtt_keep_link_msg(
 	list_del(&m->kept.in_segment);
 	k->live_bytes += bytes - m->kept.bytes;
 	m->kept.bytes = (uint32_t)bytes;
-	list_add(&segment_of(k, segment)->msgs, &m->kept.in_segment);
+	m->kept.segment = segment_of(k, segment);
+	list_add(&m->kept.segment->msgs, &m->kept.in_segment);
+}
+
+void
+mqtt_keep_link_pack(
+    struct keep *k, struct pack *p, uint64_t segment, size_t bytes)
+{
+	mqtt_keep_unlink_pack(k, p);
+	k->live_bytes += bytes;
+	p->bytes = bytes;
+	p->segment = segment_of(k, segment);
+	list_add(&p->segment->packs, &p->in_segment);
+}
+
+void
+mqtt_keep_unlink_pack(struct keep *k, struct pack *p)
+{
+	list_del(&p->in_segment);
+	k->live_bytes -= p->bytes;
+	p->bytes = 0;
 }
 
 void
@@ -762,15 +784,19 @@ mqtt_keep_open(struct mqtt_server *s, struct err *err)
 		s->conf.dir_bytes = conf.pending_bytes = 2 * SEGMENT_BYTES;
 	k->restore = mqtt_restore_new(s);
 	rc = journal_open(&conf, &j, &cut, err);
+	if (rc == 0) {
+		COUNT_BY(journal_cut, cut);
+		rc = mqtt_restore_build(k->restore, err);
+	}
 	if (rc != 0) {
+		journal_close(j);
 		mqtt_restore_free(k->restore);
 		return rc;
 	}
-	COUNT_BY(journal_cut, cut);
-	mqtt_restore_build(k->restore);
 	k->journal = j;
 	mqtt_restore_end(k->restore);
 	k->restore = NULL;
+	malloc_trim(0); /* reading back took more than what is left of it */
 	return 0;
 }
 

@@ -12,6 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+char *
+mqtt_msg_put_topic(struct mqtt_msg *m, struct str topic)
+{
+	char *p = m->wire;
+
+	*p++ = (char)(topic.len >> 8);
+	*p++ = (char)topic.len;
+	return mempcpy(p, topic.ptr, topic.len);
+}
+
 struct mqtt_msg *
 mqtt_msg_new(
     struct mqtt_server *s, struct account *account, const struct incoming *in)
@@ -45,10 +55,7 @@ mqtt_msg_new(
 	s->n_msgs++;
 	if (in->expires)
 		m->expires_ms = m->at_ms + (int64_t)in->expiry_s * 1000;
-	p = m->wire;
-	*p++ = (char)(in->topic.len >> 8);
-	*p++ = (char)in->topic.len;
-	p = mempcpy(p, in->topic.ptr, in->topic.len);
+	p = mqtt_msg_put_topic(m, in->topic);
 	if (props.len > 0)
 		p = mempcpy(p, props.ptr, props.len);
 	if (in->payload.len > 0)

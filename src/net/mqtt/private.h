@@ -14,6 +14,7 @@
  *    subscribe.c subscriptions of sessions, shared groups' members
  *    group.c     shared groups
  *    queue.c     named queues; the bounded list that all of them use
+ *    pack.c      what waits in a long list, in few bytes
  *    topics.c    filters -> subscriptions; retained messages
  *    route.c     from one published message to everyone who gets it
  *    consume.c   consumers inside the process
@@ -78,6 +79,7 @@ struct owner {
 /* The part of a message by which the journal knows it. */
 struct kept {
 	struct list in_segment;
+	struct segment *segment;
 	uint64_t seq;     /* 0: it is not kept */
 	uint64_t group;   /* of its record */
 	uint32_t targets; /* owners that still have it */
@@ -91,7 +93,7 @@ struct kept {
 struct segment {
 	struct list link; /* in keep->segments, oldest first */
 	uint64_t no;
-	struct list msgs, owners;
+	struct list msgs, packs, owners;
 };
 
 /* One owner of the message that is being routed, with what it needs to know. */
@@ -206,6 +208,8 @@ msg_ref(struct mqtt_msg *m)
 	return m;
 }
 void mqtt_msg_release(struct mqtt_msg *m);
+/* Writes the topic to m->wire; returns where the rest goes. */
+char *mqtt_msg_put_topic(struct mqtt_msg *m, struct str topic);
 
 static inline size_t
 msg_bytes(const struct mqtt_msg *m)
@@ -234,6 +238,7 @@ struct delivery {
 	bool retain;
 	bool released; /* QoS 2: PUBREC came, PUBREL was sent */
 	bool again;    /* it may have been sent before */
+	bool packed;   /* it is the `item` of a struct pack, and has no `msg` */
 };
 
 #define ID_COUNT 65535u
@@ -248,21 +253,23 @@ struct delivery *mqtt_delivery_new(
     struct mqtt_server *s, struct mqtt_msg *m, uint8_t qos, bool retain);
 void mqtt_delivery_free(struct mqtt_server *s, struct delivery *d);
 
-/* A list of deliveries that knows its size. */
+/* A list of deliveries that knows its size. Who walks it meets packs. */
 struct fifo {
 	struct list items;
+	const struct owner *owner; /* whose it is */
 	uint32_t n;
-	uint32_t n_expiring; /* of them */
+	uint32_t n_expiring; /* of them; these are not in packs */
+	uint32_t n_new;      /* since it was last looked for what to pack */
 	uint64_t bytes;
 };
 
-void mqtt_fifo_init(struct fifo *f);
+void mqtt_fifo_init(struct fifo *f, const struct owner *owner);
 bool mqtt_fifo_fits(const struct fifo *f, uint32_t messages, uint64_t bytes,
     const struct mqtt_msg *m);
 void mqtt_fifo_add(struct fifo *f, struct delivery *d);
 void mqtt_fifo_add_first(struct fifo *f, struct delivery *d);
 void mqtt_fifo_add_by_age(struct fifo *f, struct delivery *d);
-struct delivery *mqtt_fifo_first(const struct fifo *f);
+struct delivery *mqtt_fifo_first(struct fifo *f);
 void mqtt_fifo_remove(struct fifo *f, struct delivery *d);
 /* Frees all, telling the journal that `owner` (or NULL) has them no more;
  * returns how many. */
@@ -272,6 +279,42 @@ unsigned mqtt_fifo_clear(
  * from the head; returns how many. */
 unsigned mqtt_fifo_expire(struct fifo *f, struct mqtt_server *s,
     struct owner *owner, int64_t limit_ms);
+
+/* --- packs (pack.c) ------------------------------------------------------ */
+
+#define PACK_FROM 512u /* messages; a shorter list has no packs */
+#define PACK_N 128u    /* messages in one, at most */
+
+/* Messages of one list behind each other, in few bytes. */
+struct pack {
+	struct delivery item;    /* in fifo->items */
+	struct list in_segment;  /* in segment->packs */
+	struct segment *segment; /* where the oldest of its records is */
+	size_t bytes;            /* of all of its records */
+	struct fifo *fifo;
+	struct mqtt_server *server;
+	int64_t at_ms; /* when the first came */
+	uint64_t last_seq;
+	uint32_t n;
+	uint32_t len;
+	char data[]; /* see pack.c */
+};
+
+static inline struct pack *
+pack_of(const struct delivery *item)
+{
+	return container_of(item, struct pack, item);
+}
+
+/* Packs what it can of the newest. */
+void mqtt_fifo_pack(struct fifo *f);
+/* Puts in the place of a pack what is in it; returns the first. */
+struct delivery *mqtt_fifo_unpack(struct fifo *f, struct delivery *item);
+void mqtt_fifo_unpack_all(struct fifo *f);
+/* How many of a pack's messages have this topic. */
+uint32_t mqtt_pack_of_topic(const struct pack *p, struct str name);
+/* Says all of them again in the journal; false: it did not take them. */
+bool mqtt_pack_say_again(struct mqtt_server *s, struct pack *p);
 
 #define RATE_SLOTS 12
 #define RATE_SLOT_MS 5000
@@ -978,6 +1021,9 @@ void mqtt_keep_link_msg(
     struct keep *k, struct mqtt_msg *m, uint64_t segment, size_t bytes);
 void mqtt_keep_link_owner(
     struct keep *k, struct owner *o, uint64_t segment, size_t bytes);
+void mqtt_keep_link_pack(
+    struct keep *k, struct pack *p, uint64_t segment, size_t bytes);
+void mqtt_keep_unlink_pack(struct keep *k, struct pack *p);
 
 /* An owner begins: all about it is written. `durability` none: it ends. */
 void mqtt_keep_begin(struct mqtt_server *s, struct owner *o,
@@ -1035,8 +1081,9 @@ void mqtt_keep_clean(struct loop_timer *t);
 struct restore *mqtt_restore_new(struct mqtt_server *s);
 int mqtt_restore_record(
     struct restore *r, uint64_t segment, struct str record, struct err *err);
-/* Makes sessions, groups, queues and messages; the journal is not there yet. */
-void mqtt_restore_build(struct restore *r);
+/* Makes sessions, groups, queues and messages; the journal is not there yet.
+ * ERR_LIMIT: they do not fit into memory. */
+int mqtt_restore_build(struct restore *r, struct err *err);
 /* Says of owners that nobody is any more that they have ended; frees. */
 void mqtt_restore_end(struct restore *r);
 void mqtt_restore_free(struct restore *r);

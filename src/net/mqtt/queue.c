@@ -55,9 +55,9 @@ mqtt_delivery_free(struct mqtt_server *s, struct delivery *d)
 /* --- the list ------------------------------------------------------------ */
 
 void
-mqtt_fifo_init(struct fifo *f)
+mqtt_fifo_init(struct fifo *f, const struct owner *owner)
 {
-	*f = (struct fifo){ 0 };
+	*f = (struct fifo){ .owner = owner };
 	list_init(&f->items);
 }
 
@@ -83,6 +83,11 @@ mqtt_fifo_add(struct fifo *f, struct delivery *d)
 {
 	list_add(&f->items, &d->link);
 	grown(f, d);
+	if (++f->n_new >= PACK_N) {
+		f->n_new = 0;
+		if (f->n > PACK_FROM)
+			mqtt_fifo_pack(f);
+	}
 }
 
 void
@@ -97,17 +102,26 @@ mqtt_fifo_add_by_age(struct fifo *f, struct delivery *d)
 {
 	struct list *at = f->items.next;
 
-	while (at != &f->items &&
-	    container_of(at, struct delivery, link)->msg->seq < d->msg->seq)
-		at = at->next;
+	while (at != &f->items) {
+		struct delivery *each = container_of(at, struct delivery, link);
+
+		if (each->packed && pack_of(each)->last_seq > d->msg->seq)
+			at = &mqtt_fifo_unpack(f, each)->link;
+		else if (!each->packed && each->msg->seq > d->msg->seq)
+			break;
+		else
+			at = at->next;
+	}
 	list_add(at, &d->link); /* before it */
 	grown(f, d);
 }
 
 struct delivery *
-mqtt_fifo_first(const struct fifo *f)
+mqtt_fifo_first(struct fifo *f)
 {
-	return list_first(&f->items, struct delivery, link);
+	struct delivery *d = list_first(&f->items, struct delivery, link);
+
+	return d != NULL && d->packed ? mqtt_fifo_unpack(f, d) : d;
 }
 
 void
@@ -148,13 +162,22 @@ mqtt_fifo_expire(struct fifo *f, struct mqtt_server *s, struct owner *owner,
     int64_t limit_ms)
 {
 	int64_t now = clock_mono();
+	struct list *l, *next;
 	unsigned n = 0;
 
-	LIST_EACH (d, &f->items, struct delivery, link) {
-		if (d->msg->at_ms > limit_ms && d->msg->expires_ms == 0 &&
-		    f->n_expiring == 0)
+	for (l = f->items.next; l != &f->items; l = next) {
+		struct delivery *d = container_of(l, struct delivery, link);
+		int64_t at_ms = d->packed ? pack_of(d)->at_ms : d->msg->at_ms;
+
+		next = l->next;
+		if (at_ms > limit_ms && f->n_expiring == 0)
 			break;
-		if (d->msg->at_ms > limit_ms && !msg_has_expired(d->msg, now))
+		if (d->packed) {
+			if (at_ms <= limit_ms)
+				next = &mqtt_fifo_unpack(f, d)->link;
+			continue;
+		}
+		if (at_ms > limit_ms && !msg_has_expired(d->msg, now))
 			continue;
 		drop(f, s, owner, d);
 		n++;
@@ -207,7 +230,7 @@ queue_new(struct mqtt_server *s, struct topic *topic)
 	q->max_messages = s->conf.queue_messages;
 	q->max_bytes = s->conf.queue_bytes;
 	q->ttl_ms = s->conf.queue_ttl_ms;
-	mqtt_fifo_init(&q->waiting);
+	mqtt_fifo_init(&q->waiting, &q->owner);
 	list_init(&q->nonempty);
 	list_init(&q->owner.in_segment);
 	list_add(&s->queues, &q->link);
@@ -238,15 +261,16 @@ set_durability(struct queue *q, enum mqtt_durability durability)
 	struct mqtt_server *s = q->server;
 	bool was = q->owner.id != 0;
 
-	LIST_EACH (d, &q->waiting.items, struct delivery, link) {
-		if (durability == MQTT_NONE)
+	if (durability == MQTT_NONE) {
+		mqtt_fifo_unpack_all(&q->waiting);
+		LIST_EACH (d, &q->waiting.items, struct delivery, link)
 			mqtt_keep_forget(s, &q->owner, d->msg);
 	}
 	mqtt_keep_begin(s, &q->owner, OWNER_QUEUE, durability);
-	LIST_EACH (d, &q->waiting.items, struct delivery, link) {
-		if (!was)
-			mqtt_keep_moved(s, NULL, &q->owner, d->msg, NULL);
-	}
+	if (was)
+		return;
+	LIST_EACH (d, &q->waiting.items, struct delivery, link)
+		mqtt_keep_moved(s, NULL, &q->owner, d->msg, NULL);
 }
 
 struct queue *
@@ -303,11 +327,15 @@ mqtt_queue_free(struct queue *q)
 {
 	struct mqtt_server *s = q->server;
 	struct topic *topic = q->topic;
+	struct delivery *d;
+	unsigned n = 0;
 
 	tell_groups(s, topic->name, NULL);
-	LIST_EACH (d, &q->waiting.items, struct delivery, link)
+	for (; (d = mqtt_fifo_first(&q->waiting)) != NULL; n++) {
 		mqtt_keep_forget(s, &q->owner, d->msg);
-	COUNT_BY(dropped_abandoned, mqtt_fifo_clear(&q->waiting, s, NULL));
+		drop(&q->waiting, s, NULL, d);
+	}
+	COUNT_BY(dropped_abandoned, n);
 	if (!s->closing)
 		mqtt_keep_end(s, &q->owner);
 	list_del(&q->nonempty);
@@ -520,7 +548,9 @@ owed_of_topic(const struct list *items, struct str name)
 	uint64_t n = 0;
 
 	LIST_EACH (d, items, struct delivery, link) {
-		if (d->msg != NULL && str_eq(mqtt_msg_topic(d->msg), name))
+		if (d->packed)
+			n += mqtt_pack_of_topic(pack_of(d), name);
+		else if (d->msg != NULL && str_eq(mqtt_msg_topic(d->msg), name))
 			n++;
 	}
 	return n;

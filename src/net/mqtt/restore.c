@@ -45,20 +45,29 @@ struct old_target {
 	uint32_t *more_ids; /* owned */
 };
 
+/* There may be very many: it is one piece of memory, with its one target, and
+ * becomes a message only when it is given to whom it waits for. */
 struct old_msg {
+	struct old_msg *next; /* in the same place of `msgs` */
 	uint64_t seq;
-	uint8_t flags;
 	uint64_t at_ms, expires_ms;
-	struct mqtt_msg *msg; /* a reference */
-	struct old_target *targets;
-	uint32_t n_targets, cap_targets;
 	uint64_t segment;
-	size_t bytes;
+	uint32_t bytes;
+	uint32_t n_targets;
+	struct old_target first;
+	struct old_target *more; /* owned; NULL: no more than the first */
+	uint32_t payload_len;
+	uint32_t props_len;
+	uint16_t topic_len;
+	uint8_t flags;
+	char text[]; /* topic, properties, payload */
 };
 
 struct restore {
 	struct mqtt_server *server;
-	struct map owners, msgs; /* by the bytes of id and seq */
+	struct map owners;       /* by the bytes of the id */
+	struct old_msg **msgs;   /* by seq; chained */
+	size_t n_msgs, cap_msgs; /* 0 or a power of two */
 	uint32_t last_owner;
 	uint64_t last_seq;
 };
@@ -131,12 +140,6 @@ key32(const uint32_t *id)
 	return (struct str){ (const char *)id, sizeof(*id) };
 }
 
-static struct str
-key64(const uint64_t *seq)
-{
-	return (struct str){ (const char *)seq, sizeof(*seq) };
-}
-
 /* Every id that was ever given: none is given again. */
 static uint32_t
 note_id(struct restore *rs, uint32_t id)
@@ -151,10 +154,39 @@ owner_of(struct restore *r, uint32_t id)
 	return map_get(&r->owners, key32(&id));
 }
 
-static struct old_msg *
-msg_of(struct restore *r, uint64_t seq)
+/* Where it is, or would be: the numbers are ours, one behind the other. */
+static struct old_msg **
+place_of(const struct restore *rs, uint64_t seq)
 {
-	return map_get(&r->msgs, key64(&seq));
+	struct old_msg **at = &rs->msgs[seq & (rs->cap_msgs - 1)];
+
+	while (*at != NULL && (*at)->seq != seq)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct old_msg *
+msg_of(const struct restore *rs, uint64_t seq)
+{
+	return rs->n_msgs > 0 ? *place_of(rs, seq) : NULL;
+}
+
+static void
+grow_msgs(struct restore *rs)
+{
+	size_t was = rs->cap_msgs;
+	struct old_msg **old = rs->msgs, *m, **at;
+
+	rs->cap_msgs = was == 0 ? 1024 : was * 2;
+	rs->msgs = mem_array(rs->cap_msgs, sizeof(struct old_msg *));
+	for (size_t i = 0; i < was; i++)
+		while ((m = old[i]) != NULL) {
+			old[i] = m->next;
+			at = place_of(rs, m->seq);
+			m->next = NULL;
+			*at = m;
+		}
+	free(old);
 }
 
 /* --- owners -------------------------------------------------------------- */
@@ -294,20 +326,26 @@ read_named(struct restore *rs, struct reader *r, enum owner_kind kind)
 
 /* --- messages ------------------------------------------------------------ */
 
-static void
-targets_clear(struct old_msg *m)
+static struct old_target *
+target_at(struct old_msg *m, uint32_t i)
 {
-	for (uint32_t i = 0; i < m->n_targets; i++)
-		free(m->targets[i].more_ids);
-	m->n_targets = 0;
+	return i == 0 ? &m->first : &m->more[i - 1];
+}
+
+static void
+add_target(struct old_msg *m, const struct old_target *t)
+{
+	if (m->n_targets > 0) /* a few at most, and seldom */
+		m->more = mem_resize(m->more, m->n_targets, sizeof(*m->more));
+	*target_at(m, m->n_targets++) = *t;
 }
 
 static void
 msg_free(struct old_msg *m)
 {
-	targets_clear(m);
-	free(m->targets);
-	mqtt_msg_release(m->msg);
+	for (uint32_t i = 0; i < m->n_targets; i++)
+		free(target_at(m, i)->more_ids);
+	free(m->more);
 	free(m);
 }
 
@@ -315,22 +353,29 @@ static void
 del_target(struct old_msg *m, uint32_t owner, uint64_t ord)
 {
 	for (uint32_t i = 0; m != NULL && i < m->n_targets; i++) {
-		if (m->targets[i].owner != owner ||
-		    (ord != 0 && m->targets[i].ord != ord))
+		struct old_target *t = target_at(m, i);
+
+		if (t->owner != owner || (ord != 0 && t->ord != ord))
 			continue;
-		free(m->targets[i].more_ids);
-		m->targets[i] = m->targets[--m->n_targets];
+		free(t->more_ids);
+		*t = *target_at(m, --m->n_targets);
 		return;
 	}
 }
 
 static void
+drop(struct restore *rs, struct old_msg *m)
+{
+	*place_of(rs, m->seq) = m->next;
+	rs->n_msgs--;
+	msg_free(m);
+}
+
+static void
 drop_if_dead(struct restore *rs, struct old_msg *m)
 {
-	if (m == NULL || m->n_targets > 0)
-		return;
-	(void)map_del(&rs->msgs, key64(&m->seq));
-	msg_free(m);
+	if (m != NULL && m->n_targets == 0)
+		drop(rs, m);
 }
 
 static void
@@ -351,53 +396,54 @@ read_targets(struct restore *rs, struct reader *r, struct old_msg *m)
 			t.more_ids[i] = take32(r);
 		if (o != NULL)
 			o->next_ord = MAX_OF(o->next_ord, t.ord);
-		if (m->n_targets == m->cap_targets) {
-			m->cap_targets = m->cap_targets * 2 + 1;
-			m->targets = mem_resize(
-			    m->targets, m->cap_targets, sizeof(*m->targets));
-		}
-		m->targets[m->n_targets++] = t;
+		add_target(m, &t);
 	}
 }
 
 static void
 read_msg(struct restore *rs, struct reader *r)
 {
-	uint64_t seq = take64(r);
+	uint64_t seq = take64(r), at_ms, expires_ms;
+	struct str topic, props, payload;
 	struct old_msg *m = msg_of(rs, seq);
-	struct incoming in = { .props_are_kept = true };
 	struct old_owner *from;
 	uint32_t publisher;
 	uint16_t note;
+	uint8_t flags;
 
-	if (seq == 0) { /* never given */
+	flags = take8(r);
+	at_ms = take_time(r);
+	expires_ms = take_time(r);
+	topic = take_text(r);
+	props = take_text(r);
+	payload = take_text(r);
+	if (seq == 0 || topic.len > MQTT_TEXT_MAX) /* never written */
 		r->bad = true;
-		return;
-	}
+	if (m != NULL) /* said again: this replaces it */
+		drop(rs, m);
+	m = r->bad ? NULL
+		   : mem_try(sizeof(*m) + topic.len + props.len + payload.len);
 	if (m == NULL) {
-		m = mem_new(struct old_msg);
-		m->seq = seq;
-		(void)map_put(&rs->msgs, key64(&m->seq), m);
-		rs->last_seq = MAX_OF(rs->last_seq, seq);
-	}
-	targets_clear(m);
-	mqtt_msg_release(m->msg);
-	m->flags = take8(r);
-	m->at_ms = take_time(r);
-	m->expires_ms = take_time(r);
-	in.topic = take_text(r);
-	in.props = take_text(r);
-	in.payload = take_text(r);
-	in.qos = m->flags & 3;
-	in.retain = m->flags >> 2 & 1;
-	if (in.topic.len > MQTT_TEXT_MAX)
 		r->bad = true;
-	m->msg = r->bad ? NULL : mqtt_msg_new(rs->server, NULL, &in);
-	if (m->msg == NULL) {
-		r->bad = true;
-		drop_if_dead(rs, m);
 		return;
 	}
+	*m = (struct old_msg){
+		.seq = seq,
+		.at_ms = at_ms,
+		.expires_ms = expires_ms,
+		.topic_len = (uint16_t)topic.len,
+		.props_len = (uint32_t)props.len,
+		.payload_len = (uint32_t)payload.len,
+		.flags = flags,
+	};
+	memcpy(mempcpy(mempcpy(m->text, topic.ptr, topic.len), props.ptr,
+		   props.len),
+	    payload.ptr, payload.len);
+	if (rs->n_msgs == rs->cap_msgs)
+		grow_msgs(rs);
+	*place_of(rs, seq) = m;
+	rs->n_msgs++;
+	rs->last_seq = MAX_OF(rs->last_seq, seq);
 	publisher = take32(r);
 	note = take16(r);
 	from = publisher != 0 ? owner_of(rs, publisher) : NULL;
@@ -679,42 +725,75 @@ give(struct restore *rs, struct mqtt_msg *m, struct old_target *t)
 	return true;
 }
 
-static void
-build_msg(struct restore *rs, struct old_msg *old)
+static struct mqtt_msg *
+make_msg(struct mqtt_server *s, const struct old_msg *old)
 {
-	struct keep *k = &rs->server->keep;
-	struct mqtt_msg *m = old->msg;
+	const char *p = old->text;
+	struct incoming in = {
+		.topic = { p, old->topic_len },
+		.props = { p + old->topic_len, old->props_len },
+		.payload = { p + old->topic_len + old->props_len,
+		    old->payload_len },
+		.props_are_kept = true,
+		.qos = old->flags & 3,
+		.retain = old->flags >> 2 & 1,
+	};
 	int64_t shift = clock_mono() - clock_now();
+	struct mqtt_msg *m = mqtt_msg_new(s, NULL, &in);
 
-	m->seq = ++rs->server->seq; /* they come in order */
+	if (m == NULL)
+		return NULL;
 	m->at_ms = (int64_t)old->at_ms + shift;
 	if (old->expires_ms != 0)
 		m->expires_ms = MAX_OF((int64_t)old->expires_ms + shift, 1);
-	for (uint32_t i = 0; i < old->n_targets; i++)
-		m->kept.targets += give(rs, m, &old->targets[i]);
-	if (m->kept.targets == 0)
-		return;
-	m->kept.seq = old->seq;
-	mqtt_keep_link_msg(k, m, old->segment, old->bytes);
+	return m;
 }
 
-static void
+static bool
+build_msg(struct restore *rs, struct old_msg *old)
+{
+	struct mqtt_msg *m = make_msg(rs->server, old);
+
+	if (m == NULL)
+		return false;
+	for (uint32_t i = 0; i < old->n_targets; i++)
+		m->kept.targets += give(rs, m, target_at(old, i));
+	if (m->kept.targets > 0) {
+		m->kept.seq = old->seq;
+		mqtt_keep_link_msg(
+		    &rs->server->keep, m, old->segment, old->bytes);
+	}
+	mqtt_msg_release(m);
+	return true;
+}
+
+/* In order; each old one is freed when the new one is made, so that there are
+ * never all of both. */
+static bool
 build_msgs(struct restore *rs)
 {
-	struct old_msg **all, *m;
-	size_t pos = 0, n = 0;
+	struct old_msg **all =
+	    mem_array(rs->n_msgs + 1, sizeof(struct old_msg *));
+	size_t n = 0;
+	bool ok = true;
 
-	all = mem_array(rs->msgs.n + 1, sizeof(struct old_msg *));
-	while ((m = map_next(&rs->msgs, &pos)) != NULL)
-		all[n++] = m;
+	for (size_t i = 0; i < rs->cap_msgs; i++)
+		for (struct old_msg *m = rs->msgs[i]; m != NULL; m = m->next)
+			all[n++] = m;
+	free(rs->msgs);
+	rs->msgs = NULL;
+	rs->n_msgs = rs->cap_msgs = 0;
 	qsort(all, n, sizeof(struct old_msg *), by_seq);
-	for (size_t i = 0; i < n; i++)
-		build_msg(rs, all[i]);
+	for (size_t i = 0; i < n; i++) {
+		ok = ok && build_msg(rs, all[i]);
+		msg_free(all[i]);
+	}
 	free(all);
+	return ok;
 }
 
-void
-mqtt_restore_build(struct restore *rs)
+int
+mqtt_restore_build(struct restore *rs, struct err *err)
 {
 	struct mqtt_server *s = rs->server;
 	struct old_owner *o;
@@ -737,9 +816,12 @@ mqtt_restore_build(struct restore *rs)
 		if (q != NULL)
 			become(rs, o, &q->owner);
 	}
-	build_msgs(rs);
 	s->keep.next_owner = MAX_OF(s->keep.next_owner, rs->last_owner);
 	s->keep.next_seq = rs->last_seq;
+	if (!build_msgs(rs))
+		return err_set(err, ERR_LIMIT,
+		    "the messages that wait do not fit into memory");
+	return 0;
 }
 
 /* --- life ---------------------------------------------------------------- */
@@ -784,10 +866,12 @@ mqtt_restore_free(struct restore *rs)
 		owner_clear(o);
 		free(o);
 	}
-	pos = 0;
-	while ((m = map_next(&rs->msgs, &pos)) != NULL)
-		msg_free(m);
+	for (size_t i = 0; i < rs->cap_msgs; i++)
+		while ((m = rs->msgs[i]) != NULL) {
+			rs->msgs[i] = m->next;
+			msg_free(m);
+		}
+	free(rs->msgs);
 	map_fini(&rs->owners);
-	map_fini(&rs->msgs);
 	free(rs);
 }

@@ -72,7 +72,7 @@ mqtt_session_new(struct mqtt_server *server, struct account *a,
 	list_init(&s->orphans);
 	list_init(&s->slowed);
 	list_init(&s->owner.in_segment);
-	mqtt_fifo_init(&s->owed);
+	mqtt_fifo_init(&s->owed, &s->owner);
 	if (a != NULL)
 		mqtt_account_enter(a, &s->in_account);
 	(void)map_put(&server->sessions, s->key, s);
@@ -88,6 +88,7 @@ forget_all(struct session *s)
 		if (d->group == NULL && !d->released)
 			mqtt_keep_forget(s->server, &s->owner, d->msg);
 	}
+	mqtt_fifo_unpack_all(&s->owed);
 	LIST_EACH (d, &s->owed.items, struct delivery, link) {
 		if (d->qos > 0)
 			mqtt_keep_forget(s->server, &s->owner, d->msg);
@@ -533,7 +534,7 @@ count_owed_0(struct session *s)
 {
 	s->n_owed_0 = 0;
 	LIST_EACH (d, &s->owed.items, struct delivery, link)
-		s->n_owed_0 += d->qos == 0;
+		s->n_owed_0 += d->qos == 0 && !d->packed;
 }
 
 /* Makes room by dropping what has expired, or as the setting says. */

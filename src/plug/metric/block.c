@@ -5,6 +5,7 @@
 
 #include "base/base.h"
 #include "base/mem.h"
+#include "base/varint.h"
 #include "plug/metric/ints.h"
 
 #include <math.h>

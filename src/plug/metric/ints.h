@@ -22,20 +22,4 @@ void ints_put(struct buf *out, const int64_t *v, size_t n);
 /* Reads `n` values and cuts them off `*in`. False: no such column. */
 bool ints_get(struct str *in, int64_t *v, size_t n);
 
-/* LEB128. */
-void varint_put(struct buf *out, uint64_t v);
-bool varint_get(struct str *in, uint64_t *v);
-
-static inline uint64_t
-zigzag(int64_t v)
-{
-	return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
-}
-
-static inline int64_t
-unzigzag(uint64_t u)
-{
-	return (int64_t)(u >> 1) ^ -(int64_t)(u & 1);
-}
-
 #endif

@@ -6,7 +6,7 @@
  */
 #include "plug/metric/log.h"
 
-#include "plug/metric/ints.h"
+#include "base/varint.h"
 
 #include <string.h>
 
