@@ -33,8 +33,10 @@ def ack(kind, pid):
 
 class Server:
     """mqttd with a journal in `folder`, always on the same port."""
+    running = []  # also of tests that have failed
 
     def __init__(self, folder, *args, durability="disk"):
+        Server.running.append(self)
         self.folder, self.port, self.p = folder, 0, None
         self.args = ["--dir", str(folder), "--durability", durability,
                      "--session-expiry-ms", "0", *map(str, args)]

@@ -12,6 +12,14 @@ from durable import (Publisher, Server, Subscriber, check, crash_rounds,
                      wait_until)
 
 
+@pytest.fixture(autouse=True)
+def ended():
+    yield
+    for server in Server.running:
+        server.stop()
+    Server.running.clear()
+
+
 @pytest.mark.parametrize("durability,threads", [("disk", 2), ("os", 1)])
 def test_a_few_crashes_lose_nothing(tmp_path, durability, threads):
     n = crash_rounds(tmp_path / "j", 12, random.Random(7), durability,
