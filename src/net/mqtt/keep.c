@@ -38,9 +38,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* --- records ------------------------------------------------------------- */
 
@@ -796,7 +798,9 @@ mqtt_keep_open(struct mqtt_server *s, struct err *err)
 	k->journal = j;
 	mqtt_restore_end(k->restore);
 	k->restore = NULL;
+#ifdef __GLIBC__
 	malloc_trim(0); /* reading back took more than what is left of it */
+#endif
 	return 0;
 }
 

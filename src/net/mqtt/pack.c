@@ -52,6 +52,7 @@ can_be_packed(const struct fifo *f, const struct delivery *d)
 	const struct mqtt_msg *m = d->msg;
 
 	return !d->packed && d->group == NULL && d->more_ids == NULL &&
+	    (f->owner->kind != OWNER_SESSION || d->qos > 0) &&
 	    f->owner->id != 0 && m->kept.seq != 0 && m->kept.targets == 1 &&
 	    !m->kept.retained && m->refs == 1 && m->waits == 0 &&
 	    m->arrival == NULL && m->expires_ms == 0 && !m->failed &&
