@@ -112,6 +112,9 @@ test('a tag gives what is not set, and the mark says so', async () => {
 test('what is not committed is read, committed, and taken back', async () => {
 	await visit('/changes');
 	await page.waitForSelector('h3:has-text("Pump 1")');
+	// what is new is told part by part, in words
+	await page.waitForSelector('section:has(h3:has-text("Site")) li:has(strong:has-text("Localization & Time › ")) ins:has-text("Europe/Vienna")');
+	for (const said of await page.locator('ins').allTextContents()) assert.ok(!said.includes('":'), said); // no JSON
 	await isGood(page, 'fleet-changes');
 	await page.fill('form input', 'a pump');
 	await page.keyboard.press('Enter');

@@ -1,7 +1,7 @@
 // The fleet: what its pages share.
 import { get, marked, under } from './api';
 import { look, tOr, value } from './look.svelte';
-import type { FleetArtifact, FleetChange, FleetChanged, FleetModule, FleetSecret, FleetState, FleetTag } from './schema';
+import type { FleetArtifact, FleetChange, FleetChanged, FleetModule, FleetModuleSettings, FleetSecret, FleetState, FleetTag } from './schema';
 
 export const FLEET = '/fleet/api/v1', DEVICE_MODULE = 'thymis_controller.modules.thymis.ThymisDevice';
 export const ofUnit = (path: string) => `${FLEET}${path}?unit=${encodeURIComponent(look.unit)}`;
@@ -58,4 +58,22 @@ export function whatChanged(c: FleetChange, all: FleetModule[]): string {
 	const m = all.find((x) => x.type === c.module);
 	return [m?.displayName ?? c.module, (c.setting && (m?.settings[c.setting]?.displayName ?? tOr('fleet.part.' + c.setting, c.setting))) || undefined].filter(Boolean).join(' › ');
 }
-export const inWords = (v: unknown) => (Array.isArray(v) || (typeof v === 'object' && v !== null) ? JSON.stringify(v, null, 2) : value(v));
+// All of a thing that is new or gone: its parts, one by one.
+export function inParts(c: FleetChange): FleetChange[] {
+	const whole = c.to ?? c.from;
+	if (c.setting || !has(whole)) return [c];
+	const side = (part: Partial<FleetChange>, v: unknown): FleetChange => ({ ...c, ...part, from: c.from === null ? null : v, to: c.to === null ? null : v });
+	if (c.module) return Object.entries(whole).map(([setting, v]) => side({ setting }, v));
+	const { modules = [], ...rest } = whole as { modules?: FleetModuleSettings[] };
+	return [...Object.entries(rest).filter(([, v]) => v !== null && (typeof v !== 'object' || has(v))).map(([setting, v]) => side({ setting }, v)),
+		...modules.flatMap((m) => inParts(side({ module: m.type }, m.settings)))];
+}
+const has = (v: unknown): v is object => typeof v === 'object' && v !== null && Object.keys(v).length > 0;
+// A value as people read it: what is in a list or an object line by line.
+export const inWords = (v: unknown): string => (has(v) ? lines(v, '').join('\n') : typeof v === 'object' && v !== null ? value(null) : value(v));
+const lines = (v: object, pad: string): string[] =>
+	Object.entries(v).flatMap(([k, x]) => {
+		const head = pad + (Array.isArray(v) ? '–' : k + ':');
+		if (has(x)) return [head, ...lines(x, pad + '  ')];
+		return [`${head} ${inWords(x).replaceAll('\n', `\n${pad}  `)}`];
+	});
