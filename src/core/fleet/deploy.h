@@ -133,7 +133,6 @@ struct fleet_deploys {
 	struct list builds;
 	pthread_t *threads;
 	size_t n_threads;
-	_Atomic bool stopping;
 };
 
 /* The one under way that has this id, or NULL. [lock or settle held] */

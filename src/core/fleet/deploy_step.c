@@ -123,7 +123,7 @@ end(struct work *w, int rc, struct err *err)
 static bool
 is_ending(const struct work *w)
 {
-	return atomic_load(&w->f->deploys->stopping);
+	return atomic_load(&w->f->ending);
 }
 
 /* A step did not go well, before anything was applied. */
