@@ -64,11 +64,14 @@ int
 deploy_room(struct fleet *f, struct err *err)
 {
 	struct fleet_deploys *dep = f->deploys;
-	int64_t n = 0;
+	int64_t n;
 
 	pthread_mutex_lock(&dep->lock);
+	n = dep->beginning;
 	LIST_EACH (d, &dep->active, struct deployment, link)
 		n++;
+	if (n < f->conf.under_way)
+		dep->beginning++;
 	pthread_mutex_unlock(&dep->lock);
 	if (n < f->conf.under_way)
 		return 0;
@@ -77,4 +80,14 @@ deploy_room(struct fleet *f, struct err *err)
 	    " deployments are planned or under way: let them end, cancel "
 	    "some, or raise fleet.deploy.underWay",
 	    n);
+}
+
+void
+deploy_room_taken(struct fleet *f)
+{
+	struct fleet_deploys *dep = f->deploys;
+
+	pthread_mutex_lock(&dep->lock);
+	dep->beginning--;
+	pthread_mutex_unlock(&dep->lock);
 }
