@@ -11,9 +11,8 @@
 
 #define MIB ((int64_t)1 << 20)
 
-/* Bytes of the files below `dir`, links not followed. */
-static int64_t
-size_of(const char *dir)
+int64_t
+fleet_tree_size(const char *dir)
 {
 	char *const roots[] = { (char *)(uintptr_t)dir, NULL };
 	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -32,7 +31,7 @@ size_of(const char *dir)
 int
 fleet_repo_room(struct fleet *f, const char *dir, int64_t more, struct err *err)
 {
-	int64_t max = f->conf.repository_max, size = size_of(dir);
+	int64_t max = f->conf.repository_max, size = fleet_tree_size(dir);
 
 	if (size + more <= max)
 		return 0;

@@ -164,6 +164,9 @@ environment(struct env *e, const struct fleet_git *g, struct err *err)
 		{ "safe.directory", "*" },
 		{ "fetch.fsckObjects", "true" },
 		{ "submodule.recurse", "false" },
+		/* what is fetched is one file, and nothing is done behind it */
+		{ "fetch.unpackLimit", "1" },
+		{ "maintenance.auto", "false" },
 	};
 	int rc = g->url.len > 0 ? ssh(e, g, err) : 0;
 
@@ -312,6 +315,7 @@ fleet_git_run(const struct fleet_git *g, const char *const *args,
 	struct child_conf conf = { .argv = argv,
 		.env = env.at,
 		.output_max = OUTPUT_MAX,
+		.file_max = (uint64_t)g->file_max,
 		.timeout_ms = g->f->conf.remote_ms };
 	size_t n = 3;
 	int rc = environment(&env, g, err);
