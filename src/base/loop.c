@@ -338,6 +338,17 @@ loop_new(void)
 	return loop;
 }
 
+/* Of what its owner has forgotten: libuv would wait for it for ever. */
+static void
+close_left(uv_handle_t *h, void *ctx)
+{
+	(void)ctx;
+	if (uv_is_closing(h))
+		return;
+	h->data = NULL;
+	uv_close(h, on_closed);
+}
+
 void
 loop_free(struct loop *loop)
 {
@@ -348,6 +359,7 @@ loop_free(struct loop *loop)
 	uv_close((uv_handle_t *)&loop->wake, NULL);
 	uv_close((uv_handle_t *)&loop->alarm, NULL);
 	uv_close((uv_handle_t *)&loop->before, NULL);
+	uv_walk(&loop->uv, close_left, NULL);
 	uv_run(&loop->uv, UV_RUN_DEFAULT);
 	uv_loop_close(&loop->uv);
 	pthread_mutex_destroy(&loop->lock);

@@ -61,7 +61,8 @@ struct loop_defer {
 };
 
 struct loop *loop_new(void);
-/* Everything must have been unwatched and cancelled; posts that wait run. */
+/* Everything must have been unwatched and cancelled; posts that wait run. What
+ * is watched nevertheless does not hold it up: it is forgotten. */
 void loop_free(struct loop *loop);
 
 /* Runs until loop_stop(). */

@@ -292,6 +292,22 @@ a_rest_lasts_as_long_as_was_said_and_loses_no_post(void **state)
 	assert_string_equal(f->heard, "x");
 }
 
+static void
+what_is_watched_still_does_not_hold_up_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	f->ios[0].fd = f->pairs[0][0];
+	f->ios[0].ready = on_readable_defer;
+	loop_watch(f->loop, &f->ios[0], LOOP_READ);
+	loop_turn(f->loop, 0);
+	alarm(20); /* it would last for ever */
+	loop_free(f->loop);
+	alarm(0);
+	assert_string_equal(f->heard, "");
+	f->loop = loop_new();
+}
+
 int
 main(void)
 {
@@ -306,6 +322,7 @@ main(void)
 		T(a_turn_ends_when_its_time_is_over),
 		T(a_deferred_call_runs_once_after_the_others),
 		T(a_rest_lasts_as_long_as_was_said_and_loses_no_post),
+		T(what_is_watched_still_does_not_hold_up_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

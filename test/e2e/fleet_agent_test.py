@@ -198,6 +198,29 @@ def test_a_dead_twin_makes_room(fleet):
     assert len([h for h in history if h["disconnectedAt"] is None]) == 1
 
 
+def test_who_is_silent_is_asked_before_it_is_ended(start, tmp_path):
+    """By a ping, which one that has nothing to say answers, too."""
+    fleet = Fleet(start("--fleet.agent.silence", "2s"), tmp_path)
+    fleet.first = fleet.agent_token()
+    try:
+        live, dead = fleet.sshd("a", fleet.key), fleet.sshd("b", fleet.key)
+        answers = fleet.agent(fleet.first["token"], live).up()
+        mute = fleet.agent(fleet.first["token"], dead).up()
+        answered = []
+        mute.ws.pong = answered.append
+        assert mute.closed.wait(LIMIT)
+        # and again as long, in which the other says nothing but that
+        late = fleet.agent(fleet.first["token"], dead).up()
+        late.ws.pong = answered.append
+        assert late.closed.wait(LIMIT)
+        assert len(answered) >= 2 and not answers.closed.is_set()
+        history = fleet.listed("device/%s/connection/list" % fleet.device(dead)["id"])
+        assert {h["reason"] for h in history} == {"it was silent for too long"}
+    finally:
+        for sshd in fleet.sshds:
+            sshd.stop()
+
+
 def test_serial_numbers_of_two_machines_are_refused(fleet):
     for name, number in (("a", "1"), ("b", "2")):
         fleet.agent(fleet.first["token"], fleet.sshd(name, fleet.key),

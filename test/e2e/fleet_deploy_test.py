@@ -217,6 +217,48 @@ def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
     assert {one.current(), one.profile(), two.current(), two.profile()} == {built}
 
 
+@pytest.mark.parametrize("boots", ["new", "old"])
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_restart_in_the_middle_of_confirm_ends_as_what_runs_then(fleet, boots, quick):
+    f = fleet("pi", options=["--fleet.deploy.confirm-time", "600s"])
+    d = f.device("pi")
+    before = d.current()
+    f.set("pi", "2")
+    commit = f.commit("second")
+    built = f.build("pi")
+    d.hold("confirm")
+    no = f.post("deployment")
+    until("confirm", d.held, 60)
+    d.stop()
+    if boots == "new":  # it had come as far as the boot loader
+        (d.root / "run/booted-next").symlink_to(built)
+    if not quick:
+        until("it is seen to be away", lambda: "reached" in f.rows(no)[0]["reason"], 120)
+        assert f.states(no) == {"pi-1": "confirm"}
+    d.let_go()
+    d.start()
+    assert d.current() == (built if boots == "new" else before)
+    ended = f.ended(no)
+    row = d.row()
+    if boots == "new":
+        assert ended["state"] == "done", f.outputs(no)
+        assert f.states(no) == {"pi-1": "done"}
+        assert d.current() == d.profile() == built
+        assert (row["deployedCommit"], row["deployedBuilt"]) == (commit, built)
+    else:
+        assert ended["state"] == "rolledBack" and "had before" in ended["reason"], ended
+        assert f.states(no) == {"pi-1": "rolledBack"}, f.outputs(no)
+        assert d.current() == d.profile() == before
+        assert row["deployedBuilt"] in ("", before)
+    assert os.readlink(d.root / "run/booted-next") == d.current()
+    # and nothing is left of it that keeps the next one out
+    f.set("pi", "3")
+    f.commit("third")
+    no = f.post("deployment")
+    assert f.ended(no)["state"] == "done", f.outputs(no)
+    assert d.current() == d.profile() == f.build("pi")
+
+
 def test_the_command_line_follows_to_the_end(fleet, tmp_path):
     f = fleet("pi")
     d = f.device("pi")

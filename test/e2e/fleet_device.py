@@ -154,8 +154,11 @@ class Agent:
             threading.Thread(target=self.connect, args=(m,), daemon=True).start()
         elif kind == "tcp_data":
             self.bytes(m["connection_id"], base64.b64decode(m["data_base64"]))
-        elif kind == "connection_eof":
-            self.tunnels[m["connection_id"]].shutdown(socket.SHUT_WR)
+        elif kind == "connection_eof" and m["connection_id"] in self.tunnels:
+            try:
+                self.tunnels[m["connection_id"]].shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # its other side has ended altogether
         elif kind == "connection_close" and m["connection_id"] in self.tunnels:
             shut(self.tunnels.pop(m["connection_id"]))
         if kind != "tcp_data":

@@ -411,6 +411,27 @@ def test_an_agent_that_dies_in_the_test_is_no_way_to_stay(devices, platform):
     assert not result["switch_success"] and "taken back" in result["stderr"]
 
 
+def test_what_the_guard_has_taken_back_was_not_confirmed(devices, platform):
+    """It goes by the clock on the wall, which is set while the agent waits."""
+    d = devices("a", **{"fleet.confirm_time": "10m"})
+    log, paths = nixos(d)
+    joined(d, platform)
+    platform.confirm = False
+    order(platform, paths[1])
+    until("it is tested", lambda: platform.count >= 2)
+    pending = d.edge.folder / "data/fleet/pending.json"
+    row = json.loads(pending.read_text())
+    row["until"] = "2026-01-01T00:00:00.000Z"
+    pending.with_suffix(".new").write_text(json.dumps(row))
+    pending.with_suffix(".new").rename(pending)
+    until("the guard goes back", lambda: json.loads(pending.read_text())["reverted"])
+    platform.trust()
+    result = platform.wait("switch_to_new_config_result")
+    assert not result["switch_success"] and "taken back" in result["stderr"]
+    assert current(d) == "one" and metadata(d) == "hall"
+    until("it is told once", lambda: not pending.exists())
+
+
 def test_a_machine_that_starts_anew_in_the_test_goes_back(devices, platform):
     d = devices("a")
     log, paths = nixos(d)

@@ -238,6 +238,40 @@ fleet_agent_switch(struct fleet *f, const struct fleet_device *d,
 	return rc;
 }
 
+/* --- connections ---------------------------------------------------------- */
+
+struct open {
+	struct fleet_agents *all;
+	struct http_tunnel *tunnel;
+};
+
+static void
+on_ended(void *ctx)
+{
+	struct open *o = ctx;
+
+	o->all->n_open--;
+	http_tunnel_end(o->tunnel);
+	free(o);
+}
+
+struct ws_conn *
+agents_connection(struct fleet_agents *all, const struct http_upgraded *u,
+    const struct ws_conn_events *events, void *owner)
+{
+	struct open *o = mem_new(struct open);
+	const struct ws_conn_conf conf = { .message_max = AGENT_START_MAX,
+		.low = AGENT_LOW,
+		.ended = on_ended,
+		.ended_ctx = o };
+
+	o->all = all;
+	o->tunnel = u->tunnel;
+	all->n_open++;
+	return ws_conn_new(
+	    all->fleet->loop, &conf, u->fd, NULL, u->already, events, owner);
+}
+
 /* --- the way in ----------------------------------------------------------- */
 
 static void
@@ -296,7 +330,7 @@ upgraded(struct fleet *f, const struct http_upgraded *u)
 	if (u->route->handle != handle_upgrade)
 		return false;
 	if (agent_path_is(u, "/agent/relay"))
-		agent_new(f->agents, u, u->fd, u->tunnel);
+		agent_new(f->agents, u);
 	else
 		access_new(f->agents, u);
 	return true;
@@ -382,15 +416,18 @@ start(struct fleet *f, struct err *err)
 	return access_listen(f->agents, err);
 }
 
+/* Who reads hears why it ends; who does not is dropped, since a connection that
+ * says goodbye lasts no longer than ws_conn lets it. */
 static void
-end_all(void *ctx)
+end_all(struct fleet_agents *all)
 {
-	struct fleet_agents *all = ctx;
-
-	access_stop(all);
-	while (!list_empty(&all->all))
-		agent_end(list_first(&all->all, struct agent, link),
-		    "the server ended");
+	do { /* one may just have been let in */
+		access_stop(all);
+		while (!list_empty(&all->all))
+			agent_end(list_first(&all->all, struct agent, link),
+			    "the server ended");
+		loop_turn(all->fleet->loop, SLICE_MS);
+	} while (all->n_open > 0);
 }
 
 static void
@@ -408,7 +445,7 @@ stop(struct fleet *f)
 	worker_pool_free(all->workers);
 	worker_pool_free(all->logs);
 	all->workers = all->logs = NULL;
-	/* what they have posted, and the last words of connections */
+	/* what they have posted */
 	if (f->loop != NULL)
 		loop_turn(f->loop, 0);
 }

@@ -151,6 +151,7 @@ struct fleet_agents {
 	struct list proving; /* those that wait for their turn to be proven */
 	struct map by_key;   /* unit and public key -> struct agent */
 	size_t n, n_proving;
+	size_t n_open; /* connections, with those that only say goodbye */
 	struct list accesses;
 	size_t n_accesses;
 	struct loop_io listen; /* `socket` */
@@ -175,6 +176,10 @@ void agent_drop(
  * loop. */
 void agents_end_of(struct fleet_agents *all, struct str unit_id);
 bool agent_path_is(const struct http_upgraded *u, const char *path);
+/* A connection that the end of the server waits for. */
+struct ws_conn *agents_connection(struct fleet_agents *all,
+    const struct http_upgraded *u, const struct ws_conn_events *events,
+    void *owner);
 
 /* What a switch has come to. */
 void agent_switched(struct fleet_agents *all, const struct relay_message *m);
@@ -201,6 +206,7 @@ struct agent {
 	struct loop_timer timer, beat;
 	unsigned refs;               /* jobs under way that come back to it */
 	int64_t seen_at, metrics_at; /* when they were kept, monotonic */
+	int64_t asked_at;            /* by a ping, since it was heard; or 0 */
 
 	struct arena arena;        /* what it said at its start */
 	struct relay_message said; /* in arena; the token is gone soon */
@@ -217,8 +223,7 @@ struct agent {
 	size_t n_tunnels;
 };
 
-void agent_new(struct fleet_agents *all, const struct http_upgraded *u, int fd,
-    struct http_tunnel *tunnel);
+void agent_new(struct fleet_agents *all, const struct http_upgraded *u);
 /* Says goodbye to it and forgets it; `reason` is for the history. */
 void agent_end(struct agent *a, const char *reason);
 void agent_unref(struct agent *a);

@@ -370,26 +370,15 @@ on_ws_closed(void *owner, const struct err *why)
 	access_free(c, 0);
 }
 
-static void
-tunnel_ended(void *ctx)
-{
-	http_tunnel_end(ctx);
-}
-
 void
 access_new(struct fleet_agents *all, const struct http_upgraded *u)
 {
 	static const struct ws_conn_events events = { on_ws_message, on_ws_room,
 		on_ws_closed };
-	const struct ws_conn_conf conf = { .message_max = AGENT_START_MAX,
-		.low = AGENT_LOW,
-		.ended = tunnel_ended,
-		.ended_ctx = u->tunnel };
 	struct access *c = access_make(all);
 
 	c->end.ops = &ws_ops;
-	c->ws = ws_conn_new(
-	    all->fleet->loop, &conf, u->fd, NULL, u->already, &events, c);
+	c->ws = agents_connection(all, u, &events, c);
 }
 
 /* --- by our socket -------------------------------------------------------- */

@@ -309,19 +309,36 @@ agent_admitted(struct agent *a, const struct err *why)
 	begin_prove(a);
 }
 
+/* Who has said nothing for half of the time is asked by a ping, which is
+ * answered by whoever can answer. Only who was asked, and had time to answer,
+ * is ended: our own reading may have been held up meanwhile, by a tunnel or
+ * since the whole machine stood still. */
 static void
 on_silence(struct loop_timer *t)
 {
 	struct agent *a = container_of(t, struct agent, timer);
-	int64_t max = a->all->fleet->conf.agent_ms;
-	int64_t silent = clock_mono() - ws_conn_heard(a->ws);
+	const int64_t max = a->all->fleet->conf.agent_ms;
+	const int64_t now = clock_mono(), heard = ws_conn_heard(a->ws);
+	int64_t next;
 
-	if (silent >= max && !ws_conn_is_held(a->ws)) {
+	if (heard >= a->asked_at)
+		a->asked_at = 0;
+	if (ws_conn_is_held(a->ws)) {
+		a->asked_at = 0;
+		next = max / 2;
+	} else if (now - heard < max / 2) {
+		next = heard + max / 2 - now;
+	} else if (a->asked_at == 0) {
+		ws_conn_ping(a->ws);
+		a->asked_at = now;
+		next = max / 2;
+	} else if (now - a->asked_at < max / 2) {
+		next = a->asked_at + max / 2 - now;
+	} else {
 		end_with(a, "it was silent for too long", 0);
 		return;
 	}
-	loop_after(
-	    a->all->fleet->loop, &a->timer, MAX_OF(max - silent, (int64_t)500));
+	loop_after(a->all->fleet->loop, &a->timer, MAX_OF(next, (int64_t)1));
 }
 
 static void
@@ -349,7 +366,7 @@ come_up(struct agent *a)
 	pthread_mutex_lock(&all->lock);
 	map_put(&all->by_device, a->device_id, a);
 	pthread_mutex_unlock(&all->lock);
-	loop_after(all->fleet->loop, &a->timer, all->fleet->conf.agent_ms);
+	loop_after(all->fleet->loop, &a->timer, all->fleet->conf.agent_ms / 2);
 	loop_after(all->fleet->loop, &a->beat, BEAT_MS);
 	agent_greet(a);
 }
@@ -541,22 +558,11 @@ on_late(struct loop_timer *t)
 		refuse(a, WEBSOCKET_UNSUPPORTED, "it did not say who it is");
 }
 
-static void
-tunnel_ended(void *ctx)
-{
-	http_tunnel_end(ctx);
-}
-
 void
-agent_new(struct fleet_agents *all, const struct http_upgraded *u, int fd,
-    struct http_tunnel *tunnel)
+agent_new(struct fleet_agents *all, const struct http_upgraded *u)
 {
 	static const struct ws_conn_events events = { on_message, on_room,
 		on_closed };
-	const struct ws_conn_conf conf = { .message_max = AGENT_START_MAX,
-		.low = AGENT_LOW,
-		.ended = tunnel_ended,
-		.ended_ctx = tunnel };
 	struct agent *a = mem_new(struct agent);
 
 	a->all = all;
@@ -567,7 +573,6 @@ agent_new(struct fleet_agents *all, const struct http_upgraded *u, int fd,
 	list_init(&a->tunnels);
 	list_add(&all->all, &a->link);
 	all->n++;
-	a->ws = ws_conn_new(
-	    all->fleet->loop, &conf, fd, NULL, u->already, &events, a);
+	a->ws = agents_connection(all, u, &events, a);
 	loop_after(all->fleet->loop, &a->timer, START_MS);
 }

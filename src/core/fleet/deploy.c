@@ -173,7 +173,7 @@ thread_main(void *arg)
 	struct target_device *d;
 
 	pthread_mutex_lock(&dep->lock);
-	while (!atomic_load(&dep->stopping)) {
+	while (!atomic_load(&dep->fleet->ending)) {
 		int64_t wait_ms = IDLE_MS;
 		struct timespec until;
 
@@ -209,7 +209,7 @@ deploy_kick(struct fleet *f)
 	struct fleet_deploys *dep = f->deploys;
 
 	pthread_mutex_lock(&dep->lock);
-	while (!list_empty(&dep->active) && !atomic_load(&dep->stopping) &&
+	while (!list_empty(&dep->active) && !atomic_load(&dep->fleet->ending) &&
 	    dep->n_threads < (size_t)f->conf.jobs) {
 		if (pthread_create(&dep->threads[dep->n_threads], NULL,
 			thread_main, f) != 0) {
@@ -297,8 +297,7 @@ part_stop(struct fleet *f)
 
 	if (dep == NULL)
 		return;
-	pthread_mutex_lock(&dep->lock);
-	atomic_store(&dep->stopping, true);
+	pthread_mutex_lock(&dep->lock); /* `ending` is set, and seen by all */
 	pthread_cond_broadcast(&dep->cond);
 	pthread_mutex_unlock(&dep->lock);
 	for (size_t i = 0; i < dep->n_threads; i++)

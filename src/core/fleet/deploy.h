@@ -106,6 +106,7 @@ struct target_device {
 	int64_t try_at;      /* clock_mono(): not before */
 	int64_t tries;       /* to reach it, in vain */
 	bool resumed;        /* it was under way when the program ended */
+	bool lost;           /* it went away in the middle of `confirm` */
 	struct arena arena;
 };
 
@@ -130,10 +131,10 @@ struct fleet_deploys {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct list active;
+	int64_t beginning; /* that have room, and are not in the list yet */
 	struct list builds;
 	pthread_t *threads;
 	size_t n_threads;
-	_Atomic bool stopping;
 };
 
 /* The one under way that has this id, or NULL. [lock or settle held] */
@@ -145,8 +146,10 @@ void deploy_forget(struct deployment *d);
  * under way. `resumed`: after a start of the program. */
 int deploy_load(struct fleet *f, const struct fleet_deployment *row,
     bool resumed, struct err *err);
-/* Before one more is begun. ERR_LIMIT. */
+/* Keeps room for one more, until deploy_room_taken(): then it is under way, or
+ * came to nothing. ERR_LIMIT. */
 int deploy_room(struct fleet *f, struct err *err);
+void deploy_room_taken(struct fleet *f);
 /* Something may be there to do. [any thread] */
 void deploy_kick(struct fleet *f);
 /* Decides what follows from how far the devices are. [any thread, without

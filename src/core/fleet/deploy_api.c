@@ -230,12 +230,19 @@ create(struct http_call *c, struct fleet *f, struct fleet_deployment *d)
 	d->n_devices = (int64_t)x.n;
 	if (rc != 0)
 		http_error(c, 400, "err_param", "%s", err.text);
-	else if (deploy_room(f, &err) != 0)
+	else if (deploy_room(f, &err) != 0) {
 		http_error(c, 429, "err_rsc", "%s", err.text);
-	else if (store_tx(f->store, add_tx, &adding, &err) != 0 ||
-	    deploy_load(f, d, false, &err) != 0)
-		rest_db_error(c, &err);
-	else {
+		rc = ERR_LIMIT;
+	}
+	if (rc == 0) {
+		rc = store_tx(f->store, add_tx, &adding, &err);
+		if (rc == 0)
+			rc = deploy_load(f, d, false, &err);
+		deploy_room_taken(f);
+		if (rc != 0)
+			rest_db_error(c, &err);
+	}
+	if (rc == 0) {
 		struct json_out *o = rest_data(c);
 
 		deploy_tell(

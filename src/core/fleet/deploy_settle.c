@@ -206,7 +206,7 @@ deploy_settle(struct fleet *f)
 {
 	struct fleet_deploys *dep = f->deploys;
 
-	if (atomic_load(&dep->stopping))
+	if (atomic_load(&dep->fleet->ending))
 		return;
 	pthread_mutex_lock(&dep->settle);
 	/* only who holds `settle` takes from the list */

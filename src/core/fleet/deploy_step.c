@@ -123,7 +123,7 @@ end(struct work *w, int rc, struct err *err)
 static bool
 is_ending(const struct work *w)
 {
-	return atomic_load(&w->f->deploys->stopping);
+	return atomic_load(&w->f->ending);
 }
 
 /* A step did not go well, before anything was applied. */
@@ -183,7 +183,7 @@ static void
 told(struct work *w)
 {
 	w->d->tries = 0;
-	w->d->resumed = false;
+	w->d->resumed = w->d->lost = false;
 }
 
 /* --- the steps ------------------------------------------------------------ */
@@ -423,17 +423,19 @@ step_apply(struct work *w)
 	return become(w, "checks", "", NULL);
 }
 
-/* The program ended when this device had applied it and was not confirmed: does
- * it still have it? MORE: yes. */
+/* The program ended when this device had applied it and was not confirmed, or
+ * the device went away while that was done: does it still have it? MORE: yes.
+ * Of one that went away it is not known how far it came, and what it boots:
+ * it goes back to what it has. */
 static enum next
 ask_again(struct work *w)
 {
 	struct target_plan p = { 0 };
 	struct err err = { 0 };
-	bool has = false;
+	bool has = false, lost = w->d->lost;
 	int rc;
 
-	if (!w->d->resumed)
+	if (!w->d->resumed && !lost)
 		return MORE;
 	rc = begin(w, "plan", w->f->conf.apply_ms, &err);
 	if (rc == 0)
@@ -455,6 +457,13 @@ ask_again(struct work *w)
 	told(w);
 	if (has)
 		return MORE;
+	if (lost) {
+		(void)become(w, "rollback",
+		    "the device went away while it was confirmed, and came "
+		    "back with what it had before",
+		    NULL);
+		return LEAVE;
+	}
 	if (w->d->row.attempts >= ATTEMPTS_MAX) {
 		(void)become(w, "rollback",
 		    "it has taken itself back more than once", NULL);
@@ -503,6 +512,10 @@ step_confirm(struct work *w)
 		rc = note_deployed(w, &err);
 	if (w->task != NULL)
 		end(w, rc, &err);
+	if (rc == ERR_AGAIN && !is_ending(w) && !atomic_load(&w->d->cancel)) {
+		w->d->lost = true;
+		return try_later(w, "confirm", err.text);
+	}
 	if (rc != 0)
 		return not_well(w, rc, &err);
 	return become(w, "done", "", NULL);

@@ -236,13 +236,9 @@ pass_end(struct fleet_agents *all, struct str token)
 /* --- programs, waited for ------------------------------------------------- */
 
 struct wait {
-	struct loop *loop;
 	struct arena *a;
 	struct target_result *ret;
-	bool timed_out, done, given_up;
-	struct fleet_agents *all;
-	struct child *child;
-	struct loop_timer look;
+	bool timed_out;
 };
 
 static void
@@ -250,48 +246,25 @@ on_child(void *ctx, const struct child_end *end)
 {
 	struct wait *w = ctx;
 
-	w->done = true;
 	w->timed_out = end->timed_out;
 	w->ret->status = end->status;
 	w->ret->out = arena_str(w->a, end->out);
 	w->ret->err = arena_str(w->a, end->err);
-	loop_stop(w->loop);
-}
-
-static void
-on_look(struct loop_timer *t)
-{
-	struct wait *w = container_of(t, struct wait, look);
-
-	if (w->all->ending && !w->given_up) {
-		w->given_up = true;
-		child_stop(w->child);
-	}
-	loop_after(w->loop, &w->look, 200);
 }
 
 static int
-run_and_wait(struct fleet_agents *all, const char *const *argv,
-    struct str input, int64_t timeout_ms, struct arena *a,
-    struct target_result *ret, struct err *err)
+run_and_wait(struct fleet *f, const char *const *argv, struct str input,
+    int64_t timeout_ms, struct arena *a, struct target_result *ret,
+    struct err *err)
 {
-	struct wait w = { .a = a, .ret = ret, .all = all };
+	struct wait w = { .a = a, .ret = ret };
 	const struct child_conf conf = { .argv = argv,
 		.input = input,
 		.output_max = OUTPUT_MAX,
 		.timeout_ms = timeout_ms,
 		.grace_ms = 1000 };
-	int rc;
+	int rc = fleet_program(f, &conf, on_child, &w, err);
 
-	w.loop = loop_new();
-	w.look.fire = on_look;
-	rc = child_start(w.loop, &conf, on_child, &w, &w.child, err);
-	if (rc == 0) {
-		loop_after(w.loop, &w.look, 200);
-		loop_run(w.loop);
-		loop_cancel(w.loop, &w.look);
-	}
-	loop_free(w.loop);
 	if (rc == 0 && w.timed_out)
 		rc = err_set(err, ERR_IO, "%s took longer than %lld s", argv[0],
 		    (long long)timeout_ms / 1000);
@@ -311,7 +284,7 @@ learn_key(
 	struct target_result out;
 	struct buf key = { 0 };
 	struct str line, rest;
-	int rc = run_and_wait(f->agents, argv, STR_NULL, SCAN_MS, a, &out, err);
+	int rc = run_and_wait(f, argv, STR_NULL, SCAN_MS, a, &out, err);
 
 	if (rc != 0)
 		return rc;
@@ -432,7 +405,7 @@ fleet_ssh_run(struct fleet *f, const struct fleet_device *d,
 		return rc;
 	for (; *argv != NULL; argv++)
 		put_remote(&line, *argv);
-	rc = run_and_wait(f->agents,
+	rc = run_and_wait(f,
 	    (const char *const[]){ arena_z(a, f->conf.ssh), "-F",
 		ssh.config_file.ptr, "--", "device", buf_z(&line), NULL },
 	    input, timeout_ms, a, ret, err);

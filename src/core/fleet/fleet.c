@@ -11,6 +11,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -121,7 +122,8 @@ const struct conf_field fleet_fields[] = {
 	CONF_MS(C, agent_ms, "agent.silence", .def = "60s", .min = 1000,
 	    .max = TIME_MAX,
 	    .help = "How long an agent may be silent before its connection "
-		    "is ended. It speaks every 10 s."),
+		    "is ended; halfway it is asked by a ping. It speaks every "
+		    "10 s."),
 	CONF_INT(C, proofs, "agent.proofs", .def = "8", .min = 1, .max = 256,
 	    .help = "Agents whose SSH host key is proven at a time, each by "
 		    "signing in to it; the others wait."),
@@ -348,6 +350,7 @@ fleet_stop(struct fleet *f)
 {
 	if (f == NULL)
 		return;
+	atomic_store(&f->ending, true);
 	for (size_t i = COUNT_OF(parts); i-- > 0;)
 		if (parts[i]->stop != NULL)
 			parts[i]->stop(f);

@@ -29,7 +29,7 @@
 static bool
 is_ending(const struct job *j)
 {
-	return atomic_load(&j->fleet->deploys->stopping);
+	return atomic_load(&j->fleet->ending);
 }
 
 static bool

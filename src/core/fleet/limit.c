@@ -11,9 +11,8 @@
 
 #define MIB ((int64_t)1 << 20)
 
-/* Bytes of the files below `dir`, links not followed. */
-static int64_t
-size_of(const char *dir)
+int64_t
+fleet_tree_size(const char *dir)
 {
 	char *const roots[] = { (char *)(uintptr_t)dir, NULL };
 	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
@@ -32,7 +31,7 @@ size_of(const char *dir)
 int
 fleet_repo_room(struct fleet *f, const char *dir, int64_t more, struct err *err)
 {
-	int64_t max = f->conf.repository_max, size = size_of(dir);
+	int64_t max = f->conf.repository_max, size = fleet_tree_size(dir);
 
 	if (size + more <= max)
 		return 0;
@@ -64,11 +63,14 @@ int
 deploy_room(struct fleet *f, struct err *err)
 {
 	struct fleet_deploys *dep = f->deploys;
-	int64_t n = 0;
+	int64_t n;
 
 	pthread_mutex_lock(&dep->lock);
+	n = dep->beginning;
 	LIST_EACH (d, &dep->active, struct deployment, link)
 		n++;
+	if (n < f->conf.under_way)
+		dep->beginning++;
 	pthread_mutex_unlock(&dep->lock);
 	if (n < f->conf.under_way)
 		return 0;
@@ -77,4 +79,14 @@ deploy_room(struct fleet *f, struct err *err)
 	    " deployments are planned or under way: let them end, cancel "
 	    "some, or raise fleet.deploy.underWay",
 	    n);
+}
+
+void
+deploy_room_taken(struct fleet *f)
+{
+	struct fleet_deploys *dep = f->deploys;
+
+	pthread_mutex_lock(&dep->lock);
+	dep->beginning--;
+	pthread_mutex_unlock(&dep->lock);
 }

@@ -147,7 +147,6 @@ struct run {
 	struct arena *a;
 	struct str *out;
 	struct err *err;
-	bool ended;
 	int rc;
 };
 
@@ -157,7 +156,6 @@ on_end(void *ctx, const struct child_end *end)
 	struct run *r = ctx;
 	struct str said;
 
-	r->ended = true;
 	if (end->status == 0) {
 		*r->out = arena_str(
 		    r->a, end->out.len > 0 ? str_trim(end->out) : STR(""));
@@ -191,8 +189,6 @@ fleet_nix_run(struct fleet_nix *n, const char *const *args, int64_t timeout_ms,
 		.timeout_ms = timeout_ms };
 	struct str config = tokens(n, a);
 	const char *flake = arena_z(a, arena_printf(a, "path:%s", n->dir));
-	struct child *child;
-	struct loop *loop;
 	size_t at = 9;
 	int rc;
 
@@ -208,11 +204,7 @@ fleet_nix_run(struct fleet_nix *n, const char *const *args, int64_t timeout_ms,
 	if (config.ptr != NULL)
 		env[0] = arena_z(a, config);
 	*out = STR_NULL;
-	loop = loop_new();
-	rc = child_start(loop, &conf, on_end, &r, &child, err);
-	while (rc == 0 && !r.ended)
-		loop_turn(loop, 1000);
-	loop_free(loop);
+	rc = fleet_program(n->f, &conf, on_end, &r, err);
 	if (rc == ERR_NOT_FOUND)
 		return err_set(err, ERR_NOT_FOUND,
 		    "the program nix is not installed (fleet.programs.nix)");

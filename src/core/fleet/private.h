@@ -9,6 +9,7 @@
  *    secret.c     secrets and artifacts
  *    deploy.c     deployments;  task.c  their steps, with output
  *    limit.c      how much there may be of all that
+ *    program.c    a program that a worker waits for
  *
  * REST handlers run on workers; a deployment has a thread for each device that
  * is worked on; agents live on the loop of HTTP. Each part guards its own.
@@ -47,7 +48,8 @@ struct fleet {
 	struct route *route;
 	struct store *store;
 	struct rest_mounts mounts;
-	struct loop *loop; /* of HTTP, since fleet_start() */
+	struct loop *loop;   /* of HTTP, since fleet_start() */
+	_Atomic bool ending; /* programs are not waited for any more */
 	/* each its part's own */
 	struct fleet_repos *repos;
 	struct fleet_modules *modules;
@@ -79,6 +81,16 @@ bool fleet_call_row(struct http_call *c, struct fleet *f,
 /* {dir}/{unit id}/{rest}, with its folders made. In `a`. */
 const char *fleet_path(
     struct fleet *f, struct arena *a, struct str unit_id, const char *rest);
+
+/* --- program.c ------------------------------------------------------------ */
+
+/* Runs a program and waits until done(ctx) was called. ERR_CLOSED: the server
+ * ends; it was killed, and done() is not called. The rest as child_start(). */
+struct child_conf;
+struct child_end;
+int fleet_program(struct fleet *f, const struct child_conf *conf,
+    void (*done)(void *ctx, const struct child_end *end), void *ctx,
+    struct err *err);
 
 /* --- state.c: the repository of a unit ------------------------------------ */
 

@@ -72,6 +72,8 @@ int fleet_repo_commit(struct fleet_repo *r, const struct repo_person *author,
 int fleet_repo_room(
     struct fleet *f, const char *dir, int64_t more, struct err *err);
 
+/* Bytes of the files below `dir`, links not followed. */
+int64_t fleet_tree_size(const char *dir);
 /* With all that is in it. */
 void fleet_remove_tree(const char *path);
 
@@ -109,6 +111,17 @@ struct fleet_unit_query {
 extern const struct record fleet_unit_query;
 #define FLEET_UNIT_QUERY(type)                                                 \
 	F_TEXT(type, unit, "unit", .help = "The id of the unit.")
+
+/* --- state_fetch.c -------------------------------------------------------- */
+
+struct fleet_git;
+/* Fetches `from`, a ref of the remote, to `to`, one of ours. ERR_LIMIT: the
+ * repository would be larger than it may be, and is as it was. The rest as
+ * fleet_git_run(). */
+int fleet_fetch(const struct fleet_git *g, const char *from, const char *to,
+    struct arena *a, struct err *err);
+/* Removes what fetches have left that were cut off. `dir`: a working tree. */
+void fleet_fetch_clean(const char *dir);
 
 extern const struct http_route fleet_state_rows[], fleet_config_rows[],
     fleet_tag_rows[], fleet_use_rows[], fleet_history_rows[],

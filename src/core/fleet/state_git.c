@@ -164,6 +164,9 @@ environment(struct env *e, const struct fleet_git *g, struct err *err)
 		{ "safe.directory", "*" },
 		{ "fetch.fsckObjects", "true" },
 		{ "submodule.recurse", "false" },
+		/* what is fetched is one file, and nothing is done behind it */
+		{ "fetch.unpackLimit", "1" },
+		{ "maintenance.auto", "false" },
 	};
 	int rc = g->url.len > 0 ? ssh(e, g, err) : 0;
 
@@ -286,7 +289,6 @@ struct run {
 	struct arena *a;
 	struct str *out;
 	struct err *err;
-	bool ended;
 	int rc;
 };
 
@@ -295,7 +297,6 @@ on_end(void *ctx, const struct child_end *end)
 {
 	struct run *r = ctx;
 
-	r->ended = true;
 	if (end->status != 0)
 		r->rc = failed(r->git, end, r->err);
 	else if (r->out != NULL)
@@ -314,9 +315,8 @@ fleet_git_run(const struct fleet_git *g, const char *const *args,
 	struct child_conf conf = { .argv = argv,
 		.env = env.at,
 		.output_max = OUTPUT_MAX,
+		.file_max = (uint64_t)g->file_max,
 		.timeout_ms = g->f->conf.remote_ms };
-	struct child *child;
-	struct loop *loop;
 	size_t n = 3;
 	int rc = environment(&env, g, err);
 
@@ -324,10 +324,6 @@ fleet_git_run(const struct fleet_git *g, const char *const *args,
 		return rc;
 	for (; *args != NULL && n < ARGS_MAX; args++)
 		argv[n++] = *args;
-	loop = loop_new();
-	rc = child_start(loop, &conf, on_end, &r, &child, err);
-	while (rc == 0 && !r.ended)
-		loop_turn(loop, 1000);
-	loop_free(loop);
+	rc = fleet_program(g->f, &conf, on_end, &r, err);
 	return rc != 0 ? rc : r.rc;
 }

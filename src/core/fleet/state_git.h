@@ -16,6 +16,8 @@ struct fleet_git {
 	const char *dir;           /* of the working tree */
 	struct str url;            /* empty: nothing goes anywhere */
 	struct str user, password; /* null: none; for http and https */
+	int64_t
+	    file_max; /* bytes of a file it writes: there it is ended; 0: any */
 };
 
 /* May `url` be a remote? ERR_PARAM: why not. */

@@ -265,17 +265,8 @@ kept_ref(struct talk *t)
 static int
 fetch(struct talk *t)
 {
-	const char *spec = arena_z(&t->c->arena,
-	    arena_printf(&t->c->arena, "+%s:%s", ref_of(t), kept_ref(t)));
-	int rc = fleet_repo_room(t->git.f, t->git.dir, 0, &t->err);
-
-	if (rc != 0)
-		return rc;
-	return fleet_git_run(&t->git,
-	    (const char *const[]){ "fetch", "--quiet", "--no-tags",
-		"--no-recurse-submodules", "--no-write-fetch-head", "--",
-		arena_z(&t->c->arena, t->row.url), spec, NULL },
-	    &t->c->arena, NULL, &t->err);
+	return fleet_fetch(
+	    &t->git, ref_of(t), kept_ref(t), &t->c->arena, &t->err);
 }
 
 /* Nobody has made anything here yet. */
@@ -482,6 +473,8 @@ fleet_repos_tidy(struct fleet *f)
 			.url = STR("") };
 		struct err err;
 
+		if (d->d_name[0] != '.')
+			fleet_fetch_clean(path);
 		if (d->d_name[0] != '.' && access(git, F_OK) == 0 &&
 		    fleet_git_run(&g,
 			(const char *const[]){

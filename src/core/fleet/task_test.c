@@ -299,7 +299,7 @@ cancel_soon(void *arg)
 	while (access(path, F_OK) != 0)
 		usleep(1000);
 	if (x->f.conf.jobs == 1) /* the whole server ends */
-		atomic_store(&x->deploys.stopping, true);
+		atomic_store(&x->f.ending, true);
 	else
 		atomic_store(&x->d.cancel, true);
 	return NULL;

@@ -38,6 +38,7 @@
 #define SWITCH_MS ((int64_t)30 * 60 * 1000)
 #define OUTPUT_MAX ((size_t)1 << 20)
 #define KEPT_MAX ((size_t)256 << 10) /* of each output, in the record */
+#define GUARD_MS 1000                /* between looks at one that is at work */
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
 /* --- what the device has -------------------------------------------------- */
@@ -241,16 +242,20 @@ run_now(const char *const *argv)
 	return r.status;
 }
 
+/* `how`: 0 waits; LOCK_NB does not, and errno says EWOULDBLOCK. -1: failed. */
 static int
-lock(const struct fleet_conf *c)
+lock(const struct fleet_conf *c, int how)
 {
 	struct arena a = { 0 };
 	int fd = open(arena_printf(&a, "%s/" RECORD ".lock", c->data_dir).ptr,
 	    O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
 	arena_fini(&a);
-	if (fd >= 0 && flock(fd, LOCK_EX) < 0) {
+	if (fd >= 0 && flock(fd, LOCK_EX | how) < 0) {
+		int why = errno;
+
 		close(fd);
+		errno = why;
 		fd = -1;
 	}
 	return fd;
@@ -262,7 +267,7 @@ static bool
 take_back(const struct fleet_conf *c, struct arena *a, struct str task)
 {
 	struct record_row r = { 0 };
-	int fd = lock(c);
+	int fd = lock(c, 0);
 	bool ours;
 
 	record_init(&record_of, &r);
@@ -643,20 +648,13 @@ change_resume(struct fleet_agent *f)
 	    f->conf.loop, &x->timer, MAX_OF(r.until - clock_now(), (int64_t)0));
 }
 
-void
-change_confirmed(struct fleet_agent *f)
+/* A record that is over and was not told yet. */
+static void
+tell_what_waits(struct fleet_agent *f)
 {
 	struct arena a = { 0 };
 	struct record_row r = { 0 };
-	int fd;
 
-	if (f->change != NULL && f->change->row.phase == TESTING) {
-		fd = lock(&f->conf);
-		over(f->change);
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
 	record_init(&record_of, &r);
 	if (f->change == NULL && record_get(&f->conf, &a, &r, NULL) == 0 &&
 	    !is_open(&r)) {
@@ -664,4 +662,57 @@ change_confirmed(struct fleet_agent *f)
 		record_remove(&f->conf);
 	}
 	arena_fini(&a);
+}
+
+/* The guard goes by the clock on the wall, and that may have been set. */
+static bool
+guard_was_first(const struct change *x)
+{
+	struct arena a = { 0 };
+	struct record_row r = { 0 };
+	bool was;
+
+	record_init(&record_of, &r);
+	was = record_get(&x->agent->conf, &a, &r, NULL) == 0 &&
+	    str_eq(r.task, x->row.task) && !is_open(&r);
+	arena_fini(&a);
+	return was;
+}
+
+/* It stays, unless the guard takes it back, or has. */
+static void
+pass_test(struct change *x)
+{
+	struct fleet_agent *f = x->agent;
+	int fd = lock(&f->conf, LOCK_NB);
+
+	if (fd < 0 && errno == EWOULDBLOCK) { /* it is just at it */
+		loop_after(f->conf.loop, &x->timer, GUARD_MS);
+		return;
+	}
+	if (guard_was_first(x))
+		forget(x);
+	else
+		over(x);
+	if (fd >= 0)
+		close(fd);
+	if (f->ws != NULL && f->confirmed)
+		tell_what_waits(f);
+}
+
+static void
+on_guard(struct loop_timer *t)
+{
+	pass_test(container_of(t, struct change, timer));
+}
+
+void
+change_confirmed(struct fleet_agent *f)
+{
+	if (f->change == NULL) {
+		tell_what_waits(f);
+	} else if (f->change->row.phase == TESTING) {
+		f->change->timer.fire = on_guard;
+		pass_test(f->change);
+	}
 }

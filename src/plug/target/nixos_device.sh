@@ -234,7 +234,12 @@ confirm()
 	case $(state_of) in
 	confirmed*) exit 0 ;;
 	remembered*) exit 0 ;; # its agent has done it
-	confirming*) ;;
+	confirming*) # to say so of what does not run would be no truth
+		[ "$(cat "$dir/boot")" = "$(boot_id)" ] ||
+		    [ "$(readlink -f /run/current-system)" = \
+			"$(cat "$dir/new")" ] ||
+		    fail 5 "it started again with what it had before"
+		;;
 	applied*)
 		mv "$dir/armed" "$dir/confirming" 2>/dev/null ||
 		    fail 5 "it has taken itself back"
