@@ -4,6 +4,7 @@ import base64
 import http.client
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -111,8 +112,8 @@ def test_a_tunnel_too_many_is_refused_and_the_other_goes_on(small):
 def test_proofs_wait_for_each_other(small):
     """One at a time: while one has no end, the next one does not begin."""
     sshd, stuck = small.sshd("a", small.key), Echo()  # which says nothing before the end
-    first = small.agent(small.first["token"], None, key=small.sshd("b", None).public_key)
-    first.targets[22] = stuck.port
+    first = small.agent(small.first["token"], SimpleNamespace(
+        port=stuck.port, public_key=small.sshd("b", None).public_key))
     first.wait("initiate_connection")
     second = small.agent(small.first["token"], sshd)
     asked = time.monotonic() + 1
