@@ -742,6 +742,7 @@ start_http(struct server *s, struct err *err)
 		.max_connections_per_address =
 		    (uint32_t)c->connections_per_address,
 		.body_max = (size_t)c->body_max,
+		.body_setting = "server.bodyMax",
 		.request_ms = c->request_ms,
 		.idle_s = (uint32_t)(c->idle_ms / 1000),
 		.cors_origins = c->cors_origins.ptr,

@@ -137,8 +137,9 @@ def test_bodies_are_read_with_care(site):
     refused(site.call("PATCH", "unit/" + site.unit, {"data": {}}), 400,
             "err_param")
     too_big = b'{"data":"' + b"x" * (3 << 20) + b'"}'
-    assert call("POST", path, raw=too_big, token=site.token,
-                headers=kind).status == 413
+    answer = call("POST", path, raw=too_big, token=site.token, headers=kind)
+    refused(answer, 413, "err_param")
+    assert "2097152 bytes; see server.bodyMax" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("kind,data,code", [

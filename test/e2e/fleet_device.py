@@ -214,6 +214,8 @@ class Platform:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
         self.confirm, self.heard, self.connection, self.count = confirm, [], None, 0
+        self.reads = threading.Event()  # not set: it takes nothing
+        self.reads.set()
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
@@ -251,6 +253,7 @@ class Platform:
         self.connection = s
         self.count += 1
         while True:
+            self.reads.wait()
             two = file.read(2)
             if len(two) < 2:
                 return

@@ -230,6 +230,7 @@ def test_the_copy_of_a_disk_makes_a_key_of_its_own(fleet, devices):
     d.enroll(fleet.server.url, "--token", fleet.first["token"])
     d.edge.start()
     first = up(fleet, d)
+    (d.root / "etc/ssh/ssh_host_rsa_key").write_text("of the first")
     copy = devices("b", serial="2", copy_of=d)
     copy.enroll(fleet.server.url, "--token", fleet.first["token"])
     assert copy.key == d.key
@@ -239,6 +240,8 @@ def test_the_copy_of_a_disk_makes_a_key_of_its_own(fleet, devices):
     second = up(fleet, copy)
     assert second["id"] != first["id"]
     assert (copy.root / "etc/ssh/ssh_host_ed25519_key.old.1").exists()
+    assert not (copy.root / "etc/ssh/ssh_host_rsa_key").exists()  # it would be shown, too
+    assert (d.root / "etc/ssh/ssh_host_rsa_key").exists()
     assert up(fleet, d)["id"] == first["id"]
 
 

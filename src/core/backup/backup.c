@@ -360,8 +360,10 @@ backup_routes(struct backup *b, http_add_routes *add, void *ctx)
 
 	for (size_t i = 0; backup_rows[i].method != NULL; i++) {
 		rows[i] = backup_rows[i];
-		if (b != NULL && strcmp(rows[i].path, BACKUP_UPLOAD) == 0)
+		if (b != NULL && strcmp(rows[i].path, BACKUP_UPLOAD) == 0) {
 			rows[i].body_max = (size_t)b->conf.upload_max;
+			rows[i].body_setting = "backup.maxUpload";
+		}
 	}
 	rest_mount_rows(
 	    b != NULL ? &b->mounts : NULL, rows, "/hub/api/v1", b, add, ctx);

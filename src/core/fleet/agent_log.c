@@ -289,35 +289,55 @@ drop_old(struct fleet *f, const struct entity *e, const char *time,
 	return store_del(f->store, e, &old, NULL, err);
 }
 
-/* The time of the first line that is one too many. */
+struct mark {
+	int64_t at;
+	struct str id; /* in `arena` */
+	struct arena arena;
+};
+
+/* Of the first line that is one too many. */
 static int
 mark(void *ctx, const void *row, struct err *err)
 {
+	struct mark *m = ctx;
+	const L *l = row;
+
 	(void)err;
-	*(int64_t *)ctx = ((const L *)row)->timestamp;
+	m->at = l->timestamp;
+	m->id = arena_str(&m->arena, l->id);
 	return 1;
 }
 
+/* Many lines may be of one moment. */
 static int
 drop_beyond(void *ctx, const void *row, struct err *err)
 {
 	struct fleet *f = ctx;
 	const struct fleet_device *d = row;
-	struct filter of = { 0 }, old = { 0 };
+	struct filter of = { 0 }, older = { 0 }, same = { 0 };
 	struct store_query q = { .filter = &of,
-		.sort = { { "timestamp", true } },
-		.n_sort = 1,
+		.sort = { { "timestamp", true }, { "id", true } },
+		.n_sort = 2,
 		.offset = (uint64_t)f->conf.logs_max,
 		.limit = 1 };
-	int64_t last = TIME_NULL;
+	struct mark m = { .at = TIME_NULL };
+	int rc;
 
 	filter_text(&of, "deviceId", d->id);
-	if (store_list(f->store, &fleet_log_entity, &q, mark, &last, err) < 0 ||
-	    last == TIME_NULL)
-		return 0;
-	filter_text(&old, "deviceId", d->id);
-	filter_add(&old, "timestamp", COND_LE, value_time(last));
-	return store_del(f->store, &fleet_log_entity, &old, NULL, err);
+	rc = MIN_OF(
+	    store_list(f->store, &fleet_log_entity, &q, mark, &m, err), 0);
+	if (m.at != TIME_NULL) {
+		filter_text(&older, "deviceId", d->id);
+		filter_add(&older, "timestamp", COND_LT, value_time(m.at));
+		rc = store_del(f->store, &fleet_log_entity, &older, NULL, err);
+		filter_text(&same, "deviceId", d->id);
+		filter_add(&same, "timestamp", COND_EQ, value_time(m.at));
+		filter_add(&same, "id", COND_LE, value_text(m.id));
+	}
+	if (m.at != TIME_NULL && rc == 0)
+		rc = store_del(f->store, &fleet_log_entity, &same, NULL, err);
+	arena_fini(&m.arena);
+	return rc;
 }
 
 int

@@ -415,8 +415,11 @@ artifact_routes(struct fleet *f, http_add_routes *add, void *ctx)
 
 	memcpy(own, rows, sizeof(rows));
 	for (size_t i = 0; f != NULL && i < COUNT_OF(own); i++)
-		if (own[i].method != NULL && strcmp(own[i].method, "PUT") == 0)
+		if (own[i].method != NULL &&
+		    strcmp(own[i].method, "PUT") == 0) {
 			own[i].body_max = (size_t)f->conf.artifact_max;
+			own[i].body_setting = "fleet.artifact.max";
+		}
 	rest_mount_rows(
 	    f != NULL ? &f->mounts : NULL, own, FLEET_API, f, add, ctx);
 }

@@ -16,12 +16,12 @@
 #include <string.h>
 
 #define AGAIN_MS 500
-#define CHECKS_MAX 100
+#define CHECKS_MAX 100 /* of a deployment; not of what is declared */
 #define ARGS_MAX 64
 #define TIME_MAX 3600 /* seconds of one check */
 
 struct check {
-	const char *argv[ARGS_MAX + 1];
+	const char **argv;
 	int64_t timeout_ms; /* 0: what is left */
 	struct str name;    /* for people */
 };
@@ -36,11 +36,13 @@ struct checks {
 static void
 add_service(struct checks *c, struct arena *a, struct str name)
 {
-	if (c->n == CHECKS_MAX)
-		return;
-	c->at[c->n++] = (struct check){ .argv = { "systemctl", "is-active",
-					    "--", arena_z(a, name) },
-		.name = arena_printf(a, "service " STR_FMT, STR_ARG(name)) };
+	const char *words[] = { "systemctl", "is-active", "--",
+		arena_z(a, name), NULL };
+	struct check *to = &c->at[c->n++];
+
+	to->argv = arena_alloc(a, sizeof(words));
+	memcpy(to->argv, words, sizeof(words));
+	to->name = arena_printf(a, "service " STR_FMT, STR_ARG(name));
 }
 
 static struct str
@@ -62,6 +64,7 @@ read_argv(struct json *j, struct arena *a, struct check *c)
 	struct str s;
 	size_t n = 0;
 
+	c->argv = arena_array(a, ARGS_MAX + 1, const char *);
 	if (!json_array(j))
 		return;
 	while (json_item(j)) {
@@ -101,7 +104,7 @@ read_check(struct json *j, struct arena *a, struct checks *all)
 	}
 	if (!json_ok(j))
 		return;
-	if ((c.argv[0] == NULL) == (service.len == 0))
+	if ((c.argv == NULL) == (service.len == 0))
 		json_fail(j, "a check has either service or argv");
 	else if (seconds < 0 || seconds > TIME_MAX)
 		json_fail(j, "timeout must be 1 to 3600 seconds");
@@ -153,6 +156,7 @@ add_declared(struct job *j, struct checks *c, struct err *err)
 	    arena_printf(
 		&j->arena, "hosts/" STR_FMT "/linux.json", STR_ARG(j->config)));
 	struct fleet_resources r = { 0 };
+	const struct check *asked;
 	struct str json;
 	int rc = fleet_file_at(
 	    j->fleet, j->row.unit_id, j->commit, path, &j->arena, &json, err);
@@ -163,18 +167,23 @@ add_declared(struct job *j, struct checks *c, struct err *err)
 		rc = fleet_resources_read(json, &j->arena, &r, err);
 	if (rc != 0)
 		return err_wrap(err, "%s", path);
+	asked = c->at;
+	c->at = arena_array(
+	    &j->arena, c->n + r.n_services + r.n_checks + 1, struct check);
+	memcpy(c->at, asked, c->n * sizeof(*asked));
 	for (size_t i = 0; i < r.n_services; i++)
 		if (r.services[i].running)
 			add_service(c, &j->arena, r.services[i].name);
-	for (size_t i = 0; i < r.n_checks && c->n < CHECKS_MAX; i++) {
+	for (size_t i = 0; i < r.n_checks; i++) {
 		const struct fleet_check *from = &r.checks[i];
 		struct check *to = &c->at[c->n];
-		size_t n = MIN_OF(from->argv.n, (size_t)ARGS_MAX);
+		size_t n = from->argv.n;
 
-		for (size_t k = 0; k < n; k++)
-			to->argv[k] = arena_z(&j->arena, from->argv.at[k]);
 		if (n == 0)
 			continue;
+		to->argv = arena_array(&j->arena, n + 1, const char *);
+		for (size_t k = 0; k < n; k++)
+			to->argv[k] = arena_z(&j->arena, from->argv.at[k]);
 		to->timeout_ms = from->timeout_s * 1000;
 		to->name = joined(&j->arena, to->argv);
 		c->n++;

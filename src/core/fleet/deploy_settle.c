@@ -190,7 +190,8 @@ settle(struct fleet *f, struct deployment *d)
 		reason = d->row.reason; /* why it was stopped */
 	if (reason.len == 0 && t.missed > 0)
 		reason = arena_printf(&a,
-		    "%" PRId64 " of %zu devices were offline for too long",
+		    "%" PRId64 " of %zu devices were offline for too long "
+		    "(fleet.deploy.offlineTime)",
 		    t.missed, d->n);
 	rc = deployment_state(
 	    f, d, state, reason, arena_z(&a, d->row.outcome), &err);

@@ -260,7 +260,8 @@ failed(const struct fleet_git *g, const struct child_end *end, struct err *err)
 
 	if (end->timed_out)
 		return err_set(err, ERR_CLOSED,
-		    "the remote took longer than %lld s",
+		    "the remote took longer than %lld s; see "
+		    "fleet.remote.time",
 		    (long long)(end->timeout_ms / 1000));
 	for (size_t i = 0; i < COUNT_OF(known); i++) {
 		line = said_line(end->err, known[i].said);

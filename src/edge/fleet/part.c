@@ -55,7 +55,8 @@ boot_folder(struct arena *a, const char *root)
 {
 	static const char *const dirs[] = { "/boot/firmware", "/boot" };
 	static const char *const files[] = { "thymis-token.txt",
-		"thymis-metadata.json" };
+		"thymis-metadata.json", "thymis-metadata.json.new",
+		"thymis-metadata.json.old" };
 
 	for (size_t d = 0; d < COUNT_OF(dirs); d++)
 		for (size_t i = 0; i < COUNT_OF(files); i++)

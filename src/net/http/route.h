@@ -59,7 +59,8 @@ struct http_route {
 	void (*handle)(struct http_call *c);
 	const void *ctx; /* for the handler, borrowed */
 	unsigned flags;
-	size_t body_max;  /* 0: the server's */
+	size_t body_max;          /* 0: the server's */
+	const char *body_setting; /* which says so; NULL: none */
 	const char *name; /* stands for the path in the operation's id */
 	const char *help;
 };

@@ -486,6 +486,22 @@ send_error(struct request *r, int status, const char *code, const char *text)
 }
 
 static enum MHD_Result
+send_too_large(struct request *r)
+{
+	const struct http_route *route = r->call.route;
+	const char *setting = r->in_parts ? NULL
+	    : route != NULL && route->body_max > 0
+	    ? route->body_setting
+	    : r->server->conf.body_setting;
+
+	r->state = SEND;
+	http_error(&r->call, 413, "err_param",
+	    "the body is larger than %zu bytes%s%s", r->body_max,
+	    setting != NULL ? "; see " : "", setting != NULL ? setting : "");
+	return send_call(r);
+}
+
+static enum MHD_Result
 send_no_method(struct request *r)
 {
 	return send_error(r, 405, "err_param", "this path has no such method");
@@ -827,8 +843,7 @@ begin(struct request *r, const char *method)
 		 * sender gets to read the answer */
 		r->too_large = n > r->body_max;
 		if (n / SWALLOW > r->body_max)
-			return send_error(
-			    r, 413, "err_param", "the body is too large");
+			return send_too_large(r);
 	}
 	return MHD_YES;
 }
@@ -839,7 +854,7 @@ gathered(struct request *r)
 	struct http_call *c = &r->call;
 
 	if (r->too_large)
-		return send_error(r, 413, "err_param", "the body is too large");
+		return send_too_large(r);
 	if (r->answer != NULL)
 		return r->answer(r);
 	if (r->refused) {

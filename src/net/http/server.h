@@ -35,6 +35,7 @@ struct http_server_conf {
 	uint32_t max_connections;
 	uint32_t max_connections_per_address; /* 0: no limit */
 	size_t body_max;                      /* bytes of a request's body */
+	const char *body_setting;             /* which says so; NULL: none */
 	int64_t request_ms; /* from the whole request to the answer: 408 */
 	uint32_t idle_s;    /* of a connection */
 	const char *cors_origins; /* "*" or a list with spaces; "": none */

@@ -40,6 +40,8 @@ struct subject {
 	const char *const *(*on_device)(
 	    const char *dir, const char *const *argv, struct arena *a);
 	void (*look)(const char *dir, struct buf *out);
+	/* systemd is what starts things there. */
+	void (*systemd)(const char *dir);
 	/* All that runs on the device is killed, and it starts again. */
 	void (*restart)(const char *dir);
 	/* Somebody changes it by hand. */
@@ -525,6 +527,51 @@ what_nobody_confirms_is_taken_back_though_its_guard_was_killed(void **state)
 	buf_free(&before);
 }
 
+/* How often systemd has started one whose name has `word` in it, asked to start
+ * it again or not. */
+static int
+started(struct fixture *f, const char *word, const char *again)
+{
+	struct buf b = { 0 };
+	struct str rest;
+	char path[80];
+	int n = 0;
+
+	snprintf(path, sizeof(path), "%s/units", f->dir);
+	if (file_read(path, &b, NULL) != 0)
+		return 0;
+	rest = buf_str(&b);
+	while (rest.ptr != NULL && rest.len > 0) {
+		struct str line = str_cut(&rest, '\n');
+
+		n += str_contains_nocase(line, str_of(word)) &&
+		    str_ends(line, str_of(again));
+	}
+	buf_free(&b);
+	return n;
+}
+
+/* Where systemd runs it is what starts the guard, and starts it again. */
+static void
+a_guard_that_was_killed_is_started_again_by_systemd(void **state)
+{
+	struct fixture *f = *state;
+	struct attempt *t;
+	struct buf before = { 0 };
+
+	f->is->systemd(f->dir);
+	t = attempt(f, FIRST, 20000);
+	f->is->look(f->dir, &before);
+	GOOD(t, copy);
+	GOOD(t, apply);
+	assert_int_equal(started(f, "fleet-", " on-failure"), 1);
+	assert_int_equal(test_linux_kill(f->dir, "guard"), 1);
+	await(f, &before);
+	assert_int_equal(started(f, "fleet-", " on-failure"), 2);
+	assert_int_not_equal(STEP(t, confirm), 0);
+	buf_free(&before);
+}
+
 static void
 what_is_not_confirmed_is_taken_back_by_a_restart(void **state)
 {
@@ -651,6 +698,7 @@ static const struct subject linux_subject = {
 	.make = make_linux,
 	.on_device = test_linux_argv,
 	.look = test_linux_look,
+	.systemd = test_linux_systemd,
 	.restart = test_linux_restart,
 	.disturb = test_linux_disturb,
 	.bad = "bad.service",
@@ -664,6 +712,7 @@ static const struct subject nixos_subject = {
 	.here = test_nixos_here,
 	.on_device = test_nixos_argv,
 	.look = test_nixos_look,
+	.systemd = test_nixos_systemd,
 	.restart = test_nixos_restart,
 	.disturb = test_nixos_disturb,
 	.away = test_nixos_away,
@@ -722,6 +771,7 @@ main(int argc, char **argv)
 		ASK(a_bad_one_is_taken_back_by_itself),
 		ASK(what_nobody_confirms_is_taken_back),
 		ASK(what_nobody_confirms_is_taken_back_though_its_guard_was_killed),
+		ASK(a_guard_that_was_killed_is_started_again_by_systemd),
 		ASK(what_is_not_confirmed_is_taken_back_by_a_restart),
 		ASK(one_that_waits_keeps_another_out),
 		ASK(a_device_that_is_away_is_tried_again),

@@ -211,6 +211,12 @@ test_linux_kill(const char *dir, const char *command)
 }
 
 void
+test_linux_systemd(const char *dir)
+{
+	sh(dir, "ln -s \"$2\" \"$1/bin/systemd-run\"", SYSTEMD_RUN, NULL);
+}
+
+void
 test_linux_restart(const char *dir)
 {
 	const char *const boot[] = { "sh", "/var/lib/marram-fleet/apply.sh",

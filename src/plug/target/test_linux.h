@@ -21,6 +21,8 @@ void test_linux_look(const char *dir, struct buf *out);
 /* Kills the processes of the device, which have its MARRAM_ROOT: all, or those
  * of a script that was given `command` first. How many? */
 int test_linux_kill(const char *dir, const char *command);
+/* There is a systemd-run; see systemd_run.py. */
+void test_linux_systemd(const char *dir);
 void test_linux_restart(const char *dir);
 void test_linux_disturb(const char *dir);
 

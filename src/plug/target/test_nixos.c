@@ -280,6 +280,15 @@ test_nixos_look(const char *dir, struct buf *out)
 }
 
 void
+test_nixos_systemd(const char *dir)
+{
+	sh(dir,
+	    "cd \"$1\"; mkdir -p root/run/systemd/system;"
+	    "ln -s \"$2\" late/systemd-run",
+	    SYSTEMD_RUN, NULL);
+}
+
+void
 test_nixos_restart(const char *dir)
 {
 	test_linux_kill(dir, NULL);

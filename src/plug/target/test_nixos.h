@@ -23,6 +23,8 @@ const char *const *test_nixos_here(
 const char *const *test_nixos_argv(
     const char *dir, const char *const *argv, struct arena *a);
 void test_nixos_look(const char *dir, struct buf *out);
+/* There is a systemd-run; see systemd_run.py. */
+void test_nixos_systemd(const char *dir);
 void test_nixos_restart(const char *dir);
 void test_nixos_disturb(const char *dir);
 /* Whether `ssh` finds it. */
