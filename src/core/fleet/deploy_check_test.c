@@ -161,7 +161,7 @@ a_check_that_fails_keeps_what_it_said_itself(void **state)
 		f->left = cases[i].n;
 		f->runs = 0;
 		assert_int_equal(
-		    deploy_check(&f->job, STR(CHECK), false, 600, &err),
+		    deploy_check(&f->job, STR(CHECK), false, 2000, &err),
 		    ERR_PARAM);
 		assert_string_equal(err.text, cases[i].reason);
 		assert_int_equal(f->runs, cases[i].n);
