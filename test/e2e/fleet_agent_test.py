@@ -200,7 +200,7 @@ def test_a_dead_twin_makes_room(fleet):
 
 def test_who_is_silent_is_asked_before_it_is_ended(start, tmp_path):
     """By a ping, which one that has nothing to say answers, too."""
-    fleet = Fleet(start("--fleet.agent.silence", "2s"), tmp_path)
+    fleet = Fleet(start("--fleet.agent.silence", "8s"), tmp_path)
     fleet.first = fleet.agent_token()
     try:
         live, dead = fleet.sshd("a", fleet.key), fleet.sshd("b", fleet.key)

@@ -2,7 +2,6 @@
 it is, and nothing has changed."""
 import base64
 import http.client
-import threading
 import time
 from types import SimpleNamespace
 
@@ -154,24 +153,3 @@ def test_who_does_not_come_in_time_is_missed(start, tmp_path):
     assert (row["built"], row["run"], row["changes"]) == ("", "", [])
     # it is told apart from one that has failed, and may be tried again
     assert f.call("POST", "deployment/%s/retry" % no).status == 200
-
-
-def test_an_agent_that_is_silent_is_put_out(start, tmp_path):
-    f = limited(start, tmp_path, **{"agent.silence": "1s"})
-    try:
-        talks, silent = (f.agent(f.first["token"], f.sshd(n, f.key)).up() for n in "ab")
-        ended = threading.Event()
-
-        def talk():
-            while not ended.wait(0.2):
-                talks.say(kind="keep_alive")
-        thread = threading.Thread(target=talk)
-        thread.start()
-        assert silent.closed.wait(LIMIT)
-        assert not talks.closed.is_set()
-        ended.set()
-        thread.join()
-        assert talks.closed.wait(LIMIT)
-    finally:
-        for sshd in f.sshds:
-            sshd.stop()
