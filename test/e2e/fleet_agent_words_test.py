@@ -135,3 +135,17 @@ def test_who_waits_for_a_twin_goes_on_when_that_one_goes(fleet):
         first.die()
         second.up()
     assert len(fleet.devices()) == 1
+
+
+def test_a_device_that_was_given_another_key_has_one_connection(fleet):
+    """Who comes with the new one is the device; who was there with the old one is not."""
+    old, sshd = alone(fleet)
+    other = fleet.sshd("b", fleet.key)
+    device = fleet.device(sshd)["id"]
+    fleet.call("PATCH", "device/" + device, {"sshPublicKey": other.public_key}, 204)
+    new = fleet.agent(fleet.first["token"], other).up()
+    assert old.closed.wait(LIMIT) and not new.closed.is_set()
+    row, = fleet.devices()
+    assert (row["id"], row["connected"]) == (device, True)
+    history = fleet.listed("device/%s/connection/list" % device)
+    assert [h["disconnectedAt"] is None for h in history] == [True, False]
