@@ -1,5 +1,6 @@
 """What agents say that they should not, and what the platform makes of it: nothing of it
 is kept, and nobody else is harmed."""
+import os
 import signal
 import socket
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from conftest import LIMIT, until
-from fleet_agent_test import fleet  # noqa: F401
+from fleet_agent_test import access, access_env, fleet  # noqa: F401
 
 
 def alone(fleet, name="a", **start):
@@ -135,3 +136,77 @@ def test_who_waits_for_a_twin_goes_on_when_that_one_goes(fleet):
         first.die()
         second.up()
     assert len(fleet.devices()) == 1
+
+
+def test_a_device_that_was_given_another_key_has_one_connection(fleet):
+    """Who comes with the new one is the device; who was there with the old one is not."""
+    old, sshd = alone(fleet)
+    other = fleet.sshd("b", fleet.key)
+    device = fleet.device(sshd)["id"]
+    fleet.call("PATCH", "device/" + device, {"sshPublicKey": other.public_key}, 204)
+    new = fleet.agent(fleet.first["token"], other).up()
+    assert old.closed.wait(LIMIT) and not new.closed.is_set()
+    row, = fleet.devices()
+    assert (row["id"], row["connected"]) == (device, True)
+    history = fleet.listed("device/%s/connection/list" % device)
+    assert [h["disconnectedAt"] is None for h in history] == [True, False]
+
+
+def claimed(fleet, code):
+    """What a device gets whose code somebody has typed."""
+    fleet.call("POST", "claim", {"unitId": fleet.unit, "code": code["code"]})
+    return fleet.server.call("POST", "/agent/claim/answer",
+                             {"secret": code["secret"]}).json()
+
+
+def test_the_token_of_a_claim_is_for_one_device(fleet):
+    one, two = fleet.sshd("a", None), fleet.sshd("b", None)
+    given = claimed(fleet, fleet.server.call("POST", "/agent/claim", {
+        "publicKey": one.public_key, "hostName": "box"}).json())
+    one.let_in(given["publicKey"])
+    two.let_in(given["publicKey"])
+    fleet.agent(given["token"], one).up()
+    assert fleet.agent(given["token"], two).refused() == 4403
+    assert len(fleet.devices()) == 1
+
+
+def test_of_one_address_so_many_wait_to_be_claimed(fleet):
+    sshd = fleet.sshd("a", None)
+
+    def ask():
+        return fleet.server.call("POST", "/agent/claim", {
+            "publicKey": sshd.public_key, "hostName": "box"})
+    codes = [ask() for _ in range(20)]
+    assert {a.status for a in codes} == {200}
+    refused = ask()
+    assert refused.status == 429 and int(refused.headers["Retry-After"]) > 0
+    assert claimed(fleet, codes[0].json())["token"]  # those that wait do so
+
+
+def test_who_may_not_change_a_unit_claims_nothing_for_it(fleet):
+    sshd = fleet.sshd("a", None)
+    code = fleet.server.call("POST", "/agent/claim", {
+        "publicKey": sshd.public_key, "hostName": "box"}).json()
+    fleet.server.call("POST", "/coremgr/api/v1/user", {"data": {
+        "account": "other", "password": "a long password"}}, fleet.token)
+    theirs = fleet.server.login("other", "a long password")
+    refused = fleet.server.call("POST", "/fleet/api/v1/claim", {"data": {
+        "unitId": fleet.unit, "code": code["code"]}}, theirs)
+    assert refused.status in (400, 403), refused.text
+    assert fleet.server.call("POST", "/agent/claim/answer", {
+        "secret": code["secret"]}).status == 202
+    assert len(fleet.listed("agent-token/list")) == 1
+
+
+def test_a_tunnel_is_for_the_device_and_the_time_it_was_asked_for(fleet):
+    (_, a), (_, b) = alone(fleet), alone(fleet, "b")
+    one, two = fleet.device(a)["id"], fleet.device(b)["id"]
+    child = access(fleet, two, env=access_env(fleet, one))
+    assert b"refused" in child.communicate(timeout=LIMIT)[1] and child.returncode
+    brief = fleet.call("POST", "device/%s/access" % one, {"seconds": 1}).data["token"]
+
+    def said():
+        child = access(fleet, one, env={**os.environ, "MARRAM_URL": fleet.server.url,
+                                        "MARRAM_ACCESS_TOKEN": brief})
+        return child.communicate(timeout=LIMIT)[1]
+    until("it is over", lambda: b"refused" in said())

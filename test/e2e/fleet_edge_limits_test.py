@@ -1,6 +1,7 @@
 """marram-edge in a fleet, where the platform or the machine is not as it should be: with
 a double of the platform that says what no real one would."""
 import base64
+import contextlib
 import socket
 import threading
 import time
@@ -16,13 +17,13 @@ from fleet_edge_test import fleet as real  # noqa: F401
 MIB = 1 << 20
 
 
-def answer(platform):
+def answer(platform, limit=LIMIT):
     """It has done what was said before: messages are taken one by one."""
     number = str(uuid.uuid4())
     platform.say(kind="initiate_connection", connection_id=number, target_ip="10.1.2.3",
                  target_port=9, protocol="tcp")
     until("an answer", lambda: any(m.get("connection_id") == number
-                                   for m in list(platform.heard)))
+                                   for m in list(platform.heard)), limit)
 
 
 def test_a_name_that_is_none_is_not_taken(devices, platform):
@@ -151,12 +152,12 @@ class Target:
         return got
 
 
-def tunnel(d, platform, target, **more):
+def tunnel(d, platform, target, n=1):
     number = str(uuid.uuid4())
     platform.say(kind="initiate_connection", connection_id=number, target_ip="localhost",
-                 target_port=target.port, protocol="tcp", **more)
+                 target_port=target.port, protocol="tcp")
     target.accept()
-    platform.wait("initiate_connection_ok")
+    platform.wait("initiate_connection_ok", n)
     return number
 
 
@@ -192,6 +193,28 @@ def test_who_does_not_read_holds_up_the_platform(devices, platform):
     assert d.edge.peak() - before < 8 * MIB
     assert target.rest() == chunks * 32768
     until("all was sent", lambda: ended)
+
+
+def test_the_end_comes_behind_what_was_sent(devices, platform):
+    target, chunks = Target(), 0
+    d = devices("a", **{"fleet.tunnels": ["localhost:%d" % target.port]})
+    joined(d, platform)
+    # how much the system keeps for one that does not read, and the agent behind it
+    number = tunnel(d, platform, target)
+    with contextlib.suppress(AssertionError):
+        while True:
+            send(platform, number, 1)
+            chunks += 1
+            answer(platform, 2)
+    platform.say(kind="connection_close", connection_id=number)
+    assert target.rest() == chunks * 32768
+    # now the agent has some of it yet when the end comes
+    chunks -= 8
+    number = tunnel(d, platform, target, 2)
+    send(platform, number, chunks)
+    platform.say(kind="connection_close", connection_id=number)
+    answer(platform)
+    assert target.rest() == chunks * 32768
 
 
 def test_a_platform_that_does_not_read_holds_up_the_tunnel(devices, platform):

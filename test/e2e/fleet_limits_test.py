@@ -1,7 +1,10 @@
 """Limits of the fleet that are settings: who comes up against one is told which
 it is, and nothing has changed."""
 import base64
+import contextlib
 import http.client
+import socket
+import threading
 import time
 from types import SimpleNamespace
 
@@ -153,3 +156,45 @@ def test_who_does_not_come_in_time_is_missed(start, tmp_path):
     assert (row["built"], row["run"], row["changes"]) == ("", "", [])
     # it is told apart from one that has failed, and may be tried again
     assert f.call("POST", "deployment/%s/retry" % no).status == 200
+
+
+class Silent:
+    """An SSH server that takes connections, and says nothing."""
+
+    def __init__(self):
+        self.door, self.came = socket.create_server(("127.0.0.1", 0)), []
+        self.port = self.door.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self.came.append(self.door.accept()[0])
+
+    def end(self):
+        with contextlib.suppress(OSError):
+            self.door.shutdown(socket.SHUT_RDWR)
+        self.door.close()
+        for s in self.came:
+            s.close()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_so_many_devices_are_worked_on_at_a_time(start, tmp_path, jobs):
+    f = LinuxFleet(start("--fleet.deploy.at-once", str(jobs)), tmp_path, "pi")
+    doors = [Silent(), Silent()]
+    for i, door in enumerate(doors):
+        made = f.call("POST", "device", {"data": {
+            "unitId": f.unit, "name": "pi-%d" % i, "config": "pi", "address": "127.0.0.1",
+            "sshPort": door.port}})
+        assert made.status == 200, made.text
+    f.post("plan", canary=0)
+    until("one is asked", lambda: any(d.came for d in doors))
+    if jobs == 1:
+        asked = time.monotonic() + 2
+        until("the other would be", lambda: time.monotonic() > asked)
+        assert sum(bool(d.came) for d in doors) == 1
+        [d for d in doors if d.came][0].end()
+    until("the other is asked", lambda: all(d.came for d in doors))
+    for d in doors:
+        d.end()
