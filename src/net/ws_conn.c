@@ -22,6 +22,7 @@
 #define TURN_MAX (4 * READ_MAX) /* then others have a turn */
 #define CLOSING_MS 2000
 #define MOVE_AT ((size_t)256 * 1024)
+#define PONGS_MAX 8 /* that wait; more pings get no answer */
 
 struct ws_conn {
 	struct loop *loop;
@@ -36,8 +37,9 @@ struct ws_conn {
 	struct buf out;
 	size_t sent; /* of `out` */
 	unsigned holds;
-	bool shut; /* the close frame is in `out`, nothing follows it */
-	bool full; /* more than `low` waited */
+	unsigned pongs; /* in `out`, at most */
+	bool shut;      /* the close frame is in `out`, nothing follows it */
+	bool full;      /* more than `low` waited */
 	bool dead;
 	bool inside; /* ... one of our own functions */
 	int64_t heard;
@@ -151,6 +153,7 @@ forget_sent(struct ws_conn *c)
 		buf_free(&c->out);
 		c->out = (struct buf){ 0 };
 		c->sent = 0;
+		c->pongs = 0;
 	} else if (c->sent > MOVE_AT && c->sent > c->out.len / 2) {
 		memmove(c->out.ptr, c->out.ptr + c->sent, c->out.len - c->sent);
 		c->out.len -= c->sent;
@@ -242,6 +245,13 @@ wants_more(const struct ws_conn *c)
 	return !c->dead && c->events != NULL && c->holds == 0 && !c->shut;
 }
 
+static void
+pong(struct ws_conn *c, struct str payload)
+{
+	c->pongs++;
+	put_frame(c, WEBSOCKET_PONG, STR(""), payload);
+}
+
 /* Looks at what has come. */
 static void
 take(struct ws_conn *c)
@@ -264,8 +274,8 @@ take(struct ws_conn *c)
 		if (kind == WEBSOCKET_TEXT || kind == WEBSOCKET_BINARY)
 			c->events->message(
 			    c->owner, kind == WEBSOCKET_BINARY, payload);
-		else if (kind == WEBSOCKET_PING)
-			put_frame(c, WEBSOCKET_PONG, STR(""), payload);
+		else if (kind == WEBSOCKET_PING && c->pongs < PONGS_MAX)
+			pong(c, payload);
 		else if (kind == WEBSOCKET_CLOSE)
 			on_close_frame(c, payload);
 	}

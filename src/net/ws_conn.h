@@ -2,7 +2,8 @@
  * net/ws_conn.h - one WebSocket connection of messages, on a loop: either side.
  *
  * It begins behind the answer 101 and owns its descriptor and layers. Pings are
- * answered; what breaks a rule ends it with the code that RFC 6455 has for it.
+ * answered, as long as the peer reads the answers; what breaks a rule ends it
+ * with the code that RFC 6455 has for it.
  *
  *  (1) What is sent is queued without a limit: who sends asks ws_conn_waiting()
  *      and stops what it reads from elsewhere; room() tells when to go on.

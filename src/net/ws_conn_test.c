@@ -343,6 +343,68 @@ addresses_that_are_none_are_refused(void **state)
 			fail_msg("%s", urls[i]);
 }
 
+static void
+give_pings(int peer, struct loop *loop, size_t n)
+{
+	char ping[6 + 125] = { (char)0x89, (char)(0x80 | 125) };
+
+	for (size_t i = 0; i < n; i++) {
+		size_t at = 0;
+
+		while (at < sizeof(ping)) {
+			ssize_t sent = send(
+			    peer, ping + at, sizeof(ping) - at, MSG_DONTWAIT);
+
+			if (sent > 0)
+				at += (size_t)sent;
+			else
+				loop_turn(loop, 10);
+		}
+	}
+	loop_turn(loop, 0);
+}
+
+static size_t
+read_all(int peer, struct loop *loop)
+{
+	static char p[65536];
+	size_t all = 0;
+	ssize_t n;
+
+	for (int quiet = 0; quiet < 3;) {
+		loop_turn(loop, 10);
+		n = recv(peer, p, sizeof(p), MSG_DONTWAIT);
+		if (n > 0)
+			all += (size_t)n;
+		else
+			quiet++;
+	}
+	return all;
+}
+
+static void
+who_asks_and_does_not_read_takes_no_memory(void **state)
+{
+	const struct ws_conn_conf conf = { .message_max = 1000, .low = 1000 };
+	struct fixture *f = *state;
+	int fds[2], small = 4096;
+
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	(void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+	f->server.conn = ws_conn_new(
+	    f->loop, &conf, fds[0], NULL, STR(""), &events, &f->server);
+	give_pings(fds[1], f->loop, 20000);
+	assert_non_null(f->server.conn);
+	assert_true(ws_conn_waiting(f->server.conn) > 0);
+	assert_true(ws_conn_waiting(f->server.conn) < 4096);
+	/* who reads again is answered again */
+	assert_true(read_all(fds[1], f->loop) > 0);
+	give_pings(fds[1], f->loop, 1);
+	assert_int_equal(read_all(fds[1], f->loop), 2 + 125);
+	close(fds[1]);
+}
+
 int
 main(void)
 {
@@ -358,6 +420,9 @@ main(void)
 		    a_message_that_is_too_long_ends_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 		    a_peer_that_is_gone_is_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+		    who_asks_and_does_not_read_takes_no_memory, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(
 		    answers_that_are_no_websocket_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(

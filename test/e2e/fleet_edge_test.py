@@ -1,12 +1,16 @@
 """marram-edge in a fleet: with the real platform and a real sshd, and with a double of the
 platform for what only shows when a connection is lost."""
+import base64
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import stat
 import subprocess
+import time
+import uuid
 
 import pytest
 
@@ -366,6 +370,53 @@ def joined(d, platform):
 def order(platform, path, task="t1"):
     platform.say(kind="switch_to_new_config", new_path_to_config=str(path),
                  configuration_id="new", config_commit="2" * 40, task_id=task)
+
+
+def kernel_row(port):
+    """State and bytes that wait, of a connection from here to that port, and there."""
+    state, waiting = None, 0
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        words = line.split()
+        sends, takes = (int(n, 16) for n in words[4].split(":"))
+        if words[2].endswith(":%04X" % port) and words[3] != "0A":
+            state, waiting = words[3], waiting + sends
+        elif words[1].endswith(":%04X" % port) and words[3] != "0A":
+            waiting += takes
+    return state, waiting
+
+
+def test_what_nobody_takes_holds_a_closed_tunnel_only_for_a_while(devices, platform):
+    """The platform has closed it; here it is a little that the other side does not read."""
+    with socket.socket() as far:
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        far.bind(("127.0.0.1", 0))
+        far.listen()
+        port = far.getsockname()[1]
+        d = devices("a", **{"fleet.tunnels": ["localhost:%d" % port]})
+        joined(d, platform)
+        number = str(uuid.uuid4())
+        platform.say(kind="initiate_connection", connection_id=number, protocol="tcp",
+                     target_ip="localhost", target_port=port, supports_eof=True)
+        peer, _ = far.accept()
+        platform.wait("initiate_connection_ok")
+        chunk, sent = b"x" * 40000, 0
+
+        def left():
+            """What the kernel has not taken of what was sent, when that changes no more."""
+            before, now = None, sent - kernel_row(port)[1]
+            while now > 0 and now != before:
+                time.sleep(0.2)
+                before, now = now, sent - kernel_row(port)[1]
+            return now
+
+        while left() < 300000:
+            platform.say(kind="tcp_data", connection_id=number,
+                         data_base64=base64.b64encode(chunk).decode())
+            sent += len(chunk)
+        assert kernel_row(port)[0] == "01"  # established
+        platform.say(kind="connection_close", connection_id=number, message="done")
+        until("it is closed", lambda: kernel_row(port)[0] != "01", 30)
+        peer.close()
 
 
 def test_a_switch_that_the_platform_confirms_stays(devices, platform):

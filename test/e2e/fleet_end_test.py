@@ -138,6 +138,26 @@ def test_a_remote_that_says_nothing(begin):
         git.close()
 
 
+def test_many_that_wait_for_their_turn(begin):
+    fleet = begin()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        made = fleet.call("POST", "remote", {
+            "unitId": fleet.unit, "name": "r",
+            "url": "git://127.0.0.1:%d/x" % silent.getsockname()[1]}).data["id"]
+        request = ("POST /fleet/api/v1/remote/%s/pull HTTP/1.1\r\nHost: x\r\n"
+                   "Authorization: Bearer %s\r\nContent-Length: 0\r\n\r\n"
+                   % (made, fleet.token)).encode()
+        askers = []
+        for _ in range(800):
+            askers.append(socket.create_connection(("127.0.0.1", fleet.server.http_port)))
+            askers[-1].sendall(request)
+        gits = [silent.accept()[0] for _ in range(2)]
+        fleet.server.call("GET", "/metrics")  # a turn later those have come, too
+        ends_soon(fleet.server)
+        for s in askers + gits:
+            s.close()
+
+
 def sleeper(folder, name):
     """A program that says that it has begun, and does not end by being asked to."""
     folder.mkdir(exist_ok=True)

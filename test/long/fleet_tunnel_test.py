@@ -104,9 +104,13 @@ def test_a_client_that_does_not_read_holds_nobody_for_ever(fleet):
     agent.targets[5900] = source.port
     device = fleet.device(sshd)["id"]
     lazy = access(fleet, device, "--port", "5900", env=access_env(fleet, device))
-    assert len(lazy.stdout.read(1 << 20)) == 1 << 20
-    assert source.ended.wait(300)
-    assert ssh(fleet, device, "true").wait(60) == 0
-    assert not agent.closed.is_set()
-    lazy.kill()
-    lazy.wait(30)
+    try:
+        assert len(lazy.stdout.read(1 << 20)) == 1 << 20
+        assert source.ended.wait(300)
+        assert ssh(fleet, device, "true").wait(60) == 0
+        assert not agent.closed.is_set()
+        history = fleet.listed("device/%s/connection/list" % device)
+        assert [h["disconnectedAt"] for h in history] == [None], history
+    finally:
+        lazy.kill()
+        lazy.wait(30)

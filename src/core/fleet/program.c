@@ -35,10 +35,14 @@ fleet_program(struct fleet *f, const struct child_conf *conf,
     struct err *err)
 {
 	struct wait w = { .done = done, .ctx = ctx };
-	struct loop *loop = loop_new();
 	struct child *child = NULL;
-	int rc = child_start(loop, conf, on_end, &w, &child, err);
+	struct loop *loop;
+	int rc;
 
+	if (atomic_load(&f->ending)) /* many may wait for their turn yet */
+		return err_set(err, ERR_CLOSED, "the server ends");
+	loop = loop_new();
+	rc = child_start(loop, conf, on_end, &w, &child, err);
 	while (rc == 0 && !w.ended) {
 		loop_turn(loop, LOOK_MS);
 		if (w.ended || !atomic_load(&f->ending))

@@ -4,7 +4,8 @@
  *    CONNECTING --> OPEN --both sides have ended, or one is broken--> gone
  *
  * When a socket here does not take what comes, nothing more is read from the
- * platform; when the platform does not, nothing more from the sockets.
+ * platform; when the platform does not, nothing more from the sockets. What is
+ * left when the platform has closed a tunnel is given a while to be taken.
  */
 #include "edge/fleet/private.h"
 
@@ -29,6 +30,7 @@
 #define CHUNK_TEXT ((size_t)12 << 10)
 #define CONNECT_MS 10000
 #define STALL_MS 30000
+#define LAST_MS 10000
 
 struct tunnel {
 	struct fleet_agent *agent;
@@ -41,6 +43,7 @@ struct tunnel {
 	bool held;              /* the platform is not read because of us */
 	bool in_over, out_over; /* the socket's end; the platform's */
 	bool shut;
+	bool closed; /* by the platform: it knows nothing of us any more */
 	struct buf out;
 	size_t sent;
 };
@@ -75,7 +78,8 @@ say(struct tunnel *t, enum relay_kind kind, const char *why)
 static void
 end(struct tunnel *t, const char *why)
 {
-	say(t, t->connected ? RELAY_RESET : RELAY_CONNECT_ERROR, why);
+	if (!t->closed)
+		say(t, t->connected ? RELAY_RESET : RELAY_CONNECT_ERROR, why);
 	forget(t);
 }
 
@@ -96,6 +100,14 @@ send_bytes(struct tunnel *t, const char *p, size_t len)
 	m.data_base64 = buf_str(&b);
 	agent_say(t->agent, &m);
 	buf_free(&b);
+}
+
+static void
+release(struct tunnel *t)
+{
+	t->held = false;
+	loop_cancel(t->agent->conf.loop, &t->timer);
+	ws_conn_release(t->agent->ws);
 }
 
 static bool
@@ -122,17 +134,16 @@ write_out(struct tunnel *t)
 		if (n <= 0)
 			break;
 		t->sent += (size_t)n;
+		if (t->closed) /* it goes on, if slowly */
+			loop_after(t->agent->conf.loop, &t->timer, LAST_MS);
 	}
 	if (t->sent == t->out.len) {
 		buf_free(&t->out);
 		t->out = (struct buf){ 0 };
 		t->sent = 0;
 	}
-	if (t->held && t->out.len - t->sent < LOW) {
-		t->held = false;
-		loop_cancel(t->agent->conf.loop, &t->timer);
-		ws_conn_release(t->agent->ws);
-	}
+	if (t->held && t->out.len - t->sent < LOW)
+		release(t);
 	if (t->out_over && !t->shut && t->out.len == 0) {
 		t->shut = true;
 		(void)shutdown(t->io.fd, SHUT_WR);
@@ -394,7 +405,11 @@ tunnel_message(struct fleet_agent *a, const struct relay_message *m)
 	if (t == NULL)
 		return;
 	if (m->kind == RELAY_CLOSE && t->connected && t->out.len > 0) {
+		t->closed = true;
 		t->in_over = t->out_over = true; /* what it sent comes first */
+		if (t->held)
+			release(t);
+		loop_after(a->conf.loop, &t->timer, LAST_MS);
 		settle(t);
 	} else if (m->kind == RELAY_CLOSE) {
 		forget(t);

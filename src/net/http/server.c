@@ -47,6 +47,7 @@
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -593,6 +594,28 @@ http_tunnel_end(struct http_tunnel *t)
 		loop_post(t->loop, &t->ended);
 }
 
+/* Such a connection may be silent for days: the system finds out whether the
+ * peer's machine is still there, so that none stays of one that vanished. */
+static void
+keep_alive(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+	    connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	static const int on = 1, idle_s = 60, again_s = 15, times = 4;
+
+	if (info == NULL)
+		return;
+	/* of a connection that is none of TCP these fail, as they should */
+	(void)setsockopt(
+	    info->connect_fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)setsockopt(info->connect_fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s,
+	    sizeof(idle_s));
+	(void)setsockopt(info->connect_fd, IPPROTO_TCP, TCP_KEEPINTVL, &again_s,
+	    sizeof(again_s));
+	(void)setsockopt(
+	    info->connect_fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof(times));
+}
+
 /* libmicrohttpd has sent 101. Our own descriptor for `sock` outlives its. */
 static void
 on_upgraded(void *cls, struct MHD_Connection *connection, void *con_cls,
@@ -622,6 +645,7 @@ on_upgraded(void *cls, struct MHD_Connection *connection, void *con_cls,
 		return;
 	}
 	(void)fcntl(u.fd, F_SETFL, fcntl(u.fd, F_GETFL) | O_NONBLOCK);
+	keep_alive(connection);
 	s->ev.upgraded(s->owner, &u);
 	/* the descriptor is the connection itself: nothing is between us */
 	if (r->daemon == &s->plain)

@@ -10,6 +10,9 @@
 #include "base/base.h"
 #include "base/mem.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #define BODY_MAX 1000
 
 /* Holds workers until it is opened. */
@@ -881,6 +884,27 @@ an_upgraded_connection_is_its_owners_until_it_ends_it(void **state)
 }
 
 static void
+an_upgraded_connection_whose_peer_vanishes_is_found_out(void **state)
+{
+	struct test_client c = connect_upgraded("");
+	int on = 0, idle_s = 0;
+	socklen_t len = sizeof(on);
+
+	(void)state;
+	assert_int_equal(
+	    getsockopt(fx->upgraded.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len),
+	    0);
+	assert_int_equal(getsockopt(fx->upgraded.fd, IPPROTO_TCP, TCP_KEEPIDLE,
+			     &idle_s, &len),
+	    0);
+	assert_int_equal(on, 1);
+	assert_int_equal(idle_s, 60);
+	close(fx->upgraded.fd);
+	http_tunnel_end(fx->upgraded.tunnel);
+	test_close(&c);
+}
+
+static void
 an_upgrade_that_is_refused_is_an_answer_like_others(void **state)
 {
 	(void)state;
@@ -1033,6 +1057,7 @@ main(void)
 		T(any_origin_reads_the_api_and_pages_name_it),
 		T(with_a_list_only_its_origins_may_read),
 		T(an_upgraded_connection_is_its_owners_until_it_ends_it),
+		T(an_upgraded_connection_whose_peer_vanishes_is_found_out),
 		T(an_upgrade_that_is_refused_is_an_answer_like_others),
 		T(the_server_may_end_before_an_upgraded_connection),
 		T(idle_connections_end_with_the_server),
