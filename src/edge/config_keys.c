@@ -121,6 +121,9 @@
 		    .example = TOPICS_BASE                                     \
 	}
 
+/* Their settings are kept for what is to come. */
+#define NO_FLOWS "(Kept, but without effect: there are no flows yet.)"
+
 const struct config_key config_keys[] = {
 	{ "device.id", .exposed = true, .doc = "The name of the device.",
 	    .note = "With a certificate it is its common name, and can not be "
@@ -552,7 +555,8 @@ const struct config_key config_keys[] = {
 		   "transferred.",
 	    .example = "/var/tedge" },
 	{ "firmware.child.update.timeout", CONFIG_DURATION, .def = "1h",
-	    .doc = "How long a child device may take for a new firmware.",
+	    .doc = "How long a child device may take for a new firmware. Kept, "
+		   "but without effect: nothing here asks for one yet.",
 	    .example = "3600" },
 	{ "service.type", .def = "service",
 	    .doc = "The type of the device's services.", .example = "systemd" },
@@ -641,18 +645,20 @@ const struct config_key config_keys[] = {
 	/* --- flows ------------------------------------------------------- */
 	{ "flows.memory.heap_size", CONFIG_INT, .def = "16777216", .min = 65536,
 	    .max = 4294967295,
-	    .doc = "Bytes of memory for the scripts of flows." },
+	    .doc = "Bytes of memory for the scripts of flows. " NO_FLOWS },
 	{ "flows.memory.stack_size", CONFIG_INT, .def = "262144", .min = 16384,
-	    .max = 4294967295, .doc = "Bytes of stack for them." },
+	    .max = 4294967295, .doc = "Bytes of stack for them. " NO_FLOWS },
 	{ "flows.stats.interval", CONFIG_DURATION, .def = "1h",
-	    .doc = "How often the figures of flows are published; 0: never." },
+	    .doc = "How often the figures of flows are published; 0: "
+		   "never. " NO_FLOWS },
 	{ "flows.stats.on_message", YES_NO, .def = "false",
-	    .doc = "Figures of onMessage, too?" },
+	    .doc = "Figures of onMessage, too? " NO_FLOWS },
 	{ "flows.stats.on_interval", YES_NO, .def = "false",
-	    .doc = "Figures of onInterval, too?" },
+	    .doc = "Figures of onInterval, too? " NO_FLOWS },
 	{ "flows.stats.on_startup", YES_NO, .def = "false",
-	    .doc = "Figures of onStartup, too?" },
+	    .doc = "Figures of onStartup, too? " NO_FLOWS },
 	{ "flows.params.keep_on_delete", YES_NO, .def = "false",
-	    .doc = "Does params.toml stay when its flow is removed?" },
+	    .doc =
+		"Does params.toml stay when its flow is removed? " NO_FLOWS },
 	{ 0 },
 };
