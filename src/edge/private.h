@@ -42,6 +42,7 @@ struct part {
 struct edge {
 	struct edge_conf conf;
 	struct loop *loop;
+	struct loop_timer memory; /* run.log_memory_interval */
 	struct loop_io signals;
 	struct notify notify;
 	bool ending;

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -153,6 +154,32 @@ watch_signals(struct edge *e, struct err *err)
 	return 0;
 }
 
+/* --- memory -------------------------------------------------------------- */
+
+static void
+on_memory(struct loop_timer *t)
+{
+	struct edge *e = container_of(t, struct edge, memory);
+	long page = sysconf(_SC_PAGESIZE) / 1024, all, shared;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f != NULL && fscanf(f, "%*d %ld %ld", &all, &shared) == 2)
+		log_info("memory in use: %ld KiB, and %ld KiB of files",
+		    (all - shared) * page, shared * page);
+	if (f != NULL)
+		fclose(f);
+	loop_after(
+	    e->loop, t, config_ms(e->conf.config, "run.log_memory_interval"));
+}
+
+static void
+watch_memory(struct edge *e)
+{
+	e->memory.fire = on_memory;
+	if (config_ms(e->conf.config, "run.log_memory_interval") > 0)
+		on_memory(&e->memory);
+}
+
 /* --- start and end ------------------------------------------------------- */
 
 int
@@ -235,6 +262,7 @@ close_all(struct edge *e)
 	for (int i = 0; i < LAST_TURNS; i++) /* the last words of the parts */
 		loop_turn(e->loop, LAST_TURN_MS);
 	broker_close(e);
+	loop_cancel(e->loop, &e->memory);
 	if (e->signals.fd > 0) {
 		loop_unwatch(e->loop, &e->signals);
 		close(e->signals.fd);
@@ -261,6 +289,7 @@ edge_run(const struct edge_conf *conf, struct err *err)
 	if (rc == 0) {
 		log_info("marram-edge " MARRAM_VERSION " is ready");
 		notify_ready(&e.notify, e.loop);
+		watch_memory(&e);
 		loop_run(e.loop);
 		if (e.ended != NULL)
 			rc = err_set(err, ERR_AGAIN, "%s", e.ended);

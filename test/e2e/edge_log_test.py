@@ -106,3 +106,17 @@ def test_a_mapper_alone_is_its_own(device):
         mapper.terminate()
         said = mapper.communicate(timeout=LIMIT)[1]
         assert ("tedge-mapper-collectd has started" in said) == told, said
+
+
+def test_the_memory_in_use_is_logged_if_asked_for(tmp_path):
+    d = Edge(tmp_path, {"run.log_memory_interval": "1s"})
+    d.start()
+    said = re.compile(r"memory in use: (\d+) KiB, and (\d+) KiB of files")
+    until("it is said again", lambda: len(said.findall(d.logged())) > 1)
+    own, _ = said.findall(d.logged())[-1]
+    assert 50 < int(own) < 100000
+    d.stop()
+    d = Edge(tmp_path / "without")
+    d.start()
+    d.stop()
+    assert not said.search(d.logged())
