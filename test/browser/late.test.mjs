@@ -106,3 +106,26 @@ test('who sleeps behind a gateway', async () => {
 	assert.equal(await page.textContent('tbody td >> nth=0'), 'later');
 	await page.context().close();
 });
+
+test('a unit goes when it is told what goes with it, and not before', async () => {
+	const made = await call('POST', coremgr + '/unit', { code: 'gone', name: 'Gone' });
+	const page = await openPage(platform);
+	await signIn(page, platform, '/units/' + made.unitId);
+	await page.waitForSelector('h1:text-is("Gone")');
+	const gone = [];
+	page.on('request', (r) => { if (r.method() === 'DELETE') gone.push(r.url()); });
+	let asked, release;
+	const isAsked = new Promise((done) => { asked = done; }), held = new Promise((done) => { release = done; });
+	await page.locator('main button:text-is("Delete")').waitFor();
+	await page.waitForLoadState('networkidle');
+	await page.route('**/device/count?unit=' + made.unitId, async (r) => { asked(); await held; await r.continue(); });
+	await page.click('main button:text-is("Delete")');
+	await page.click('dialog[open] button.bad');
+	await isAsked;
+	await page.evaluate(settled);
+	assert.deepEqual(gone, []);
+	release();
+	await page.waitForSelector('h1:text-is("Units")');
+	assert.equal(gone.length, 1);
+	await page.context().close();
+});
