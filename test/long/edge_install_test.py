@@ -213,8 +213,9 @@ def test_a_device_is_installed_used_upgraded_and_purged(machine, packages):
     m.good("tedge config set c8y.proxy.bind.port 8002 --profile p")
     m.good("systemctl enable --now tedge-mapper-c8y@p")
     assert states(m)["tedge-mapper-c8y@p"] == "up"
+    # systemd waits for the target alone
     m.good("systemctl stop tedge-mapper-c8y.target")
-    assert states(m)["tedge-mapper-c8y@p"] == "stopped"
+    until("its part is stopped", lambda: states(m)["tedge-mapper-c8y@p"] == "stopped")
     m.good("systemctl start tedge-mapper-c8y.target")
     assert states(m)["tedge-mapper-c8y@p"] == "up"
     m.good("systemctl disable --now tedge-mapper-c8y@p")
