@@ -184,20 +184,20 @@ def hear_all(client, numbers):
         client.send(ack(PUBREC if qos == 2 else PUBACK, m.pid))
 
 
-def away(server):
-    """A session that is not there, with all that comes as it is sent."""
+def sender_to_away(server):
+    """Publishes to a session that is not there, and gets all as it is sent."""
     c = server.client(cid="s", clean=False, level=5, p=props(FOR_EVER))
     c.send(subscribe(1, ("t/#", 2 | 8), p=props((11, b"\x09"))))
     assert c.take()[0] == 0x90
     c.drop()
+    server.until("connections", 0)
+    return server.client(cid="p", level=5, p=b"\0")
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_what_waits_for_long_comes_as_it_was(start, tmp_path, killed):
     server = start(*kept(tmp_path))
-    away(server)
-    server.until("connections", 0)
-    sender = server.client(cid="p", level=5, p=b"\0")
+    sender = sender_to_away(server)
     say_all(sender, range(2500))
     server.until("queued_messages", 2500)
     if killed:
@@ -227,9 +227,7 @@ def test_what_waits_for_long_comes_as_it_was(start, tmp_path, killed):
 @pytest.mark.parametrize("killed", [False, True])
 def test_what_waits_takes_little_memory(start, tmp_path, killed):
     server = start(*kept(tmp_path))
-    away(server)
-    server.until("connections", 0)
-    sender = server.client(cid="p", level=5, p=b"\0")
+    sender = sender_to_away(server)
     before = server.memory()
     small = [n for n in range(60000) if n % 500 != 499 and n % 400 != 7]
     say_all(sender, small, 1000)
@@ -246,9 +244,7 @@ def test_what_waits_takes_little_memory(start, tmp_path, killed):
 
 def test_of_many_that_wait_the_oldest_go(start, tmp_path):
     server = start(*kept(tmp_path), "--queue-messages", 1500, "--full", 1)
-    away(server)
-    server.until("connections", 0)
-    sender = server.client(cid="p", level=5, p=b"\0")
+    sender = sender_to_away(server)
     say_all(sender, range(4000))
     server.until("queued_messages", 1500)
     c = server.client(cid="s", clean=False, level=5, present=True,
