@@ -183,6 +183,7 @@ test('deleting a unit names what goes with it, counted by the server', async () 
 	await page.waitForSelector(dialog + 'li:has-text("Applications: 1 (secret-app)")');
 	await isGood(page, 'unit-delete');
 	await page.click(dialog + 'button:text-is("Delete")');
+	await page.waitForSelector('h1:text-is("Units")');
 	await page.waitForSelector('a:text-is("south")', { state: 'detached' });
 	assert.equal(await call('GET', '/broker/api/v1/unit/' + south), 404);
 	await page.click('.toast:has-text("south was deleted") >> text=Undo');

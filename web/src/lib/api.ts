@@ -33,11 +33,15 @@ const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) 
 
 // What is deleted on its own page is not asked for there any more, nor its
 // history, though others tell that it has changed: nobody would be there to
-// answer.
-let deleted: { path: string; page: string } | undefined;
-const isDeleted = (path: string) => deleted?.page === location.pathname && ((path === METRIC && deleted.path.includes('/device/')) || (path.split('?')[0] + '/').startsWith(deleted.path + '/'));
+// answer; of a unit, nothing that it held either.
+let deleted: { path: string; unit?: string; page: string } | undefined;
+function isDeleted(asked: string): boolean {
+	if (deleted?.page !== location.pathname) return false;
+	const [path, query] = asked.split('?');
+	return (path === METRIC && deleted.path.includes('/device/')) || (path + '/').startsWith(deleted.path + '/') || (!!deleted.unit && new URLSearchParams(query).get('unit') === deleted.unit);
+}
 async function deleting(path: string): Promise<Changed> {
-	deleted = { path, page: location.pathname };
+	deleted = { path, unit: /\/unit\/([^/]+)$/.exec(path)?.[1], page: location.pathname };
 	try { return await whole('DELETE', path); } catch (e) { deleted = undefined; throw e; }
 }
 
