@@ -19,6 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What an agent answers that is asked to switch while it is at another one. */
+#define RELAY_BUSY "another change is under way"
+
 enum relay_kind {
 	RELAY_UNKNOWN,
 	/* agent to platform */

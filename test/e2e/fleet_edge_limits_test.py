@@ -51,9 +51,13 @@ def test_one_change_at_a_time(devices, platform):
     refused = platform.wait("switch_to_new_config_result")
     assert refused["task_id"] == "t2" and "another change is under way" in refused["stderr"]
     assert not refused["switch_success"] and "switch two" not in log.read_text()
+    # A platform that was started anew orders the same again.
+    order(platform, slow, "t3")
+    answer(platform)
     (d.folder / "go").touch()
     done = platform.wait("switch_to_new_config_result", 2)
-    assert done["task_id"] == "t1" and done["switch_success"] and current(d) == "slow"
+    assert done["task_id"] == "t3" and done["switch_success"] and current(d) == "slow"
+    assert log.read_text().count("switch slow") == 1
 
 
 @pytest.mark.parametrize("said", ["Activation script failed", "Failed to run activate script"])

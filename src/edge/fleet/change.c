@@ -659,6 +659,20 @@ refuse(struct fleet_agent *f, const struct relay_message *m, const char *why)
 		.err = str_of(why) });
 }
 
+/* A platform that was started anew orders again what is under way. */
+static bool
+go_on_for(struct change *x, const struct relay_message *m)
+{
+	struct err err;
+
+	if (x->row.phase == BACK || !str_eq(m->new_path_to_config, x->row.path))
+		return false;
+	x->row.task = arena_str(&x->arena, m->task_id);
+	if (record_write(&x->agent->conf, &x->row, &err) != 0)
+		log_error("%s", err.text);
+	return true;
+}
+
 void
 change_begin(struct fleet_agent *f, const struct relay_message *m)
 {
@@ -670,7 +684,8 @@ change_begin(struct fleet_agent *f, const struct relay_message *m)
 	struct err err;
 
 	if (f->change != NULL) {
-		refuse(f, m, "another change is under way");
+		if (!go_on_for(f->change, m))
+			refuse(f, m, RELAY_BUSY);
 		return;
 	}
 	if (!is_store_path(m->new_path_to_config)) {

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/nix_log.h"
+#include "codec/relay.h"
 #include "codec/url.h"
 #include "nixos_device_sh.h"
 
@@ -646,7 +647,7 @@ most_s(const struct target_job *j)
 	return target_ms(j->apply_ms) / 1000;
 }
 
-/* By its agent. ERR_NOT_FOUND: it has none. */
+/* By its agent. ERR_NOT_FOUND: it has none; ERR_AGAIN: it is at another one. */
 static int
 by_agent(struct target_job *j, struct str path, struct err *err)
 {
@@ -660,11 +661,30 @@ by_agent(struct target_job *j, struct str path, struct err *err)
 	tell_lines(j, r.out);
 	tell_lines(j, r.err);
 	said = last_line(r.err.len > 0 ? r.err : r.out);
-	return r.status == 0
-	    ? 0
-	    : err_set(err, ERR_PARAM,
-		  "its agent could not switch, or took it back: " STR_FMT,
-		  STR_ARG(said));
+	if (r.status == 0)
+		return 0;
+	if (str_eqz(said, RELAY_BUSY))
+		return err_set(err, ERR_AGAIN, "its agent says: " RELAY_BUSY);
+	return err_set(err, ERR_PARAM,
+	    "its agent could not switch, or took it back: " STR_FMT,
+	    STR_ARG(said));
+}
+
+/* What was cancelled, or took too long, is let end there before. */
+static int
+back_by_agent(struct target_job *j, struct str old, struct err *err)
+{
+	int64_t until = clock_mono() + target_ms(j->apply_ms);
+	int64_t wait = POLL_MIN_MS;
+	int rc = by_agent(j, old, err);
+
+	while (rc == ERR_AGAIN && left(until) > 1) {
+		rc = pause_for(j, wait, err);
+		if (rc == 0)
+			rc = by_agent(j, old, err);
+		wait = MIN_OF(2 * wait, POLL_MAX_MS);
+	}
+	return rc;
 }
 
 /* What became of the switch. */
@@ -760,7 +780,7 @@ nixos_rollback(struct target_job *j, struct str built, struct err *err)
 			rc = current_of(j, &current, err);
 		if (rc != 0 || str_eq(current, old))
 			return rc;
-		rc = by_agent(j, old, err);
+		rc = back_by_agent(j, old, err);
 		if (rc != ERR_NOT_FOUND)
 			return rc;
 		rc = 0;
