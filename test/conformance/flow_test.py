@@ -228,7 +228,7 @@ def test_who_outruns_a_consumer_is_not_read(start, qos, threads):
                             pid=i + 1) for i in range(n))
     begun = time.monotonic()
     sent = pour(c.s, data, 0.1)
-    assert sent < len(data)
+    assert sent < len(data) or time.monotonic() - begun > 0.4  # more were taken
     n_consumed = server.counters()["consumed"]
     assert n_consumed <= 50 * (1 + (time.monotonic() - begun) // 0.4)
     c.s.settimeout(LIMIT)
