@@ -7,8 +7,12 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
+
+sys.path.append(os.path.join(os.path.dirname(__file__), "../e2e"))
+from ports import free_port  # noqa: E402
 
 MQTTD = os.environ.get("MQTTD", "mqttd")
 WINDOW = 10
@@ -38,7 +42,7 @@ class Server:
 
     def __init__(self, folder, *args, durability="disk"):
         Server.running.append(self)
-        self.folder, self.port, self.p = folder, 0, None
+        self.folder, self.port, self.p = folder, free_port(), None
         self.args = ["--dir", str(folder), "--durability", durability,
                      "--session-expiry-ms", "0", *map(str, args)]
         self.errors = folder.parent / (folder.name + ".err")
