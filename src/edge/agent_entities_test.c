@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PATIENCE 2000 /* turns of at most 5 ms */
+#define PATIENCE 20000 /* turns of at most 5 ms */
 
 struct fixture {
 	struct loop *loop;

@@ -7,11 +7,16 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(__file__), "../e2e"))
+from ports import free_port  # noqa: E402
+
 MQTTD = os.environ.get("MQTTD", "mqttd")
 WINDOW = 10
+LIMIT = 60  # seconds that anything may take before a test gives up
 
 
 def text(s):
@@ -37,7 +42,7 @@ class Server:
 
     def __init__(self, folder, *args, durability="disk"):
         Server.running.append(self)
-        self.folder, self.port, self.p = folder, 0, None
+        self.folder, self.port, self.p = folder, free_port(), None
         self.args = ["--dir", str(folder), "--durability", durability,
                      "--session-expiry-ms", "0", *map(str, args)]
         self.errors = folder.parent / (folder.name + ".err")
@@ -211,7 +216,7 @@ class Subscriber(Client):
             self.sock.sendall(ack(0x70, pid))
 
 
-def wait_until(condition, seconds=30):
+def wait_until(condition, seconds=2 * LIMIT):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -236,7 +241,7 @@ def crash_rounds(folder, rounds, rng, durability="disk", threads=1):
     server = Server(folder, "--threads", threads, durability=durability)
     assert server.start()
     subscriber = Subscriber(server, "sub", "t/#", 2)
-    assert subscriber.subscribed.wait(10)
+    assert subscriber.subscribed.wait(LIMIT)
     publishers = [Publisher(server, f"pub{i}", f"t/{i}", 1 + i % 2)
                   for i in range(8)]
     try:
@@ -244,7 +249,7 @@ def crash_rounds(folder, rounds, rng, durability="disk", threads=1):
             time.sleep(rng.uniform(0.01, 0.25))  # the random instant
             server.kill()
             assert server.start(), server.said()
-        goal = {p: len(p.acked) + 20 for p in publishers}
+        goal = {p: len(p.acked) + 30 for p in publishers}
         wait_until(lambda: all(len(p.acked) >= g for p, g in goal.items()))
         for p in publishers:
             p.stop()

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from durable import (Publisher, Server, Subscriber, check, crash_rounds,
+from durable import (LIMIT, Publisher, Server, Subscriber, check, crash_rounds,
                      wait_until)
 
 
@@ -31,7 +31,7 @@ def test_a_full_disk_stops_answers_and_is_told_and_old_data_is_safe(tmp_path):
     server = Server(tmp_path / "j")
     assert server.start()
     sub = Subscriber(server, "sub", "t/#", 1)
-    assert sub.subscribed.wait(10)
+    assert sub.subscribed.wait(LIMIT)
     sub.stop()
     pub = Publisher(server, "pub", "t/0", 1)
     wait_until(lambda: len(pub.acked) > 100)
@@ -61,7 +61,7 @@ def journal_with_messages(tmp_path):
     server = Server(tmp_path / "j", "--threads", 2)
     assert server.start()
     sub = Subscriber(server, "sub", "t/#", 1)
-    assert sub.subscribed.wait(10)
+    assert sub.subscribed.wait(LIMIT)
     sub.stop()
     pub = Publisher(server, "pub", "t/0", 1)
     wait_until(lambda: len(pub.acked) > 300)
@@ -136,7 +136,7 @@ def test_the_journal_is_cleaned_and_what_counts_stays(tmp_path):
     shared = Subscriber(server, "member", "$share/g/shared", 1)
     reader = Subscriber(server, "reader", "new/#", 1)
     for s in away, shared, reader:
-        assert s.subscribed.wait(10)
+        assert s.subscribed.wait(LIMIT)
     away.stop()
     shared.stop()
     old = [Publisher(server, "old0", "old/0", 1),
@@ -144,13 +144,13 @@ def test_the_journal_is_cleaned_and_what_counts_stays(tmp_path):
            Publisher(server, "old2", "q", 1),
            Publisher(server, "old3", "shared", 1)]
     # so many that most of them are packed
-    wait_until(lambda: all(len(p.acked) > 1500 for p in old), 60)
+    wait_until(lambda: all(len(p.acked) > 1500 for p in old))
     for p in old:
         p.stop()
     # far more than is ever waiting goes through the journal
     busy = [Publisher(server, f"new{i}", f"new/{i}", 1, pad=20000)
             for i in range(4)]
-    wait_until(lambda: sum(len(p.acked) for p in busy) > 6000, 60)
+    wait_until(lambda: sum(len(p.acked) for p in busy) > 6000)
     for p in busy:
         p.stop()
     written = 20000 * sum(len(p.acked) for p in busy)

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from wire import (BYE, PING, PONG, PUBACK, PUBCOMP, PUBREC, PUBREL, Client,
-                  Message, ack, connect, packet, publish, subscribe,
+from wire import (BYE, LIMIT, PING, PONG, PUBACK, PUBCOMP, PUBREC, PUBREL,
+                  Client, Message, ack, connect, packet, publish, subscribe,
                   unsubscribe)
 
 
@@ -85,9 +85,9 @@ def test_who_says_nothing_is_sent_away(start):
 
 
 def test_a_silent_client_is_sent_away_after_one_and_a_half_keepalives(server):
-    c, began = server.client(keepalive=1), time.monotonic()
-    c.closed()
-    assert 1.4 < time.monotonic() - began < 4
+    began = time.monotonic()
+    server.client(keepalive=1).closed()
+    assert time.monotonic() - began > 1.4
     assert server.counters()["keepalive_timeouts"] == 1
 
 
@@ -357,6 +357,7 @@ def test_the_will_is_published_on_errors_silence_and_take_over(server):
 def test_a_session_is_remembered_with_what_it_is_owed(server):
     c = server.client(cid="p", clean=False).sub(("t", 1))
     c.drop()
+    server.until("connections", 0)
     p = server.client()
     for i in range(1, 4):
         p.send(publish("t", str(i), qos=1, pid=i))
@@ -483,12 +484,15 @@ def test_who_does_not_read_loses_qos_0_only(start):
 
 
 def test_sessions_expire_and_are_limited(start):
-    s = start("--max-sessions", 2, "--session-expiry-ms", 1500)
+    s = start("--max-sessions", 2, "--session-expiry-ms", 600000)
     for i in range(3):
         s.client(cid="p%d" % i, clean=False).drop()
         s.until("connections", 0)
     assert s.counters()["sessions_evicted"] == 1
     s.client(cid="p2", clean=False, present=True).drop()
+    s = start("--session-expiry-ms", 300)
+    for i in range(2):
+        s.client(cid="p%d" % i, clean=False).drop()
     s.until("sessions_expired", 2)
     assert s.counters()["sessions"] == 0
 
@@ -585,8 +589,8 @@ def test_mosquitto_clients_get_along_with_it(start):
     s.until("subscriptions", 1)
     for q in "012":
         subprocess.run(["mosquitto_pub", *login, "-t", "a/" + q, "-m",
-                        "m" + q, "-q", q], check=True, timeout=10)
-    assert sub.communicate(timeout=10)[0] == "a/0 m0\na/1 m1\na/2 m2\n"
+                        "m" + q, "-q", q], check=True, timeout=LIMIT)
+    assert sub.communicate(timeout=LIMIT)[0] == "a/0 m0\na/1 m1\na/2 m2\n"
 
 
 def test_paho_gets_along_with_it(server):
@@ -603,9 +607,8 @@ def test_paho_gets_along_with_it(server):
     server.until("subscriptions", 1)
     for i in range(300):
         c.publish("t/%d" % i, str(i), qos=i % 3).wait_for_publish()
-    for _ in range(500):
-        if len(got) == 300:
-            break
+    end = time.monotonic() + LIMIT
+    while len(got) < 300 and time.monotonic() < end:
         time.sleep(0.01)
     c.disconnect()
     c.loop_stop()

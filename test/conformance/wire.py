@@ -11,6 +11,7 @@ import time
 import pytest
 
 MQTTD = os.environ.get("MQTTD", "mqttd")
+LIMIT = 60  # seconds that anything may take before a test gives up
 
 
 # --- packets ---------------------------------------------------------------
@@ -120,14 +121,14 @@ class Client:
     def __init__(self, server, first=None, port=None, level=4, **kw):
         self.level = level
         self.s = socket.create_connection(
-            ("127.0.0.1", port or server.port), 5)
+            ("127.0.0.1", port or server.port), LIMIT)
         self.buf = b""
         self.send(first if first is not None else connect(level=level, **kw))
 
     def send(self, *packets):
         self.s.sendall(b"".join(packets))
 
-    def fill(self, n, wait=5):
+    def fill(self, n, wait=LIMIT):
         self.s.settimeout(wait)
         while len(self.buf) < n:
             more = self.s.recv(65536)
@@ -135,7 +136,7 @@ class Client:
                 raise EOFError
             self.buf += more
 
-    def take(self, wait=5):
+    def take(self, wait=LIMIT):
         """One packet: first byte and body."""
         self.fill(2, wait)
         n, shift, at = 0, 0, 1
@@ -174,7 +175,7 @@ class Client:
             codes if codes is not None else [q for _, q in filters])))
         return self
 
-    def message(self, wait=5):
+    def message(self, wait=LIMIT):
         first, body = self.take(wait)
         assert first >> 4 == 3, (first, body)
         return Message(first, body, self.level)
@@ -230,11 +231,11 @@ class Server:
         raise EOFError("mqttd has ended")
 
     def until(self, counter, value):
-        for _ in range(500):
-            if self.counters()[counter] == value:
-                return
+        end = time.monotonic() + LIMIT
+        while (found := self.counters()[counter]) != value:
+            assert time.monotonic() < end, "%s is %d, not %d" % (
+                counter, found, value)
             time.sleep(0.01)
-        assert self.counters()[counter] == value
 
     def memory(self):
         """Resident bytes."""
@@ -244,6 +245,6 @@ class Server:
     def end(self):
         self.p.send_signal(signal.SIGTERM)
         try:
-            assert self.p.wait(10) == 0
+            assert self.p.wait(LIMIT) == 0
         finally:
             self.p.stdout.close()

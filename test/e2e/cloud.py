@@ -25,6 +25,8 @@ import threading
 import time
 import urllib.parse
 
+from ports import free_port
+
 Message = collections.namedtuple("Message",
                                  "client topic payload qos retain dup")
 TENANT = "t123456"
@@ -549,7 +551,7 @@ class Cloud:
         self.ssl.verify_mode = (ssl.CERT_REQUIRED if need_cert
                                 else ssl.CERT_OPTIONAL)
         self.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.port, self.server = port, None
+        self.port, self.server = port or free_port(), None
         self.loop = asyncio.new_event_loop()
         self.loop.set_exception_handler(lambda *_: None)  # broken handshakes
         self.thread = threading.Thread(target=self.loop.run_forever,
@@ -570,7 +572,6 @@ class Cloud:
         async def listen():
             self.server = await self.loop.create_server(
                 lambda: Connection(self), "127.0.0.1", self.port, ssl=self.ssl)
-            self.port = self.server.sockets[0].getsockname()[1]
         if self.server is None:
             self.do(listen)
 

@@ -27,6 +27,15 @@ LIMIT = 90  # seconds that anything may take before a test gives up
 os.environ.setdefault("ASAN_OPTIONS", "intercept_tls_get_addr=0")
 
 
+SLOW = ("fleet_deploy_test", "fleet_linux_test", "backup_test")
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first, spread over all that run beside each
+    other: else the last of them would have it alone at the end."""
+    items.sort(key=lambda item: item.path.stem not in SLOW)
+
+
 def until(what, check, limit=LIMIT):
     """Waits for a condition; returns what it returned."""
     end = time.monotonic() + limit

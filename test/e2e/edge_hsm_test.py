@@ -315,7 +315,7 @@ def test_who_speaks_slowly_holds_nobody_up(tmp_path):
     thread = threading.Thread(target=drip)
     thread.start()
     try:
-        assert began.wait(30)
+        assert began.wait(LIMIT)
         assert "object=device" in hsm.good("hsm", "list-keys").out
     finally:
         over.set()

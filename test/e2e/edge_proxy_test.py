@@ -26,8 +26,8 @@ class Tenant(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, authority, port=0):
-        super().__init__(("127.0.0.1", port), Door)
+    def __init__(self, authority, port=None):
+        super().__init__(("127.0.0.1", port or free_port()), Door)
         self.asked, self.refuse, self.go = [], 0, threading.Event()
         self.knows = False  # the device's id
         self.bodies = []  # of events, their beginnings

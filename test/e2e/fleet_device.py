@@ -61,8 +61,7 @@ class Sshd:
 
     def answers(self):
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 1) as s:
-                s.settimeout(5)
+            with socket.create_connection(("127.0.0.1", self.port), LIMIT) as s:
                 return s.recv(4) == b"SSH-"
         except OSError:
             return False
@@ -175,7 +174,7 @@ class Agent:
         number, port = m["connection_id"], m["target_port"]
         to = self.targets.get(port) or (self.sshd and self.sshd.port)
         try:
-            s = socket.create_connection(("127.0.0.1", to), 5)
+            s = socket.create_connection(("127.0.0.1", to), LIMIT)
         except (OSError, TypeError) as why:
             self.say(kind="initiate_connection_error", connection_id=number, message=str(why))
             return

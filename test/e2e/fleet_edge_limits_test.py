@@ -118,7 +118,8 @@ def test_who_is_not_let_in_waits_longer_each_time(devices):
                 return until("four tries", lambda: len(times) >= 4)
         joined(d, Nobody)
         waits = [b - a for a, b in zip(times, times[1:])]
-        assert waits[1] > 1.5 * waits[0] and waits[2] > 1.5 * waits[1], waits
+        # 1 s, 2 s, 4 s; this machine may be late to see one
+        assert waits[1] > 1.5 and waits[2] > 3, waits
         door.shutdown(socket.SHUT_RDWR)
 
 
@@ -209,11 +210,11 @@ def test_the_end_comes_behind_what_was_sent(devices, platform):
         while True:
             send(platform, number, 1)
             chunks += 1
-            answer(platform, 2)
+            answer(platform, 4)
     platform.say(kind="connection_close", connection_id=number)
     assert target.rest() == chunks * 32768
     # now the agent has some of it yet when the end comes
-    chunks -= 8
+    chunks = max(chunks - 8, 1)
     number = tunnel(d, platform, target, 2)
     send(platform, number, chunks)
     platform.say(kind="connection_close", connection_id=number)

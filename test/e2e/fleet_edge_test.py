@@ -415,7 +415,7 @@ def test_what_nobody_takes_holds_a_closed_tunnel_only_for_a_while(devices, platf
             sent += len(chunk)
         assert kernel_row(port)[0] == "01"  # established
         platform.say(kind="connection_close", connection_id=number, message="done")
-        until("it is closed", lambda: kernel_row(port)[0] != "01", 30)
+        until("it is closed", lambda: kernel_row(port)[0] != "01")
         peer.close()
 
 

@@ -41,7 +41,7 @@ def fleet(start, tmp_path):
 
     def begin(*configs, confirm="30s", options=()):
         server = start("--fleet.deploy.confirm-time", confirm,
-                       "--fleet.deploy.check-time", "5s", *options)
+                       "--fleet.deploy.check-time", "20s", *options)
         fleets.append(fleet_linux.LinuxFleet(server, tmp_path, *configs))
         (fleets[-1].repository / "artifacts/a b'$(id).png").write_bytes(
             bytes(range(256)))

@@ -350,7 +350,7 @@ class Device:
 
 
 NEEDED = pytest.mark.skipif(bool(MISSING), reason="needs " + ", ".join(MISSING))
-QUICK = ["--fleet.deploy.confirm-time", "30s", "--fleet.deploy.check-time", "5s"]
+QUICK = ["--fleet.deploy.confirm-time", "30s", "--fleet.deploy.check-time", "20s"]
 
 
 @pytest.fixture

@@ -315,7 +315,7 @@ def test_a_node_takes_a_firmware_over_the_air(garden):
     booted = threading.Thread(target=node.wait_boot, daemon=True)
     booted.start()
     garden.act("node:ms.1", "reboot")
-    booted.join(30)
+    booted.join(LIMIT)
     assert node.running[:2] == [10, 2]
     assert node.image[:len(BLINK)] == BLINK
     assert len(node.image) % 128 == 0 and crc16(node.image) == node.running[3]

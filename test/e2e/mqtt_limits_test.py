@@ -65,11 +65,18 @@ class Person:
 
 
 class Watch(Person):
-    """Sees every counter."""
+    """Sees every counter; also when it was put out meanwhile and came again."""
+    COUNTERS = "$SYS/broker/counters/mqtt/#"
 
-    def __init__(self, port):
-        super().__init__(port, "watch", ["$SYS/broker/counters/mqtt/#"],
-                         keepalive=1)
+    def __init__(self, port, keepalive):
+        self.asked = False
+        super().__init__(port, "watch", [self.COUNTERS], keepalive=keepalive)
+
+    def on_connect(self, client, *args):
+        if self.asked:
+            client.subscribe(self.COUNTERS, 1)
+        self.asked = True
+        super().on_connect(client, *args)
 
     def __getitem__(self, name):
         topic = "$SYS/broker/counters/mqtt/" + name
@@ -90,7 +97,9 @@ def serve(start):
     def begin(*settings):
         server = start("--mqtt.allow-anonymous", "--mqtt.sys-interval", "50ms",
                        *["--mqtt." + s for s in settings], only=True)
-        opened.append(Watch(server.mqtt_port))
+        # it keeps the time that clients are told
+        opened.append(Watch(server.mqtt_port, 1 if any(
+            s.startswith("maxKeepalive") for s in settings) else 60))
         return server, opened[-1]
 
     yield begin
@@ -342,9 +351,11 @@ def test_max_output(serve):
 
 def test_max_rate(serve):
     server, watch = serve("maxRate=10")
-    talk(server, *["x"] * 15, qos=0)
+    raw = Raw(server)
+    raw.sock.sendall(b"\x30\4\0\1tx" * 15)  # at once
     watch.until("rate_limited", 1)
     watch.until("publish_in", 15)  # none was lost
+    raw.close()
 
 
 def test_queue_ttl(start):

@@ -27,6 +27,8 @@ import threading
 import time
 import tty
 
+from ports import free_port
+
 PRESENTATION, SET, REQUEST, INTERNAL, STREAM = range(5)
 V_TEMP, V_STATUS = 0, 2
 I_BATTERY_LEVEL, I_TIME, I_ID_REQUEST, I_ID_RESPONSE, I_CONFIG = 0, 1, 3, 4, 6
@@ -39,7 +41,8 @@ ALL = ITSELF = 255
 PATIENCE = 60
 BLOCK = 16
 RETRY = 0.5  # seconds until a block is asked for again
-RETRIES = 5
+UNHEARD = 20  # seconds until it takes it that nobody has an image for it
+RETRIES = 100
 
 
 class Fault(Exception):
@@ -76,10 +79,10 @@ class Radio:
         self.client = None
 
     @classmethod
-    def tcp(cls, port=0):
+    def tcp(cls, port=None):
         self = cls()
-        self.listener = socket.create_server(("127.0.0.1", port))
-        self.port = self.listener.getsockname()[1]
+        self.port = port or free_port()
+        self.listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -312,7 +315,7 @@ class Node:
         self.boots += 1
         self.put(ITSELF, STREAM, CONFIG_REQUEST, words(*self.running, 0x0301))
         try:
-            m = self.wait(STREAM, CONFIG_RESPONSE, patience=2)
+            m = self.wait(STREAM, CONFIG_RESPONSE, patience=UNHEARD)
         except Fault:  # nobody answers: it goes on with what it has
             self.present()
             return False

@@ -102,10 +102,16 @@ def test_the_sun_and_an_offset(begin, web, kind):  # noqa: F811
         web.at("/sun")[0][2].replace("Z", "+00:00"))
     known = sun(48.1, 11.6, kind == "sunrise")
     assert abs((at - known).total_seconds()) < 240, (at, known)
-    # an offset that brings it about in a few seconds
-    soon = now().replace(microsecond=0) + datetime.timedelta(seconds=6)
-    offset = int((soon - at).total_seconds())
-    add(dev, "due", kind, {"frequency": "daily", "offset": "%ds" % offset})
+    # an offset that brings it about in a few seconds; not before it is known
+    for ahead in (4, 30):
+        soon = now().replace(microsecond=0) + datetime.timedelta(
+            seconds=ahead)
+        offset = int((soon - at).total_seconds())
+        add(dev, "due", kind, {"frequency": "daily",
+                               "offset": "%ds" % offset})
+        if now() < soon:
+            break
+        hub(dev.probe, "DELETE", "schedule/due", status=204)
     add(dev, "not", kind, {"frequency": "daily",
                            "offset": "%ds" % (offset + 3600)})
     add(dev, "plain", kind, {"frequency": "daily", "offset": ""})

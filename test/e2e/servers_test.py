@@ -244,7 +244,7 @@ def test_nothing_that_was_acknowledged_is_lost(probe, database):
 
     wanted = {(BASE + n * STEP, value_of(n)) for n in load.kept}
     assert len(wanted) == load.n
-    until("all of them", lambda: wanted <= set(database.points("n")), 40)
+    until("all of them", lambda: wanted <= set(database.points("n")))
     # none has another value, and none is there that nobody sent
     assert set(database.points("n")) == wanted
     rows = history(probe, window="")
@@ -286,7 +286,7 @@ def test_21_names_are_escaped_and_the_end_is_not_part(probe, database):
         token=probe.token).data]
     odd = next(name for name in names if name != "n")
     assert "'" in odd and '"' in odd
-    until("all of them", lambda: len(of(odd)) == 3 and len(of("n")) == 3, 40)
+    until("all of them", lambda: len(of(odd)) == 3 and len(of("n")) == 3)
     assert (of(odd), of("n")) == ([0.5, 1.5, 2.5], [10.5, 11.5, 12.5])
     stop = stamp(BASE + 2000)
     assert of(odd, stop=stop) == [0.5, 1.5]

@@ -135,17 +135,26 @@ def test_the_sign_in_page_shows_its_message(server):
 def test_schedules_go_by_the_new_clock_at_once(start):
     server = start("--hub.time-zone", "UTC")
     site = Site(server, server.login())
-    # in a few seconds, by a clock that is five hours ahead
-    then = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(
-        hours=5, seconds=8)
-    r = server.call("POST", "/hub/api/v1/schedule", {"data": {
-        "id": "tea", "unitId": site.unit, "type": "simple", "enabled": True,
-        "spec": {"frequency": "daily", "time": then.strftime("%H:%M:%S")}}},
-        token=site.token)
-    assert r.status == 200, r.text
-    put(server, site.token, "hub.timeZone", "Etc/GMT-5")
+
+    def now():
+        return datetime.datetime.now(datetime.timezone.utc)
+
+    for ahead in (3, 30):  # until both are known in time
+        put(server, site.token, "hub.timeZone", "UTC")
+        # in a few seconds, by a clock that is five hours ahead
+        due = now().replace(microsecond=0) + datetime.timedelta(seconds=ahead)
+        then = due + datetime.timedelta(hours=5)
+        r = server.call("POST", "/hub/api/v1/schedule", {"data": {
+            "id": "tea%d" % ahead, "unitId": site.unit, "type": "simple",
+            "enabled": True, "spec": {"frequency": "daily",
+                                      "time": then.strftime("%H:%M:%S")}}},
+            token=site.token)
+        assert r.status == 200, r.text
+        put(server, site.token, "hub.timeZone", "Etc/GMT-5")
+        if now() < due:
+            break
     until("tea", lambda: server.call(
-        "GET", "/hub/api/v1/schedule/tea",
+        "GET", "/hub/api/v1/schedule/tea%d" % ahead,
         token=site.token).data["state"]["executedCount"] == 1)
 
 

@@ -348,7 +348,7 @@ def test_the_simulator_leaves_alone_what_is_not_its_own(site):
 
 
 def test_the_simulator_ends_by_itself(start):
-    server = start("--simulator.duration", "1s", "--simulator.runs", "1",
+    server = start("--simulator.duration", "4s", "--simulator.runs", "1",
                    "--simulator.interval", "100ms", "--simulator.history",
                    "0s")
     site = Site(server, server.login())

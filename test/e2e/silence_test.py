@@ -1,5 +1,6 @@
 """Devices that are not heard of are down."""
 import signal
+import time
 
 from conftest import Site, until
 from rules_test import Field, task, traces
@@ -22,6 +23,13 @@ def status(site, device=None):
             if n["id"] == (device or site.device)][0]
 
 
+def is_up_for_a_while(dev, **values):
+    """Unless this machine needs more than its time to look."""
+    begun = time.monotonic()
+    dev.send(**values)
+    assert status(dev.probe) == "up" or time.monotonic() - begun > 2
+
+
 def test_a_silent_device_is_down_until_it_is_heard_again(start):
     dev = field(start(*QUICK, "--hub.node-state.inactive", "2s"))
     p = dev.probe
@@ -32,19 +40,22 @@ def test_a_silent_device_is_down_until_it_is_heard_again(start):
     until("it is known", lambda: listed(p, "node"))
     hub(p, "PATCH", "node/" + other, {"data": {"labels": {
         "inactive_duration": "1h"}}}, 204)
+    # it may have been silent for too long before that
+    dev.network.publish(p.net_topic("uldata"), uplink(
+        {"x": 8}, addr="02", at="2026-05-01T00:30:00Z"))
+    until("it is up", lambda: status(p, other) == "up")
+    before = p.server.counter("hub_silent_total")
     task(dev, eventFilter={"entityTypes": ["node"], "filters": {
         "nodeId": "01000461", "state.status": "down"}}, variables={},
         evaluationConfig={"rule": {}}, handlers=[], handlerParameters={})
-    dev.send(temperature=1)
-    assert status(p) == "up"
+    is_up_for_a_while(dev, temperature=1)
     until("it is down", lambda: status(p) == "down")
     state = [n for n in listed(p, "node") if n["id"] == p.device][0]["state"]
     assert state["message"] == "marked by server"
     assert traces(dev, 1)[0]["event"]["entity"]["state"]["status"] == "down"
     assert status(p, other) == "up"
-    assert p.server.counter("hub_silent_total") == 1
-    dev.send(temperature=2)
-    assert status(p) == "up"
+    assert p.server.counter("hub_silent_total") == before + 1
+    is_up_for_a_while(dev, temperature=2)
     until("it is down again", lambda: status(p) == "down")
     # one whose payload could not be read is not up, and stays as it is
     hub(p, "PATCH", "node/" + other, {"data": {"labels": {}}}, 204)
@@ -53,21 +64,26 @@ def test_a_silent_device_is_down_until_it_is_heard_again(start):
 
 
 def test_what_is_heard_in_time_stays_up(start):
-    dev = field(start(*QUICK, "--hub.node-state.inactive", "3s"))
+    dev = field(start(*QUICK, "--hub.node-state.inactive", "4s"))
     p = dev.probe
     other = p.add("device", {"unitId": p.unit, "networkId": p.net,
                              "networkAddr": "02", "profile": "probe"})[
         "deviceId"]
+    began, gaps = [time.monotonic()], []
     dev.send(temperature=0)
     dev.network.publish(p.net_topic("uldata"), uplink({"x": 7}, addr="02"))
 
     def beat():
+        began.append(time.monotonic())
         dev.send(temperature=dev.n)
-        assert status(p) == "up"
+        is_up = status(p) == "up"
+        gaps.append(time.monotonic() - began[-2])
+        assert is_up or gaps[-1] > 4, gaps
         return status(p, other) == "down"
 
     until("one that is not heard is down", beat)
-    assert p.server.counter("hub_silent_total") == 1
+    # if this machine was not too busy to send in time
+    assert p.server.counter("hub_silent_total") == 1 or max(gaps) > 4
     dev.network.close()
 
 

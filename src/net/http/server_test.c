@@ -622,7 +622,7 @@ pages_are(struct str body, int n)
 static void
 ended_is(int n)
 {
-	for (int i = 0; fx->ended < n && i < 10000; i++) {
+	for (int i = 0; fx->ended < n && i < 60000; i++) {
 		struct timespec ms = { 0, 1000000 };
 
 		test_server_poke(&fx->t);

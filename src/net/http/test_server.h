@@ -26,7 +26,7 @@
 
 #include <cmocka.h>
 
-#define TEST_WAIT_MS 20000 /* a client gives up after it */
+#define TEST_WAIT_MS 90000 /* a client gives up after it */
 
 struct test_server {
 	struct loop *loop;

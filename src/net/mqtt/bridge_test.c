@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/test_port.h"
 #include "net/mqtt/counters.h"
 #include "net/tls.h"
 
@@ -32,7 +33,7 @@
 
 #define MOSQUITTO "/usr/sbin/mosquitto"
 #define OPENSSL "/usr/bin/openssl"
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 60000
 #define HAS(p) ((uint64_t)1 << MQTT_P_##p)
 
 struct server {
@@ -319,16 +320,13 @@ static int
 set_up(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-	int fds[2];
 
 	f->loop = loop_new();
 	f->extra = "";
 	strcpy(f->dir, "/tmp/marram-bridge-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	f->local.port = free_port(&fds[0]);
-	f->remote.port = free_port(&fds[1]);
-	close(fds[0]);
-	close(fds[1]);
+	f->local.port = test_port();
+	f->remote.port = test_port();
 	f->conf = (struct mqtt_bridge_conf){
 		.name = "b",
 		.local = { .address = "127.0.0.1",

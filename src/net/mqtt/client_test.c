@@ -256,10 +256,21 @@ say_publish(struct fixture *f, uint16_t id, uint8_t qos, bool dup,
 	say(f, &b);
 }
 
+/* Gives what is still to come of `want` its time, on a busy machine. */
+static void
+settle_for(struct fixture *f, struct buf *have, const char *want)
+{
+	settle(f);
+	for (int i = 0; i < 1000 && have->len < strlen(want) &&
+	     str_starts(str_of(want), buf_str(have));
+	     i++)
+		settle(f);
+}
+
 static void
 assert_told(struct fixture *f, const char *want)
 {
-	settle(f);
+	settle_for(f, &f->told, want);
 	assert_string_equal(buf_z(&f->told), want);
 	buf_clear(&f->told);
 }
@@ -323,7 +334,7 @@ static const struct mqtt_client_events client_events = { on_up, on_down };
 static void
 assert_heard(struct fixture *f, const char *want)
 {
-	settle(f);
+	settle_for(f, &f->heard, want);
 	assert_string_equal(buf_z(&f->heard), want);
 	buf_clear(&f->heard);
 }

@@ -4,6 +4,8 @@
  */
 #include "plug/gateway/test_host.h"
 
+#include "base/test_port.h"
+
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -16,7 +18,7 @@
 #define MOSQUITTO "/usr/sbin/mosquitto"
 #define PYTHON "/usr/bin/python3"
 #define EUI "0102030405060708"
-#define WAIT_S 20
+#define WAIT_S 90
 
 static uint16_t port;
 static pid_t server, peer;
@@ -49,18 +51,10 @@ spawn(const char *const *argv, int *input)
 static int
 start_mosquitto(void **state)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char text[8];
 	const char *argv[] = { MOSQUITTO, "-p", text, NULL };
 
-	if (bind(fd, (struct sockaddr *)&a, len) != 0 ||
-	    getsockname(fd, (struct sockaddr *)&a, &len) != 0)
-		return -1;
-	port = ntohs(a.sin_port);
-	close(fd);
+	port = test_port();
 	snprintf(text, sizeof(text), "%d", port);
 	server = spawn(argv, NULL);
 	return test_set_up(state);

@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "base/clock.h"
+#include "base/test_port.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -172,17 +173,10 @@ until_up(struct story *s)
 static void
 begin_mqtt(struct story *s)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(a);
 	const char *argv[] = { MOSQUITTO, "-p", NULL, NULL };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	char port[8], json[300];
 
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	close(fd);
-	snprintf(port, sizeof(port), "%u", ntohs(a.sin_port));
+	snprintf(port, sizeof(port), "%u", test_port());
 	argv[2] = port;
 	s->broker = spawn(argv, -1, -1);
 	snprintf(json, sizeof(json),

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,7 @@ struct server {
 	struct buf heard; /* requests: first line, Authorization, body */
 	struct answer next[ANSWERS_MAX]; /* then 204 for ever */
 	size_t n_next;
+	atomic_int conns; /* that are served */
 };
 
 static const char *
@@ -114,6 +116,7 @@ serve_conn(void *arg)
 	while (serve_one(s, fd))
 		;
 	close(fd);
+	atomic_fetch_sub(&s->conns, 1);
 	return NULL;
 }
 
@@ -129,8 +132,9 @@ serve(void *arg)
 
 		both[0] = s;
 		both[1] = (void *)(intptr_t)fd;
-		if (pthread_create(&t, NULL, serve_conn, both) == 0)
-			pthread_detach(t);
+		atomic_fetch_add(&s->conns, 1);
+		assert_int_equal(pthread_create(&t, NULL, serve_conn, both), 0);
+		pthread_detach(t);
 	}
 	return NULL;
 }
@@ -231,7 +235,9 @@ tear_down(void **state)
 	free(rm);
 	arena_fini(&f->arena);
 	buf_free(&f->text);
-	usleep(20000); /* its connections end by themselves */
+	for (int i = 0; i < 60000 && atomic_load(&f->server->conns) > 0; i++)
+		usleep(1000); /* its connections end by themselves */
+	assert_int_equal(atomic_load(&f->server->conns), 0);
 	buf_free(&f->server->heard);
 	free(f->server);
 	free(f);
@@ -640,7 +646,7 @@ hears(struct fixture *f, const char *what)
 {
 	struct buf all = { 0 };
 
-	for (int i = 0; i < 2000 && all.len < strlen(what); i++) {
+	for (int i = 0; i < 12000 && all.len < strlen(what); i++) {
 		usleep(5000);
 		buf_addz(&all, heard(f));
 	}

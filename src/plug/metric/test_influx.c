@@ -4,6 +4,7 @@
 #include "plug/metric/test_influx.h"
 
 #include "base/mem.h"
+#include "base/test_port.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
@@ -20,21 +21,6 @@
 
 #define INFLUX "/usr/bin/influxd"
 #define VICTORIA "/usr/bin/victoria-metrics"
-
-static int
-free_port(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM, 0), port = 0;
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	if (bind(fd, (struct sockaddr *)(void *)&a, sizeof(a)) == 0 &&
-	    getsockname(fd, (struct sockaddr *)(void *)&a, &len) == 0)
-		port = ntohs(a.sin_port);
-	close(fd);
-	return port;
-}
 
 static bool
 listens(int port)
@@ -96,7 +82,7 @@ run(struct test_influx *s, int port, char *const *argv)
 		_exit(127);
 	}
 	snprintf(s->url, sizeof(s->url), "http://127.0.0.1:%d/", port);
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 4500; i++) { /* 90 s */
 		if (listens(port))
 			return true;
 		usleep(20000);
@@ -108,7 +94,7 @@ run(struct test_influx *s, int port, char *const *argv)
 bool
 test_influx_start(struct test_influx *s)
 {
-	int port = free_port(), rpc = free_port();
+	int port = test_port(), rpc = test_port();
 	char *conf;
 	bool ret;
 
@@ -126,7 +112,7 @@ test_influx_start(struct test_influx *s)
 bool
 test_victoria_start(struct test_influx *s)
 {
-	int port = free_port();
+	int port = test_port();
 	char *data, *listen;
 	bool ret;
 

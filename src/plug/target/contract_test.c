@@ -755,8 +755,8 @@ tear_down(void **state)
 
 #define ASK(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-/* The target that argv[1] names; and with "2 3" behind it only the second of
- * three parts, since they wait much and may do so beside each other. */
+/* The target that argv[1] names; and with "2 6" behind it only the second of
+ * six parts, since they wait much and may do so beside each other. */
 int
 main(int argc, char **argv)
 {
