@@ -94,16 +94,79 @@ test('who sleeps behind a gateway', async () => {
 	const held = [], row = (nodeId) => ({ nodeId, data: '', extension: {}, since: '2026-01-01T00:00:00Z', until: null });
 	const answer = (r, nodeId) => r.fulfill({ json: { data: [row(nodeId)] } });
 	let seen;
-	const two = new Promise((done) => { seen = done; });
-	await page.route('**/gateway/' + id + '/sleeping', (r) => { if (held.push(r) === 2) seen(); });
+	const three = new Promise((done) => { seen = done; }); // the third is never answered
+	await page.route('**/gateway/' + id + '/sleeping', (r) => { if (held.push(r) === 3) seen(); });
 	await visit(page, '/gateway/' + id + '?tab=sleeping');
-	await two;
+	await three;
 	await answer(held[1], 'later');
 	await page.waitForSelector('td:text-is("later")');
 	await answer(held[0], 'sooner');
 	await (await held[0].request().response()).finished();
 	await page.evaluate(settled);
 	assert.equal(await page.textContent('tbody td >> nth=0'), 'later');
+	await page.context().close();
+});
+
+// It is read anew when others change it, and each second.
+test('what is typed stays when the object comes anew', async () => {
+	const { unitId: id } = await call('POST', coremgr + '/unit', { code: 'typed', name: 'Before' });
+	const page = await openPage(platform);
+	await signIn(page, platform, '/units/' + id);
+	await page.click('main button:text-is("Edit")');
+	const name = page.locator('dialog[open] label:has-text("Name") input');
+	await name.fill('Typed');
+	await call('PATCH', coremgr + '/unit/' + id, { name: 'Meanwhile' });
+	await page.waitForSelector('h1:text-is("Meanwhile")');
+	await page.evaluate(settled);
+	assert.equal(await name.inputValue(), 'Typed');
+	await page.click('dialog[open] button:text-is("Save")');
+	await page.waitForSelector('h1:text-is("Typed")');
+	await page.context().close();
+});
+
+test('what goes is asked for no more, and what was asked for before is answered first', async () => {
+	const { networkId } = await call('POST', coremgr + '/network', { code: 'brooks', unitId, hostUri: 'mqtt://localhost' });
+	const { deviceId } = await call('POST', coremgr + '/device', { unitId, networkId, networkAddr: 'brook-1', name: 'Brook' });
+	const page = await openPage(platform), asked = [];
+	const gate = () => { let open; const is = new Promise((done) => { open = done; }); return { is, open }; };
+	const told = gate(), again = gate(), answer = gate(), deleted = gate();
+	let socket;
+	await page.routeWebSocket(/\/ws$/, (ws) => {
+		ws.connectToServer().onMessage((m) => {
+			ws.send(m);
+			const { type, data } = JSON.parse(m);
+			if (type === 'event' && data.type === 'deleted' && data.entityId === deviceId) told.open();
+		});
+		socket = ws;
+	});
+	await signIn(page, platform, '/device/' + deviceId);
+	await page.waitForSelector('h1:text-is("Brook")');
+	// it is read anew, which takes its time; to delete it does, too
+	await page.route('**/broker/api/v1/device/' + deviceId, async (r) => {
+		asked.push('GET');
+		again.open();
+		await answer.is;
+		await r.continue();
+	});
+	await page.route('**' + coremgr + '/device/' + deviceId, async (r) => {
+		asked.push(r.request().method());
+		const gone = await r.fetch();
+		await deleted.is;
+		await r.fulfill({ response: gone });
+	});
+	socket.send(JSON.stringify({ type: 'lagged', dropped: 1 }));
+	await again.is;
+	await page.click('main button:text-is("Delete")');
+	await page.click('dialog[open] button.bad');
+	await page.evaluate(settled);
+	assert.ok(!asked.includes('DELETE'));
+	answer.open();
+	await told.is;
+	await page.evaluate(() => new Promise((done) => setTimeout(done, 350))); // behind what an event sets off, which is after 300 ms
+	await page.evaluate(settled);
+	deleted.open();
+	await page.waitForSelector('h1:text-is("Devices")');
+	assert.equal(asked.indexOf('DELETE'), asked.length - 1);
 	await page.context().close();
 });
 
