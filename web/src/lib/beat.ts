@@ -25,3 +25,17 @@ export function newest(): () => () => boolean {
 	let last = 0;
 	return () => { const me = ++last; return () => me === last; };
 }
+
+// The same for what is asked for all the time, where a last one may never be: an
+// answer counts unless one that was asked for later is shown.
+export function inOrder(): () => () => boolean {
+	let last = 0, shown = 0;
+	return () => {
+		const me = ++last;
+		return () => {
+			if (me < shown) return false;
+			shown = me;
+			return true;
+		};
+	};
+}
