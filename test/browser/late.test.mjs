@@ -2,7 +2,7 @@
 // that was asked for last.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, openPage, Platform, signIn } from './platform.mjs';
+import { becomes, finish, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, token, unitId;
 const hub = '/hub/api/v1', coremgr = '/coremgr/api/v1';
@@ -70,6 +70,19 @@ test('a gateway', async () => {
 		() => call('PATCH', own, { description: 'New attic' }), []), ['New attic']);
 });
 
+test('a network', async () => {
+	const { networkId } = await call('POST', coremgr + '/network', { code: 'lakes', name: 'Old lakes', unitId, hostUri: 'mqtt://localhost' });
+	const own = coremgr + '/network/' + networkId;
+	assert.deepEqual(await headings('/network/' + networkId, own, 'Old lakes', 'New lakes',
+		() => call('PATCH', own, { name: 'New lakes' }), []), ['New lakes']);
+});
+
+test('a unit', async () => {
+	const { unitId: id } = await call('POST', coremgr + '/unit', { code: 'hills', name: 'Old hills' });
+	assert.deepEqual(await headings('/units/' + id, '/broker/api/v1/unit/' + id, 'Old hills', 'New hills',
+		() => call('PATCH', coremgr + '/unit/' + id, { name: 'New hills' }), []), ['New hills']);
+});
+
 // It asks again each three seconds, however long an answer takes.
 test('a gateway is shown though all that is asked for later is answered never', async () => {
 	const { id } = await call('POST', hub + '/gateway', { unitId, code: 'barn', description: 'Far barn', provider: { type: 'marram_edge', protocol: { type: 'mqtt' } } });
@@ -124,18 +137,60 @@ test('what is typed stays when the object comes anew', async () => {
 	await page.context().close();
 });
 
+test('a rule that one has begun to change is kept when it is read anew', async () => {
+	await call('POST', hub + '/task', { unitId, id: 'watch', description: 'Old rule', enabled: false, evaluationType: 'javascript', evaluationConfig: { javascript: 'true' } });
+	const page = await openPage(platform), name = 'label:has-text("It is called") input';
+	let asked, release, follows, id;
+	const isAsked = new Promise((done) => { asked = done; }), held = new Promise((done) => { release = done; }), followed = new Promise((done) => { follows = done; });
+	page.on('websocket', (ws) => {
+		ws.on('framesent', (f) => { const m = JSON.parse(f.payload); if (m.type === 'subscribe' && m.entityTypes?.[0] === 'task') id = m.id; });
+		ws.on('framereceived', (f) => { const m = JSON.parse(f.payload); if (m.type === 'subscribed' && m.id === id) follows(); });
+	});
+	await signIn(page, platform, '/rule/task/watch');
+	await page.waitForSelector('h1:text-is("Old rule")');
+	await followed;
+	await page.route(/\/hub\/api\/v1\/task\/watch/, async (r) => { asked(); await held; await r.continue(); });
+	await call('PATCH', hub + '/task/watch?unit=' + unitId, { description: 'New rule' });
+	await isAsked;
+	await page.fill(name, 'Mine');
+	release();
+	await page.waitForSelector('text=It was changed elsewhere while it was edited here.');
+	assert.equal(await page.inputValue(name), 'Mine');
+	await page.context().close();
+});
+
+test('a message is tried when it is here', async () => {
+	const { id } = await call('POST', hub + '/profile', { unitId, code: 'pond', codec: 'json' });
+	const { networkId } = await call('POST', coremgr + '/network', { code: 'ponds', unitId, hostUri: 'mqtt://localhost' });
+	const { deviceId } = await call('POST', coremgr + '/device', { unitId, networkId, networkAddr: 'pond-1', profile: 'pond' });
+	await call('POST', `${coremgr}/network/${networkId}/uldata`, { deviceId, payload: Buffer.from('{"level":3}').toString('hex') });
+	await becomes(async () => (await call('GET', `/data/api/v1/network-uldata/count?unit=${unitId}&device=${deviceId}`)).count === 1);
+	const page = await openPage(platform);
+	let release;
+	const held = new Promise((done) => { release = done; });
+	await page.route('**/network-uldata/list?*', async (r) => { await held; await r.continue(); });
+	await signIn(page, platform, '/profile/' + id);
+	await page.waitForSelector('.try .main:disabled');
+	release();
+	await page.click('.try .main');
+	await page.waitForSelector('.try .fields:has-text("level")');
+	await page.context().close();
+});
+
 test('what goes is asked for no more, and what was asked for before is answered first', async () => {
 	const { networkId } = await call('POST', coremgr + '/network', { code: 'brooks', unitId, hostUri: 'mqtt://localhost' });
 	const { deviceId } = await call('POST', coremgr + '/device', { unitId, networkId, networkAddr: 'brook-1', name: 'Brook' });
+	await call('POST', `${coremgr}/network/${networkId}/uldata`, { deviceId, payload: '00' });
+	await becomes(async () => (await call('GET', `${hub}/node/list?unit=${unitId}&nodeId=brook-1`)).length);
 	const page = await openPage(platform), asked = [];
 	const gate = () => { let open; const is = new Promise((done) => { open = done; }); return { is, open }; };
-	const told = gate(), again = gate(), answer = gate(), deleted = gate();
-	let socket;
+	const answer = gate(), deleted = gate();
+	let socket, told = false;
 	await page.routeWebSocket(/\/ws$/, (ws) => {
 		ws.connectToServer().onMessage((m) => {
 			ws.send(m);
 			const { type, data } = JSON.parse(m);
-			if (type === 'event' && data.type === 'deleted' && data.entityId === deviceId) told.open();
+			if (type === 'event' && data.type === 'deleted' && data.entityId === deviceId) told = true;
 		});
 		socket = ws;
 	});
@@ -144,7 +199,6 @@ test('what goes is asked for no more, and what was asked for before is answered 
 	// it is read anew, which takes its time; to delete it does, too
 	await page.route('**/broker/api/v1/device/' + deviceId, async (r) => {
 		asked.push('GET');
-		again.open();
 		await answer.is;
 		await r.continue();
 	});
@@ -155,13 +209,13 @@ test('what goes is asked for no more, and what was asked for before is answered 
 		await r.fulfill({ response: gone });
 	});
 	socket.send(JSON.stringify({ type: 'lagged', dropped: 1 }));
-	await again.is;
+	await becomes(() => asked.length);
 	await page.click('main button:text-is("Delete")');
 	await page.click('dialog[open] button.bad');
 	await page.evaluate(settled);
 	assert.ok(!asked.includes('DELETE'));
 	answer.open();
-	await told.is;
+	await becomes(() => told);
 	await page.evaluate(() => new Promise((done) => setTimeout(done, 350))); // behind what an event sets off, which is after 300 ms
 	await page.evaluate(settled);
 	deleted.open();
