@@ -120,6 +120,32 @@ test('who sleeps behind a gateway', async () => {
 	await page.context().close();
 });
 
+test('a list that is told of a change while it is read', async () => {
+	const { id } = await call('POST', hub + '/gateway', { unitId, code: 'loft', provider: { type: 'marram_edge', protocol: { type: 'mqtt' } } });
+	const page = await openPage(platform);
+	let socket, late, release;
+	const held = new Promise((done) => { release = done; });
+	await page.routeWebSocket(/\/ws$/, (ws) => { ws.connectToServer(); socket = ws; });
+	await signIn(page, platform, '/gateways');
+	await page.waitForSelector('tr:has-text("loft")');
+	await page.waitForLoadState('networkidle'); // the answer that is held is of no load of before
+	await page.route('**' + hub + '/gateway/list?*', async (r) => {
+		if (late) return r.continue();
+		late = r.request();
+		const answer = await r.fetch();
+		await call('PATCH', hub + '/gateway/' + id, { enabled: false });
+		await held;
+		await r.fulfill({ response: answer });
+	});
+	socket.send(JSON.stringify({ type: 'lagged', dropped: 1 }));
+	await page.waitForSelector('tr:has-text("loft") >> text=Disabled');
+	release();
+	await (await late.response()).finished();
+	await page.evaluate(settled);
+	assert.ok(await page.isVisible('tr:has-text("loft") >> text=Disabled'));
+	await page.context().close();
+});
+
 // It is read anew when others change it, and each second.
 test('what is typed stays when the object comes anew', async () => {
 	const { unitId: id } = await call('POST', coremgr + '/unit', { code: 'typed', name: 'Before' });

@@ -105,18 +105,16 @@ export async function signIn(page, platform, path = '/', account = 'admin', pass
 // A page of the application is there: that where one signs in has a heading, too.
 export const inside = (page) => page.waitForSelector('.shell main h1');
 
-// Goes to another page as a link does; until it is there, and not the one before.
-// `lose`: what is unsaved there is given up, if it asks.
+// Goes to another page as a link does. What was there before is gone when this has
+// run; `lose`: what is unsaved there is given up, if it asks.
 export async function visit(page, path, { lose = false } = {}) {
 	await page.evaluate((to) => {
-		const was = location.pathname;
 		history.pushState(null, '', to);
-		if (location.pathname !== was) document.querySelector('main h1')?.setAttribute('data-before', '');
 		dispatchEvent(new PopStateEvent('popstate'));
 	}, path);
 	const give = page.locator('dialog[open] button:text-is("Discard the changes")');
 	if (lose && await give.isVisible()) await give.click();
-	await page.waitForSelector('.shell main h1:not([data-before])');
+	await inside(page);
 }
 
 // The first start: code and password, signing in; left at the question where

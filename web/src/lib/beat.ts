@@ -39,3 +39,14 @@ export function inOrder(): () => () => boolean {
 		};
 	};
 }
+
+// What events tell while something is asked for is newer than the answer: the
+// load numbered `asked` takes it from here.
+export class Told<T> {
+	private all = new Map<string, { since: number; what: T }>();
+	put(id: string, since: number, what: T) { this.all.set(id, { since, what }); }
+	get(id: string, asked: number): T | undefined {
+		const x = this.all.get(id);
+		return x && x.since >= asked ? x.what : undefined;
+	}
+}
