@@ -102,7 +102,7 @@ test('routing: cells say what is, keys move, a click changes, undo takes it back
 	await visit(page, '/routing');
 	await page.waitForSelector('[aria-label="wells → ERP: routed"]');
 	await page.click('[aria-label="Devices: wells"]');
-	await page.waitForSelector('[aria-label="North well → ERP: routed by its network"]');
+	await page.waitForSelector('[aria-label="North well → ERP: routed by its network"][aria-disabled=false]');
 	await page.focus('[aria-label="wells → ERP: routed"]');
 	await page.keyboard.press('ArrowDown');
 	await page.keyboard.press('ArrowRight');
@@ -111,11 +111,11 @@ test('routing: cells say what is, keys move, a click changes, undo takes it back
 	await page.waitForSelector('[aria-label="wells → Map: 1 of its devices routed"]');
 	await page.click('.toast:has-text("North well now goes to Map") >> text=Undo');
 	await page.waitForSelector('[aria-label="North well → Map: not routed"]');
-	await page.press('[aria-label="North well → Map: not routed"]', 'Enter');
+	await page.press('[aria-label="North well → Map: not routed"][aria-disabled=false]', 'Enter');
 	await page.waitForSelector('[aria-label="North well → Map: has a route of its own"]');
 	await page.waitForSelector('[aria-label="wells → Map: 1 of its devices routed"]');
 	await isGood(page, 'routing-light');
-	await page.press('[aria-label="North well → Map: has a route of its own"]', 'Enter');
+	await page.press('[aria-label="North well → Map: has a route of its own"][aria-disabled=false]', 'Enter');
 	await page.waitForSelector('[aria-label="North well → Map: not routed"]');
 	await page.click('[aria-label="All networks to: Map"]');
 	await page.waitForSelector('[aria-label="Barn → Map: routed"]');
