@@ -2,7 +2,7 @@
 // its age, and goes with the user.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, LIMIT, openPage, Platform, signIn } from './platform.mjs';
+import { finish, inside, isGood, LIMIT, openPage, Platform, signIn } from './platform.mjs';
 
 let platform;
 before(async () => { platform = await Platform.start('--admin-password', 'a long password'); });
@@ -52,7 +52,7 @@ test('what was seen stays readable while the server is away', async () => {
 	await page.getByText('The server is away: this is what it said last').waitFor();
 	await isGood(page, 'away-phone-light');
 	await page.goto(platform.url + '/');
-	await page.waitForSelector('main h1');
+	await inside(page);
 	await page.goto(platform.url + '/devices');
 	await page.getByText('Barn door').waitFor();
 

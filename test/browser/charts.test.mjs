@@ -1,7 +1,7 @@
 // Charts, Explore, the list of devices and the page of one.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, idle, isGood, openPage, Platform, signIn, visit } from './platform.mjs';
 
 const unit = 'farm';
 let platform, page, token, unitId, networkId, barn, fields;
@@ -18,7 +18,6 @@ async function past(fieldId, points) {
 const sees = (p, what, arg) => until(() => p.evaluate(what, arg));
 const plot = (p, k) => p.getAttribute('.plot', 'data-' + k).then(Number);
 const explore = (names, more = '') => `/explore?f=${names.map((n) => encodeURIComponent(encodeURIComponent(`wells.${n}`))).join(',')}${more}`;
-const visit = async (p, path) => { await p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path); };
 
 before(async () => {
 	platform = await Platform.start('--admin-password', 'a long password');
@@ -73,7 +72,7 @@ test('100,000 values are drawn as they came, with their gaps, and finer where on
 	const points = Array.from({ length: n }, (_, i) => [first + i * 2 + Math.floor(i / 20_000) * 3600, i % 97]);
 	for (let i = 0; i < n; i += 20_000) await past(f.id, points.slice(i, i + 20_000));
 	await visit(page, explore(['well-9.data.temperature'], '&r=7d&fn=raw'));
-	await sees(page, (least) => Number(document.querySelector('.plot')?.dataset.points) >= least, n);
+	await sees(page, (all) => Number(document.querySelector('.plot')?.dataset.points) >= all, n + 1);
 	assert.equal(await plot(page, 'points'), n + 1);
 	assert.equal(await plot(page, 'gaps'), 5); // four, and before the last value
 	await isGood(page, 'explore-many-light');
@@ -95,7 +94,7 @@ test('100,000 values are drawn as they came, with their gaps, and finer where on
 });
 
 test('a chart is moved by mouse: wheel, drag, a part with Shift, and back', async () => {
-	const box = await (await page.$('.u-over')).boundingBox(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+	const box = await page.locator('.u-over').boundingBox(), x = box.x + box.width / 2, y = box.y + box.height / 2;
 	const from = await plot(page, 'from');
 	await page.mouse.click(x, y);
 	await page.mouse.wheel(0, -400);
@@ -157,6 +156,7 @@ test('the page of a device: its values as they come, its history, its messages r
 	const password = 'net password';
 	await platform.call('PATCH', '/coremgr/api/v1/network/' + networkId, { password }, token);
 	platform.paste(`mosquitto_pub -h localhost -p ${platform.mqtt} -u network.${unit}.wells -P '${password}' -q 1 -t broker.network.${unit}.wells.uldata -m '${JSON.stringify({ time: new Date(Date.now() - 3600_000).toISOString(), networkAddr: 'well-1', data: hex({ temperature: 9.75 }) })}'`);
+	await until(async () => (await platform.call('GET', `/data/api/v1/network-uldata/list?unit=${unitId}&device=${barn}&limit=5&sort=proc:desc`, undefined, token)).some((m) => m.data === hex({ temperature: 9.75 })));
 	await page.reload(); // what is older than the value makes no event
 	await page.waitForSelector('td:has-text("9.75")');
 	const times = await page.$$eval('.payload', (all) => all.map((x) => x.textContent));
@@ -184,10 +184,10 @@ test('its configuration is changed, and can be taken back; a second browser sees
 	await isGood(page, 'device-field-light');
 	await page.click('dialog button:text-is("Save")');
 	for (const p of [page, other]) await p.waitForSelector('td:has-text("Ground water")');
-	await isGood(other, 'device-configuration-phone-dark');
-	await isGood(page, 'device-configuration-light');
 	await page.click('.toast:has-text("Ground water") button:text-is("Undo")');
 	for (const p of [page, other]) await p.waitForSelector('td:text-is("Water")');
+	await isGood(other, 'device-configuration-phone-dark');
+	await isGood(page, 'device-configuration-light');
 	await other.context().close();
 });
 
@@ -226,8 +226,10 @@ test('what can be set has a button; what perhaps can, a menu; what can not, neit
 	await phone.click('[aria-label="Mehr zu Mode"]');
 	await isGood(phone, 'device-set-phone-dark');
 	await phone.context().close();
+	await visit(page, '/device/' + barn); // what is gone is not asked for
+	await page.waitForSelector('h1:text-is("North well")');
+	await idle(page);
 	for (const id of [valve, gauge]) await platform.call('DELETE', '/coremgr/api/v1/device/' + id, undefined, token);
-	await visit(page, '/device/' + barn);
 });
 
 test('it is told something, and what became of it is shown', async () => {
@@ -254,6 +256,7 @@ test('the list of devices: search, filters, columns and views, which are kept on
 	await page.fill('input[type=search]', 'well-9');
 	await page.waitForSelector('td a:text-is("Busy")');
 	await page.fill('input[type=search]', '');
+	await page.waitForSelector('td:has-text("South well")');
 	await page.selectOption('label:has-text("State") select', 'up');
 	await page.waitForSelector('td:has-text("South well")', { state: 'detached' });
 	await page.click('.cols summary');
@@ -285,7 +288,7 @@ test('devices are added by a list, changed and deleted many at once, with a way 
 	await page.click('dialog button:text-is("Add 3")');
 	await page.waitForSelector('td:has-text("Vat, north")');
 	await page.fill('input[type=search]', 'vat');
-	await page.waitForSelector('td:has-text("Busy")', { state: 'detached' });
+	await sees(page, () => document.querySelectorAll('tbody tr').length === 3 && [...document.querySelectorAll('tbody tr')].every((r) => r.textContent.includes('vat-')));
 	await page.check('[aria-label="Select all"]');
 	await page.click('.many >> text=Set profile');
 	await page.selectOption('dialog select', 'probe');

@@ -5,13 +5,13 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { Edge } from './device.mjs';
-import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn, visit as go } from './platform.mjs';
 
 let platform, page, token, unitId, gatewayId, key, mail;
 const names = ['gw01', 'gw02', 'gw03'], edges = {}, ids = {}, heard = [];
 const hub = '/hub/api/v1';
 const api = (method, path, data) => platform.call(method, path, data, token);
-const visit = (path) => page.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
+const visit = (path) => go(page, path);
 const tab = (name) => page.click(`[role=tab]:text-is("${name}")`);
 const software = async (name) => { await visit(`/device/${ids[name]}?tab=software`); await page.waitForSelector(`h1:has-text("${name}")`); };
 const operation = (...texts) => page.waitForSelector('section[aria-labelledby=so] tr' + texts.map((x) => `:has-text("${x}")`).join(''));

@@ -1,7 +1,7 @@
 // The first minute, and what follows it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, idle, isGood, openPage, Platform, setUp, signIn, until } from './platform.mjs';
+import { finish, idle, inside, isGood, openPage, Platform, setUp, signIn, until } from './platform.mjs';
 
 let platform, page, line;
 const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 360, height: 740 } };
@@ -23,7 +23,7 @@ test('the first minute: open, set the password, paste the line, see the value', 
 	await page.click('nav >> text=Inbox');
 	await page.click('button:text-is("Claim")');
 	await page.click('nav >> text=Devices');
-	await page.click('text=sensor-1');
+	await page.click('td a:text-is("sensor-1")');
 	send('sensor-1', 22.5);
 	await page.waitForSelector('[data-field=temperature]:text-is("22.5")');
 	await page.waitForSelector('.plot canvas');
@@ -65,8 +65,7 @@ test('what is heard shows up in the inbox of two browsers, and goes from both', 
 	await page.waitForSelector('text=Nothing waits');
 	send('sensor-2', 5);
 	send('sensor-3', 6);
-	for (const p of [page, other]) await p.waitForSelector('td:has-text("sensor-3")');
-	await other.waitForSelector('td:has-text("sensor-2")');
+	for (const p of [page, other]) for (const n of [2, 3]) await p.waitForSelector(`td:has-text("sensor-${n}")`);
 	await isGood(page, 'inbox-light');
 	await page.check('[aria-label="Select all"]');
 	await page.click('text=Claim 2');
@@ -76,7 +75,7 @@ test('what is heard shows up in the inbox of two browsers, and goes from both', 
 
 test('a reload keeps one signed in, signing out does not', async () => {
 	await page.reload();
-	await page.waitForSelector('main h1');
+	await inside(page);
 	const [stored] = await page.evaluate(() => [JSON.stringify(localStorage)]);
 	assert.ok(!/token/.test(stored));
 	const two = await openPage(platform);
@@ -97,6 +96,7 @@ for (const [size, viewport] of Object.entries(sizes))
 			for (const link of await p.$$eval('nav a.to', (all) => all.map((a) => a.getAttribute('href')))) {
 				if (!(await p.isVisible(`nav a.to[href="${link}"]`))) await p.click('nav .open');
 				await p.click(`nav a.to[href="${link}"]`);
+				await p.waitForSelector(`nav a.to[href="${link}"][aria-current=page]`, { state: 'attached' });
 				await p.waitForSelector('main h1');
 				await idle(p);
 				await isGood(p, `${link.slice(1) || 'overview'}-${size}-${colorScheme}`);
@@ -111,7 +111,7 @@ for (const [size, viewport] of Object.entries(sizes))
 test('German, and by keyboard', async () => {
 	await page.click('nav >> text=Settings');
 	await page.selectOption('label:has-text("Language") select', 'de');
-	await page.waitForSelector('h1');
+	await page.waitForSelector('h1:text-is("Einstellungen")');
 	await page.keyboard.press('Home');
 	await page.focus('nav .brand');
 	await page.keyboard.press('Tab');

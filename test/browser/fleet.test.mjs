@@ -2,13 +2,13 @@
 // changed is read and committed, taken back, and brought to a device.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn, visit as go } from './platform.mjs';
 
 let platform, page, token, unitId;
 const fleet = '/fleet/api/v1', FILES = 'marram.TextFiles';
 const api = (method, path, data) => platform.call(method, fleet + path, data, token);
 const ofUnit = (path) => `${path}?unit=${unitId}`;
-const visit = (path) => page.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
+const visit = (path) => go(page, path);
 const tab = (name) => page.click(`[role=tab]:text-is("${name}")`);
 const saved = () => page.waitForSelector('[role=status]:text-is("Everything is saved")');
 const settings = async (type) => (await api('GET', ofUnit('/configuration/pump'))).modules.find((m) => m.type === type)?.settings;
@@ -58,11 +58,12 @@ test('what another person has set is said, and neither is lost', async () => {
 	const kind = 'thymis_controller.modules.thymis.ThymisDevice', host = page.locator('[role=group][aria-label="Host name"] input');
 	await host.waitFor();
 	// another setting: both stay
+	const said = page.waitForSelector('text=Somebody else has changed: Name'); // for some seconds, whenever it is seen
 	await api('PUT', ofUnit(`/configuration/pump/module/${FILES}`), { settings: {} });
 	await api('PATCH', ofUnit('/configuration/pump'), { displayName: 'Pump 1' });
 	await host.fill('first');
 	await page.keyboard.press('Tab');
-	await page.waitForSelector('text=Somebody else has changed: Name');
+	await said;
 	await until(async () => (await settings(kind)).device_name === 'first');
 	assert.equal((await api('GET', ofUnit('/configuration/pump'))).displayName, 'Pump 1');
 	await page.waitForSelector('h1:text-is("Pump 1")');
@@ -70,20 +71,30 @@ test('what another person has set is said, and neither is lost', async () => {
 
 test('what one types is not lost to what another sets there meanwhile', async () => {
 	const kind = 'thymis_controller.modules.thymis.ThymisDevice', host = page.locator('[role=group][aria-label="Host name"] input');
+	// what was saved before is read again meanwhile, with theirs in it
+	let release, put = false;
+	const held = new Promise((done) => { release = done; }), own = /\/configuration\/pump\?/;
+	page.on('response', (r) => { put ||= r.request().method() === 'PUT' && r.ok(); });
+	await page.route(own, async (r) => { if (put) await held; await r.continue(); });
+	await host.fill('second');
+	await page.keyboard.press('Tab');
+	await until(() => put);
 	await host.click();
 	await page.keyboard.press('End');
 	await page.keyboard.type('-and-more');
-	const seen = page.waitForResponse((r) => r.url().includes('/configuration/pump?') && r.request().method() === 'GET');
+	const seen = page.waitForResponse((r) => own.test(r.url()) && r.request().method() === 'GET');
 	await api('PUT', ofUnit(`/configuration/pump/module/${kind}`), { settings: { device_name: 'theirs' } });
+	release();
 	await seen;
+	await page.unroute(own);
 	await page.waitForResponse((r) => r.url().includes('/configuration/pump?') && r.request().method() === 'GET'); // which has seen it
-	assert.equal(await host.inputValue(), 'first-and-more');
+	assert.equal(await host.inputValue(), 'second-and-more');
 	await page.keyboard.press('Tab');
 	const dialog = page.locator('dialog[open]');
 	await dialog.locator('pre:text-is("theirs")').waitFor();
 	assert.equal((await settings(kind)).device_name, 'theirs');
 	await dialog.locator('button.main').click();
-	await until(async () => (await settings(kind)).device_name === 'first-and-more');
+	await until(async () => (await settings(kind)).device_name === 'second-and-more');
 });
 
 test('a tag gives what is not set, and the mark says so', async () => {
@@ -103,10 +114,10 @@ test('a tag gives what is not set, and the mark says so', async () => {
 	// set here, it wins; cleared, it is the tag's again
 	await group.locator('input, select').first().evaluate((e) => { e.value = 'Europe/Berlin'; e.dispatchEvent(new Event('change', { bubbles: true })); });
 	await group.locator('text=set here').waitFor();
-	assert.equal((await settings(type))[key], 'Europe/Berlin');
+	await until(async () => (await settings(type))[key] === 'Europe/Berlin');
 	await group.locator('button:text-is("Clear")').click();
 	await group.locator('text=from Site').waitFor();
-	assert.ok(!(key in (await settings(type))));
+	await until(async () => !(key in (await settings(type))));
 });
 
 test('what is not committed is read, committed, and taken back', async () => {
@@ -154,6 +165,7 @@ test('a device is added, and a deployment to it says why it does not come about'
 	await page.waitForSelector('h1:text-is("pump-1")');
 	await isGood(page, 'fleet-machine');
 	if ((await api('GET', '/device/' + id)).state === 'waiting') await page.click('button:text-is("Approve")');
+	await until(async () => (await api('GET', '/device/' + id)).state !== 'waiting');
 
 	await visit('/deployments');
 	await page.waitForSelector('text=Nothing was deployed yet');

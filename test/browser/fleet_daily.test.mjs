@@ -8,18 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn, visit as go } from './platform.mjs';
 
 let platform, page, token, unitId, folder, workshop;
 const fleet = '/fleet/api/v1', KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl';
 const api = (method, path, data) => platform.call(method, fleet + path, data, token);
 const ofUnit = (path) => `${path}?unit=${unitId}`;
 const git = (where, ...words) => execFileSync('git', ['-C', where, '-c', 'user.name=Test', '-c', 'user.email=test@example.org', ...words], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
-async function until(what) {
-	for (const end = Date.now() + 60_000; Date.now() < end;) { const r = await what(); if (r) return r; await new Promise((r) => setTimeout(r, 50)); }
-	assert.fail('it did not happen: ' + what);
-}
-const visit = (path) => page.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
+const visit = (path) => go(page, path);
 const commit = (message) => api('POST', ofUnit('/repository/commit'), { message });
 const TEXT = 'marram.TextFiles', put = (config, text) => api('PUT', ofUnit(`/configuration/${config}/module/${TEXT}`), { settings: { files: [{ path: '/etc/note', text }] } });
 const noteOf = async (config) => (await api('GET', ofUnit('/configuration/' + config))).modules.find((m) => m.type === TEXT).settings.files[0].text;
@@ -52,14 +48,17 @@ test('tags are put in order by the keyboard, and by dragging', async () => {
 	await page.waitForSelector('ol[aria-label=Tags]');
 	await isGood(page, 'fleet-tags');
 	assert.deepEqual(await names(), ['Site', 'Night', 'Test']);
+	const moved = (n) => page.waitForSelector(`.toast:has-text("Test has priority ${n} now")`); // the next can be moved then
 	await page.focus('button[aria-label="Move Test"]');
 	await page.keyboard.press('ArrowUp');
+	await moved(91);
 	await page.waitForSelector('li:has-text("Test") >> text=priority 91');
 	// the key goes on from there
 	await until(async () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') === 'Move Test'));
 	assert.deepEqual(await names(), ['Site', 'Test', 'Night']);
 	assert.deepEqual(await weights(), { site: 90, test: 91, night: 92 });
 	await page.keyboard.press('ArrowUp');
+	await moved(89);
 	await page.waitForSelector('li:has-text("Test") >> text=priority 89');
 	assert.deepEqual(await weights(), { site: 90, test: 89, night: 92 });
 
@@ -68,7 +67,7 @@ test('tags are put in order by the keyboard, and by dragging', async () => {
 	await page.mouse.move(from.x + 5, from.y + 5);
 	await page.mouse.down();
 	await page.mouse.move(to.x + 5, to.y + to.height, { steps: 8 });
-	assert.deepEqual(await names(), ['Site', 'Night', 'Test']); // it is seen where it falls
+	await until(async () => (await names()).join() === 'Site,Night,Test'); // it is seen where it falls
 	await page.mouse.up();
 	await page.waitForSelector('li:has-text("Test") >> text=priority 93');
 	assert.deepEqual(await weights(), { site: 90, test: 93, night: 92 });

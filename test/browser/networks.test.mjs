@@ -1,13 +1,12 @@
 // Networks, gateways, applications, and the routes between them.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn, visit } from './platform.mjs';
 
 let platform, page, token, unitId;
 const api = (method, path, data) => platform.call(method, path, data, token);
 const post = (path, data) => platform.post(path, data, token);
 const broker = '/broker/api/v1', hub = '/hub/api/v1', coremgr = '/coremgr/api/v1';
-const visit = (p, path) => p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const seen = (text, p = page) => p.waitForSelector(`text=${text}`);
 const tab = (name, p = page) => p.click(`[role=tab]:text-is("${name}")`);
 // The pictures and the checks of each page, in light and dark, wide and narrow.
@@ -47,7 +46,7 @@ test('a network is added, its password shown once, and its line works', async ()
 	platform.paste(line);
 	await seen('nobody connected');
 	await page.waitForSelector('dt:text-is("Received") + dd:has-text("1")');
-	assert.equal((await api('GET', `${hub}/inbox/list?unit=${unitId}`)).length, 1);
+	await until(async () => (await api('GET', `${hub}/inbox/list?unit=${unitId}`)).length === 1);
 });
 
 test('the test of its connection shows each stage, good and bad', async () => {
@@ -89,6 +88,7 @@ test('an application sends to a device, and sees what is on its way', async () =
 	await page.fill('textarea', 'on');
 	await page.click('form button:text-is("Send")');
 	await seen('Sent to North well');
+	await until(async () => (await api('GET', `${broker}/dldata-buffer/count?unit=${unitId}`)).count === 1); // it is on its way
 	await isGood(page, 'application-send-light');
 	await tab('On the way');
 	await page.waitForSelector('td:has-text("well-1")');
@@ -102,15 +102,20 @@ test('routing: cells say what is, keys move, a click changes, undo takes it back
 	await visit(page, '/routing');
 	await page.waitForSelector('[aria-label="wells → ERP: routed"]');
 	await page.click('[aria-label="Devices: wells"]');
-	await page.waitForSelector('[aria-label="North well → ERP: routed by its network"]');
+	await page.waitForSelector('[aria-label="North well → ERP: routed by its network"][aria-disabled=false]');
 	await page.focus('[aria-label="wells → ERP: routed"]');
 	await page.keyboard.press('ArrowDown');
 	await page.keyboard.press('ArrowRight');
 	await page.keyboard.press('Enter');
 	await page.waitForSelector('[aria-label="North well → Map: has a route of its own"][aria-pressed=true]');
 	await page.waitForSelector('[aria-label="wells → Map: 1 of its devices routed"]');
-	await isGood(page, 'routing-light');
 	await page.click('.toast:has-text("North well now goes to Map") >> text=Undo');
+	await page.waitForSelector('[aria-label="North well → Map: not routed"]');
+	await page.press('[aria-label="North well → Map: not routed"][aria-disabled=false]', 'Enter');
+	await page.waitForSelector('[aria-label="North well → Map: has a route of its own"]');
+	await page.waitForSelector('[aria-label="wells → Map: 1 of its devices routed"]');
+	await isGood(page, 'routing-light');
+	await page.press('[aria-label="North well → Map: has a route of its own"][aria-disabled=false]', 'Enter');
 	await page.waitForSelector('[aria-label="North well → Map: not routed"]');
 	await page.click('[aria-label="All networks to: Map"]');
 	await page.waitForSelector('[aria-label="Barn → Map: routed"]');
@@ -145,7 +150,7 @@ test('a gateway on our own server shows the console line of its devices', async 
 	const { id } = await post(hub + '/gateway', { unitId, code: 'lamps', description: 'Lamps', provider: { type: 'tasmota', protocol: { type: 'mqtt' } } });
 	await visit(page, '/gateway/' + id);
 	await page.waitForSelector('h1:text-is("Lamps")');
-	await page.waitForSelector('.status:has-text("connected")');
+	await page.waitForSelector('.status:text-is("connected")'); // and not "not connected"
 	await page.click('button:text-is("Look for devices")');
 	await seen('Look for devices: done.');
 	await tab('Topics');

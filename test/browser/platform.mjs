@@ -99,7 +99,22 @@ export async function signIn(page, platform, path = '/', account = 'admin', pass
 	await page.fill('[name=account]', account);
 	await page.fill('[name=password]', password);
 	await page.press('[name=password]', 'Enter');
-	await page.waitForSelector('main h1');
+	await inside(page);
+}
+
+// A page of the application is there: that where one signs in has a heading, too.
+export const inside = (page) => page.waitForSelector('.shell main h1');
+
+// Goes to another page as a link does. What was there before is gone when this has
+// run; `lose`: what is unsaved there is given up, if it asks.
+export async function visit(page, path, { lose = false } = {}) {
+	await page.evaluate((to) => {
+		history.pushState(null, '', to);
+		dispatchEvent(new PopStateEvent('popstate'));
+	}, path);
+	const give = page.locator('dialog[open] button:text-is("Discard the changes")');
+	if (lose && await give.isVisible()) await give.click();
+	await inside(page);
 }
 
 // The first start: code and password, signing in; left at the question where
@@ -113,7 +128,7 @@ export async function setUp(page, platform, password = 'a long password') {
 	await page.fill('[name=account]', 'admin');
 	await page.fill('[name=password]', password);
 	await page.press('[name=password]', 'Enter');
-	await page.waitForSelector('main form');
+	await page.waitForSelector('.shell main form');
 }
 
 // What it gives once that is something: waited for.

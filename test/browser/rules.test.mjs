@@ -1,13 +1,13 @@
 // Rules: the sentence and the text in step, tried out, seen in the traces.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn, visit as go } from './platform.mjs';
 
 let platform, page, token, unitId, networkId, deviceId;
 const hex = (o) => Buffer.from(JSON.stringify(o)).toString('hex');
 const send = (values) => platform.post(`/coremgr/api/v1/network/${networkId}/uldata`, { deviceId, payload: hex(values) }, token);
 const stored = (path) => platform.call('GET', '/hub/api/v1/' + path, undefined, token);
-const visit = async (p, path) => { await p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path); const lose = p.locator('dialog[open] button:text-is("Discard the changes")'); if (await lose.isVisible()) await lose.click(); await p.waitForSelector('main h1'); };
+const visit = (p, path) => go(p, path, { lose: true });
 const field = (name) => `site-net.sensor-1.data.${name}`;
 const editor = (p) => p.locator('section:has(> #text) [role=textbox]');
 // All of it: the editor draws only the lines that are seen.

@@ -1,7 +1,7 @@
 // What is around every page: the palette, the menus, the address.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { becomes, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes, finish, inside, isGood, openPage, Platform, signIn } from './platform.mjs';
 
 let platform, page;
 before(async () => {
@@ -16,7 +16,7 @@ test('the palette finds pages, objects and actions by keyboard', async () => {
 	const unit = (await platform.post('/coremgr/api/v1/unit', { code: 'barn', name: 'Barn' }, token)).unitId;
 	await platform.post('/coremgr/api/v1/network', { code: 'milking', unitId: unit, hostUri: 'mqtt://localhost', name: 'Milking robots' }, token);
 	await page.reload();
-	await page.waitForSelector('main h1');
+	await inside(page);
 	await page.keyboard.press('Control+k');
 	await page.waitForSelector('dialog [role=option]');
 	await isGood(page, 'palette-light');

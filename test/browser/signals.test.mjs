@@ -1,12 +1,11 @@
 // Profiles with the editor and its trial, messages as they pass, the simulator.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { becomes as until, finish, isGood, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, isGood, openPage, Platform, signIn, visit } from './platform.mjs';
 
 let platform, page, token, unitId, networkId;
 const hex = (s) => Buffer.from(s).toString('hex');
 const sees = (p, text) => until(async () => (await p.textContent('main')).includes(text));
-const visit = (p, path) => p.evaluate((x) => { history.pushState(null, '', x); dispatchEvent(new PopStateEvent('popstate')); }, path);
 const looks = async (p, name) => {
 	await isGood(p, name + '-light');
 	await p.emulateMedia({ colorScheme: 'dark' });
@@ -83,7 +82,7 @@ test('stored messages are listed, narrowed to a device, and looked at', async ()
 	await visit(page, '/messages?tab=stored');
 	await page.waitForSelector('tbody tr');
 	await page.selectOption('.tools select >> nth=1', { label: 'Cellar' });
-	await until(async () => (await page.$$eval('tbody td a', (all) => all.map((a) => a.textContent))).every((x) => x === 'Cellar'));
+	await until(async () => { const all = await page.$$eval('tbody td a', (x) => x.map((a) => a.textContent)); return all.length && all.every((x) => x === 'Cellar'); });
 	await page.click('tbody button >> nth=0');
 	await page.waitForSelector('dialog pre');
 	assert.match(await page.textContent('dialog pre'), /^01 67 /);
@@ -96,6 +95,7 @@ test('a profile is made, its codec tried on a stored message, mended, and saved'
 	networkId = (await platform.post('/coremgr/api/v1/network', { code: 'wells', unitId, hostUri: 'mqtt://localhost' }, token)).networkId;
 	const deviceId = (await platform.post('/coremgr/api/v1/device', { unitId, networkId, networkAddr: 'well-1', name: 'Well', profile: 'well' }, token)).deviceId;
 	await platform.post(`/coremgr/api/v1/network/${networkId}/uldata`, { deviceId, payload: '00e7' }, token);
+	await until(async () => (await platform.call('GET', `/data/api/v1/network-uldata/count?unit=${unitId}&device=${deviceId}`, undefined, token)).count === 1);
 	await visit(page, '/profiles');
 	await sees(page, 'demo-climate');
 	await looks(page, 'profiles');

@@ -2,13 +2,11 @@
 // sign each other out, and an end for all of them.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { becomes as until, finish, openPage, Platform, signIn } from './platform.mjs';
+import { becomes as until, finish, inside, openPage, Platform, signIn } from './platform.mjs';
 
 let platform;
 before(async () => { platform = await Platform.start('--admin-password', 'a long password'); });
 after(async () => { await finish(); await platform.stop(); });
-
-const shown = (page) => page.waitForSelector('main h1');
 
 test('scripts find no token', async () => {
 	const page = await openPage(platform);
@@ -16,7 +14,7 @@ test('scripts find no token', async () => {
 	page.on('response', (r) => { if (/oauth2\/(token|refresh)/.test(r.url())) answers.push(r.text()); });
 	await signIn(page, platform);
 	await page.reload();
-	await shown(page);
+	await inside(page);
 	await until(() => answers.length === 2);
 	for (const a of await Promise.all(answers)) assert.ok(!a.includes('refresh_token') && a.includes('access_token'), a);
 	const found = await page.evaluate(() => document.cookie + JSON.stringify(Object.entries(sessionStorage)) + JSON.stringify(Object.entries(localStorage)));
@@ -34,11 +32,11 @@ test('tabs that load at the same time stay signed in', async () => {
 	await signIn(page, platform);
 	const others = [await page.context().newPage(), await page.context().newPage()];
 	for (let i = 0; i < 5; i++) await Promise.all([page.reload(), ...others.map((p) => p.goto(platform.url + '/devices'))]);
-	for (const p of [page, ...others]) await shown(p);
+	for (const p of [page, ...others]) await inside(p);
 	// The one that has the last token is not the only one that can go on.
 	for (const p of [page, ...others]) {
 		await p.reload();
-		await shown(p);
+		await inside(p);
 	}
 	page.faults.splice(0, Infinity, ...page.faults.filter((f) => !f.includes('401'))); // the token of before, asked anew
 	await page.context().close();
@@ -50,8 +48,8 @@ test('tabs without locks, as on a page without TLS, stay signed in', async () =>
 	await signIn(page, platform);
 	const other = await page.context().newPage();
 	for (let i = 0; i < 5; i++) await Promise.all([page.reload(), other.goto(platform.url + '/devices')]);
-	await shown(page);
-	await shown(other);
+	await inside(page);
+	await inside(other);
 	page.faults.splice(0, Infinity, ...page.faults.filter((f) => !f.includes('401')));
 	await page.context().close();
 });
@@ -61,7 +59,7 @@ test('signing out ends every tab', async () => {
 	await signIn(page, platform);
 	const other = await page.context().newPage();
 	await other.goto(platform.url + '/devices');
-	await shown(other);
+	await inside(other);
 	await page.getByRole('button', { name: 'admin' }).click();
 	await page.getByRole('button', { name: 'Sign out' }).click();
 	await page.waitForSelector('[name=password]');

@@ -85,6 +85,7 @@ test('a refusal says what to do, also where the server gives a code alone', asyn
 	await page.fill('dialog[open] input >> nth=0', 'second');
 	await page.click('dialog[open] button.main');
 	await page.waitForSelector('dialog[open] .error:has-text("choose another")');
+	await becomes(() => page.faults.length);
 	assert.match(page.faults.splice(0).join(), /^[^,]*400[^,]*$/); // Chromium says it too
 });
 

@@ -1,10 +1,9 @@
 // What an object was, and back again; what was changed is taken back.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { finish, isGood, openPage, Platform, signIn, until } from './platform.mjs';
+import { finish, isGood, openPage, Platform, signIn, until, visit } from './platform.mjs';
 
 let platform, page, token, unit, profile;
-const open = async (path) => { await page.evaluate((to) => { const a = Object.assign(document.createElement('a'), { href: to }); document.body.append(a); a.click(); a.remove(); }, path); await page.waitForSelector('main h1'); };
 const row = (n) => `section[aria-label="Versions"] li:has(.no:text-is("${n}"))`;
 const api = '/hub/api/v1/profile/';
 
@@ -47,9 +46,9 @@ test('a restore says what it changes, and can be undone', async () => {
 	await page.waitForSelector(row(4) + ':has-text("Restored")');
 	await page.waitForSelector('h1:text-is("Probe")');
 	await page.click('.toast button:text-is("Undo")');
+	await page.waitForSelector('.toast:has-text("It is undone")'); // for some seconds
 	await page.waitForSelector(row(5));
 	await page.waitForSelector('h1:text-is("Third")');
-	await page.waitForSelector('.toast:has-text("It is undone")');
 });
 
 test('what was saved and deleted here is taken back', async () => {
@@ -80,7 +79,7 @@ test('a change that somebody else has changed since is not undone', async () => 
 test('a unit comes back with all that went with it', async () => {
 	const network = (await platform.post('/broker/api/v1/network', { code: 'net', unitId: unit, hostUri: 'mqtt://localhost' }, token)).networkId;
 	const device = (await platform.post('/broker/api/v1/device', { unitId: unit, networkId: network, networkAddr: '0a' }, token)).deviceId;
-	await open('/units/' + unit);
+	await visit(page, '/units/' + unit);
 	await page.waitForSelector(row(1));
 	await isGood(page, 'versions-unit');
 	await page.click('main button:text-is("Delete")');
@@ -95,7 +94,7 @@ test('a unit comes back with all that went with it', async () => {
 
 test('a setting has versions, of no unit', async () => {
 	await platform.call('PATCH', '/hub/api/v1/setting/hub.traceMax', { value: '500' }, token);
-	await open('/settings');
+	await visit(page, '/settings');
 	await page.click('[data-setting="hub.traceMax"] button[aria-label*="hub.traceMax"]:last-child');
 	await page.click('dialog[open] summary');
 	await page.click(row(1) + ' button:text-is("Restore")');

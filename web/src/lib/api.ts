@@ -33,21 +33,31 @@ const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) 
 
 // What is deleted on its own page is not asked for there any more, nor its
 // history, though others tell that it has changed: nobody would be there to
-// answer; of a unit, nothing that it held either.
+// answer; of a unit, nothing that it held either. What was asked for before is
+// answered first.
+const asking = new Set<{ path: string; answer: Promise<unknown> }>();
+const sole = (path: string) => path.replace(/^\/coremgr\//, '/broker/'); // one object, by two ways
 let deleted: { path: string; unit?: string; page: string } | undefined;
 function isDeleted(asked: string): boolean {
 	if (deleted?.page !== location.pathname) return false;
-	const [path, query] = asked.split('?');
+	const [at, query] = asked.split('?'), path = sole(at);
 	return (path === METRIC && deleted.path.includes('/device/')) || (path + '/').startsWith(deleted.path + '/') || (!!deleted.unit && new URLSearchParams(query).get('unit') === deleted.unit);
 }
 async function deleting(path: string): Promise<Changed> {
-	deleted = { path, unit: /\/unit\/([^/]+)$/.exec(path)?.[1], page: location.pathname };
+	deleted = { path: sole(path), unit: /\/unit\/([^/]+)$/.exec(path)?.[1], page: location.pathname };
+	await Promise.allSettled([...asking].filter((a) => isDeleted(a.path)).map((a) => a.answer));
 	try { return await whole('DELETE', path); } catch (e) { deleted = undefined; throw e; }
 }
 
-async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, bad?: string): Promise<Changed> {
+async function whole(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string): Promise<Changed> {
 	if (path.endsWith('/undo')) deleted = undefined;
-	if ((method === 'GET' || path === METRIC) && isDeleted(path)) throw refused(404, { code: 'err_not_found' }, '', path);
+	if (method !== 'GET' && path !== METRIC) return send(method, path, body, ifMatch);
+	if (isDeleted(path)) throw refused(404, { code: 'err_not_found' }, '', path);
+	const mine = { path, answer: send(method, path, body, ifMatch) };
+	asking.add(mine);
+	try { return await mine.answer; } finally { asking.delete(mine); }
+}
+async function send(method: string, path: string, body?: Record<string, unknown>, ifMatch?: string, bad?: string): Promise<Changed> {
 	// Away: the service worker may have an answer of before.
 	const token = await accessToken(bad).catch(() => '');
 	const headers: Record<string, string> = { Authorization: 'Bearer ' + token, 'X-Marram': who.userId };
@@ -60,7 +70,7 @@ async function whole(method: string, path: string, body?: Record<string, unknown
 		if (leaving.signal.aborted) return new Promise(() => {});
 		throw new ApiError(0, 'away', 'The server does not answer. Is it running, and is the network up?', path);
 	}
-	if (r.status === 401 && bad === undefined) return whole(method, path, body, ifMatch, token);
+	if (r.status === 401 && bad === undefined) return send(method, path, body, ifMatch, token);
 	const text = await r.text();
 	let json: any;
 	try { json = text ? JSON.parse(text) : {}; } catch { json = {}; }

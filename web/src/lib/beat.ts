@@ -25,3 +25,28 @@ export function newest(): () => () => boolean {
 	let last = 0;
 	return () => { const me = ++last; return () => me === last; };
 }
+
+// The same for what is asked for all the time, where a last one may never be: an
+// answer counts unless one that was asked for later is shown.
+export function inOrder(): () => () => boolean {
+	let last = 0, shown = 0;
+	return () => {
+		const me = ++last;
+		return () => {
+			if (me < shown) return false;
+			shown = me;
+			return true;
+		};
+	};
+}
+
+// What events tell while something is asked for is newer than the answer: the
+// load numbered `asked` takes it from here.
+export class Told<T> {
+	private all = new Map<string, { since: number; what: T }>();
+	put(id: string, since: number, what: T) { this.all.set(id, { since, what }); }
+	get(id: string, asked: number): T | undefined {
+		const x = this.all.get(id);
+		return x && x.since >= asked ? x.what : undefined;
+	}
+}

@@ -1,14 +1,18 @@
 // The unit somebody works in.
 import { get } from './api';
 import { who } from './auth.svelte';
+import { inOrder } from './beat';
 import { choose, look } from './look.svelte';
 import { hexOf } from './payload';
 import type { Site, Unit } from './schema';
 
 export const site = $state({ units: [] as Unit[], info: undefined as Site | undefined, loaded: false, line: '' /* that sends a first value */ });
 
+const began = inOrder();
 export async function loadUnits() {
-	[site.units, site.info] = await Promise.all([get<Unit[]>('/broker/api/v1/unit/list', { limit: 200 }), get<Site>('/hub/api/v1/site')]);
+	const isNew = began(), got = await Promise.all([get<Unit[]>('/broker/api/v1/unit/list', { limit: 200 }), get<Site>('/hub/api/v1/site')]);
+	if (!isNew()) return;
+	[site.units, site.info] = got;
 	if (!site.units.some((u) => u.unitId === look.unit)) choose({ unit: site.units[0]?.unitId ?? '' });
 	site.loaded = true;
 }
