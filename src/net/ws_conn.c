@@ -135,9 +135,9 @@ ws_conn_send(struct ws_conn *c, bool binary, struct str payload)
 }
 
 void
-ws_conn_ping(struct ws_conn *c)
+ws_conn_ping(struct ws_conn *c, struct str payload)
 {
-	put_frame(c, WEBSOCKET_PING, STR(""), STR(""));
+	put_frame(c, WEBSOCKET_PING, STR(""), payload);
 }
 
 size_t
@@ -276,6 +276,8 @@ take(struct ws_conn *c)
 			    c->owner, kind == WEBSOCKET_BINARY, payload);
 		else if (kind == WEBSOCKET_PING && c->pongs < PONGS_MAX)
 			pong(c, payload);
+		else if (kind == WEBSOCKET_PONG && c->events->pong != NULL)
+			c->events->pong(c->owner, payload);
 		else if (kind == WEBSOCKET_CLOSE)
 			on_close_frame(c, payload);
 	}

@@ -31,6 +31,9 @@ struct ws_conn_events {
 	void (*room)(void *owner);
 	/* It is over, and freed when this returns. */
 	void (*closed)(void *owner, const struct err *why);
+	/* The answer to a ping: the peer has taken all that was sent before it.
+	 * May be NULL. */
+	void (*pong)(void *owner, struct str payload);
 };
 
 struct ws_conn_conf {
@@ -53,7 +56,8 @@ void ws_conn_send(struct ws_conn *c, bool binary, struct str payload);
 /* The same of two parts behind each other. */
 void ws_conn_send2(
     struct ws_conn *c, bool binary, struct str head, struct str payload);
-void ws_conn_ping(struct ws_conn *c);
+/* `payload` comes back with the answer; at most 125 bytes. */
+void ws_conn_ping(struct ws_conn *c, struct str payload);
 /* From the next frame on, in the place of ws_conn_conf.message_max: who has not
  * said who it is has little to say. */
 void ws_conn_message_max(struct ws_conn *c, size_t bytes);

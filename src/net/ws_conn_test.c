@@ -72,7 +72,16 @@ on_closed(void *owner, const struct err *why)
 	buf_addz(&s->heard, "closed;");
 }
 
-static const struct ws_conn_events events = { on_message, on_room, on_closed };
+static void
+on_pong(void *owner, struct str payload)
+{
+	struct side *s = owner;
+
+	buf_addf(&s->heard, "pong " STR_FMT ";", STR_ARG(payload));
+}
+
+static const struct ws_conn_events events = { on_message, on_room, on_closed,
+	on_pong };
 
 static void
 open_side(
@@ -228,8 +237,10 @@ messages_go_both_ways(void **state)
 	connect_both(f);
 	ws_conn_send(f->client.conn, false, STR("hello"));
 	ws_conn_send2(f->client.conn, true, STR("ab"), STR("c"));
-	ws_conn_ping(f->client.conn);
+	ws_conn_ping(f->client.conn, STR("seen?"));
 	turn_until(f, &f->server, "text hello;bytes 3;");
+	turn_until(f, &f->client, "pong seen?;");
+	buf_clear(&f->client.heard);
 	ws_conn_send(f->server.conn, false, STR(""));
 	ws_conn_send(f->server.conn, true, STR("xy"));
 	turn_until(f, &f->client, "text ;bytes 2;");

@@ -168,6 +168,29 @@ def test_one_step_can_be_cancelled(fleet):
     assert f.call("POST", "task/%s/cancel" % task["id"]).status == 409
 
 
+@pytest.mark.parametrize("step,time", [("build", 2), ("copy", 2), ("apply", 15)])
+def test_a_step_has_its_time(fleet, step, time):
+    f = fleet("pi", options=["--fleet.deploy.%s-time" % step, "%ds" % time])
+    d = f.device("pi")
+    before = d.current()
+    if step == "build":
+        f.set("pi", "2", build="/bin/sleep 600")
+    else:
+        f.set("pi", "2", switch="    [ ! -e /run/gate/gate ] || gate apply")
+        d.hold(step)
+    f.commit("second")
+    no = f.post("deployment")
+    ended = f.ended(no)
+    back = step == "apply"
+    assert ended["state"] == ("rolledBack" if back else "failed"), f.outputs(no)
+    assert "fleet.deploy.%sTime" % step in ended["reason"]
+    assert f.states(no) == {"pi-1": ended["state"]}
+    assert d.current() == before
+    if not back:
+        return
+    until("nothing of it runs", lambda: not d.runs("gate\0apply"), 60)
+
+
 @pytest.mark.parametrize("step", ["plan", "copy", "apply", "checks", "confirm"])
 def test_who_cancels_leaves_it_as_it_was_and_may_try_again(fleet, step):
     f = fleet("pi", options=["--fleet.deploy.confirm-time", "600s"])

@@ -213,6 +213,7 @@ class Platform:
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = "http://127.0.0.1:%d" % self.socket.getsockname()[1]
         self.confirm, self.heard, self.connection, self.count = confirm, [], None, 0
+        self.breaks = ""  # a kind of message: with it the connection breaks
         self.reads = threading.Event()  # not set: it takes nothing
         self.reads.set()
         threading.Thread(target=self.run, daemon=True).start()
@@ -223,7 +224,7 @@ class Platform:
                 s, _ = self.socket.accept()
             except OSError:
                 return
-            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+            threading.Thread(target=self.attend, args=(s,), daemon=True).start()
 
     def trust(self):
         """It lets agents in from now on, and the one that is here."""
@@ -233,6 +234,12 @@ class Platform:
                 self.say(kind="successfully_ssh_connected")
             except OSError:
                 pass  # it has just gone, and comes again
+
+    def attend(self, s):
+        try:
+            self.serve(s)
+        except OSError:
+            pass  # the agent was killed
 
     def serve(self, s):
         file = s.makefile("rb")
@@ -264,9 +271,14 @@ class Platform:
             if two[0] & 15 == 8:
                 s.close()
                 return
+            if two[0] & 15 == 9:
+                s.sendall(bytes([138, len(data)]) + data)
             if two[0] & 15 == 1:
                 inner = json.loads(data)["inner"]
                 self.heard.append(inner)
+                if inner["kind"] == self.breaks:
+                    s.shutdown(socket.SHUT_RDWR)
+                    return
                 if inner["kind"] == "start" and self.confirm:
                     self.say(kind="successfully_ssh_connected")
 

@@ -431,7 +431,21 @@ def test_a_switch_that_the_platform_confirms_stays(devices, platform):
     assert (result["task_id"], result["stdout"]) == ("t1", "out of two\n")
     assert current(d) == "two" and metadata(d) == "new"
     assert platform.wait("start", 2)["deployed_config_id"] == "new"
-    assert not (d.edge.folder / "data/fleet/pending.json").exists()
+    until("it is told once", lambda: not (d.edge.folder / "data/fleet/pending.json").exists())
+
+
+def test_what_was_told_into_a_connection_that_broke_is_told_again(devices, platform):
+    d = devices("a")
+    log, paths = nixos(d)
+    joined(d, platform)
+    platform.breaks = "switch_to_new_config_result"
+    order(platform, paths[1])
+    platform.wait("switch_to_new_config_result", 2)
+    platform.breaks = ""
+    result = platform.wait("switch_to_new_config_result", 3)
+    assert result["task_id"] == "t1" and result["switch_success"]
+    until("it is told once", lambda: not (d.edge.folder / "data/fleet/pending.json").exists())
+    assert log.read_text().count("switch") == 1
 
 
 def test_a_switch_after_which_nobody_comes_is_taken_back(devices, platform):
@@ -446,6 +460,40 @@ def test_a_switch_after_which_nobody_comes_is_taken_back(devices, platform):
     assert not result["switch_success"] and "taken back" in result["stderr"]
     assert result["stdout"] == "out of two\n"
     assert current(d) == "one" and metadata(d) == "hall"
+
+
+def guards_of(d):
+    done = subprocess.run(["pgrep", "-f", "--", "--config-dir %s fleet guard" % d.edge.config],
+                          capture_output=True, text=True)
+    return [int(pid) for pid in done.stdout.split()]
+
+
+def test_the_way_back_holds_up_nothing_and_outlives_its_guard(devices, platform):
+    d = devices("a", **{"fleet.confirm_time": "2s"})
+    log, paths = nixos(d)
+    go = d.folder / "go"
+    slow = system(d, "slow", more="while [ ! -e %s ]; do sleep 0.05; done" % go)
+    (d.root / "nix/var/nix/profiles/system").unlink()
+    (d.root / "nix/var/nix/profiles/system").symlink_to(slow)
+    joined(d, platform)
+    platform.confirm = False
+    order(platform, paths[1])
+    until("it goes back", lambda: "switch slow" in log.read_text())
+    # the broker serves meanwhile
+    client = d.edge.client("x/#")
+    client.say("x/1", "still here")
+    client.wait("x/1")
+    client.close()
+    guards = guards_of(d)
+    assert len(guards) == 1
+    os.kill(guards[0], signal.SIGKILL)
+    until("another guard", lambda: log.read_text().count("switch slow") == 2)
+    go.touch()
+    platform.trust()
+    result = platform.wait("switch_to_new_config_result")
+    assert not result["switch_success"] and "taken back" in result["stderr"]
+    assert current(d) == "slow" and metadata(d) == "hall"
+    until("the guard has gone", lambda: not guards_of(d))
 
 
 def test_an_agent_that_dies_in_the_test_is_no_way_to_stay(devices, platform):

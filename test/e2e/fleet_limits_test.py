@@ -142,6 +142,24 @@ def test_a_remote_that_does_not_answer_is_left_in_time(start, tmp_path):
     assert [c["identifier"] for c in f.listed("configuration/list")] == ["a"]
 
 
+def test_inputs_that_are_not_found_in_time_are_told(start, tmp_path):
+    (tmp_path / "nix").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "nix").chmod(0o755)
+    f = limited(start, tmp_path, **{"nix.lockTime": "1s", "nix.localInputs": "true",
+                                    "programs.nix": str(tmp_path / "nix")})
+    path = "/fleet/api/v1/state?unit=" + f.unit
+    answer = f.server.call("GET", path, token=f.token)
+    state = {**answer.data, "repositories": {"library": {
+        "url": "git+file://%s" % tmp_path, "follows": None, "inputs_follows": {},
+        "api_key_secret": None}}}
+    done = f.server.call("PATCH", path, {"data": state}, f.token,
+                         headers={"If-Match": answer.headers["ETag"]})
+    assert done.status == 200, done.text
+    fault, = done.data["faults"]
+    assert fault["where"] == "flake.lock"
+    assert "longer than 1 s; see fleet.nix.lockTime" in fault["what"]
+
+
 def test_who_does_not_come_in_time_is_missed(start, tmp_path):
     f = LinuxFleet(start("--fleet.deploy.offline-time", "1s"), tmp_path, "pi")
     made = f.call("POST", "device", {"data": {

@@ -39,9 +39,9 @@ FULL = {
 def fleet(start, tmp_path):
     fleets = []
 
-    def begin(*configs, confirm="30s"):
+    def begin(*configs, confirm="30s", options=()):
         server = start("--fleet.deploy.confirm-time", confirm,
-                       "--fleet.deploy.check-time", "20s")
+                       "--fleet.deploy.check-time", "20s", *options)
         fleets.append(fleet_linux.LinuxFleet(server, tmp_path, *configs))
         (fleets[-1].repository / "artifacts/a b'$(id).png").write_bytes(
             bytes(range(256)))
@@ -189,6 +189,21 @@ def test_a_device_that_restarts_half_way_takes_itself_back(fleet):
     d.start()
     d.is_back(before)
     assert f.ended(no)["state"] in ("rolledBack", "failed")
+
+
+def test_what_takes_too_long_takes_itself_back(fleet):
+    f = fleet("pi", options=["--fleet.deploy.apply-time", "15s"])
+    d = f.device("pi")
+    before = d.look()
+    f.declare("pi", users=[{"name": "ada"}],
+              files=[{"path": "/etc/marram-old", "text": "new\n"}])
+    f.commit("next")
+    d.hold("apply")
+    no = f.post("deployment")
+    ended = f.ended(no)
+    assert ended["state"] == "rolledBack", f.outputs(no)
+    assert "took longer than 15 s (fleet.deploy.applyTime)" in ended["reason"]
+    assert d.look() == before
 
 
 @pytest.mark.parametrize("step", ["plan", "copy", "apply", "checks", "confirm"])

@@ -198,6 +198,15 @@ def test_modules_come_from_a_repository_and_nix_finds_them(start, library, tmp_p
     # One that is not there holds up nothing but the lock, and is told.
     assert any(where == "flake.lock" for where, _ in faults(answer))
     repositories(fleet, library=url, plain="path:%s" % NIXPKGS)
+    # Nor does one that is added later.
+    answer = repositories(fleet, library=url, plain="path:%s" % NIXPKGS,
+                          none="git+file://%s/none" % tmp_path)
+    assert any(where == "flake.lock" for where, _ in faults(answer))
+    status = {i["name"]: i for i in fleet.get("input/list")}
+    assert {n: i["status"] for n, i in status.items()} == {
+        "library": "loaded", "plain": "no-readme", "none": "no-path"}
+    assert "update it" in status["none"]["details"]
+    repositories(fleet, library=url, plain="path:%s" % NIXPKGS)
     inputs = {i["name"]: i for i in fleet.get("input/list")}
     assert (inputs["library"]["status"], inputs["library"]["modules"]) == (
         "loaded", ["own.Greeting"])

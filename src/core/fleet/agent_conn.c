@@ -329,7 +329,7 @@ on_silence(struct loop_timer *t)
 	} else if (now - heard < max / 2) {
 		next = heard + max / 2 - now;
 	} else if (a->asked_at == 0) {
-		ws_conn_ping(a->ws);
+		ws_conn_ping(a->ws, STR(""));
 		a->asked_at = now;
 		next = max / 2;
 	} else if (now - a->asked_at < max / 2) {

@@ -263,8 +263,9 @@ struct job {
 	struct loop *loop;
 	struct fleet_ssh ssh;
 	bool has_ssh;
-	bool undoes;        /* a rollback, which nobody cancels */
-	int64_t timeout_ms; /* of the step; programs take no longer */
+	bool undoes;         /* a rollback, which nobody cancels */
+	int64_t timeout_ms;  /* of the step; programs take no longer */
+	const char *setting; /* which one says so; NULL: none */
 	struct str commit, config;
 	struct target_host host;
 	struct target_job target;

@@ -90,15 +90,24 @@ try_later(struct work *w, const char *state, const char *reason)
 }
 
 static int
-begin(struct work *w, const char *kind, int64_t timeout_ms, struct err *err)
+begin(struct work *w, const char *kind, struct err *err)
 {
+	const struct fleet_conf *c = &w->f->conf;
 	int rc;
 
 	w->task = task_begin(w->f, w->d, w->d->of->row.commit, kind);
 	rc = job_open(&w->job, w->f, w->d, w->task, err);
 	if (rc != 0)
 		return rc;
-	w->job.timeout_ms = timeout_ms;
+	w->job.timeout_ms = c->apply_ms;
+	w->job.setting = "fleet.deploy.applyTime";
+	if (strcmp(kind, "build") == 0) {
+		w->job.timeout_ms = c->build_ms;
+		w->job.setting = "fleet.deploy.buildTime";
+	} else if (strcmp(kind, "copy") == 0) {
+		w->job.timeout_ms = c->copy_ms;
+		w->job.setting = "fleet.deploy.copyTime";
+	}
 	w->job.undoes = strcmp(kind, "rollback") == 0;
 	return 0;
 }
@@ -268,7 +277,7 @@ step_build(struct work *w)
 		return LEAVE;
 	rc = find_target(w, &err);
 	if (rc == 0)
-		rc = begin(w, "build", w->f->conf.build_ms, &err);
+		rc = begin(w, "build", &err);
 	if (rc == 0)
 		rc = w->target->build(&w->job.target, &built, &err);
 	built = arena_str(&w->arena, built);
@@ -338,7 +347,7 @@ step_plan(struct work *w)
 	int rc = find_target(w, &err);
 
 	if (rc == 0)
-		rc = begin(w, "plan", w->f->conf.apply_ms, &err);
+		rc = begin(w, "plan", &err);
 	if (rc == 0)
 		rc = w->target->plan(&w->job.target, row->built, &p, &err);
 	if (rc == 0) {
@@ -390,7 +399,7 @@ step_copy(struct work *w)
 	int rc = find_target(w, &err);
 
 	if (rc == 0)
-		rc = begin(w, "copy", w->f->conf.copy_ms, &err);
+		rc = begin(w, "copy", &err);
 	if (rc == 0)
 		rc = w->target->copy(&w->job.target, w->d->row.built, &err);
 	if (w->task != NULL)
@@ -409,7 +418,7 @@ step_apply(struct work *w)
 	int rc = find_target(w, &err);
 
 	if (rc == 0)
-		rc = begin(w, "apply", w->f->conf.apply_ms, &err);
+		rc = begin(w, "apply", &err);
 	if (rc == 0)
 		rc = w->target->apply(&w->job.target, w->d->row.built, &err);
 	if (w->task != NULL)
@@ -437,7 +446,7 @@ ask_again(struct work *w)
 
 	if (!w->d->resumed && !lost)
 		return MORE;
-	rc = begin(w, "plan", w->f->conf.apply_ms, &err);
+	rc = begin(w, "plan", &err);
 	if (rc == 0)
 		rc = w->target->plan(&w->job.target, w->d->row.built, &p, &err);
 	if (rc == 0) {
@@ -485,7 +494,7 @@ step_checks(struct work *w)
 	if (rc == 0 && ask_again(w) == LEAVE)
 		return LEAVE;
 	if (rc == 0)
-		rc = begin(w, "checks", f->conf.apply_ms, &err);
+		rc = begin(w, "checks", &err);
 	if (rc == 0)
 		rc = deploy_check(&w->job, w->d->of->row.checks,
 		    w->job.row.address.len == 0, wait_ms, &err);
@@ -505,7 +514,7 @@ step_confirm(struct work *w)
 	if (rc == 0 && ask_again(w) == LEAVE)
 		return LEAVE;
 	if (rc == 0)
-		rc = begin(w, "confirm", w->f->conf.apply_ms, &err);
+		rc = begin(w, "confirm", &err);
 	if (rc == 0)
 		rc = w->target->confirm(&w->job.target, w->d->row.built, &err);
 	if (rc == 0)
@@ -536,7 +545,7 @@ step_rollback(struct work *w)
 	int rc = find_target(w, &err);
 
 	if (rc == 0)
-		rc = begin(w, "rollback", w->f->conf.apply_ms, &err);
+		rc = begin(w, "rollback", &err);
 	if (rc == 0)
 		rc = job_reach(&w->job, &err);
 	if (rc == 0)

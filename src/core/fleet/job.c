@@ -105,6 +105,7 @@ start(struct job *j, const char *const *argv, const char *const *env,
 		.output_max = KEPT_MAX,
 		.output = on_output };
 	struct child *c;
+	bool of_step = timeout_ms == 0 || timeout_ms == j->timeout_ms;
 	bool asked = false;
 	int rc;
 
@@ -131,6 +132,9 @@ start(struct job *j, const char *const *argv, const char *const *env,
 	}
 	if (asked)
 		return cancelled(j, err);
+	if (r->end.timed_out && of_step && j->setting != NULL)
+		return err_set(err, ERR_TIMEOUT, "%s %s (%s)",
+		    base_name(argv[0]), r->text, j->setting);
 	if (r->end.timed_out)
 		return err_set(
 		    err, ERR_TIMEOUT, "%s %s", base_name(argv[0]), r->text);

@@ -4,14 +4,16 @@
  *
  * A unit has the modules that come with Marram, and those of its inputs. The
  * latter lie in the Nix store, where flake.lock says; they are looked for anew
- * when flake.nix or flake.lock is another. A catalog that somebody uses stays
- * as it is until he is done.
+ * when flake.nix or flake.lock is another, each by itself: one that can not be
+ * found takes none of the others along. A catalog that somebody uses stays as
+ * it is until he is done.
  */
 #include "core/fleet/module.h"
 
 #include "base/base.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "codec/nix.h"
 #include "plug/target/nixos_generate.h"
 
 #include <stdio.h>
@@ -118,16 +120,54 @@ is_source(const struct fleet_input *in)
 	    in->follows.len == 0;
 }
 
+/* The inputs that flake.lock knows, as JSON; null: none. */
+static struct str
+locked_inputs(struct arena *a, struct str lock)
+{
+	static const char *const path[] = { "nodes", "root", "inputs" };
+
+	for (size_t i = 0; lock.ptr != NULL && i < COUNT_OF(path); i++)
+		lock = json_find(a, lock, str_of(path[i]));
+	return lock;
+}
+
+/* Asks Nix where it lies, by a flake that has it alone. It goes by flake.lock
+ * as long as the address is the same. */
+static int
+find_path(struct fleet *f, struct str unit_id, const struct fleet_state *s,
+    const struct fleet_input *in, struct str lock, struct arena *a,
+    struct str *ret, struct err *err)
+{
+	static const char *const args[] = { "eval", "--raw",
+		"--no-write-lock-file", "FLAKE#path", NULL };
+	struct fleet_nix nix = { .f = f, .unit_id = unit_id, .s = s };
+	struct buf b = { 0 };
+	int rc;
+
+	buf_addz(&b, "{ inputs.");
+	nix_name(&b, in->name);
+	buf_addz(&b, " = { flake = false; url = ");
+	nix_string(&b, in->url);
+	buf_addz(&b, "; }; outputs = all: { path = all.");
+	nix_name(&b, in->name);
+	buf_addz(&b, ".outPath; }; }\n");
+	*ret = STR_NULL;
+	rc = fleet_nix_open(&nix, buf_str(&b), lock, err);
+	if (rc == 0)
+		rc = fleet_nix_run(&nix, args,
+		    f->conf.lock_ms > 0 ? f->conf.lock_ms : PATH_MS, a, ret,
+		    err);
+	fleet_nix_close(&nix);
+	buf_free(&b);
+	return rc;
+}
+
 /* Where the input lies, and what it has. */
 static void
-look(struct fleet *f, struct fleet_nix *nix, const struct fleet_input *in,
-    struct arena *a, struct fleet_input_status *st)
+look(struct fleet *f, struct str unit_id, const struct fleet_state *s,
+    const struct fleet_input *in, struct str lock, struct arena *a,
+    struct fleet_input_status *st)
 {
-	const char *attribute = arena_z(a,
-	    arena_printf(
-		a, "FLAKE#inputs." STR_FMT ".outPath", STR_ARG(in->name)));
-	const char *const args[] = { "eval", "--raw", "--no-write-lock-file",
-		attribute, NULL };
 	struct err err;
 	struct str path;
 
@@ -141,7 +181,13 @@ look(struct fleet *f, struct fleet_nix *nix, const struct fleet_input *in,
 		st->details = arena_str(a, str_of(err.text));
 		return;
 	}
-	if (fleet_nix_run(nix, args, PATH_MS, a, &path, &err) != 0) {
+	if (json_find(a, locked_inputs(a, lock), in->name).ptr == NULL) {
+		st->details =
+		    STR("it is not in flake.lock yet: update it, or test it, "
+			"to see why");
+		return;
+	}
+	if (find_path(f, unit_id, s, in, lock, a, &path, &err) != 0) {
 		st->details =
 		    path.len > 0 ? path : arena_str(a, str_of(err.text));
 		return;
@@ -151,14 +197,12 @@ look(struct fleet *f, struct fleet_nix *nix, const struct fleet_input *in,
 
 static void
 load(struct fleet *f, struct str unit_id, const struct fleet_state *s,
-    struct str flake, struct str lock, struct fleet_loaded *l)
+    struct str lock, struct fleet_loaded *l)
 {
 	struct fleet_modules *m = f->modules;
-	struct fleet_nix nix = { .f = f, .unit_id = unit_id, .s = s };
 	struct arena *a = &l->arena;
 	const struct fleet_module **all;
 	size_t room = m->n;
-	struct err err;
 
 	l->inputs = arena_array(a, s->n_inputs + 1, struct fleet_input_status);
 	for (size_t i = 0; i < s->n_inputs; i++) {
@@ -166,18 +210,10 @@ load(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 
 		if (!is_source(&s->inputs[i]))
 			continue;
-		if (nix.dir[0] == '\0' &&
-		    fleet_nix_open(&nix, flake, lock, &err) != 0) {
-			st->name = arena_str(a, s->inputs[i].name);
-			st->status = "no-path";
-			st->details = arena_str(a, str_of(err.text));
-		} else {
-			look(f, &nix, &s->inputs[i], a, st);
-		}
+		look(f, unit_id, s, &s->inputs[i], lock, a, st);
 		room += st->n;
 		l->n_inputs++;
 	}
-	fleet_nix_close(&nix);
 
 	all = arena_array(a, room + 1, const struct fleet_module *);
 	l->catalog.modules = all;
@@ -253,7 +289,7 @@ loaded_for(struct fleet *f, struct str unit_id, const struct fleet_state *s,
 		l->refs = 1;
 		l->mark = arena_str(&l->arena, mark);
 		l->lock = arena_str(&l->arena, lock);
-		load(f, unit_id, s, flake, lock, l);
+		load(f, unit_id, s, lock, l);
 		pthread_mutex_lock(&m->lock);
 		was = u->now;
 		u->now = l;
@@ -407,11 +443,8 @@ needs_lock(const struct fleet_state *s)
 static bool
 has_inputs(struct arena *a, struct str lock, const struct fleet_state *s)
 {
-	struct str at = lock;
-	static const char *const path[] = { "nodes", "root", "inputs" };
+	struct str at = locked_inputs(a, lock);
 
-	for (size_t i = 0; at.ptr != NULL && i < COUNT_OF(path); i++)
-		at = json_find(a, at, str_of(path[i]));
 	for (size_t i = 0; at.ptr != NULL && i < s->n_inputs; i++)
 		if (json_find(a, at, s->inputs[i].name).ptr == NULL)
 			return false;

@@ -162,9 +162,9 @@ on_end(void *ctx, const struct child_end *end)
 		return;
 	}
 	if (end->timed_out) {
-		r->rc =
-		    err_set(r->err, ERR_CLOSED, "nix took longer than %lld s",
-			(long long)(end->timeout_ms / 1000));
+		r->rc = err_set(r->err, ERR_CLOSED,
+		    "nix took longer than %lld s; see fleet.nix.lockTime",
+		    (long long)(end->timeout_ms / 1000));
 		return;
 	}
 	said = error_of(r->a, end->err);

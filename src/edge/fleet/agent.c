@@ -324,6 +324,12 @@ on_room(void *owner)
 	tunnel_room(owner);
 }
 
+static void
+on_pong(void *owner, struct str payload)
+{
+	change_told(owner, payload);
+}
+
 static const char *
 why_closed(const struct err *why)
 {
@@ -410,7 +416,7 @@ on_dialed(void *owner, int fd, struct stream *top, struct str already,
     const struct err *why)
 {
 	static const struct ws_conn_events events = { on_message, on_room,
-		on_closed };
+		on_closed, on_pong };
 	const struct ws_conn_conf conf = {
 		.message_max = MESSAGE_MAX, .client = true, .low = LOW
 	};

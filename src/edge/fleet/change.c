@@ -4,13 +4,16 @@
  *    SETTING --profile set--> SWITCHING --activated--> TESTING --> DONE
  *        |                        |                       |
  *        | failed                 | not activated         | not reached in time
- *        +----------> told <------+                    BACK: the old one, again
+ *        +--> DONE                +---------> BACK <------+
+ *                                 the guard: the old one again, --> DONE
  *
  * While a change is under way a record of it lies on the disk, with the moment
- * at which it is to be over. Who finds that moment passed, or the machine
- * started anew meanwhile, takes the change back: this agent, the next one, or
- * the guard, a process of its own that outlives us. A lock on the record keeps
- * them apart. The test is that the platform reaches us over a new connection.
+ * at which it is to be over. The guard, a process of its own that outlives us,
+ * takes the change back when that moment has passed, the machine has started
+ * anew meanwhile, or the record says BACK: this takes long, and we have others
+ * to serve. A lock on the record keeps two guards apart, and us from saying
+ * DONE while one is at work. The test is that the platform reaches us over a
+ * new connection. A record stays until the platform has shown that it was told.
  */
 #include "edge/fleet/private.h"
 
@@ -38,7 +41,8 @@
 #define SWITCH_MS ((int64_t)30 * 60 * 1000)
 #define OUTPUT_MAX ((size_t)1 << 20)
 #define KEPT_MAX ((size_t)256 << 10) /* of each output, in the record */
-#define GUARD_MS 1000                /* between looks at one that is at work */
+#define GUARD_MS 250                 /* between looks at one that is at work */
+#define GUARD_LATE_MS 5000           /* one that is not at work then is none */
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
 /* --- what the device has -------------------------------------------------- */
@@ -151,6 +155,8 @@ struct change {
 	struct arena arena;
 	struct child *child;
 	struct loop_timer timer;
+	int64_t back_at; /* when a guard was last looked for, monotonic */
+	bool was_tested; /* the network may be another one when it is back */
 };
 
 static const char *
@@ -206,7 +212,8 @@ is_open(const struct record_row *r)
 static bool
 is_over(const struct record_row *r, struct str boot)
 {
-	return clock_now() >= r->until || !str_eq(r->boot, boot);
+	return r->phase == BACK || clock_now() >= r->until ||
+	    !str_eq(r->boot, boot);
 }
 
 /* --- the way back --------------------------------------------------------- */
@@ -225,7 +232,7 @@ run_done(void *ctx, const struct child_end *end)
 	r->status = end->status;
 }
 
-/* Waits: it is done once, when all else has failed. */
+/* Waits. */
 static int
 run_now(const char *const *argv)
 {
@@ -261,18 +268,17 @@ lock(const struct fleet_conf *c, int how)
 	return fd;
 }
 
-/* Under the lock: another may have been first. True: it was taken back by us.
- */
-static bool
-take_back(const struct fleet_conf *c, struct arena *a, struct str task)
+/* Under the lock: another guard may have been first. */
+static void
+take_back(const struct fleet_conf *c, struct arena *a, struct str boot)
 {
 	struct record_row r = { 0 };
 	int fd = lock(c, 0);
 	bool ours;
 
 	record_init(&record_of, &r);
-	ours = record_get(c, a, &r, NULL) == 0 && is_open(&r) &&
-	    str_eq(r.task, task);
+	ours =
+	    record_get(c, a, &r, NULL) == 0 && is_open(&r) && is_over(&r, boot);
 	if (ours && r.old.len > 0) {
 		const char *old = arena_z(a, r.old);
 		const char *const set[] = { "nix-env", "-p", c->profile,
@@ -284,9 +290,8 @@ take_back(const struct fleet_conf *c, struct arena *a, struct str task)
 					       .ptr,
 			"switch", NULL };
 
-		log_warn("the change to " STR_FMT " was not confirmed: it is "
-			 "taken back",
-		    STR_ARG(r.path));
+		log_warn(
+		    "the change to " STR_FMT " is taken back", STR_ARG(r.path));
 		if (run_now(set) != 0 || run_now(go) != 0)
 			log_error("going back to %s failed", old);
 		(void)metadata_write(c, r.old_config, r.old_commit, NULL);
@@ -299,7 +304,6 @@ take_back(const struct fleet_conf *c, struct arena *a, struct str task)
 	}
 	if (fd >= 0)
 		close(fd);
-	return ours;
 }
 
 /* --- the guard ------------------------------------------------------------ */
@@ -319,15 +323,12 @@ change_guard(const struct fleet_conf *c, struct err *err)
 
 		record_init(&record_of, &r);
 		under_way = record_get(c, &turn, &r, NULL) == 0 && is_open(&r);
-		/* the agent is given a moment more to do it itself */
-		if (under_way && clock_now() >= r.until + 3000)
-			(void)take_back(c, &turn, r.task);
-		else if (under_way && !str_eq(r.boot, boot))
-			(void)take_back(c, &turn, r.task);
+		if (under_way && is_over(&r, boot))
+			take_back(c, &turn, boot);
 		arena_fini(&turn);
 		if (!under_way)
 			break;
-		usleep(500000);
+		usleep(GUARD_MS * 1000);
 	}
 	arena_fini(&a);
 	return 0;
@@ -385,6 +386,19 @@ change_free(struct fleet_agent *f)
 		forget(f->change);
 }
 
+static struct str
+why_failed(const struct record_row *r)
+{
+	if (r->reverted && r->activated)
+		return STR("the platform did not reach the device in time "
+			   "after the switch: it was taken back\n");
+	if (r->reverted && r->err.len == 0)
+		return STR("the switch did not end in time, or the machine "
+			   "was started anew before: it was taken back\n");
+	return r->err;
+}
+
+/* The answer to the ping comes when the report has. */
 static void
 report(struct fleet_agent *f, const struct record_row *r)
 {
@@ -396,10 +410,36 @@ report(struct fleet_agent *f, const struct record_row *r)
 		.is_activated = r->activated && !r->reverted,
 		.switch_success = r->success && !r->reverted,
 		.out = r->out,
-		.err = r->reverted
-		    ? STR("the platform did not reach the device in time "
-			  "after the switch: it was taken back\n")
-		    : r->err });
+		.err = why_failed(r) });
+	ws_conn_ping(f->ws, r->task);
+}
+
+/* A record that is over is told as often as the platform comes anew, until it
+ * has shown that it knows. */
+static void
+tell_what_waits(struct fleet_agent *f)
+{
+	struct arena a = { 0 };
+	struct record_row r = { 0 };
+
+	record_init(&record_of, &r);
+	if (f->change == NULL && f->ws != NULL && f->confirmed &&
+	    record_get(&f->conf, &a, &r, NULL) == 0 && !is_open(&r))
+		report(f, &r);
+	arena_fini(&a);
+}
+
+void
+change_told(struct fleet_agent *f, struct str task)
+{
+	struct arena a = { 0 };
+	struct record_row r = { 0 };
+
+	record_init(&record_of, &r);
+	if (f->change == NULL && record_get(&f->conf, &a, &r, NULL) == 0 &&
+	    !is_open(&r) && str_eq(r.task, task))
+		record_remove(&f->conf);
+	arena_fini(&a);
 }
 
 /* It is over, and told as soon as somebody listens. */
@@ -412,11 +452,8 @@ over(struct change *x)
 	x->row.phase = DONE;
 	if (record_write(&f->conf, &x->row, &err) != 0)
 		log_error("%s", err.text);
-	if (f->ws != NULL && f->confirmed) {
-		report(f, &x->row);
-		record_remove(&f->conf);
-	}
 	forget(x);
+	tell_what_waits(f);
 }
 
 static struct str
@@ -433,16 +470,75 @@ kept(struct arena *a, struct str s)
 	return str_is_utf8(s) ? arena_str(a, s) : STR("(no text)");
 }
 
+/* As the record has it: a guard may have been first. */
+static bool
+is_done(const struct change *x)
+{
+	struct arena a = { 0 };
+	struct record_row r = { 0 };
+	bool is;
+
+	record_init(&record_of, &r);
+	is = record_get(&x->agent->conf, &a, &r, NULL) == 0 &&
+	    str_eq(r.task, x->row.task) && !is_open(&r);
+	arena_fini(&a);
+	return is;
+}
+
+/* One that is at work has the lock. */
+static bool
+is_guarded(const struct fleet_conf *c)
+{
+	int fd = lock(c, LOCK_NB);
+	bool is = fd < 0 && errno == EWOULDBLOCK;
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
 static void
-on_test_over(struct loop_timer *t)
+on_back(struct loop_timer *t)
 {
 	struct change *x = container_of(t, struct change, timer);
 	struct fleet_agent *f = x->agent;
-	struct str task = x->row.task;
+	bool was_tested = x->was_tested;
 
-	(void)take_back(&f->conf, &x->arena, task);
-	forget(x);
-	agent_reconnect(f, 0, NULL);
+	if (is_done(x)) {
+		forget(x);
+		if (was_tested)
+			agent_reconnect(f, 0, NULL);
+		else
+			tell_what_waits(f);
+		return;
+	}
+	if (clock_mono() - x->back_at >= GUARD_LATE_MS) {
+		if (!is_guarded(&f->conf))
+			start_guard(&f->conf);
+		x->back_at = clock_mono();
+	}
+	loop_after(f->conf.loop, &x->timer, GUARD_MS);
+}
+
+/* The guard takes it back; the platform is told when that is done. */
+static void
+go_back(struct change *x)
+{
+	struct err err;
+
+	x->was_tested = x->row.phase == TESTING;
+	x->row.phase = BACK;
+	if (!is_done(x) && record_write(&x->agent->conf, &x->row, &err) != 0)
+		log_error("%s", err.text);
+	x->back_at = clock_mono();
+	x->timer.fire = on_back;
+	loop_after(x->agent->conf.loop, &x->timer, GUARD_MS);
+}
+
+static void
+on_test_over(struct loop_timer *t)
+{
+	go_back(container_of(t, struct change, timer));
 }
 
 static void
@@ -479,9 +575,7 @@ on_switched(void *ctx, const struct child_end *end)
 		!str_contains_nocase(
 		    x->row.err, STR("failed to run activate script")));
 	if (!x->row.activated) {
-		/* nothing of it runs; the profile goes back */
-		(void)take_back(&f->conf, &x->arena, x->row.task);
-		over(x);
+		go_back(x); /* nothing of it runs; the profile */
 		return;
 	}
 	if (metadata_write(&f->conf, x->row.config, x->row.commit, &err) != 0)
@@ -516,28 +610,19 @@ start_switch(struct change *x, struct err *err)
 }
 
 static void
-fail(struct change *x, struct str why)
-{
-	(void)take_back(&x->agent->conf, &x->arena, x->row.task);
-	x->row.activated = x->row.success = false;
-	x->row.err = arena_str(&x->arena, why);
-	over(x);
-}
-
-static void
 on_set(void *ctx, const struct child_end *end)
 {
 	struct change *x = ctx;
 	struct err err;
 
 	x->child = NULL;
-	if (end->status != 0) {
-		x->row.old = STR(""); /* nothing was changed */
+	if (end->status != 0) { /* nothing was changed */
 		x->row.out = kept(&x->arena, end->out);
-		(void)record_write(&x->agent->conf, &x->row, NULL);
-		fail(x, kept(&x->arena, end->err));
+		x->row.err = kept(&x->arena, end->err);
+		over(x);
 	} else if (start_switch(x, &err) != 0) {
-		fail(x, str_of(err.text));
+		x->row.err = arena_str(&x->arena, str_of(err.text));
+		go_back(x);
 	}
 }
 
@@ -611,14 +696,14 @@ change_begin(struct fleet_agent *f, const struct relay_message *m)
 	conf.argv = (const char *const[]){ "nix-env", "-p", f->conf.profile,
 		"--set", arena_z(a, x->row.path), NULL };
 	if (record_write(&f->conf, &x->row, &err) != 0) {
-		fail(x, str_of(err.text));
+		forget(x);
+		refuse(f, m, err.text);
 		return;
 	}
 	start_guard(&f->conf);
 	if (child_start(f->conf.loop, &conf, on_set, x, &x->child, &err) != 0) {
-		x->row.old = STR("");
-		(void)record_write(&f->conf, &x->row, NULL);
-		fail(x, str_of(err.text));
+		x->row.err = arena_str(a, str_of(err.text));
+		over(x);
 	}
 }
 
@@ -634,52 +719,22 @@ change_resume(struct fleet_agent *f)
 		arena_fini(&a);
 		return;
 	}
-	if (r.phase != TESTING || is_over(&r, read_line(&a, BOOT_ID))) {
-		(void)take_back(&f->conf, &a, r.task);
-		arena_fini(&a);
-		return;
-	}
 	x = f->change = mem_new(struct change);
 	x->agent = f;
 	x->arena = a;
 	x->row = r;
+	if (r.phase != TESTING || is_over(&r, read_line(&x->arena, BOOT_ID))) {
+		start_guard(&f->conf);
+		go_back(x);
+		return;
+	}
 	x->timer.fire = on_test_over;
 	loop_after(
 	    f->conf.loop, &x->timer, MAX_OF(r.until - clock_now(), (int64_t)0));
 }
 
-/* A record that is over and was not told yet. */
-static void
-tell_what_waits(struct fleet_agent *f)
-{
-	struct arena a = { 0 };
-	struct record_row r = { 0 };
-
-	record_init(&record_of, &r);
-	if (f->change == NULL && record_get(&f->conf, &a, &r, NULL) == 0 &&
-	    !is_open(&r)) {
-		report(f, &r);
-		record_remove(&f->conf);
-	}
-	arena_fini(&a);
-}
-
-/* The guard goes by the clock on the wall, and that may have been set. */
-static bool
-guard_was_first(const struct change *x)
-{
-	struct arena a = { 0 };
-	struct record_row r = { 0 };
-	bool was;
-
-	record_init(&record_of, &r);
-	was = record_get(&x->agent->conf, &a, &r, NULL) == 0 &&
-	    str_eq(r.task, x->row.task) && !is_open(&r);
-	arena_fini(&a);
-	return was;
-}
-
-/* It stays, unless the guard takes it back, or has. */
+/* It stays, unless the guard takes it back, or has: that one goes by the clock
+ * on the wall, which may have been set. */
 static void
 pass_test(struct change *x)
 {
@@ -690,14 +745,14 @@ pass_test(struct change *x)
 		loop_after(f->conf.loop, &x->timer, GUARD_MS);
 		return;
 	}
-	if (guard_was_first(x))
+	if (is_done(x)) {
 		forget(x);
-	else
+		tell_what_waits(f);
+	} else {
 		over(x);
+	}
 	if (fd >= 0)
 		close(fd);
-	if (f->ws != NULL && f->confirmed)
-		tell_what_waits(f);
 }
 
 static void

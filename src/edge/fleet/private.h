@@ -74,6 +74,8 @@ void change_resume(struct fleet_agent *a);
 /* The platform has reached us: what is tested has passed; a report that waits
  * is told. */
 void change_confirmed(struct fleet_agent *a);
+/* The platform has the report of that task. */
+void change_told(struct fleet_agent *a, struct str task);
 void change_free(struct fleet_agent *a);
 int change_guard(const struct fleet_conf *conf, struct err *err);
 void metadata_read(

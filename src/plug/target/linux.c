@@ -21,7 +21,6 @@
 
 #define PROGRAM "/var/lib/marram-fleet/apply.sh"
 #define GIT_MS 60000
-#define HOUR_MS ((int64_t)60 * 60000)
 
 /* --- generated files ------------------------------------------------------ */
 
@@ -183,12 +182,6 @@ secret_of(void *ctx, struct str id, struct str *sealed, struct err *err)
 	return j->host->secret(j->host->ctx, id, sealed, err);
 }
 
-static int64_t
-or_hour(int64_t ms)
-{
-	return ms > 0 ? ms : HOUR_MS;
-}
-
 /* What the program said last, when it failed. */
 static int
 failed(const struct target_result *r, struct err *err)
@@ -248,7 +241,7 @@ plan(struct target_job *j, struct str built, struct target_plan *ret,
 	int rc = spec_of(j, built, &s, err);
 
 	if (rc == 0)
-		rc = with_bundle(j, &s, "ask", or_hour(j->apply_ms), &r, err);
+		rc = with_bundle(j, &s, "ask", target_ms(j->apply_ms), &r, err);
 	if (rc == 0)
 		rc = linux_answer(
 		    &s, r.out, j->arena, j->host->tell, j->host->ctx, ret, err);
@@ -264,7 +257,7 @@ copy(struct target_job *j, struct str built, struct err *err)
 
 	return rc != 0
 	    ? rc
-	    : with_bundle(j, &s, "copy", or_hour(j->copy_ms), &r, err);
+	    : with_bundle(j, &s, "copy", target_ms(j->copy_ms), &r, err);
 }
 
 /* The installed program. What it says is told while it runs. */
@@ -285,7 +278,7 @@ static int
 apply(struct target_job *j, struct str built, struct err *err)
 {
 	long long confirm_s = (long long)((j->confirm_ms + 999) / 1000);
-	int64_t apply_ms = or_hour(j->apply_ms);
+	int64_t apply_ms = target_ms(j->apply_ms);
 
 	return installed(j, "apply", arena_z(j->arena, built),
 	    arena_printf(j->arena, "%lld", (long long)(apply_ms + 999) / 1000)
@@ -313,7 +306,7 @@ rollback(struct target_job *j, struct str built, struct err *err)
 	if (j->run.len == 0)
 		return 0; /* it was never begun */
 	return installed(
-	    j, "rollback", NULL, NULL, NULL, or_hour(j->apply_ms), err);
+	    j, "rollback", NULL, NULL, NULL, target_ms(j->apply_ms), err);
 }
 
 const struct target target_linux = {

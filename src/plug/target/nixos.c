@@ -30,7 +30,7 @@
 #define ORDER_MS 600000    /* a boot loader is slow */
 #define POLL_MIN_MS 200    /* how far the device is... */
 #define POLL_MAX_MS 3000   /* ...twice as long each time, up to this */
-#define AGENT_MS 330000    /* an agent has 300 s for a switch */
+#define LATE_EXIT 124      /* of the switch: its time was over */
 #define LOST_MORE_MS 60000 /* unreachable, beyond the time to confirm */
 #define STORE "/nix/store/"
 
@@ -266,13 +266,22 @@ on_device(struct target_job *j, const char *command, const char *const *words,
 	    timeout_ms, r, err);
 }
 
+static const char *const no_words[3];
+
+static const char *
+number(struct target_job *j, int64_t n)
+{
+	return arena_printf(j->arena, "%" PRId64, n).ptr;
+}
+
 /* The same, of this attempt; that it failed there is an error, too. */
 static int
-order(struct target_job *j, const char *command, const char *a, const char *b,
+order(struct target_job *j, const char *command, const char *const words[3],
     struct target_result *r, struct err *err)
 {
 	const char *run = arena_z(j->arena, j->run);
-	int rc = on_device(j, command, (const char *const[]){ run, a, b, NULL },
+	int rc = on_device(j, command,
+	    (const char *const[]){ run, words[0], words[1], words[2], NULL },
 	    ORDER_MS, r, err);
 
 	if (rc != 0 || r->status == 0)
@@ -288,9 +297,8 @@ remember(struct target_job *j, struct target_result *r, struct err *err)
 {
 	int64_t kept = j->kept > 0 ? j->kept : TARGET_KEPT;
 
-	return order(j, "remember",
-	    arena_z(j->arena, arena_printf(j->arena, "%" PRId64, kept)), NULL,
-	    r, err);
+	return order(
+	    j, "remember", (const char *const[3]){ number(j, kept) }, r, err);
 }
 
 static int
@@ -632,13 +640,20 @@ nixos_copy(struct target_job *j, struct str built, struct err *err)
 	    STR_ARG(nix_error(j->arena, r.err)));
 }
 
+static int64_t
+most_s(const struct target_job *j)
+{
+	return target_ms(j->apply_ms) / 1000;
+}
+
 /* By its agent. ERR_NOT_FOUND: it has none. */
 static int
 by_agent(struct target_job *j, struct str path, struct err *err)
 {
 	struct target_result r = { 0 };
 	struct str said;
-	int rc = j->host->agent_switch(j->host->ctx, path, AGENT_MS, &r, err);
+	int rc = j->host->agent_switch(
+	    j->host->ctx, path, most_s(j) * 1000 + j->confirm_ms, &r, err);
 
 	if (rc != 0)
 		return rc;
@@ -654,11 +669,16 @@ by_agent(struct target_job *j, struct str path, struct err *err)
 
 /* What became of the switch. */
 static int
-outcome(const struct status *st, struct err *err)
+outcome(struct target_job *j, const struct status *st, struct err *err)
 {
 	if (str_eqz(st->state, "applied") || str_eqz(st->state, "confirmed") ||
 	    str_eqz(st->state, "confirming"))
 		return 0;
+	if (st->exit == LATE_EXIT)
+		return err_set(err, ERR_PARAM,
+		    "switch-to-configuration took longer than %" PRId64
+		    " s (fleet.deploy.applyTime)",
+		    most_s(j));
 	if (st->exit > 0)
 		return err_set(err, ERR_PARAM,
 		    "activation failed: switch-to-configuration exited with "
@@ -674,10 +694,9 @@ static int
 nixos_apply(struct target_job *j, struct str built, struct err *err)
 {
 	static const char *const busy[] = { "switching", "switching" };
-	const char *path = arena_z(j->arena, built);
-	const char *seconds = arena_z(j->arena,
-	    arena_printf(j->arena, "%" PRId64,
-		MAX_OF(j->confirm_ms / 1000, (int64_t)1)));
+	const char *const words[] = { arena_z(j->arena, built),
+		number(j, MAX_OF(j->confirm_ms / 1000, (int64_t)1)),
+		number(j, most_s(j)) };
 	struct target_result r;
 	struct str current;
 	struct status st = { 0 };
@@ -697,26 +716,26 @@ nixos_apply(struct target_job *j, struct str built, struct err *err)
 	rc = by_agent(j, built, err);
 	if (rc != ERR_NOT_FOUND)
 		return rc;
-	rc = order(j, "begin", path, seconds, &r, err);
+	rc = order(j, "begin", words, &r, err);
 	if (rc != 0)
 		return rc;
 begun:
 	rc = follow(j, busy, &st, err);
-	return rc == 0 ? outcome(&st, err) : rc;
+	return rc == 0 ? outcome(j, &st, err) : rc;
 }
 
 static int
 nixos_confirm(struct target_job *j, struct str built, struct err *err)
 {
 	struct target_result r;
-	int rc = order(j, "confirm", NULL, NULL, &r, err);
+	int rc = order(j, "confirm", no_words, &r, err);
 
 	(void)built;
 	/* it went on there when we lost it: asked again it says so */
 	for (int i = 0; i < 5 && (rc == ERR_AGAIN || rc == ERR_TIMEOUT); i++) {
 		rc = pause_for(j, POLL_MAX_MS, err);
 		if (rc == 0)
-			rc = order(j, "confirm", NULL, NULL, &r, err);
+			rc = order(j, "confirm", no_words, &r, err);
 	}
 	return rc;
 }
@@ -747,7 +766,7 @@ nixos_rollback(struct target_job *j, struct str built, struct err *err)
 		rc = 0;
 	}
 	if (rc == 0)
-		rc = order(j, "undo", NULL, NULL, &r, err);
+		rc = order(j, "undo", no_words, &r, err);
 	if (rc == 0)
 		rc = follow(j, busy, &st, err);
 	if (rc != 0)

@@ -4,8 +4,10 @@
 #   closure              what it is made of
 #   status RUN OFFSET    how far that attempt is, and its log from an offset on
 #   remember RUN         what it has now is noted, to go back to
-#   begin RUN NEW SECS   switches to NEW, without a trace in the boot loader; if
-#                        nobody confirms within SECS, it is taken back
+#   begin RUN NEW SECS MOST
+#                        switches to NEW, without a trace in the boot loader; if
+#                        that takes longer than MOST seconds, or nobody confirms
+#                        within SECS then, it is taken back
 #   confirm RUN          it stays: profile and boot loader
 #   undo RUN             back to what was noted
 #
@@ -123,6 +125,7 @@ begin()
 {
 	new=$1
 	seconds=$2
+	most=$3
 	case $(state_of) in
 	none* | remembered*) ;;
 	*) exit 0 ;; # it was begun
@@ -140,7 +143,7 @@ begin()
 	ln -sfn "$new" "$roots/marram-fleet-$run-new"
 	: >"$dir/armed"
 	sync
-	detach "guard-$run" keep guard "$run" "$seconds"
+	detach "guard-$run" keep guard "$run" "$seconds" "$most"
 	detach "switch-$run" switch "$run"
 }
 
@@ -160,17 +163,18 @@ switch_was_killed()
 	    [ ! -e "$dir/exit" ]
 }
 
-# Detached. Two hours for a switch that never ends.
+# Detached.
 guard()
 {
 	again=
 	[ ! -e "$dir/late" ] || again=1
-	left=7200
+	left=$2
 	while [ ! -e "$dir/exit" ] && [ -e "$dir/armed" ] && [ $left -gt 0 ]; do
 		sleep 1
 		left=$((left - 1))
 		! switch_was_killed || echo 137 >"$dir/exit"
 	done
+	[ $left -gt 0 ] || end_switch 124
 	left=$1
 	why="nobody confirmed"
 	[ "$(cat "$dir/exit" 2>/dev/null)" = 0 ] || {
@@ -190,7 +194,8 @@ guard()
 	go_back
 }
 
-# What still works on the new system ends before: it would come behind us.
+# What still works on the new system ends before: it would come behind us. With
+# this exit, if it has none.
 end_switch()
 {
 	[ -e "$dir/pid" ] && [ ! -e "$dir/exit" ] || return 0
@@ -203,6 +208,7 @@ end_switch()
 	done
 	kill -KILL "-$pid" 2>/dev/null
 	echo "the switch was ended" >>"$dir/log"
+	[ $# = 0 ] || [ -e "$dir/exit" ] || echo "$1" >"$dir/exit"
 }
 
 # confirm and go_back, one after the other.
@@ -312,11 +318,11 @@ remember)
 	note
 	cat "$dir/old"
 	;;
-begin) begin "$3" "$4" ;;
+begin) begin "$3" "$4" "$5" ;;
 confirm) confirm ;;
 undo) undo ;;
 switch) switch ;;
-guard) guard "$3" ;;
+guard) guard "$3" "$4" ;;
 back) go_back ;;
 *) fail 2 "no such command: $command" ;;
 esac

@@ -6,7 +6,15 @@
 #include "base/base.h"
 #include "codec/json.h"
 
+#define HOUR_MS ((int64_t)60 * 60000)
+
 const struct target *const targets[] = { &target_nixos, &target_linux, NULL };
+
+int64_t
+target_ms(int64_t ms)
+{
+	return ms > 0 ? ms : HOUR_MS;
+}
 
 const struct target *
 target_of(const struct fleet_config *c)

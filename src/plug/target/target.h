@@ -152,6 +152,9 @@ struct target {
 extern const struct target target_nixos, target_linux;
 extern const struct target *const targets[]; /* NULL ends */
 
+/* `ms`, of a struct target_job; 0: an hour. */
+int64_t target_ms(int64_t ms);
+
 /* Whose a configuration is, by the `device_type` of its device module: those of
  * Thymis are NixOS, "linux" is any other. NULL: it has none yet. */
 const struct target *target_of(const struct fleet_config *c);

@@ -143,7 +143,7 @@ guard() {
 		while kill -0 $worker 2>/dev/null; do
 			if [ -f "$G/want-undo" ] || [ "$(now)" -ge $end ]; then
 				[ -f "$G/want-undo" ] || put "$G/why" \
-					"took longer than $limit s"
+					"took longer than $limit s (fleet.deploy.applyTime)"
 				kill -KILL "-$worker" 2>/dev/null
 			fi
 			sleep 0.2 2>/dev/null || sleep 1
