@@ -34,7 +34,8 @@ const home = (path: string) => (/^\/hub\/api\/v1\/(gateway|inbox)\b/.test(path) 
 // What is deleted on its own page is not asked for there any more, nor its
 // history, though others tell that it has changed: nobody would be there to
 // answer; of a unit, nothing that it held either. What was asked for before is
-// answered first.
+// answered first, if that does not take long.
+const PATIENCE = 3000; // ms
 const asking = new Set<{ path: string; answer: Promise<unknown> }>();
 const sole = (path: string) => path.replace(/^\/coremgr\//, '/broker/'); // one object, by two ways
 let deleted: { path: string; unit?: string; page: string } | undefined;
@@ -45,7 +46,7 @@ function isDeleted(asked: string): boolean {
 }
 async function deleting(path: string): Promise<Changed> {
 	deleted = { path: sole(path), unit: /\/unit\/([^/]+)$/.exec(path)?.[1], page: location.pathname };
-	await Promise.allSettled([...asking].filter((a) => isDeleted(a.path)).map((a) => a.answer));
+	await Promise.race([Promise.allSettled([...asking].filter((a) => isDeleted(a.path)).map((a) => a.answer)), new Promise((done) => setTimeout(done, PATIENCE))]);
 	try { return await whole('DELETE', path); } catch (e) { deleted = undefined; throw e; }
 }
 
