@@ -19,12 +19,14 @@ before(async () => {
 	const { deviceId } = await post(coremgr + '/device', { unitId, networkId, networkAddr: 'north', name: 'North', profile: 'level' });
 	await platform.call('POST', `${coremgr}/network/${networkId}/uldata`, { deviceId, payload: Buffer.from('{"level":1}').toString('hex') }, token);
 	const gateway = await post(hub + '/gateway', { unitId, code: 'lamps', enabled: false, provider: { type: 'tasmota' }, protocol: { type: 'mqtt' } });
+	await post(hub + '/handler', { unitId, id: 'log', enabled: true, type: 'noop', spec: {} });
+	await post(hub + '/schedule', { unitId, id: 'evening', enabled: true, type: 'cron', spec: { cronExpression: '30 22 * * *' }, variables: {}, handlerParameters: {}, handlers: ['log'] });
 	const dashboard = await post(hub + '/dashboard', { unitId, title: 'Mine' });
 	await post(`${fleet}/configuration?unit=${unitId}`, { displayName: 'Pi', deviceType: 'linux' });
 	const machine = await post(fleet + '/device', { unitId, name: 'pi', config: 'pi', address: '192.0.2.1' });
 	const one = '/device/' + deviceId;
 	paths = ['/', '/inbox', '/devices', '/devices?as=cards', ...['', '?tab=live', '?tab=history', '?tab=configuration', '?tab=messages', '?tab=downlink'].map((tab) => one + tab),
-		'/dashboards', '/dashboard/' + dashboard.id, '/explore', '/networks', '/network/' + networkId, '/gateways', '/gateway/' + gateway.id, '/applications', '/application/' + applicationId, '/routing', '/profiles', '/rules', '/messages',
+		'/dashboards', '/dashboard/' + dashboard.id, '/explore', '/networks', '/network/' + networkId, '/gateways', '/gateway/' + gateway.id, '/applications', '/application/' + applicationId, '/routing', '/profiles', '/rules', '/rule/schedule/evening', '/rule/handler/log', '/messages',
 		'/configurations', '/configuration/pi', '/changes', '/deployments', '/machines', '/machine/' + machine.id, '/keep', '/units', '/units/' + unitId, '/users', '/account', '/clients', '/audit', '/backup', '/settings', '/api', '/help'];
 });
 after(async () => { await platform?.stop(); });
