@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from conftest import Client, Site, until
+from conftest import Client, until
 from routing_test import data_list
-from rules_test import PLACE, Field, device, task, traces  # noqa: F401
+from rules_test import PLACE, device, probe_on, task, traces  # noqa: F401
 from values_test import hub, listed, probe, uplink  # noqa: F401
 
 
@@ -22,18 +22,6 @@ def later(ms, **more):
 def messages(dev, name="t"):
     return [[a["message"] for a in t["actions"]]
             for t in listed(dev.probe, "trace", rule="task:" + name)]
-
-
-def probe_on(start, *options):
-    server = start(*options)
-    site = Site(server, server.login())
-    hub(site, "POST", "profile", {"data": {
-        "unitId": site.unit, "code": "probe"}}, 200)
-    site.call("PATCH", "device/" + site.device,
-              {"data": {"profile": "probe"}})
-    dev = Field(site)
-    dev.send(temperature=0, relay=False)
-    return dev
 
 
 def kill(dev, wait_until=0):

@@ -53,6 +53,22 @@ class Field:
                 for d in self.network.wait(n, "dldata")]
 
 
+def field_on(server):
+    """The same, on a site of its own."""
+    site = Site(server, server.login())
+    hub(site, "POST", "profile", {"data": {
+        "unitId": site.unit, "code": "probe"}}, 200)
+    site.call("PATCH", "device/" + site.device,
+              {"data": {"profile": "probe"}})
+    return Field(site)
+
+
+def probe_on(start, *options):
+    dev = field_on(start(*options))
+    dev.send(temperature=0, relay=False)
+    return dev
+
+
 @pytest.fixture
 def device(probe):  # noqa: F811
     f = Field(probe)
@@ -616,12 +632,8 @@ def by_days(soon):
 
 def test_schedules_by_days(start):
     server = start("--hub.time-zone", "UTC")
-    site = Site(server, server.login())
-    hub(site, "POST", "profile", {"data": {
-        "unitId": site.unit, "code": "probe"}}, 200)
-    site.call("PATCH", "device/" + site.device,
-              {"data": {"profile": "probe"}})
-    dev = Field(site)
+    dev = field_on(server)
+    site = dev.probe
     dev.send(relay=False)
     for ahead in (4, 40):  # until they are known before they are due
         soon = utc() + datetime.timedelta(seconds=ahead)

@@ -2,20 +2,11 @@
 import signal
 import time
 
-from conftest import Site, until
-from rules_test import Field, task, traces
+from conftest import until
+from rules_test import field_on, task, traces
 from values_test import hub, listed, uplink
 
 QUICK = ("--hub.node-state.interval", "100ms")
-
-
-def field(server):
-    site = Site(server, server.login())
-    hub(site, "POST", "profile", {"data": {
-        "unitId": site.unit, "code": "probe"}}, 200)
-    site.call("PATCH", "device/" + site.device,
-              {"data": {"profile": "probe"}})
-    return Field(site)
 
 
 def status(site, device=None):
@@ -31,7 +22,7 @@ def is_up_for_a_while(dev, **values):
 
 
 def test_a_silent_device_is_down_until_it_is_heard_again(start):
-    dev = field(start(*QUICK, "--hub.node-state.inactive", "2s"))
+    dev = field_on(start(*QUICK, "--hub.node-state.inactive", "2s"))
     p = dev.probe
     other = p.add("device", {"unitId": p.unit, "networkId": p.net,
                              "networkAddr": "02", "profile": "probe"})[
@@ -64,7 +55,7 @@ def test_a_silent_device_is_down_until_it_is_heard_again(start):
 
 
 def test_what_is_heard_in_time_stays_up(start):
-    dev = field(start(*QUICK, "--hub.node-state.inactive", "4s"))
+    dev = field_on(start(*QUICK, "--hub.node-state.inactive", "4s"))
     p = dev.probe
     other = p.add("device", {"unitId": p.unit, "networkId": p.net,
                              "networkAddr": "02", "profile": "probe"})[
@@ -89,7 +80,7 @@ def test_what_is_heard_in_time_stays_up(start):
 
 def test_the_time_the_program_did_not_run_is_no_silence(start):
     server = start(*QUICK, "--hub.node-state.inactive", "1h")
-    dev = field(server)
+    dev = field_on(server)
     p = dev.probe
     other = p.add("device", {"unitId": p.unit, "networkId": p.net,
                              "networkAddr": "02", "profile": "probe"})[

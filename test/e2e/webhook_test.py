@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from conftest import LIMIT, Site, until
-from rules_test import (PLACE, device, schedule, task, traces,  # noqa: F401
-                        Field)
+from conftest import LIMIT, until
+from rules_test import (PLACE, device, field_on,  # noqa: F401
+                        probe_on, schedule, task, traces)
 from values_test import hub, listed, probe  # noqa: F401
 
 
@@ -165,21 +165,16 @@ def test_a_slow_web_server_holds_its_own_task_only(device, web):  # noqa: F811
 
 def test_few_events_wait_for_a_slow_web_server(start, web):
     server = start("--hub.task-queue", "2")
-    site = Site(server, server.login())
-    hub(site, "POST", "profile", {"data": {
-        "unitId": site.unit, "code": "probe"}}, 200)
-    site.call("PATCH", "device/" + site.device,
-              {"data": {"profile": "probe"}})
-    dev = Field(site)
+    dev = field_on(server)
     dev.send(temperature=0)
     task(dev, "slow", **asking(web, "/slow"))
     for t in range(31, 36):
         dev.send(temperature=t)
     assert server.counter("hub_evaluations_dropped_total") == 2
     # it can be deleted while it waits
-    assert hub(site, "DELETE", "task/slow").status == 204
+    assert hub(dev.probe, "DELETE", "task/slow").status == 204
     dev.send(temperature=50)
-    assert listed(site, "field", fieldId="temperature")[0]["current"][
+    assert listed(dev.probe, "field", fieldId="temperature")[0]["current"][
         "value"] == 50
     dev.network.close()
 
@@ -251,18 +246,6 @@ const p = mcUtils.http.New(false, 0).Execute("%(url)s/plain", "GET");
 def scripted(web):
     return {"evaluationType": "javascript", "evaluationConfig": {
         "javascript": SCRIPT % {"url": web.url}}}
-
-
-def probe_on(start, *options):
-    server = start(*options)
-    site = Site(server, server.login())
-    hub(site, "POST", "profile", {"data": {
-        "unitId": site.unit, "code": "probe"}}, 200)
-    site.call("PATCH", "device/" + site.device,
-              {"data": {"profile": "probe"}})
-    dev = Field(site)
-    dev.send(temperature=0, relay=False)
-    return dev
 
 
 def test_scripts_ask_allowed_hosts(start, web):

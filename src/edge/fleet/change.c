@@ -209,6 +209,14 @@ is_open(const struct record_row *r)
 	return r->phase != DONE;
 }
 
+/* Is there one that is over? Texts in `a`. */
+static bool
+record_done(const struct fleet_conf *c, struct arena *a, struct record_row *ret)
+{
+	record_init(&record_of, ret);
+	return record_get(c, a, ret, NULL) == 0 && !is_open(ret);
+}
+
 static bool
 is_over(const struct record_row *r, struct str boot)
 {
@@ -422,9 +430,8 @@ tell_what_waits(struct fleet_agent *f)
 	struct arena a = { 0 };
 	struct record_row r = { 0 };
 
-	record_init(&record_of, &r);
 	if (f->change == NULL && f->ws != NULL && f->confirmed &&
-	    record_get(&f->conf, &a, &r, NULL) == 0 && !is_open(&r))
+	    record_done(&f->conf, &a, &r))
 		report(f, &r);
 	arena_fini(&a);
 }
@@ -435,9 +442,8 @@ change_told(struct fleet_agent *f, struct str task)
 	struct arena a = { 0 };
 	struct record_row r = { 0 };
 
-	record_init(&record_of, &r);
-	if (f->change == NULL && record_get(&f->conf, &a, &r, NULL) == 0 &&
-	    !is_open(&r) && str_eq(r.task, task))
+	if (f->change == NULL && record_done(&f->conf, &a, &r) &&
+	    str_eq(r.task, task))
 		record_remove(&f->conf);
 	arena_fini(&a);
 }
@@ -476,11 +482,9 @@ is_done(const struct change *x)
 {
 	struct arena a = { 0 };
 	struct record_row r = { 0 };
-	bool is;
+	bool is =
+	    record_done(&x->agent->conf, &a, &r) && str_eq(r.task, x->row.task);
 
-	record_init(&record_of, &r);
-	is = record_get(&x->agent->conf, &a, &r, NULL) == 0 &&
-	    str_eq(r.task, x->row.task) && !is_open(&r);
 	arena_fini(&a);
 	return is;
 }
@@ -575,7 +579,7 @@ on_switched(void *ctx, const struct child_end *end)
 		!str_contains_nocase(
 		    x->row.err, STR("failed to run activate script")));
 	if (!x->row.activated) {
-		go_back(x); /* nothing of it runs; the profile */
+		go_back(x); /* nothing of it runs, but it would be booted */
 		return;
 	}
 	if (metadata_write(&f->conf, x->row.config, x->row.commit, &err) != 0)
